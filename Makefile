@@ -1,0 +1,72 @@
+# Two commands do everything: `make` (the whole pipeline) and `make test`.
+# Steps are skipped when their outputs already come from this data and these options (hashes, not file times).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+PYTHON ?= python3
+PY := .venv/bin/python
+DATA ?=
+METADATA ?= auto
+FLAGS ?=
+
+.DEFAULT_GOAL := all
+.PHONY: all data test smoke lint lock clean help
+
+all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, draw (DATA=table METADATA=csv FLAGS=...)
+	data="$(DATA)"
+	[ -n "$$data" ] || data=$$($(PY) fetch_data.py --choose)
+	common=(--data "$$data" --metadata "$(METADATA)" --if-stale $(FLAGS))
+	$(PY) eda.py "$${common[@]}"
+	$(PY) train_gan.py "$${common[@]}" --resume
+	$(PY) train_cnn.py "$${common[@]}" --resume --role judge
+	$(PY) train_cnn.py "$${common[@]}" --resume
+	$(PY) train_cnn.py "$${common[@]}" --resume --role control
+	$(PY) evaluate.py "$${common[@]}"
+	$(PY) visualize_results.py "$${common[@]}"
+
+data: .venv/ready  ## download HAM10000 (28 x 28) from Kaggle into data/
+	$(PY) fetch_data.py
+
+smoke: .venv/ready  ## all five scripts on a small stratified subset, in smoke/ (minutes)
+	data="$(DATA)"
+	[ -n "$$data" ] || data=$$($(PY) fetch_data.py --choose)
+	common=(--data "$$data" --metadata "$(METADATA)" --subset 300 --models-dir smoke/models --outputs-dir smoke/outputs)
+	rm -rf smoke
+	$(PY) eda.py "$${common[@]}"
+	$(PY) train_gan.py "$${common[@]}" --epochs 3 --samples 70
+	$(PY) train_cnn.py "$${common[@]}" --epochs 2 --role judge
+	$(PY) train_cnn.py "$${common[@]}" --epochs 2
+	$(PY) train_cnn.py "$${common[@]}" --epochs 2 --role control
+	$(PY) evaluate.py "$${common[@]}"
+	$(PY) visualize_results.py "$${common[@]}"
+
+test: .venv/ready-dev  ## ruff and all tests
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pytest
+
+lint: .venv/ready-dev  ## ruff alone, and format
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+lock: .venv/ready-dev  ## resolve requirements*.in into requirements*.txt
+	uv="$(PY) -m uv pip compile -q --universal --python-version 3.11 --no-annotate --no-emit-index-url"
+	$$uv requirements.in -o requirements.txt
+	$$uv -c requirements.txt requirements-dev.in -o requirements-dev.txt
+
+clean:  ## remove models, outputs and smoke (not data, not .venv)
+	find models outputs -mindepth 1 ! -name README.md -delete
+	rm -rf smoke
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */make \1\t/' | expand -t 14
+
+.venv/ready: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,568 @@
+"""Evaluate the trained classifier on the test part, and the synthetic images against held-out ones.
+
+    python evaluate.py                                              # models + table -> outputs/evaluation/
+    python evaluate.py --external OTHER.csv                         # score another table with the saved classifier
+    python evaluate.py --from-predictions P.csv --split SPLIT.csv   # every number again, without table or model
+
+Writes predictions.csv first (one line a test image) and derives every figure from it: metrics.json, per_class.csv,
+confusion.csv; then synthetic_quality.json. Models beside the classifier (control, malignancy) are scored too when they are
+there. Each figure carries its n, its 95 % interval (bootstrap over lesions) and the name of its protocol. About two minutes.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+import fidelity
+import metrics
+import runlog
+from ham10000 import (
+    CLASSES,
+    MALIGNANT,
+    NEAR_DUPLICATE_DISTANCE,
+    InputError,
+    class_counts,
+    half_a,
+    read_table,
+)  # fmt: skip
+
+MODELS = ("classifier", "control", "malignancy", "malignancy_control")
+FOLDERS = {"classifier": "cnn"}
+ISIC_ORDER = ("mel", "nv", "bcc", "akiec", "bkl", "df", "vasc")
+DRAWS = 1000
+QUALITY_IMAGES, QUALITY_DRAWS = 2000, 5
+
+
+def parse_args(argv=None):
+    p = runlog.parser(__doc__, split_file=True)
+    g = p.add_argument_group("evaluation")
+    g.add_argument("--views", type=int, choices=(1, 8), default=8, help="flips and turns averaged in each prediction")
+    g.add_argument("--external", metavar="TABLE", help="score this table instead of the test part")
+    g.add_argument("--isic-submission", metavar="FILE", help="also write the predictions in the ISIC challenge's format")
+    g.add_argument("--from-predictions", metavar="CSV", help="recompute the figures from a predictions.csv")
+    args = p.parse_args(argv)
+    if args.from_predictions:
+        if args.split in ("lesion", "image"):
+            p.error("--from-predictions needs --split PATH of the split.csv the predictions were made under")
+        if args.external or args.isic_submission:
+            p.error("--from-predictions computes from files alone: it takes no --external or --isic-submission")
+    elif args.split not in ("lesion", "image"):
+        p.error("--split takes lesion or image (a split.csv only with --from-predictions)")
+    return args
+
+
+# ---------------------------------------------------------------- predictions
+
+
+def load_classifier(run, name):
+    """(model, options) of a trained network, refused if made from other data or split; (None, None) if it is not there."""
+    import keras
+
+    folder = run.args.models_dir / FOLDERS.get(name, name)
+    if name != "classifier" and not (folder / "options.json").is_file():
+        return None, None
+    made_by = "train_cnn.py" + ("" if name == "classifier" else f" for {folder.name}")
+    options = run.check_made_from(folder / "options.json", made_by)
+    run.add_input(name, folder / "classifier.keras")
+    if options.get("model_sha256") != run.identity["inputs"][name]:
+        raise InputError(f"{folder / 'classifier.keras'}: is not the model its options.json describes; run {made_by} again")
+    return keras.saving.load_model(folder / "classifier.keras", compile=False, safe_mode=True), options
+
+
+def write_predictions(path, rows, labels, p):
+    """predictions.csv: row, label, then p_<class> (seven classes) or p_malignant, nine significant digits."""
+    names = [f"p_{c}" for c in CLASSES] if p.shape[1] == len(CLASSES) else ["p_malignant"]
+    columns = p if p.shape[1] == len(CLASSES) else p[:, 1:]
+    runlog.write_csv(path, {"row": rows, "label": labels, **dict(zip(names, columns.T, strict=True))})
+
+
+def read_predictions(path):
+    """(rows int64, labels int64, p float64 (n, 7) or (n, 2)) of a predictions.csv, checked."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(path)
+    except Exception as e:
+        raise InputError(f"{path}: not readable as CSV ({str(e).splitlines()[0][:100]}); run evaluate.py again") from None
+    names = [f"p_{c}" for c in CLASSES] if "p_malignant" not in frame else ["p_malignant"]
+    for name in ("row", "label", *names):
+        if name not in frame:
+            raise InputError(f"{path}: no column {name!r}; expected row,label,{','.join(names)}")
+        if not np.issubdtype(frame[name].dtype, np.number) or not np.isfinite(frame[name]).all():
+            raise InputError(f"{path}: column {name} has values that are not numbers")
+    if frame.empty:
+        raise InputError(f"{path}: has no predictions")
+    p = frame[names].to_numpy(float)
+    bad = np.flatnonzero((p < 0).any(axis=1) | (p > 1).any(axis=1)
+                         | ((np.abs(p.sum(axis=1) - 1) > 1e-4) & (len(names) > 1)))  # fmt: skip
+    if len(bad):
+        raise InputError(f"{path}: line {bad[0] + 2}: probabilities are not in [0, 1] with sum 1")
+    labels = frame["label"].to_numpy(int)
+    if labels.min() < 0 or labels.max() >= len(CLASSES):
+        raise InputError(f"{path}: labels must be 0 to {len(CLASSES) - 1}")
+    if frame["row"].duplicated().any():
+        raise InputError(f"{path}: row {frame['row'][frame['row'].duplicated()].iloc[0]} stands twice")
+    return frame["row"].to_numpy(int), labels, p if len(names) > 1 else np.column_stack([1 - p, p])
+
+
+def read_lesions(path, rows):
+    """str (n,): the lesion of each predicted row, from split.csv; InputError unless these are exactly its test part."""
+    import pandas as pd
+
+    try:
+        split = pd.read_csv(path, dtype={"row": "int64", "lesion": str, "part": str})[["row", "lesion", "part"]]
+    except Exception as e:
+        raise InputError(f"{path}: not a split.csv ({str(e).splitlines()[0][:100]})") from None
+    test = split[split.part == "test"].set_index("row")["lesion"]
+    if set(test.index) != set(rows):
+        raise InputError(f"{path}: its test part is not the {len(rows)} predicted rows; the files do not belong together")
+    return test.loc[rows].to_numpy(str)
+
+
+# ---------------------------------------------------------------- figures
+
+
+def figure(value, low, high, n, protocol, reason="not defined on these images"):
+    """One reported figure; an undefined one is null with its reason."""
+    if not np.isfinite(value):
+        return {"value": None, "reason": reason, "n": int(n), "protocol": protocol}
+    return {"value": value, "low": low, "high": high, "n": int(n), "protocol": protocol}
+
+
+def build_measure(y, p, points):
+    """Function of image weights to {name: value}: every figure of one model, computed in one pass.
+
+    Names are `argmax.accuracy`, `balanced.macro_f1`, `auc`, `malignancy.auc`, ... as metrics.json nests them.
+    """
+    k = p.shape[1]
+    decisions = {"argmax": p.argmax(axis=1)}
+    if points:
+        decisions["balanced"] = metrics.balanced_decision(p, np.array(points["balanced_shift"]))
+    targets = y if k == len(CLASSES) else MALIGNANT[y].astype(int)
+    malignant, score = MALIGNANT[y], p[:, 1] if k == 2 else p[:, MALIGNANT].sum(axis=1)
+    rankings = {"malignant": metrics.Ranking(malignant, score)}
+    one_vs_rest = {}
+    if k == len(CLASSES):
+        one_vs_rest = {c: metrics.Ranking(y == i, p[:, i]) for i, c in enumerate(CLASSES)}
+        rankings["melanoma"] = one_vs_rest["mel"]
+
+    def measure(w):
+        out = {}
+        for name, decided in decisions.items():
+            matrix = metrics.confusion(targets, decided, k, w)
+            out |= {f"{name}.{m}": v for m, v in metrics.summarise(matrix).items()}
+            if k == len(CLASSES):
+                binary = metrics.confusion(malignant.astype(int), MALIGNANT[decided].astype(int), 2, w)
+                each = metrics.per_class(binary)
+                out[f"{name}.malignancy_accuracy"] = np.diag(binary).sum() / binary.sum()
+                for m, v in (("sensitivity", each["recall"]), ("specificity", each["specificity"]),
+                             ("precision", each["precision"]), ("f1", each["f1"])):  # fmt: skip
+                    out[f"{name}.malignancy_{m}"] = v[1]
+        aucs = np.array([r.auc(w) for r in one_vs_rest.values()])
+        if len(aucs):
+            out["auc"] = np.nanmean(aucs) if np.isfinite(aucs).any() else np.nan
+            out |= {f"auc_{c}": a for c, a in zip(one_vs_rest, aucs, strict=True)}
+            out["average_precision_mel"] = one_vs_rest["mel"].average_precision(w)
+        out["auc_malignant"] = rankings["malignant"].auc(w)
+        out["ece"] = metrics.ece(targets, p, w)
+        for name, ranking in rankings.items():
+            for at in (90, 95):
+                t = ranking.threshold(at / 100, w)
+                out[f"{name}_sensitivity_at_{at}_specificity"] = ranking.sensitivity(t, w)
+                if points and f"{name}_threshold_at_{at}_specificity" in points:
+                    t = points[f"{name}_threshold_at_{at}_specificity"]
+                    out[f"{name}_sensitivity_at_val_threshold_{at}"] = ranking.sensitivity(t, w)
+                    out[f"{name}_specificity_at_val_threshold_{at}"] = ranking.specificity(t, w)
+        return out
+
+    return measure
+
+
+def nest(figures):
+    """{'argmax.accuracy': f} -> {'argmax': {'accuracy': f}}."""
+    out = {}
+    for name, f in figures.items():
+        *path, last = name.split(".")
+        inner = out
+        for key in path:
+            inner = inner.setdefault(key, {})
+        inner[last] = f
+    return out
+
+
+def report_model(y, p, points, lesions, protocol):
+    """(nested figures of one model, its measure function)."""
+    measure = build_measure(y, p, points)
+    found = metrics.with_intervals(measure, lesions, DRAWS)
+    out = nest({name: figure(*v, len(y), protocol) for name, v in found.items()})
+    if not points:
+        out["balanced"] = {"value": None, "reason": "no operating points beside the predictions"}
+    floor = metrics.ece_if_perfect(p)
+    out["ece_if_perfect"] = {"value": floor, "n": len(y), "protocol": "labels drawn from these probabilities"}
+    return out, measure
+
+
+def compute_figures(predictions, lesions, context):
+    """metrics.json as a function of the predictions alone.
+
+    predictions: {model: (rows, labels, p)}, all of the same rows; context: {protocol, data, points: {model: ...}}.
+    """
+    _, y, p = predictions["classifier"]
+    protocol = context["protocol"]
+    counts = class_counts(y)
+    majority = int(counts.argmax())
+    out = {
+        "protocol": protocol,
+        "data": context["data"],
+        "views": context["views"],
+        "images": len(y),
+        "lesions": len(set(lesions)),
+        "interval": f"95 %, percentile bootstrap over lesions, {DRAWS} draws",
+        "majority_baseline": {"class": CLASSES[majority], "models": {}},
+        "models": {},
+    }
+    baseline = metrics.with_intervals(lambda w: metrics.summarise(
+        metrics.confusion(y, np.full(len(y), majority), len(CLASSES), w)), lesions, DRAWS)  # fmt: skip
+    out["majority_baseline"] = {"class": CLASSES[majority], **{n: figure(*v, len(y), protocol) for n, v in baseline.items()}}
+    measures = {}
+    for name, (_, _, probabilities) in predictions.items():
+        points = context["points"].get(name)
+        out["models"][name], measures[name] = report_model(y, probabilities, points, lesions, protocol)
+    if "control" in measures:
+        paired = metrics.with_intervals(
+            lambda w: {k: v - measures["control"](w)[k] for k, v in measures["classifier"](w).items()}, lesions, 400
+        )
+        out["classifier_minus_control"] = nest({
+            n: figure(*v, len(y), protocol + "; paired over lesions, 400 draws, one seed each") for n, v in paired.items()
+        })  # fmt: skip
+    return out
+
+
+def write_figures(folder, predictions, lesions, context):
+    """metrics.json, per_class.csv and confusion.csv."""
+    _, y, p = predictions["classifier"]
+    runlog.write_json(folder / "metrics.json", compute_figures(predictions, lesions, context))
+    decided = p.argmax(axis=1)
+    matrix = metrics.confusion(y, decided, len(CLASSES))
+    found = metrics.with_intervals(
+        lambda w: {
+            f"{m} {c}": v
+            for m, values in metrics.per_class(metrics.confusion(y, decided, len(CLASSES), w)).items()
+            for c, v in zip(CLASSES, values, strict=True)
+        },
+        lesions,
+        DRAWS,
+    )
+    table = {"class": CLASSES, "malignant": MALIGNANT.astype(int), "n": class_counts(y)}
+    for m in ("precision", "recall", "specificity", "f1"):
+        for i, what in enumerate(("", "_low", "_high")):
+            values = [found[f"{m} {c}"][i] for c in CLASSES]
+            table[m + what] = [f"{v:.6f}" if np.isfinite(v) else "" for v in values]
+    table["protocol"] = [f'"{context["protocol"]}"'] * len(CLASSES)
+    runlog.write_csv(folder / "per_class.csv", table)
+    columns = {f"decided_{c}": matrix[:, i].astype(int) for i, c in enumerate(CLASSES)}
+    runlog.write_csv(folder / "confusion.csv", {"true": CLASSES, **columns})
+
+
+# ---------------------------------------------------------------- the synthetic set
+
+
+def judge_features(run):
+    """(function of images to features float64 (n, 64), judge's hash, judge's predict) or None if there is no judge."""
+    import keras
+
+    model, options = load_classifier(run, "judge")
+    if model is None:
+        return None
+    both = keras.Model(model.input, [model.get_layer("features").output, model.output])
+
+    def raw(images):
+        return [o.astype(np.float64) for o in both.predict(images.astype(np.float32), batch_size=500, verbose=0)]
+
+    components = fidelity.Components(raw(run.table.images[half_a(run.table, run.parts)])[0])
+    return (lambda images: components(raw(images)[0])), options["model_sha256"], (lambda images: raw(images)[1])
+
+
+def generate(generator, labels, seed):
+    """uint8 images (n, 28, 28, 3) from the saved generator, for labels (n,)."""
+    z = np.random.default_rng([seed, 6]).standard_normal((len(labels), generator.inputs[0].shape[1]), dtype=np.float32)
+    images = generator.predict([z, labels.astype(np.int32)], batch_size=250, verbose=0)
+    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
+
+
+def evaluate_synthetic(run, synthetic):
+    """synthetic_quality.json: distances beside their floor, precision to coverage, label agreement, diversity, memorisation."""
+    import keras
+
+    judge = judge_features(run)
+    if judge is None:
+        return {"value": None, "reason": "no judge: run train_cnn.py --role judge"}
+    features, judge_hash, decide = judge
+    half = half_a(run.table, run.parts)
+    half_b = (run.parts == "train") & ~half
+    train_mix = class_counts(run.part("train")[1])
+    b_images, b_labels = run.table.images[half_b], run.table.labels[half_b]
+    test_images, test_labels = run.part("test")
+    b_features, test_features, fake_features = features(b_images), features(test_images), features(synthetic.images)
+    generator_path = run.args.models_dir / "gan" / "generator.keras"
+    generator = None
+    if generator_path.is_file():
+        run.check_made_from(generator_path.with_name("options.json"), "train_gan.py")
+        generator = keras.saving.load_model(generator_path, compile=False, safe_mode=True)
+    n = min(QUALITY_IMAGES, len(b_labels))
+    draws = []
+    for seed in range(QUALITY_DRAWS):
+        rng = np.random.default_rng([seed, 7])
+        b_at = fidelity.draw_in_mix(b_labels, train_mix, n, rng)
+        if generator is not None:
+            drawn = features(generate(generator, b_labels[b_at], seed))
+        else:
+            drawn = fake_features[fidelity.draw_in_mix(synthetic.labels, train_mix, n, rng)]
+        m = min(n, len(test_labels))
+        real_at = rng.choice(len(test_labels), m, replace=False)
+        some = rng.permutation(n)[:m]
+        fake_prdc = fidelity.prdc(test_features[real_at], drawn[some])
+        b_prdc = fidelity.prdc(test_features[real_at], b_features[b_at][some])
+        draws.append({
+            "frechet": fidelity.frechet_distance(drawn, test_features),
+            "frechet_floor": fidelity.frechet_distance(b_features[b_at], test_features),
+            "kid": fidelity.kernel_distance(drawn, test_features),
+            "kid_floor": fidelity.kernel_distance(b_features[b_at], test_features),
+            **fake_prdc, **{f"{k}_half_b": v for k, v in b_prdc.items()},
+        })  # fmt: skip
+    distances = {}
+    for name in draws[0]:
+        values = np.array([d[name] for d in draws])
+        distances[name] = {
+            "value": values.mean(),
+            "std": values.std(ddof=1),
+            "n": n if "f" in name[:1] or "k" in name[:1] else m,
+        }
+    distances["frechet_ratio"] = {"value": distances["frechet"]["value"] / distances["frechet_floor"]["value"], "n": n}
+    return {
+        "protocol": f"{run.split['protocol']}; judge features, {fidelity.COMPONENTS} components fitted on half A; "
+                    f"{n} images in the train mix against the {len(test_labels)} of the test part, {QUALITY_DRAWS} draws; the "
+                    "floor is as many real images of half B",
+        "source": "fresh draws from the saved generator" if generator is not None else "draws from the synthetic table",
+        "judge_sha256": judge_hash,
+        "data": run.identity["data"],
+        "note": run.data_note,
+        "distances": distances,
+        "label_agreement": label_agreement(decide, synthetic, test_images, test_labels),
+        "diversity": diversity(fake_features, synthetic.labels, test_features, test_labels),
+        "memorisation": report_memorisation(run, synthetic),
+    }  # fmt: skip
+
+
+def label_agreement(decide, synthetic, test_images, test_labels):
+    """By class: share of synthetic images the judge gives their own label, beside its recall on held-out real ones."""
+    fake, real = decide(synthetic.images).argmax(axis=1), decide(test_images).argmax(axis=1)
+    out = {}
+    for code, name in enumerate(CLASSES):
+        f, r = synthetic.labels == code, test_labels == code
+        if not f.any() or not r.any():
+            out[name] = {"value": None, "reason": "no images of this class in the set or in test"}
+            continue
+        a, b = (fake[f] == code).mean(), (real[r] == code).mean()
+        out[name] = {"value": a, "n": int(f.sum()), "real_recall": b, "real_n": int(r.sum()),
+                     "se": float(np.sqrt(a * (1 - a) / f.sum() + b * (1 - b) / r.sum()))}  # fmt: skip
+    return out
+
+
+def diversity(fake, fake_labels, real, real_labels):
+    """By class: mean pairwise feature distance between synthetic images over that between held-out real ones."""
+    out = {}
+    for code, name in enumerate(CLASSES):
+        spread = []
+        for features, labels in ((fake, fake_labels), (real, real_labels)):
+            own = features[labels == code][:1000]
+            if len(own) < 2:
+                break
+            spread.append(np.sqrt(fidelity.squared_distances(own, own)).sum() / (len(own) * (len(own) - 1)))
+        if len(spread) < 2:
+            out[name] = {"value": None, "reason": "fewer than two images"}
+        else:
+            out[name] = {"value": spread[0] / spread[1], "n": int((fake_labels == code).sum())}
+    return out
+
+
+def report_memorisation(run, synthetic):
+    """Share of the synthetic set nearer to training images than unseen lesions come; nearest.csv holds each pair."""
+    images, labels = run.part("train")
+    rows = run.table.rows[run.parts == "train"]
+    lesions = run.table.lesions[run.parts == "train"]
+    held_out = run.part("test")[0]
+    m = fidelity.memorisation(synthetic.images, synthetic.labels, images, labels, lesions, held_out)
+    runlog.write_csv(run.args.outputs_dir / "evaluation" / "nearest.csv", {
+        "synthetic_row": np.arange(len(synthetic)), "label": synthetic.labels, "train_row": rows[m["position"]],
+        "distance": m["distance"],
+    })  # fmt: skip
+    by_class = {c: v or {"value": None, "reason": "too few images"} for c, v in m["by_class"].items()}
+    return {"value": m["share"], "n": len(synthetic), "threshold": m["threshold"], "by_class": by_class,
+            "definition": "nearest training image, L2 of 7 x 7 area means, least over 8 flips and turns, below the 1st "
+                          "percentile of held-out images (overall) or of other lesions of the class (by class)"}  # fmt: skip
+
+
+# ---------------------------------------------------------------- the three uses
+
+
+def from_predictions(args):
+    """Recompute metrics.json, per_class.csv and confusion.csv from files; context.json beside them is used if there."""
+    path = Path(args.from_predictions)
+    rows, labels, p = read_predictions(path)
+    if p.shape[1] != len(CLASSES):
+        raise InputError(f"{path}: has p_malignant; expected the seven-class predictions.csv")
+    predictions = {"classifier": (rows, labels, p)}
+    for name in MODELS[1:]:
+        other = path.with_name(f"predictions_{name}.csv")
+        if other.is_file():
+            predictions[name] = read_predictions(other)
+            if not np.array_equal(predictions[name][0], rows) or not np.array_equal(predictions[name][1], labels):
+                raise InputError(f"{other}: rows or labels differ from {path}'s; they are not of one evaluation")
+    context = {"protocol": f"split file {Path(args.split).name}", "data": None, "views": None, "points": {}}
+    if path.with_name("context.json").is_file():
+        context = runlog.read_json(path.with_name("context.json"), "evaluate.py")
+        if not {"protocol", "data", "views", "points"} <= set(context):
+            raise InputError(f"{path.with_name('context.json')}: lacks an entry; run evaluate.py again")
+    folder = args.outputs_dir / "evaluation"
+    write_figures(folder, predictions, read_lesions(args.split, rows), context)
+    print_summary(folder)
+
+
+def evaluate_external(run, model, options):
+    """Score another table; refuse it if it is mostly training images."""
+    args = run.args
+    table = read_table(args.external)
+    if table.layout != "hmnist_28_28_RGB":
+        raise InputError(f"{table.path}: is {table.layout}; the classifier needs hmnist_28_28_RGB")
+    distance, _ = fidelity.nearest(table.images, run.table.images[run.parts != "test"])
+    keep = distance >= NEAR_DUPLICATE_DISTANCE
+    dropped = int((~keep).sum())
+    if dropped * 2 > len(table):
+        raise InputError(
+            f"{table.path}: {dropped} of {len(table)} images are training images (nearer than {NEAR_DUPLICATE_DISTANCE:g}); "
+            "this is no external table (DermaMNIST's npz is HAM10000 itself)"
+        )
+    table = table.take(np.flatnonzero(keep))
+    folder = args.outputs_dir / "evaluation" / f"external_{Path(table.path).name.split('.')[0]}"
+    p = metrics.predict_views(model, table.images, args.views)
+    write_predictions(folder / "predictions.csv", table.rows, table.labels, p)
+    protocol = f"external table {Path(table.path).name}, {dropped} of {dropped + len(table)} images dropped as in training"
+    context = {"protocol": protocol, "data": {"name": Path(table.path).name, "sha256": table.sha256}, "views": args.views,
+               "points": {"classifier": options["operating_points"]}}  # fmt: skip
+    runlog.write_json(folder / "context.json", context)
+    rows, labels, p = read_predictions(folder / "predictions.csv")
+    write_figures(folder, {"classifier": (rows, labels, p)}, table.lesions, context)
+    print_summary(folder)
+    return table, p
+
+
+def write_isic(path, table, p):
+    """The ISIC 2018 task 3 submission: image, then the seven probabilities in the challenge's order."""
+    ids = table.metadata["image_id"] if table.metadata is not None else [f"row{r:07d}" for r in table.rows]
+    columns = {c.upper(): p[:, CLASSES.index(c)] for c in ISIC_ORDER}
+    runlog.write_csv(path, {"image": list(ids), **columns})
+    print(f"  ISIC submission -> {path}")
+
+
+def evaluate_test(run, model, options, synthetic):
+    """Predictions, then everything derived from them, then the synthetic set."""
+    args = run.args
+    folder = args.outputs_dir / "evaluation"
+    test = run.table.take(np.flatnonzero(run.parts == "test"))
+    context = {"protocol": run.split["protocol"], "data": {**run.identity["data"], "note": run.data_note},
+               "views": args.views, "points": {}}  # fmt: skip
+    predictions = {}
+    for name in MODELS:
+        path = folder / ("predictions.csv" if name == "classifier" else f"predictions_{name}.csv")
+        if name != "classifier":
+            model, options = load_classifier(run, name)
+        if model is None:
+            path.unlink(missing_ok=True)
+            continue
+        write_predictions(path, test.rows, test.labels, metrics.predict_views(model, test.images, args.views))
+        predictions[name] = read_predictions(path)  # as written, so that --from-predictions agrees to the last digit
+        context["points"][name] = options["operating_points"]
+    runlog.write_json(folder / "context.json", context)
+    write_figures(folder, predictions, test.lesions, context)
+    if args.isic_submission:
+        write_isic(Path(args.isic_submission), test, predictions["classifier"][2])
+    if synthetic is None:
+        quality = {"value": None, "reason": "no synthetic set: run train_gan.py"}
+    else:
+        quality = evaluate_synthetic(run, synthetic)
+    runlog.write_json(folder / "synthetic_quality.json", quality)
+    print_summary(folder)
+
+
+def print_summary(folder):
+    """The few figures a reader wants first."""
+    import json
+
+    found = json.loads((folder / "metrics.json").read_text())
+    print(f"  {found['protocol']}: {found['images']} images of {found['lesions']} lesions")
+
+    def show(block, name):
+        f = block.get(name) or {}
+        return "undefined" if f.get("value") is None else f"{f['value']:.3f} [{f['low']:.3f}, {f['high']:.3f}]"
+
+    print(
+        f"  majority class ({found['majority_baseline']['class']}): accuracy {show(found['majority_baseline'], 'accuracy')}"
+    )
+    for name, model in found["models"].items():
+        print(f"  {name}: accuracy {show(model['argmax'], 'accuracy')}, balanced accuracy "
+              f"{show(model['argmax'], 'balanced_accuracy')} (argmax), {show(model['balanced'], 'balanced_accuracy')} (balanced), "
+              f"macro-F1 {show(model['argmax'], 'macro_f1')}, AUC {show(model, 'auc' if 'auc' in model else 'auc_malignant')}, "
+              f"ECE {show(model, 'ece')}")  # fmt: skip
+    difference = found.get("classifier_minus_control")
+    if difference:
+        print(f"  with minus without synthetic images: accuracy {show(difference['argmax'], 'accuracy')}, "
+              f"balanced accuracy {show(difference['balanced'], 'balanced_accuracy')}, AUC {show(difference, 'auc')}")  # fmt: skip
+
+
+def read_synthetic(run):
+    """Table of the synthetic set, refused if made from other data or split; None if there is none."""
+    path = run.args.outputs_dir / "synthetic" / runlog.TABLE_NAME
+    if not path.is_file():
+        return None
+    provenance = run.check_made_from(path.with_name("provenance.json"), "train_gan.py")
+    if run.add_input("synthetic", path) != provenance.get("table_sha256"):
+        raise InputError(f"{path}: is not the table its provenance.json describes; run train_gan.py again")
+    return read_table(path)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    if args.from_predictions:
+        from_predictions(args)
+        return 0
+    runlog.quiet_tensorflow()
+    run = runlog.Run(args, "evaluate")
+    run.require_rgb28()
+    if not run.announce():
+        return 0
+    for name in ("cnn", "control", "malignancy", "malignancy_control", "judge"):
+        path = args.models_dir / name / "classifier.keras"
+        if path.is_file():
+            run.add_input(name, path)
+    synthetic = None if args.external else read_synthetic(run)
+    folder = args.outputs_dir / "evaluation"
+    if run.is_current(folder / "options.json", [folder / "metrics.json", folder / "synthetic_quality.json"]):
+        print("  up to date")
+        return 0
+    run.settle_split()
+    fingerprint_inputs = dict(run.identity["inputs"])
+    model, options = load_classifier(run, "classifier")
+    if args.external:
+        table, p = evaluate_external(run, model, options)
+        if args.isic_submission:
+            write_isic(Path(args.isic_submission), table, p)
+        return 0
+    evaluate_test(run, model, options, synthetic)
+    run.identity["inputs"] = fingerprint_inputs
+    run.finish(folder / "options.json")
+    return 0
+
+
+if __name__ == "__main__":
+    runlog.script_main(main)

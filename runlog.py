@@ -1,0 +1,414 @@
+"""The run: common flags, seeding, the options and environment record, atomic writes, progress.
+
+Every script starts with `start(...)`, which loads the table, settles the split and knows what the outputs were made
+from; and ends with `Run.finish(...)`, which writes `options.json` last, so that a folder without it is unfinished.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ham10000 import PARTS, InputError, class_counts, group_lesions, read_table, split_table, subset
+
+ROOT = Path(__file__).resolve().parent
+TABLE_NAME = "hmnist_28_28_RGB.csv"
+log = logging.getLogger("lesions")
+
+NO_DATA = (
+    "no table: put Kaggle's hmnist_28_28_RGB.csv (and HAM10000_metadata.csv) into data/, or run `make data` to download "
+    "them, or `python phantom.py` to draw phantom lesions; --data PATH names a table elsewhere"
+)
+
+# ---------------------------------------------------------------- flags
+
+
+def parser(doc, split_file=False):
+    """ArgumentParser with the flags every script shares; `doc` is the script's docstring.
+
+    split_file: --split may also name a split.csv (evaluate.py checks which).
+    """
+    p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    g = p.add_argument_group("common to all scripts")
+    g.add_argument("--data", metavar="PATH", help="table: Kaggle's CSV (plain, gz, xz, zst) or dermamnist.npz")
+    g.add_argument("--metadata", metavar="PATH", default="auto",
+                   help="HAM10000_metadata.csv; none groups near-duplicate images (default: beside the table)")  # fmt: skip
+    g.add_argument("--seed", type=int, default=0, help="weights, order and sampling; never moves the split")
+    g.add_argument("--split-seed", type=int, default=0, help="alone moves the split")
+    g.add_argument("--split", choices=None if split_file else ("lesion", "image"), default="lesion",
+                   metavar="{lesion,image}", help="image reproduces the leaky protocol of older work")  # fmt: skip
+    g.add_argument("--subset", type=positive, metavar="N", help="about N images: whole lesions of every class")
+    g.add_argument("--epochs", type=positive, help="training epochs (only the trainers use it)")
+    g.add_argument("--dry-run", action="store_true", help="print the resolved options and stop")
+    g.add_argument("--if-stale", action="store_true",
+                   help="do nothing if the outputs already come from this data and these options (used by make)")  # fmt: skip
+    g.add_argument("--models-dir", type=Path, default=Path("models"), metavar="DIR")
+    g.add_argument("--outputs-dir", type=Path, default=Path("outputs"), metavar="DIR")
+    return p
+
+
+def positive(text):
+    """argparse type: a whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
+# Where things are and how the script is called, not what it computes: no part of a result's identity.
+NOT_IDENTITY = {"data", "metadata", "dry_run", "if_stale", "resume", "models_dir", "outputs_dir"}
+
+
+def script_main(main):
+    """Run a script's `main`; bad input becomes one line on stderr and exit code 2."""
+    try:
+        sys.exit(main())
+    except InputError as e:
+        print(f"{Path(sys.argv[0]).name}: error: {e}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"{Path(sys.argv[0]).name}: stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def seed_everything(seed):
+    """Seed Python, NumPy and Keras, and ask TensorFlow for deterministic kernels. Call before building a model."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def keep_freed_memory():
+    """Tell glibc to keep freed memory instead of returning it to the system at every step.
+
+    TensorFlow's CPU kernels allocate and free hundreds of megabytes a step; taking them anew costs more page faults than
+    the convolutions cost arithmetic (2.5 times the step time, see results/LOG.md). No effect outside Linux with glibc.
+    """
+    import ctypes
+
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((-3, 1 << 25), (-1, (1 << 31) - 1), (-2, 1 << 28), (-8, 1)):
+            mallopt(parameter, value)  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD, M_ARENA_MAX
+
+
+def quiet_tensorflow():
+    """Import keras without its backend's start-up chatter, which TensorFlow writes straight to the stderr descriptor."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    keep_freed_memory()
+    sys.stderr.flush()
+    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    try:
+        import keras  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)
+
+
+# ---------------------------------------------------------------- files
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """Yield a temporary path beside `path`; rename it over `path` on success, remove it on failure."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix stays last: writers such as Keras and Matplotlib choose the format by it.
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as e:
+        raise InputError(f"{path}: cannot be written ({e.strerror or e})") from None
+
+
+def ensure_folder(path):
+    """Create a folder and its parents; returns it."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise InputError(f"{path}: cannot be created ({e.strerror})") from None
+    return Path(path)
+
+
+def write_text(path, text):
+    """Write a whole text file atomically."""
+    with atomic(path) as t:
+        t.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path, value):
+    """Write JSON atomically; a NaN or infinity is a programming error, not a value."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False, default=json_default) + "\n")
+
+
+def json_default(value):
+    """NumPy scalars and arrays, and paths, as JSON."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value)} has no JSON form")
+
+
+def write_csv(path, columns):
+    """Write a dict of equally long columns as CSV, floats with nine significant digits (exact for float32)."""
+    rows = zip(*columns.values(), strict=True)
+    lines = [",".join(columns)]
+    lines += [",".join(f"{v:.9g}" if isinstance(v, float | np.floating) else str(v) for v in row) for row in rows]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def write_table(path, chunks):
+    """Write (images uint8 (k, 28, 28, 3), labels (k,)) chunks as a CSV in Kaggle's exact layout."""
+    with atomic(path) as t, open(t, "w", encoding="ascii", newline="\n") as f:
+        f.write(",".join(f"pixel{i:04d}" for i in range(2352)) + ",label\n")
+        for images, labels in chunks:
+            values = np.concatenate([images.reshape(len(labels), -1), np.asarray(labels)[:, None]], axis=1)
+            f.writelines(",".join(map(str, row)) + "\n" for row in values.tolist())
+
+
+def read_json(path, made_by):
+    """Parse a JSON object this project wrote, or InputError naming the script that writes it."""
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run {made_by} first") from None
+    except (OSError, ValueError) as e:
+        raise InputError(f"{path}: not readable as JSON ({str(e)[:80]}); run {made_by} again") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: not a JSON object; run {made_by} again")
+    return value
+
+
+def file_sha256(path):
+    """Hex SHA-256 of a file's bytes."""
+    try:
+        with open(path, "rb") as f:
+            return hashlib.file_digest(f, "sha256").hexdigest()
+    except OSError as e:
+        raise InputError(f"{path}: cannot be read ({e.strerror})") from None
+
+
+def save_state(path, variables, **extra):
+    """Write training state (a list of Keras variables, and plain arrays) as one uncompressed .npz, atomically."""
+    arrays = {f"v{i:04d}": np.asarray(v) for i, v in enumerate(variables)}
+    with atomic(path) as t:
+        np.savez(t, **arrays, **{k: np.asarray(v) for k, v in extra.items()})
+
+
+def load_state(path, variables, names):
+    """Assign the state written by save_state and return its extra arrays by name; InputError if it does not fit."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            values = [archive[f"v{i:04d}"] for i in range(len(variables))]
+            extra = {n: archive[n] for n in names}
+    except Exception as e:
+        raise InputError(f"{path}: not a usable checkpoint ({str(e)[:100]}); train without --resume") from None
+    if any(tuple(v.shape) != a.shape for v, a in zip(variables, values, strict=True)):
+        raise InputError(f"{path}: a checkpoint of another network; train without --resume")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return extra
+
+
+# ---------------------------------------------------------------- records
+
+
+def environment():
+    """What the run ran on: commit, Python, packages, machine. Differs between machines, so never part of an identity."""
+    import importlib.metadata as md
+
+    packages = {}
+    for name in ("keras", "tensorflow", "jax", "numpy", "pandas", "scikit-learn", "matplotlib"):
+        with contextlib.suppress(md.PackageNotFoundError):
+            packages[name] = md.version(name)
+    try:
+        commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, capture_output=True,
+                                text=True, timeout=10).stdout.strip() or None  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        commit = None
+    return {
+        "commit": commit,
+        "python": platform.python_version(),
+        "packages": packages,
+        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+    }
+
+
+def find_table(args):
+    """Path of the table: --data, or the first hmnist_28_28_RGB.csv[.gz|.xz|.zst] in data/."""
+    if args.data:
+        return Path(args.data)
+    for suffix in ("", ".gz", ".xz", ".zst"):
+        path = ROOT / "data" / (TABLE_NAME + suffix)
+        if path.is_file():
+            return path
+    raise InputError(NO_DATA)
+
+
+class Run:
+    """One run of one script: its table, split and identity.
+
+    table: Table after --subset; parts: str (n,) train / val / test; identity: dict of everything the result depends
+    on (options, data, split, hashes of input artifacts), whose hash is `fingerprint`.
+    """
+
+    def __init__(self, args, script):
+        self.args, self.script, self.began = args, script, time.time()
+        self.table = group_lesions(read_table(find_table(args)), args.metadata)
+        self.full_rows = len(self.table)
+        if args.subset:
+            self.table = subset(self.table, args.subset)
+        self.parts = split_table(self.table, args.split, args.split_seed)
+        t = self.table
+        self.split_text = "row,lesion,part\n" + "".join(
+            f"{r},{lesion},{p}\n" for r, lesion, p in zip(t.rows, t.lesions, self.parts, strict=True)
+        )
+        self.identity = {
+            "script": script,
+            "options": {k: v for k, v in sorted(vars(args).items()) if k not in NOT_IDENTITY},
+            "data": {"name": Path(t.path).name, "sha256": t.sha256, "rows": self.full_rows, "phantom": t.is_phantom},
+            "split": {
+                "protocol": ("lesion split" if args.split == "lesion" else "image split, leaky")
+                + (f", subset of {len(t)} images" if len(t) < self.full_rows else ""),
+                "sha256": hashlib.sha256(self.split_text.encode()).hexdigest(),
+                "split_seed": args.split_seed,
+                "grouping": t.grouping,
+                "images": {p: class_counts(t.labels[self.parts == p]) for p in PARTS},
+            },
+            "inputs": {},
+        }
+
+    @property
+    def data_note(self):
+        """'' for real data; what every figure and result of a phantom run says."""
+        return "PHANTOM DATA: drawn by code, no medical meaning" if self.table.is_phantom else ""
+
+    @property
+    def split(self):
+        return self.identity["split"]
+
+    @property
+    def fingerprint(self):
+        identity = {**self.identity, "data": {**self.identity["data"], "name": None}}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True, default=json_default).encode()).hexdigest()
+
+    def part(self, name):
+        """(images uint8 (k, 28, 28, 3), labels int32 (k,)) of one part."""
+        index = self.parts == name
+        return self.table.images[index], self.table.labels[index]
+
+    def require_rgb28(self):
+        """Trainers work on 28 x 28 colour alone: InputError naming the table's layout otherwise."""
+        if self.table.layout != "hmnist_28_28_RGB":
+            raise InputError(f"{self.table.path}: is {self.table.layout}; {self.script}.py needs hmnist_28_28_RGB "
+                             "(eda.py draws the others)")  # fmt: skip
+        empty = [p for p in PARTS if not (self.parts == p).any()]
+        if empty:
+            raise InputError(f"{self.table.path}: {len(self.table)} images leave the {empty[0]} part empty; use more")
+
+    def settle_split(self):
+        """Write outputs/split.csv, or check that the one there is this run's; InputError if it is not."""
+        path = self.args.outputs_dir / "split.csv"
+        record = path.with_suffix(".json")
+        if path.is_file() and path.read_bytes() != self.split_text.encode() and not self.args.if_stale:
+            raise InputError(
+                f"{path}: made from other data, --subset, --split or --split-seed than this run's; use the same flags for "
+                "every script, another --outputs-dir and --models-dir, or delete it"
+            )
+        write_text(path, self.split_text)
+        write_json(record, {"data": self.identity["data"], "split": self.split})
+
+    def add_input(self, name, path):
+        """Record the hash of a file this run reads, as part of its identity; returns the hash."""
+        self.identity["inputs"][name] = file_sha256(path)
+        return self.identity["inputs"][name]
+
+    def check_made_from(self, options_path, made_by):
+        """The options.json of an artifact this run reads, refused unless it has this run's data and split."""
+        record = read_json(options_path, made_by)
+        for what in ("data", "split"):
+            theirs = record.get(what)
+            if not isinstance(theirs, dict) or theirs.get("sha256") != self.identity[what]["sha256"]:
+                name = "data" if what == "data" else "split (--subset, --split, --split-seed or --metadata differ)"
+                raise InputError(f"{options_path}: made from other {name}; run {made_by} again with this run's flags")
+        return record
+
+    def is_current(self, options_path, outputs):
+        """True if --if-stale was given and the outputs exist and come from exactly this identity."""
+        if not self.args.if_stale or not all(Path(o).exists() for o in [options_path, *outputs]):
+            return False
+        try:
+            if read_json(options_path, self.script).get("fingerprint") != self.fingerprint:
+                return False
+        except InputError:
+            return False
+        split = self.args.outputs_dir / "split.csv"
+        return split.is_file() and split.read_bytes() == self.split_text.encode()
+
+    def announce(self):
+        """Print what the run is about to do; with --dry-run, all resolved options. Returns False to stop."""
+        t, split = self.table, self.split
+        counts = ", ".join(f"{(self.parts == p).sum()} {p}" for p in PARTS)
+        print(
+            f"{self.script}: {len(t)} images of {len(set(t.lesions))} lesions ({Path(t.path).name}, sha256 {t.sha256[:12]})"
+        )
+        print(f"  split: {counts}; {split['protocol']}; grouped by {t.grouping}")
+        for note in [*t.notes, self.data_note]:
+            if note:
+                print(f"  note: {note}")
+        if self.args.dry_run:
+            print(json.dumps(self.identity, indent=1, default=json_default))
+            return False
+        return True
+
+    def record(self, **outcome):
+        """The options.json content: identity, fingerprint, environment, outcome and wall time."""
+        return {
+            **self.identity,
+            "fingerprint": self.fingerprint,
+            "environment": environment(),
+            "date": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "wall_seconds": round(time.time() - self.began, 1),
+            **outcome,
+        }
+
+    def finish(self, options_path, **outcome):
+        """Write options.json, the mark that the outputs beside it are complete."""
+        write_json(options_path, self.record(**outcome))
+        minutes = (time.time() - self.began) / 60
+        print(f"{self.script}: done in {minutes:.1f} min -> {Path(options_path).parent}/")
+
+
+def progress(total, initial, what):
+    """A tqdm bar with time left; on a log file one line every half minute instead of a flood."""
+    from tqdm import tqdm
+
+    interval = 0.5 if sys.stderr.isatty() else 30
+    return tqdm(total=total, initial=initial, desc=what, unit="epoch", mininterval=interval, maxinterval=interval * 2,
+                dynamic_ncols=sys.stderr.isatty())  # fmt: skip

@@ -1,0 +1,378 @@
+"""Train the lesion classifier on real plus synthetic images; also the judge and the real-only control.
+
+    python train_cnn.py                      # real + outputs/synthetic -> models/cnn/
+    python train_cnn.py --role control       # the same steps on real images alone -> models/control/
+    python train_cnn.py --role judge         # the measuring instrument, half A of train -> models/judge/
+    python train_cnn.py --task malignancy    # benign / malignant -> models/malignancy/
+
+Reads the table's train part (val chooses the epoch and calibrates; test is never touched) and the synthetic table, whose
+rows can only enter training. Writes classifier.keras, options.json and history.csv. About 8 minutes each on two CPU cores;
+--resume goes on after an interruption.
+
+Class imbalance: batches follow the natural mix, so that the probabilities stay calibrated; the shift of the prior by
+synthetic images is taken out of the logits analytically (Saerens et al. 2002), and options.json holds a second operating
+point, `balanced`, that trades accuracy for balanced accuracy by a log-prior shift fitted on val (Menon et al. 2021).
+--sampler balanced draws every class equally often instead.
+
+An epoch is as many images as the real training part has, whatever is mixed in: arms with equal --epochs take equal steps.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+import metrics
+import runlog
+from ham10000 import CLASSES, IMAGE_SHAPE, MALIGNANT, MEL, InputError, class_counts, dihedral_views, half_a, read_table
+
+JUDGE_SEED = 10015  # the judge is one instrument: --seed does not move it
+FOLDERS = {("classifier", "dx"): "cnn", ("classifier", "malignancy"): "malignancy", ("control", "dx"): "control",
+           ("control", "malignancy"): "malignancy_control", ("judge", "dx"): "judge"}  # fmt: skip
+
+
+def parse_args(argv=None):
+    p = runlog.parser(__doc__)
+    g = p.add_argument_group("data")
+    g.add_argument("--synthetic", metavar="PATH|none", help="synthetic table (default outputs/synthetic/...csv)")
+    g.add_argument("--real", metavar="PATH|none", default="table",
+                   help="none trains on synthetic images alone; a path adds real rows to train")  # fmt: skip
+    g.add_argument("--augment", choices=("none", "flips", "classic"), default="classic",
+                   help="classic: flips, quarter turns, rotation, shift, zoom, brightness, contrast")  # fmt: skip
+    g.add_argument("--sampler", choices=("natural", "balanced"), help="default natural; the judge's is balanced")
+    g.add_argument("--repeat-real", type=int, default=0, metavar="N", help="add N repeated real images (a control)")
+    g.add_argument("--synthetic-weight", type=float, default=1.0, metavar="W", help="loss weight of synthetic rows")
+    g = p.add_argument_group("training")
+    g.add_argument("--role", choices=("classifier", "control", "judge"), default="classifier")
+    g.add_argument("--task", choices=("dx", "malignancy"), default="dx")
+    g.add_argument("--batch", type=runlog.positive, default=128)
+    g.add_argument("--steps", type=runlog.positive, metavar="N", help="training steps, instead of --epochs")
+    g.add_argument("--learning-rate", type=float, default=2e-3)
+    g.add_argument("--width", type=runlog.positive, default=32, help="channels of the first stage")
+    g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
+    args = p.parse_args(argv)
+    args.epochs = args.epochs or 40
+    if args.role == "judge":
+        if args.task != "dx" or args.synthetic not in (None, "none") or args.real != "table":
+            p.error("--role judge takes no --task, --synthetic or --real: it is trained on real images alone")
+        args.seed = JUDGE_SEED
+    if args.role == "control" and args.synthetic not in (None, "none"):
+        p.error("--role control is real images alone: --synthetic contradicts it")
+    args.sampler = args.sampler or ("balanced" if args.role == "judge" else "natural")
+    if args.role != "classifier":
+        args.synthetic = "none"
+    elif args.synthetic is None:
+        args.synthetic = str(args.outputs_dir / "synthetic" / runlog.TABLE_NAME)
+    if args.synthetic == "none" and args.real == "none":
+        p.error("--synthetic none and --real none leave nothing to train on")
+    if not args.synthetic_weight > 0 or args.learning_rate <= 0 or args.repeat_real < 0:
+        p.error("--synthetic-weight and --learning-rate must be above 0, --repeat-real at least 0")
+    return args
+
+
+# ---------------------------------------------------------------- the network
+
+
+def build_network(classes, width=32):
+    """Functional model: image float32 (n, 28, 28, 3) in [0, 255] -> logits (n, classes); layer `features` is (n, 4 width).
+
+    A residual network (He et al. 2016, pre-activation) whose cost sits at 14 x 14 and 7 x 7.
+    """
+    import keras
+    from keras import layers
+
+    def conv(x, filters, stride=1):
+        x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.95)(x))
+        return layers.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False)(x)
+
+    image = keras.Input(IMAGE_SHAPE, name="image")
+    x = layers.Rescaling(1 / 127.5, -1)(image)
+    x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+    for filters in (2 * width, 4 * width):
+        short = layers.Conv2D(filters, 1, use_bias=False)(layers.AveragePooling2D(2)(x))
+        x = short + conv(conv(x, filters, stride=2), filters)
+    x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.95)(x))
+    x = layers.GlobalAveragePooling2D(name="features")(x)
+    return keras.Model(image, layers.Dense(classes, name="logits")(layers.Dropout(0.2)(x)), name="classifier")
+
+
+def build_augmentation(kind, seed):
+    """List of stock Keras layers on images in [0, 255], active in training only."""
+    from keras import layers
+
+    if kind == "none":
+        return []
+    out = [layers.RandomFlip("horizontal_and_vertical", seed=seed)]
+    if kind == "classic":
+        # One bilinear resampling each, edges mirrored. Hue is left alone: colour is diagnostic.
+        out += [
+            layers.RandomRotation(0.5, fill_mode="reflect", seed=seed + 1),
+            layers.RandomTranslation(0.08, 0.08, fill_mode="reflect", seed=seed + 2),
+            layers.RandomZoom((-0.2, 0.1), fill_mode="reflect", seed=seed + 3),
+            layers.RandomBrightness(0.1, value_range=(0, 255), seed=seed + 4),
+            layers.RandomContrast(0.2, value_range=(0, 255), seed=seed + 5),
+        ]
+    return out
+
+
+def with_calibration(network, temperature, log_prior_shift):
+    """The network with softmax((logits + shift) / T) inside: both are folded into the last layer's weights."""
+    import keras
+
+    last = network.get_layer("logits")
+    kernel, bias = last.get_weights()
+    last.set_weights([kernel / temperature, (bias + log_prior_shift) / temperature])
+    out = keras.layers.Softmax(name="probabilities")(network.output)
+    return keras.Model(network.input, out, name="classifier")
+
+
+# ---------------------------------------------------------------- the training pool
+
+
+def gather_pool(run):
+    """(images uint8, labels int32, weights float32) to train on: real train rows, then repeats, then synthetic rows.
+
+    Synthetic rows are read from their own file, so they cannot reach val or test; provenance.json must name this
+    run's data and split.
+    """
+    args = run.args
+    images, labels = run.part("train")
+    if args.role == "judge":
+        keep = half_a(run.table, run.parts)[run.parts == "train"]
+        images, labels = images[keep], labels[keep]
+    images, labels, weights = [images], [labels], [np.ones(len(labels), np.float32)]
+    if args.repeat_real:
+        again = np.random.default_rng([args.seed, 3]).integers(len(labels[0]), size=args.repeat_real)
+        images.append(images[0][again])
+        labels.append(labels[0][again])
+        weights.append(np.ones(args.repeat_real, np.float32))
+    if args.real == "none":
+        images, labels, weights = [], [], []
+    elif args.real != "table":
+        run.add_input("real", args.real)
+        add_table(args.real, 1.0, images, labels, weights)
+    if args.synthetic != "none":
+        path = Path(args.synthetic)
+        if not path.is_file():
+            raise InputError(f"{path}: no synthetic table; run train_gan.py first, or pass --synthetic none")
+        run.add_input("synthetic", path)
+        provenance = path.with_name("provenance.json")
+        made = run.check_made_from(provenance, "train_gan.py")
+        if made.get("table_sha256") != run.identity["inputs"]["synthetic"]:
+            raise InputError(f"{path}: is not the table {provenance} describes; run train_gan.py again")
+        add_table(path, args.synthetic_weight, images, labels, weights)
+    return np.concatenate(images), np.concatenate(labels), np.concatenate(weights)
+
+
+def add_table(path, weight, images, labels, weights):
+    """Append the rows of a 28 x 28 RGB table to the pool's lists."""
+    table = read_table(path)
+    if table.layout != "hmnist_28_28_RGB":
+        raise InputError(f"{path}: is {table.layout}; training needs hmnist_28_28_RGB")
+    images.append(table.images)
+    labels.append(table.labels)
+    weights.append(np.full(len(table), weight, np.float32))
+
+
+def build_batches(images, targets, weights, args, first, steps):
+    """PyDataset of training steps first .. first + steps - 1; each batch is a function of the seed and its step alone."""
+    import keras
+
+    members = [np.flatnonzero(targets == c) for c in np.unique(targets)]
+    orders = {}
+
+    def shuffled(number):
+        """Pool positions in the order of pass `number` over the pool."""
+        if number not in orders:
+            orders.clear()
+            orders[number] = np.random.default_rng([args.seed, 4, number]).permutation(len(targets))
+        return orders[number]
+
+    def choose(step):
+        if args.sampler == "balanced":
+            rng = np.random.default_rng([args.seed, 5, step])
+            return np.array([rng.choice(members[c]) for c in rng.integers(len(members), size=args.batch)])
+        at = np.arange(step * args.batch, (step + 1) * args.batch)
+        return np.concatenate([shuffled(n)[at[at // len(targets) == n] % len(targets)]
+                               for n in np.unique(at // len(targets))])  # fmt: skip
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return steps
+
+        def __getitem__(self, i):
+            index = choose(first + i)
+            return images[index].astype(np.float32), targets[index], weights[index]
+
+    return Batches()
+
+
+# ---------------------------------------------------------------- training
+
+
+def plan_epochs(args, real_images):
+    """Steps of each epoch: --epochs times the real part, or exactly --steps in epochs of about that length."""
+    each = max(1, round(real_images / args.batch))
+    if not args.steps:
+        return [each] * args.epochs
+    epochs = max(1, round(args.steps / each))
+    return [args.steps // epochs + (i < args.steps % epochs) for i in range(epochs)]
+
+
+def train(run, folder, pool, val):
+    """(network with the weights of the best epoch by val log-loss, history)."""
+    import keras
+
+    args = run.args
+    runlog.seed_everything(args.seed)
+    (images, targets, weights), (val_images, val_targets) = pool, val
+    network = build_network(2 if args.task == "malignancy" else len(CLASSES), args.width)
+    model = keras.Sequential([keras.Input(IMAGE_SHAPE), *build_augmentation(args.augment, args.seed), network])
+    plan = plan_epochs(args, int((run.parts == "train").sum()) if args.role != "judge" else len(targets))
+    rate = keras.optimizers.schedules.CosineDecay(0.0, sum(plan), warmup_target=args.learning_rate,
+                                                  warmup_steps=max(1, sum(plan) // 20))  # fmt: skip
+    model.compile(
+        optimizer=keras.optimizers.AdamW(rate, weight_decay=0.02),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
+    )
+    model.optimizer.build(model.trainable_variables)
+    best = [np.asarray(v) for v in network.variables]
+    state = [*model.variables, *model.optimizer.variables]
+    checkpoint = folder / "checkpoint.npz"
+    history = []
+    if args.resume and checkpoint.is_file():
+        names = ("history", "fingerprint", *(f"best{i}" for i in range(len(best))))
+        extra = runlog.load_state(checkpoint, state, names)
+        if str(extra["fingerprint"]) == run.fingerprint:
+            history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
+            best = [extra[n] for n in names[2:]]
+            print(f"  resuming after epoch {len(history)}")
+        elif not args.if_stale:
+            raise InputError(f"{checkpoint}: from a run with other data or options; repeat its flags or drop --resume")
+    bar = runlog.progress(len(plan), len(history), FOLDERS[args.role, args.task])
+    for epoch in range(len(history), len(plan)):
+        began = time.time()
+        batches = build_batches(images, targets, weights, args, sum(plan[:epoch]), plan[epoch])
+        loss = model.fit(batches, epochs=1, verbose=0).history["loss"][-1]
+        if not np.isfinite(loss):
+            raise InputError(f"epoch {epoch + 1}: the loss is not finite; lower --learning-rate")
+        p = softmax(network.predict(val_images.astype(np.float32), batch_size=500, verbose=0))
+        row = (epoch + 1, loss, metrics.log_loss(val_targets, p), (p.argmax(axis=1) == val_targets).mean(),
+               metrics.summarise(metrics.confusion(val_targets, p.argmax(axis=1), p.shape[1]))["balanced_accuracy"],
+               time.time() - began)  # fmt: skip
+        history.append(dict(zip(HISTORY, map(float, row), strict=True)))
+        if history[-1]["val_log_loss"] <= min(h["val_log_loss"] for h in history):
+            best = [np.asarray(v) for v in network.variables]
+        runlog.save_state(checkpoint, state, history=[list(h.values()) for h in history], fingerprint=run.fingerprint,
+                          **{f"best{i}": b for i, b in enumerate(best)})  # fmt: skip
+        bar.set_postfix_str(f"loss {row[1]:.3f} val {row[2]:.3f} accuracy {row[3]:.3f}")
+        bar.update()
+    bar.close()
+    for variable, value in zip(network.variables, best, strict=True):
+        variable.assign(value)
+    return network, history
+
+
+HISTORY = ("epoch", "loss", "val_log_loss", "val_accuracy", "val_balanced_accuracy", "seconds")
+
+
+def softmax(logits):
+    """float64 (n, k) probabilities."""
+    e = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+# ---------------------------------------------------------------- calibration on val
+
+
+def fit_temperature(network, images, targets, shift):
+    """T in [0.25, 4] with the least val log-loss of the eight-view average that evaluate.py writes."""
+    logits = np.stack([network.predict(np.ascontiguousarray(v, np.float32), batch_size=500, verbose=0)
+                       for v in dihedral_views(images)]) + shift  # fmt: skip
+    grid = np.exp(np.linspace(np.log(0.25), np.log(4), 81))
+    losses = [metrics.log_loss(targets, softmax(logits / t).mean(axis=0)) for t in grid]
+    return float(grid[int(np.argmin(losses))])
+
+
+def fit_operating_points(p, targets, prior):
+    """What evaluate.py needs beside probabilities, from val: the balanced shift and score thresholds.
+
+    The balanced point is argmax(log p - tau log prior); tau in [0, 1.5] with the best val balanced accuracy (the smallest
+    on a tie).
+    """
+    taus = np.linspace(0, 1.5, 31)
+    log_prior = np.log(np.maximum(prior, 1e-6))
+    scores = [
+        metrics.summarise(metrics.confusion(targets, metrics.balanced_decision(p, -t * log_prior), p.shape[1]))[
+            "balanced_accuracy"
+        ]
+        for t in taus
+    ]
+    tau = float(taus[int(np.argmax(scores))])
+    points = {"tau": tau, "balanced_shift": (-tau * log_prior).tolist(), "train_prior": prior.tolist()}
+    w = np.ones(len(p))
+    if p.shape[1] == 2:
+        groups = {"malignant": (targets == 1, p[:, 1])}
+    else:
+        groups = {"melanoma": (targets == MEL, p[:, MEL]), "malignant": (MALIGNANT[targets], p[:, MALIGNANT].sum(axis=1))}
+    for name, (positive, score) in groups.items():
+        for at in (90, 95):
+            t = metrics.Ranking(positive, score).threshold(at / 100, w)
+            points[f"{name}_threshold_at_{at}_specificity"] = float(min(t, 1.0))
+    return points
+
+
+def prior_of(targets, k, weights=None):
+    """float (k,) class shares, at least a thousandth of an image each so that the logarithm exists."""
+    counts = np.bincount(targets, weights=weights, minlength=k) + 1e-3
+    return counts / counts.sum()
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    runlog.quiet_tensorflow()
+    run = runlog.Run(args, "train_cnn")
+    run.require_rgb28()
+    run.identity["options"].pop("synthetic")  # its hash is in `inputs`; the path is not part of the result
+    pool_images, pool_labels, pool_weights = gather_pool(run)
+    if not run.announce():
+        return 0
+    folder = args.models_dir / FOLDERS[args.role, args.task]
+    options, model_path = folder / "options.json", folder / "classifier.keras"
+    if run.is_current(options, [model_path, folder / "history.csv"]):
+        print("  up to date")
+        return 0
+    run.settle_split()
+    options.unlink(missing_ok=True)
+
+    def target(labels):
+        return MALIGNANT[labels].astype(np.int32) if args.task == "malignancy" else labels
+
+    k = 2 if args.task == "malignancy" else len(CLASSES)
+    val_images, val_labels = run.part("val")
+    targets = target(pool_labels)
+    network, history = train(run, folder, (pool_images, targets, pool_weights), (val_images, target(val_labels)))
+    # What the network was taught is the pool's (or the uniform) prior; what it should say holds under the train prior.
+    prior = prior_of(target(run.part("train")[1]), k)
+    taught = prior_of(targets, k, pool_weights) if args.sampler == "natural" else np.full(k, 1 / k)
+    shift = np.zeros(k) if args.role == "judge" else np.log(prior) - np.log(taught)
+    temperature = fit_temperature(network, val_images, target(val_labels), shift)
+    model = with_calibration(network, temperature, shift)
+    with runlog.atomic(model_path) as t:
+        model.save(t)
+    p = metrics.predict_views(model, val_images)
+    points = fit_operating_points(p, target(val_labels), prior)
+    runlog.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
+    counts = class_counts(pool_labels)
+    run.finish(options, steps=sum(plan_epochs(args, int((run.parts == "train").sum()))), trained_on=counts,
+               best_epoch=1 + int(np.argmin([h["val_log_loss"] for h in history])), temperature=temperature,
+               operating_points=points, parameters=model.count_params(), model_sha256=runlog.file_sha256(model_path),
+               val={"log_loss": metrics.log_loss(target(val_labels), p),
+                    **metrics.summarise(metrics.confusion(target(val_labels), p.argmax(axis=1), k))})  # fmt: skip
+    (folder / "checkpoint.npz").unlink(missing_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    runlog.script_main(main)
