@@ -2,15 +2,20 @@
 
     python eda.py
 
-Reads the table (and metadata when it is there) in any of Kaggle's four layouts. Writes figures (PNG and PDF) and summary.json
-to outputs/eda/. About a minute for HAM10000.
+Reads the table (and metadata when it is there) in any of Kaggle's four layouts. Writes figures (PNG and PDF) and
+summary.json to outputs/eda/. About a minute for HAM10000.
 """
 
 import numpy as np
 
 import runlog
-from ham10000 import (
-    CLASSES, GROUPING_ROW_LIMIT, NEAR_DUPLICATE_DISTANCE, PARTS, class_counts, leakage_share, lesion_classes, near_pairs,
+from ham10000 import CLASSES, PARTS, class_counts
+from lesions import (
+    GROUPING_ROW_LIMIT,
+    NEAR_DUPLICATE_DISTANCE,
+    leakage_share,
+    lesion_classes,
+    near_pairs,
     split_table,
 )  # fmt: skip
 
@@ -69,13 +74,28 @@ def draw_colours(figures, table):
     channels = ("red", "green", "blue") if means.shape[1] == 3 else ("grey",)
     fig, axes = figures.plt.subplots(1, len(channels), figsize=(2.8 * len(channels), 2.6), sharey=True, squeeze=False)
     for ax, channel, values in zip(axes[0], channels, means.T, strict=True):
-        figures.sns.boxplot(x=table.labels, y=values, hue=table.labels, order=range(len(CLASSES)), hue_order=range(len(CLASSES)),
-                            palette=list(figures.COLOURS.values()), legend=False, fliersize=0.8, linewidth=0.7, ax=ax)  # fmt: skip
+        figures.sns.boxplot(
+            x=table.labels,
+            y=values,
+            hue=table.labels,
+            order=range(len(CLASSES)),
+            hue_order=range(len(CLASSES)),
+            palette=list(figures.COLOURS.values()),
+            legend=False,
+            fliersize=0.8,
+            linewidth=0.7,
+            ax=ax,
+        )
         ax.set(title=f"{channel} channel", xlabel="diagnosis", ylabel="mean of an image (grey levels, 0-255)")
         ax.set_xticks(range(len(CLASSES)), figures.TICKS)
-    summary = {c: {ch: {"mean": float(v[table.labels == i].mean()), "std": float(v[table.labels == i].std())}
-                   for ch, v in zip(channels, means.T, strict=True)}
-               for i, c in enumerate(CLASSES) if (table.labels == i).any()}  # fmt: skip
+    summary = {
+        c: {
+            ch: {"mean": float(v[table.labels == i].mean()), "std": float(v[table.labels == i].std())}
+            for ch, v in zip(channels, means.T, strict=True)
+        }
+        for i, c in enumerate(CLASSES)
+        if (table.labels == i).any()
+    }
     return fig, summary
 
 

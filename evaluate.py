@@ -16,21 +16,13 @@ import numpy as np
 import fidelity
 import metrics
 import runlog
-from ham10000 import (
-    CLASSES,
-    MALIGNANT,
-    NEAR_DUPLICATE_DISTANCE,
-    InputError,
-    class_counts,
-    half_a,
-    read_table,
-)  # fmt: skip
+from ham10000 import CLASSES, MALIGNANT, InputError, class_counts, read_table
+from lesions import NEAR_DUPLICATE_DISTANCE
 
 MODELS = ("classifier", "control", "malignancy", "malignancy_control")
 FOLDERS = {"classifier": "cnn"}
 ISIC_ORDER = ("mel", "nv", "bcc", "akiec", "bkl", "df", "vasc")
 DRAWS = 1000
-QUALITY_IMAGES, QUALITY_DRAWS = 2000, 5
 
 
 def parse_args(argv=None):
@@ -207,10 +199,9 @@ def compute_figures(predictions, lesions, context):
 
     predictions: {model: (rows, labels, p)}, all of the same rows; context: {protocol, data, points: {model: ...}}.
     """
-    _, y, p = predictions["classifier"]
+    y = predictions["classifier"][1]
     protocol = context["protocol"]
-    counts = class_counts(y)
-    majority = int(counts.argmax())
+    majority = int(class_counts(y).argmax())
     out = {
         "protocol": protocol,
         "data": context["data"],
@@ -218,7 +209,6 @@ def compute_figures(predictions, lesions, context):
         "images": len(y),
         "lesions": len(set(lesions)),
         "interval": f"95 %, percentile bootstrap over lesions, {DRAWS} draws",
-        "majority_baseline": {"class": CLASSES[majority], "models": {}},
         "models": {},
     }
     baseline = metrics.with_intervals(lambda w: metrics.summarise(
@@ -262,145 +252,6 @@ def write_figures(folder, predictions, lesions, context):
     runlog.write_csv(folder / "per_class.csv", table)
     columns = {f"decided_{c}": matrix[:, i].astype(int) for i, c in enumerate(CLASSES)}
     runlog.write_csv(folder / "confusion.csv", {"true": CLASSES, **columns})
-
-
-# ---------------------------------------------------------------- the synthetic set
-
-
-def judge_features(run):
-    """(function of images to features float64 (n, 64), judge's hash, judge's predict) or None if there is no judge."""
-    import keras
-
-    model, options = load_classifier(run, "judge")
-    if model is None:
-        return None
-    both = keras.Model(model.input, [model.get_layer("features").output, model.output])
-
-    def raw(images):
-        return [o.astype(np.float64) for o in both.predict(images.astype(np.float32), batch_size=500, verbose=0)]
-
-    components = fidelity.Components(raw(run.table.images[half_a(run.table, run.parts)])[0])
-    return (lambda images: components(raw(images)[0])), options["model_sha256"], (lambda images: raw(images)[1])
-
-
-def generate(generator, labels, seed):
-    """uint8 images (n, 28, 28, 3) from the saved generator, for labels (n,)."""
-    z = np.random.default_rng([seed, 6]).standard_normal((len(labels), generator.inputs[0].shape[1]), dtype=np.float32)
-    images = generator.predict([z, labels.astype(np.int32)], batch_size=250, verbose=0)
-    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
-
-
-def evaluate_synthetic(run, synthetic):
-    """synthetic_quality.json: distances beside their floor, precision to coverage, label agreement, diversity, memorisation."""
-    import keras
-
-    judge = judge_features(run)
-    if judge is None:
-        return {"value": None, "reason": "no judge: run train_cnn.py --role judge"}
-    features, judge_hash, decide = judge
-    half = half_a(run.table, run.parts)
-    half_b = (run.parts == "train") & ~half
-    train_mix = class_counts(run.part("train")[1])
-    b_images, b_labels = run.table.images[half_b], run.table.labels[half_b]
-    test_images, test_labels = run.part("test")
-    b_features, test_features, fake_features = features(b_images), features(test_images), features(synthetic.images)
-    generator_path = run.args.models_dir / "gan" / "generator.keras"
-    generator = None
-    if generator_path.is_file():
-        run.check_made_from(generator_path.with_name("options.json"), "train_gan.py")
-        generator = keras.saving.load_model(generator_path, compile=False, safe_mode=True)
-    n = min(QUALITY_IMAGES, len(b_labels))
-    draws = []
-    for seed in range(QUALITY_DRAWS):
-        rng = np.random.default_rng([seed, 7])
-        b_at = fidelity.draw_in_mix(b_labels, train_mix, n, rng)
-        if generator is not None:
-            drawn = features(generate(generator, b_labels[b_at], seed))
-        else:
-            drawn = fake_features[fidelity.draw_in_mix(synthetic.labels, train_mix, n, rng)]
-        m = min(n, len(test_labels))
-        real_at = rng.choice(len(test_labels), m, replace=False)
-        some = rng.permutation(n)[:m]
-        fake_prdc = fidelity.prdc(test_features[real_at], drawn[some])
-        b_prdc = fidelity.prdc(test_features[real_at], b_features[b_at][some])
-        draws.append({
-            "frechet": fidelity.frechet_distance(drawn, test_features),
-            "frechet_floor": fidelity.frechet_distance(b_features[b_at], test_features),
-            "kid": fidelity.kernel_distance(drawn, test_features),
-            "kid_floor": fidelity.kernel_distance(b_features[b_at], test_features),
-            **fake_prdc, **{f"{k}_half_b": v for k, v in b_prdc.items()},
-        })  # fmt: skip
-    distances = {}
-    for name in draws[0]:
-        values = np.array([d[name] for d in draws])
-        distances[name] = {
-            "value": values.mean(),
-            "std": values.std(ddof=1),
-            "n": n if "f" in name[:1] or "k" in name[:1] else m,
-        }
-    distances["frechet_ratio"] = {"value": distances["frechet"]["value"] / distances["frechet_floor"]["value"], "n": n}
-    return {
-        "protocol": f"{run.split['protocol']}; judge features, {fidelity.COMPONENTS} components fitted on half A; "
-                    f"{n} images in the train mix against the {len(test_labels)} of the test part, {QUALITY_DRAWS} draws; the "
-                    "floor is as many real images of half B",
-        "source": "fresh draws from the saved generator" if generator is not None else "draws from the synthetic table",
-        "judge_sha256": judge_hash,
-        "data": run.identity["data"],
-        "note": run.data_note,
-        "distances": distances,
-        "label_agreement": label_agreement(decide, synthetic, test_images, test_labels),
-        "diversity": diversity(fake_features, synthetic.labels, test_features, test_labels),
-        "memorisation": report_memorisation(run, synthetic),
-    }  # fmt: skip
-
-
-def label_agreement(decide, synthetic, test_images, test_labels):
-    """By class: share of synthetic images the judge gives their own label, beside its recall on held-out real ones."""
-    fake, real = decide(synthetic.images).argmax(axis=1), decide(test_images).argmax(axis=1)
-    out = {}
-    for code, name in enumerate(CLASSES):
-        f, r = synthetic.labels == code, test_labels == code
-        if not f.any() or not r.any():
-            out[name] = {"value": None, "reason": "no images of this class in the set or in test"}
-            continue
-        a, b = (fake[f] == code).mean(), (real[r] == code).mean()
-        out[name] = {"value": a, "n": int(f.sum()), "real_recall": b, "real_n": int(r.sum()),
-                     "se": float(np.sqrt(a * (1 - a) / f.sum() + b * (1 - b) / r.sum()))}  # fmt: skip
-    return out
-
-
-def diversity(fake, fake_labels, real, real_labels):
-    """By class: mean pairwise feature distance between synthetic images over that between held-out real ones."""
-    out = {}
-    for code, name in enumerate(CLASSES):
-        spread = []
-        for features, labels in ((fake, fake_labels), (real, real_labels)):
-            own = features[labels == code][:1000]
-            if len(own) < 2:
-                break
-            spread.append(np.sqrt(fidelity.squared_distances(own, own)).sum() / (len(own) * (len(own) - 1)))
-        if len(spread) < 2:
-            out[name] = {"value": None, "reason": "fewer than two images"}
-        else:
-            out[name] = {"value": spread[0] / spread[1], "n": int((fake_labels == code).sum())}
-    return out
-
-
-def report_memorisation(run, synthetic):
-    """Share of the synthetic set nearer to training images than unseen lesions come; nearest.csv holds each pair."""
-    images, labels = run.part("train")
-    rows = run.table.rows[run.parts == "train"]
-    lesions = run.table.lesions[run.parts == "train"]
-    held_out = run.part("test")[0]
-    m = fidelity.memorisation(synthetic.images, synthetic.labels, images, labels, lesions, held_out)
-    runlog.write_csv(run.args.outputs_dir / "evaluation" / "nearest.csv", {
-        "synthetic_row": np.arange(len(synthetic)), "label": synthetic.labels, "train_row": rows[m["position"]],
-        "distance": m["distance"],
-    })  # fmt: skip
-    by_class = {c: v or {"value": None, "reason": "too few images"} for c, v in m["by_class"].items()}
-    return {"value": m["share"], "n": len(synthetic), "threshold": m["threshold"], "by_class": by_class,
-            "definition": "nearest training image, L2 of 7 x 7 area means, least over 8 flips and turns, below the 1st "
-                          "percentile of held-out images (overall) or of other lesions of the class (by class)"}  # fmt: skip
 
 
 # ---------------------------------------------------------------- the three uses
@@ -487,12 +338,25 @@ def evaluate_test(run, model, options, synthetic):
     write_figures(folder, predictions, test.lesions, context)
     if args.isic_submission:
         write_isic(Path(args.isic_submission), test, predictions["classifier"][2])
-    if synthetic is None:
-        quality = {"value": None, "reason": "no synthetic set: run train_gan.py"}
-    else:
-        quality = evaluate_synthetic(run, synthetic)
-    runlog.write_json(folder / "synthetic_quality.json", quality)
+    runlog.write_json(folder / "synthetic_quality.json", evaluate_synthetic(run, synthetic))
     print_summary(folder)
+
+
+def evaluate_synthetic(run, synthetic):
+    """synthetic_quality.json, or the reason why there is none."""
+    import keras
+
+    import synthetic_quality
+
+    if synthetic is None:
+        return {"value": None, "reason": "no synthetic set: run train_gan.py"}
+    model, options = load_classifier(run, "judge")
+    judge = None if model is None else synthetic_quality.Judge(model, options, run)
+    generator, path = None, run.args.models_dir / "gan" / "generator.keras"
+    if path.is_file():
+        run.check_made_from(path.with_name("options.json"), "train_gan.py")
+        generator = keras.saving.load_model(path, compile=False, safe_mode=True)
+    return synthetic_quality.measure(run, synthetic, judge, generator)
 
 
 def print_summary(folder):
@@ -510,14 +374,18 @@ def print_summary(folder):
         f"  majority class ({found['majority_baseline']['class']}): accuracy {show(found['majority_baseline'], 'accuracy')}"
     )
     for name, model in found["models"].items():
-        print(f"  {name}: accuracy {show(model['argmax'], 'accuracy')}, balanced accuracy "
-              f"{show(model['argmax'], 'balanced_accuracy')} (argmax), {show(model['balanced'], 'balanced_accuracy')} (balanced), "
-              f"macro-F1 {show(model['argmax'], 'macro_f1')}, AUC {show(model, 'auc' if 'auc' in model else 'auc_malignant')}, "
-              f"ECE {show(model, 'ece')}")  # fmt: skip
+        argmax, balanced = model["argmax"], model["balanced"]
+        print(
+            f"  {name}: accuracy {show(argmax, 'accuracy')}, balanced accuracy {show(argmax, 'balanced_accuracy')} "
+            f"(argmax), {show(balanced, 'balanced_accuracy')} (balanced), macro-F1 {show(argmax, 'macro_f1')}, "
+            f"AUC {show(model, 'auc' if 'auc' in model else 'auc_malignant')}, ECE {show(model, 'ece')}"
+        )
     difference = found.get("classifier_minus_control")
     if difference:
-        print(f"  with minus without synthetic images: accuracy {show(difference['argmax'], 'accuracy')}, "
-              f"balanced accuracy {show(difference['balanced'], 'balanced_accuracy')}, AUC {show(difference, 'auc')}")  # fmt: skip
+        print(
+            f"  with minus without synthetic images: accuracy {show(difference['argmax'], 'accuracy')}, balanced accuracy "
+            f"{show(difference['balanced'], 'balanced_accuracy')} (balanced), AUC {show(difference, 'auc')}"
+        )
 
 
 def read_synthetic(run):

@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 import runlog
-from ham10000 import HAM10000_COUNTS, InputError, class_counts, group_lesions, read_table
+from ham10000 import HAM10000_COUNTS, InputError, class_counts, read_table
+from lesions import group_lesions
 
 HANDLE = "kmader/skin-cancer-mnist-ham10000/versions/2"
 FILES = (runlog.TABLE_NAME, "HAM10000_metadata.csv")

@@ -6,7 +6,8 @@ different parts are never comparable; the files say n and the floor beside each.
 
 import numpy as np
 
-from ham10000 import CLASSES, area_means, dihedral_views
+from ham10000 import CLASSES
+from lesions import area_means, dihedral_views
 
 COMPONENTS = 64
 NEIGHBOURS = 5

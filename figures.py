@@ -71,8 +71,9 @@ def mosaic(images, columns):
 
 def class_rows(groups, columns, titles=("",), size=0.42):
     """Figure with a row of images for each class, and a column block for each of `groups` (dicts class -> images)."""
-    fig, axes = plt.subplots(len(CLASSES), len(groups), figsize=(size * columns * len(groups) + 0.8, size * len(CLASSES) + 0.5),
-                             squeeze=False)  # fmt: skip
+    fig, axes = plt.subplots(
+        len(CLASSES), len(groups), figsize=(size * columns * len(groups) + 0.8, size * len(CLASSES) + 0.5), squeeze=False
+    )
     for i, name in enumerate(CLASSES):
         for j, group in enumerate(groups):
             ax, images = axes[i, j], group.get(name, [])

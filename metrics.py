@@ -12,7 +12,7 @@ BINS = 15
 
 def predict_views(model, images, views=8, batch_size=500):
     """float64 (n, k): the model's output averaged over the first `views` of the eight flips and turns of each image."""
-    from ham10000 import dihedral_views
+    from lesions import dihedral_views
 
     outputs = [
         model.predict(np.ascontiguousarray(v, dtype=np.float32), batch_size=batch_size, verbose=0).astype(np.float64)
@@ -22,7 +22,7 @@ def predict_views(model, images, views=8, batch_size=500):
 
 
 def balanced_decision(p, shift):
-    """int (n,): the class of greatest log p + shift, the `balanced` operating point (logit adjustment, Menon et al. 2021)."""
+    """int (n,): the class of greatest log p + shift, the `balanced` operating point (Menon et al. 2021)."""
     return np.argmax(np.log(np.maximum(p, 1e-12)) + shift, axis=1)
 
 

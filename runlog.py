@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ham10000 import PARTS, InputError, class_counts, group_lesions, read_table, split_table, subset
+from ham10000 import PARTS, InputError, class_counts, read_table
+from lesions import group_lesions, split_table, subset
 
 ROOT = Path(__file__).resolve().parent
 TABLE_NAME = "hmnist_28_28_RGB.csv"
@@ -50,7 +51,7 @@ def parser(doc, split_file=False):
     g.add_argument("--epochs", type=positive, help="training epochs (only the trainers use it)")
     g.add_argument("--dry-run", action="store_true", help="print the resolved options and stop")
     g.add_argument("--if-stale", action="store_true",
-                   help="do nothing if the outputs already come from this data and these options (used by make)")  # fmt: skip
+                   help="do nothing if the outputs already come from this data and these options (make)")  # fmt: skip
     g.add_argument("--models-dir", type=Path, default=Path("models"), metavar="DIR")
     g.add_argument("--outputs-dir", type=Path, default=Path("outputs"), metavar="DIR")
     return p

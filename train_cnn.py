@@ -24,7 +24,8 @@ import numpy as np
 
 import metrics
 import runlog
-from ham10000 import CLASSES, IMAGE_SHAPE, MALIGNANT, MEL, InputError, class_counts, dihedral_views, half_a, read_table
+from ham10000 import CLASSES, IMAGE_SHAPE, MALIGNANT, MEL, InputError, class_counts, read_table
+from lesions import dihedral_views, half_a
 
 JUDGE_SEED = 10015  # the judge is one instrument: --seed does not move it
 FOLDERS = {("classifier", "dx"): "cnn", ("classifier", "malignancy"): "malignancy", ("control", "dx"): "control",

@@ -194,8 +194,15 @@ def draw_label_agreement(figures, inputs):
             continue
         for x, v, n, colour in ((i - 0.2, f["real_recall"], f["real_n"], figures.REAL),
                                 (i + 0.2, f["value"], f["n"], figures.SYNTHETIC)):  # fmt: skip
-            ax.bar(x, v * 100, 0.38, color=colour, yerr=100 * np.sqrt(v * (1 - v) / n), error_kw={"linewidth": 0.8},
-                   label=("real, held out: recall" if colour == figures.REAL else "synthetic: agreement") if i == 0 else None)  # fmt: skip
+            ax.bar(
+                x,
+                v * 100,
+                0.38,
+                color=colour,
+                yerr=100 * np.sqrt(v * (1 - v) / n),
+                error_kw={"linewidth": 0.8},
+                label=("real, held out: recall" if colour == figures.REAL else "synthetic: agreement") if i == 0 else None,
+            )
     ax.set_xticks(range(len(CLASSES)), figures.TICKS)
     ax.set(xlabel="diagnosis", ylabel="judge agrees with the label (%)", ylim=(0, 119))
     ax.legend(frameon=False, fontsize=7, ncol=2, loc="upper center")
@@ -232,8 +239,19 @@ def draw_confusion(figures, inputs):
     share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     text = np.array([[f"{s:.0f}\n({int(n)})" for s, n in zip(*row, strict=True)] for row in zip(share, matrix, strict=True)])
     fig, ax = figures.plt.subplots(figsize=(4.6, 3.8))
-    figures.sns.heatmap(share, annot=text, fmt="", cmap="Blues", vmin=0, vmax=100, ax=ax, annot_kws={"fontsize": 7},
-                        xticklabels=figures.TICKS, yticklabels=figures.TICKS, cbar_kws={"label": "% of the true class"})  # fmt: skip
+    figures.sns.heatmap(
+        share,
+        annot=text,
+        fmt="",
+        cmap="Blues",
+        vmin=0,
+        vmax=100,
+        ax=ax,
+        annot_kws={"fontsize": 7},
+        xticklabels=figures.TICKS,
+        yticklabels=figures.TICKS,
+        cbar_kws={"label": "% of the true class"},
+    )
     ax.set(xlabel="decided", ylabel="true", title=f"argmax, n = {len(y)}")
     return fig
 
@@ -301,17 +319,26 @@ FIGURES = {
     "real_and_synthetic": (draw_real_and_synthetic, "Real training images and synthetic images of each class."),
     "class_grid": (draw_class_grid, "Fresh samples; a column shares its latent vector, a row its class."),
     "interpolation": (draw_interpolation, "Latent interpolation: smooth change speaks against memorised images."),
-    "gan_training": (draw_gan_training, "GAN training: losses of both players; how well the critic tells real from synthetic."),
+    "gan_training": (
+        draw_gan_training,
+        "GAN training: losses of both players; how well the critic tells real from synthetic.",
+    ),
     "embedding": (draw_embedding, "Judge features of held-out real and of synthetic images, t-SNE."),
-    "label_agreement": (draw_label_agreement, "Judge's agreement with the labels of synthetic images, and its recall on real."),
-    "nearest_pairs": (draw_nearest_pairs, "The ten synthetic images nearest to training images; below each its L2 distance "
-                      "between 7 x 7 area means (grey levels)."),
+    "label_agreement": (
+        draw_label_agreement,
+        "Judge's agreement with the labels of synthetic images, and its recall on real.",
+    ),
+    "nearest_pairs": (
+        draw_nearest_pairs,
+        "The ten synthetic images nearest to training images; below each its L2 distance "
+        "between 7 x 7 area means (grey levels).",
+    ),
     "cnn_training": (draw_cnn_training, "Classifier training, with and without synthetic images."),
     "confusion": (draw_confusion, "Confusion matrix on the test part."),
     "roc_and_pr": (draw_curves, "ROC and precision-recall curves on the test part, each class against the rest."),
     "calibration": (draw_calibration, "Reliability of the top probability on the test part."),
     "mistakes": (draw_mistakes, "The most confident mistakes on the test part."),
-}  # fmt: skip
+}
 
 
 # ---------------------------------------------------------------- report
@@ -383,13 +410,16 @@ def quality_section(quality):
     m = quality["memorisation"]
     text = f"<p>{html.escape(quality['protocol'])}. Judge {html.escape(quality['judge_sha256'][:12])}.</p>"
     text += html_table(("", "synthetic", "real (half B)"), rows)
-    return text + (f"<p>Fréchet ratio to the floor: {d['frechet_ratio']['value']:.1f}. Memorisation: {m['value']:.1%} of "
-                   f"{m['n']} synthetic images lie nearer to a training image than all but 1 % of held-out images.</p>")  # fmt: skip
+    return text + (
+        f"<p>Fréchet ratio to the floor: {d['frechet_ratio']['value']:.1f}. Memorisation: {m['value']:.1%} of "
+        f"{m['n']} synthetic images lie nearer to a training image than all but 1 % of held-out images.</p>"
+    )
 
 
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .7em;border-bottom:1px solid #ddd;text-align:left}
-figure{margin:2em 0}figcaption{color:#555}img{max-width:100%}.note{background:#fde8e8;border:1px solid #b00020;padding:.6em}"""
+figure{margin:2em 0}figcaption{color:#555}img{max-width:100%}
+.note{background:#fde8e8;border:1px solid #b00020;padding:.6em}"""
 
 
 def build_report(inputs, drawn, left_out):

@@ -1,0 +1,59 @@
+"""Shared fixtures: a small phantom table, and one run of all five scripts on it."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import runlog  # noqa: E402
+from phantom import write_phantom  # noqa: E402
+
+runlog.quiet_tensorflow()
+
+GAN = ["--epochs", "2", "--samples", "35", "--width", "16", "--batch", "32"]
+CNN = ["--epochs", "2", "--width", "8", "--batch", "32"]
+
+
+@pytest.fixture(scope="session")
+def table_path(tmp_path_factory):
+    """A phantom table of 200 images, with its metadata beside it."""
+    return write_phantom(tmp_path_factory.mktemp("data"), 200)
+
+
+class Pipeline:
+    """Where one small run put its files, and the flags that name them."""
+
+    def __init__(self, table, folder):
+        self.table, self.models, self.outputs = table, folder / "models", folder / "outputs"
+        self.flags = ["--data", str(table), "--models-dir", str(self.models), "--outputs-dir", str(self.outputs)]
+
+    def run(self, script, *extra):
+        """Call a script's main() with this run's flags."""
+        return __import__(script).main([*self.flags, *extra])
+
+    def run_all(self, *extra):
+        self.run("eda", *extra)
+        self.run("train_gan", *GAN, *extra)
+        self.run("train_cnn", *CNN, "--role", "judge", *extra)
+        self.run("train_cnn", *CNN, *extra)
+        self.run("train_cnn", *CNN, "--role", "control", *extra)
+        self.run("evaluate", *extra)
+        self.run("visualize_results", *extra)
+        return self
+
+
+@pytest.fixture(scope="session")
+def pipeline(table_path, tmp_path_factory):
+    """All five scripts, run once; tests read its files and must not change them."""
+    return Pipeline(table_path, tmp_path_factory.mktemp("run")).run_all()
+
+
+@pytest.fixture
+def scratch(table_path, tmp_path):
+    """An empty pipeline folder for tests that write."""
+    return Pipeline(table_path, tmp_path)

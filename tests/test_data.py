@@ -1,0 +1,153 @@
+"""Reading a table: every layout and compression, and one clear line for each kind of bad file."""
+
+import gzip
+import lzma
+
+import numpy as np
+import pytest
+import zstandard
+
+import ham10000
+import runlog
+from ham10000 import CLASSES, InputError, read_table
+
+
+@pytest.fixture
+def lines(table_path):
+    return table_path.read_text().splitlines()
+
+
+def write(path, lines):
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def refuse(path, *words):
+    """The InputError of reading `path`: one line that names the file and each of `words`."""
+    with pytest.raises(InputError) as e:
+        read_table(path)
+    text = str(e.value)
+    assert "\n" not in text
+    for word in (path.name, *words):
+        assert word in text, text
+    return text
+
+
+def test_pixels_are_row_major_height_width_channel(tmp_path):
+    images = np.arange(2 * 2352).reshape(2, 28, 28, 3).astype(np.uint8)
+    runlog.write_table(tmp_path / "t.csv", [(images, np.array([3, 6]))])
+    header, first, _ = (tmp_path / "t.csv").read_text().splitlines()
+    assert header.split(",")[:2] == ["pixel0000", "pixel0001"]
+    assert header.endswith("pixel2351,label")
+    assert first.split(",")[:4] == ["0", "1", "2", "3"]
+    table = read_table(tmp_path / "t.csv")
+    np.testing.assert_array_equal(table.images, images)
+    # pixel k is row k // 84, column k // 3 % 28, channel k % 3
+    assert table.images[0, 5, 7, 2] == (5 * 84 + 7 * 3 + 2) % 256
+    assert table.labels.tolist() == [3, 6]
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.csv.xz", "t.csv.zst", "misnamed.csv"])
+def test_compressed_tables_are_the_same_table(table_path, tmp_path, name):
+    raw = table_path.read_bytes()
+    pack = {"gz": gzip.compress, "xz": lzma.compress, "zst": zstandard.compress, "csv": gzip.compress}[name.split(".")[-1]]
+    (tmp_path / name).write_bytes(pack(raw))
+    a, b = read_table(table_path), read_table(tmp_path / name)
+    np.testing.assert_array_equal(a.images, b.images)
+    assert a.sha256 == b.sha256
+
+
+def test_dermamnist_labels_are_converted(tmp_path):
+    # MedMNIST: 0 akiec, 1 bcc, 2 bkl, 3 df, 4 mel, 5 nv, 6 vasc
+    names = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+    arrays = {}
+    for i, part in enumerate(("train", "val", "test")):
+        arrays[f"{part}_images"] = np.full((7, 28, 28, 3), 10 * i, np.uint8)
+        arrays[f"{part}_labels"] = np.arange(7, dtype=np.uint8)[:, None]
+    np.savez(tmp_path / "dermamnist.npz", **arrays)
+    table = read_table(tmp_path / "dermamnist.npz")
+    assert [CLASSES[c] for c in table.labels[:7]] == list(names)
+    assert table.images[:, 0, 0, 0].tolist() == [0] * 7 + [10] * 7 + [20] * 7
+
+
+def test_npz_with_pickles_or_other_arrays_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", train_images=np.zeros((2, 28, 28, 3), np.uint8))
+    refuse(tmp_path / "a.npz", "train_labels")
+    parts = {f"{p}_{k}": np.array([{}]) for p in ("train", "val", "test") for k in ("images", "labels")}
+    np.savez(tmp_path / "b.npz", **parts)
+    refuse(tmp_path / "b.npz")
+    (tmp_path / "c.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:100])
+    refuse(tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize(("pixels", "layout"), [(784, "hmnist_28_28_L"), (192, "hmnist_8_8_RGB"), (64, "hmnist_8_8_L")])
+def test_other_layouts_are_recognised_drawn_and_refused_by_trainers(tmp_path, pixels, layout):
+    import eda
+    import train_cnn
+    import train_gan
+
+    rng = np.random.default_rng(0)
+    header = ",".join([f"pixel{i:04d}" for i in range(pixels)] + ["label"])
+    rows = [",".join(map(str, [*rng.integers(0, 256, pixels), i % 7])) for i in range(70)]
+    path = write(tmp_path / "t.csv", [header, *rows])
+    assert read_table(path).layout == layout
+    flags = ["--data", str(path), "--models-dir", str(tmp_path / "m"), "--outputs-dir", str(tmp_path / "o")]
+    assert eda.main(flags) == 0
+    assert (tmp_path / "o/eda/class_means.png").is_file()
+    for script in (train_gan, train_cnn):
+        with pytest.raises(InputError, match=layout):
+            script.main([*flags, *(["--synthetic", "none"] if script is train_cnn else [])])
+
+
+def test_bad_cells_name_line_and_column(tmp_path, lines):
+    def spoil(cell, column=5, line=3):
+        cells = lines[line - 1].split(",")
+        cells[column] = cell
+        return write(tmp_path / "bad.csv", [*lines[: line - 1], ",".join(cells), *lines[line:]])
+
+    for cell in ("256", "-1", "70000", "4294967296", "1.5", "nan", "", "x", "1e3", "99999999999999999999999"):
+        refuse(spoil(cell), "line 3", "pixel0005")
+    refuse(spoil("7", column=2352), "line 3", "label", "0 to 6")
+
+
+def test_bad_shapes_are_named(tmp_path, lines):
+    refuse(write(tmp_path / "short.csv", [*lines[:3], lines[3].rsplit(",", 2)[0]]), "line 4", "2351", "truncated")
+    refuse(write(tmp_path / "long.csv", [*lines[:3], lines[3] + ",1"]), "line 4", "2354")
+    refuse(write(tmp_path / "long_first.csv", [lines[0], lines[1] + ",1", lines[2]]), "line 2", "2354")
+    refuse(write(tmp_path / "joined.csv", [*lines[:3], lines[0], lines[3]]), "line 4", "repeats the header")
+    refuse(write(tmp_path / "gap.csv", [*lines[:3], "", lines[3]]), "line 4")
+    refuse(write(tmp_path / "only_header.csv", lines[:1]), "no rows")
+    refuse(write(tmp_path / "semicolons.csv", [line.replace(",", ";") for line in lines[:3]]), "semicolon")
+    refuse(write(tmp_path / "columns.csv", [line.split(",", 1)[1] for line in lines[:3]]), "2352 columns")
+    refuse(write(tmp_path / "renamed.csv", [lines[0].replace("pixel0007", "p7"), *lines[1:3]]), "column 8", "pixel0007")
+
+
+def test_unreadable_files_are_named(tmp_path, table_path):
+    (tmp_path / "empty.csv").write_bytes(b"")
+    refuse(tmp_path / "empty.csv", "empty")
+    (tmp_path / "noise.csv").write_bytes(bytes(range(256)) * 40)
+    refuse(tmp_path / "noise.csv")
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(table_path.read_bytes())[:-2000])
+    refuse(tmp_path / "cut.csv.gz", "fetch the file again")
+    (tmp_path / "cut.csv.zst").write_bytes(zstandard.compress(table_path.read_bytes())[:20000])
+    refuse(tmp_path / "cut.csv.zst")
+    refuse(tmp_path / "absent.csv", "no such file")
+    (tmp_path / "cut.csv").write_bytes(table_path.read_bytes()[:-3000])
+    refuse(tmp_path / "cut.csv", "truncated")
+
+
+def test_phantom_mark_is_seen_and_photographs_have_none(table_path):
+    table = read_table(table_path)
+    assert table.is_phantom
+    plain = ham10000.mark_as_phantom(table.images)
+    np.testing.assert_array_equal(plain, table.images)
+    assert not ham10000.has_phantom_mark(np.random.default_rng(0).integers(0, 256, (1, 28, 28, 3), dtype=np.uint8))
+
+
+def test_phantoms_are_deterministic_and_have_every_class(table_path, tmp_path):
+    from phantom import write_phantom
+
+    assert write_phantom(tmp_path, 200).read_bytes() == table_path.read_bytes()
+    counts = ham10000.class_counts(read_table(table_path).labels)
+    assert counts.min() >= 12
+    assert counts.argmax() == CLASSES.index("nv")

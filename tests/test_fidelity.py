@@ -1,0 +1,95 @@
+"""Distances against SciPy and prdc; memorised copies must be flagged, unseen images must not."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+from prdc import compute_prdc
+
+import fidelity
+
+
+@pytest.fixture(scope="module")
+def clouds():
+    rng = np.random.default_rng(0)
+    mix = rng.normal(size=(8, 8))
+    return rng.normal(size=(300, 8)) @ mix, rng.normal(size=(300, 8)) @ mix * 1.2 + 0.3
+
+
+def test_frechet_distance_is_scipys(clouds):
+    a, b = clouds
+    sa, sb = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    root = scipy.linalg.sqrtm(sa @ sb).real
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(sa + sb - 2 * root)
+    assert fidelity.frechet_distance(a, b) == pytest.approx(expected, rel=1e-8)
+    assert fidelity.frechet_distance(a, a) == pytest.approx(0, abs=1e-8)
+    shifted = a + np.arange(8)
+    assert fidelity.frechet_distance(a, shifted) == pytest.approx((np.arange(8) ** 2).sum())  # closed form
+
+
+def test_kernel_distance_is_the_unbiased_estimate(clouds):
+    a, b = clouds[0][:20], clouds[1][:15]
+
+    def k(x, y):
+        return (x @ y / 8 + 1) ** 3
+
+    aa = np.mean([k(x, y) for i, x in enumerate(a) for j, y in enumerate(a) if i != j])
+    bb = np.mean([k(x, y) for i, x in enumerate(b) for j, y in enumerate(b) if i != j])
+    ab = np.mean([k(x, y) for x in a for y in b])
+    assert fidelity.kernel_distance(a, b) == pytest.approx(aa + bb - 2 * ab)
+
+
+def test_precision_recall_density_coverage_are_prdcs(clouds):
+    expected = compute_prdc(*clouds, nearest_k=5)
+    found = fidelity.prdc(*clouds)
+    assert found == pytest.approx({k: float(v) for k, v in expected.items()})
+
+
+def test_components_keep_distances_of_low_rank_features():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 5)) @ rng.normal(size=(5, 100))
+    c = fidelity.Components(x, 5)(x)
+    np.testing.assert_allclose(fidelity.squared_distances(c, c), fidelity.squared_distances(x, x), atol=1e-6)
+
+
+def test_draw_in_mix_has_the_mix():
+    labels = np.repeat(np.arange(7), [5, 50, 50, 50, 50, 50, 50])
+    at = fidelity.draw_in_mix(labels, [1, 1, 1, 1, 10, 1, 1], 64, np.random.default_rng(0))
+    counts = np.bincount(labels[at], minlength=7)
+    assert counts.sum() == 64
+    assert counts.tolist() == [4, 4, 4, 4, 40, 4, 4]
+    assert len(set(at[labels[at] == 4])) == 40  # without replacement where there are enough
+
+
+def smooth_images(rng, n):
+    """Random pictures with structure at the scale of lesions."""
+    coarse = rng.integers(60, 200, (n, 7, 7, 3))
+    return coarse.repeat(4, axis=1).repeat(4, axis=2).astype(np.uint8)
+
+
+def test_copies_are_flagged_and_unseen_images_are_not():
+    rng = np.random.default_rng(0)
+    train, held_out, fresh = (smooth_images(rng, n) for n in (400, 300, 200))
+    labels, lesions = np.arange(400) % 7, np.arange(400)
+    plain = train[:50]
+    turned = np.rot90(train[50:100], axes=(1, 2))[:, :, ::-1]
+    shifted = np.roll(train[100:150], 1, axis=2)
+    noisy = np.clip(train[150:200].astype(int) + rng.integers(-15, 16, (50, 28, 28, 3)), 0, 255).astype(np.uint8)
+    fake = np.concatenate([plain, turned, shifted, noisy, fresh])
+    fake_labels = np.concatenate([labels[:200], np.arange(200) % 7])
+    m = fidelity.memorisation(fake, fake_labels, train, labels, lesions, held_out)
+    flagged = m["distance"] < m["threshold"]
+    assert flagged[:200].mean() > 0.99
+    assert flagged[200:].mean() < 0.05
+    np.testing.assert_array_equal(m["position"][:200], np.arange(200))
+    assert all(0.4 < v["share"] < 0.6 for v in m["by_class"].values())
+
+
+def test_photographs_of_the_same_lesion_do_not_set_the_class_threshold():
+    rng = np.random.default_rng(0)
+    base = smooth_images(rng, 60)
+    train = np.concatenate([base, base])  # every lesion photographed twice, identically
+    lesions, labels = np.tile(np.arange(60), 2), np.zeros(120, int)
+    m = fidelity.memorisation(base[:5], np.zeros(5, int), train, labels, lesions, smooth_images(rng, 50))
+    assert m["by_class"]["akiec"]["threshold"] > 50
+    assert m["by_class"]["akiec"]["share"] == 1
+    assert m["by_class"]["nv"] is None

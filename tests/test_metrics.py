@@ -1,0 +1,108 @@
+"""Every reported figure against an independent implementation or a closed form."""
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+
+import metrics
+
+
+@pytest.fixture(params=[0, 1, 2])
+def case(request):
+    """(y, p, w): 300 images, 7 classes, one class absent, tied scores, integer weights."""
+    rng = np.random.default_rng(request.param)
+    y = rng.choice(6, 300, p=[0.05, 0.05, 0.1, 0.1, 0.6, 0.1])
+    logits = rng.normal(size=(300, 7)) + 1.5 * np.eye(7)[y]
+    p = np.exp(logits)
+    p = np.round(p / p.sum(axis=1, keepdims=True), 2)  # rounding makes ties
+    return y, p / p.sum(axis=1, keepdims=True), rng.integers(0, 4, 300).astype(float)
+
+
+def test_decisions_agree_with_scikit_learn(case):
+    y, p, w = case
+    decided = p.argmax(axis=1)
+    matrix = metrics.confusion(y, decided, 7, w)
+    np.testing.assert_allclose(matrix, sk.confusion_matrix(y, decided, labels=range(7), sample_weight=w))
+    found, each = metrics.summarise(matrix), metrics.per_class(matrix)
+    present = np.unique(y[w > 0])
+    kw = dict(sample_weight=w, zero_division=0, labels=present)
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(y, decided, sample_weight=w))
+    assert found["balanced_accuracy"] == pytest.approx(sk.recall_score(y, decided, average="macro", **kw))
+    for average in ("macro", "weighted"):
+        precision, recall, f1, _ = sk.precision_recall_fscore_support(y, decided, average=average, **kw)
+        assert found[f"{average}_precision"] == pytest.approx(precision)
+        assert found[f"{average}_recall"] == pytest.approx(recall)
+        assert found[f"{average}_f1"] == pytest.approx(f1)
+    recall = sk.recall_score(y, decided, average=None, **kw)
+    np.testing.assert_allclose(each["recall"][present], recall)
+    assert np.isnan(each["recall"][6])  # no image of class 6: undefined, not zero
+
+
+def test_balanced_accuracy_is_scikit_learns(case):
+    y, p, _ = case
+    found = metrics.summarise(metrics.confusion(y, p.argmax(axis=1), 7))["balanced_accuracy"]
+    with pytest.warns(UserWarning, match="not in y_true") if 6 in p.argmax(axis=1) else nothing():
+        assert found == pytest.approx(sk.balanced_accuracy_score(y, p.argmax(axis=1)))
+
+
+class nothing:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return False
+
+
+def test_rankings_agree_with_scikit_learn(case):
+    y, p, w = case
+    for c in range(6):
+        ranking = metrics.Ranking(y == c, p[:, c])
+        assert ranking.auc(w) == pytest.approx(sk.roc_auc_score(y == c, p[:, c], sample_weight=w))
+        assert ranking.average_precision(w) == pytest.approx(
+            sk.average_precision_score(y == c, p[:, c], sample_weight=w), rel=1e-9
+        )
+    assert np.isnan(metrics.Ranking(y == 6, p[:, 6]).auc(w))
+
+
+@pytest.mark.parametrize("at", [0.9, 0.95])
+def test_sensitivity_at_specificity_is_the_best_of_the_roc_curve(case, at):
+    y, p, w = case
+    ranking = metrics.Ranking(y == 4, p[:, 4])
+    fpr, tpr, _ = sk.roc_curve(y == 4, p[:, 4], sample_weight=w, drop_intermediate=False)
+    t = ranking.threshold(at, w)
+    assert ranking.specificity(t, w) >= at - 1e-9
+    assert ranking.sensitivity(t, w) == pytest.approx(tpr[fpr <= 1 - at + 1e-9].max())
+
+
+def test_ece_by_hand():
+    p = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]])
+    y = np.array([0, 1, 0, 0])
+    # bins (.867, .933]: confidence .9, accuracy .5; (.6 - 1/15, .6]: confidence .6, accuracy .5
+    assert metrics.ece(y, p) == pytest.approx(0.5 * 0.4 + 0.5 * 0.1)
+
+
+def test_ece_of_perfect_probabilities_is_its_floor():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([0.5] * 7, 4000)
+    y = (rng.random((4000, 1)) > np.cumsum(p, axis=1)).sum(axis=1).clip(max=6)
+    assert metrics.ece(y, p) == pytest.approx(metrics.ece_if_perfect(p), abs=0.01)
+    assert metrics.ece(y, np.eye(7)[p.argmax(axis=1)]) > 3 * metrics.ece_if_perfect(p)
+
+
+def test_bootstrap_over_lesions_covers_the_binomial_error():
+    rng = np.random.default_rng(0)
+    correct = (rng.random(400) < 0.7).astype(float)
+    alone = metrics.with_intervals(lambda w: {"a": (w * correct).sum() / w.sum()}, np.arange(400))["a"]
+    half = (alone[2] - alone[1]) / 2
+    assert half == pytest.approx(1.96 * np.sqrt(0.7 * 0.3 / 400), rel=0.15)
+    # four identical photographs of each lesion carry no more information: the interval must not shrink
+    fourfold = metrics.with_intervals(lambda w: {"a": (w * correct.repeat(4)).sum() / w.sum()}, np.arange(400).repeat(4))[
+        "a"
+    ]
+    assert (fourfold[2] - fourfold[1]) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_balanced_decision_moves_towards_rare_classes():
+    p = np.array([[0.6, 0.4]])
+    assert metrics.balanced_decision(p, np.zeros(2))[0] == 0
+    assert metrics.balanced_decision(p, -np.log([0.9, 0.1]))[0] == 1
