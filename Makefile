@@ -14,7 +14,7 @@ FLAGS ?=
 
 all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, draw (DATA=table METADATA=csv FLAGS=...)
 	data="$(DATA)"
-	[ -n "$$data" ] || data=$$($(PY) fetch_data.py --choose)
+	[ -n "$$data" ] || data=$$($(PY) fetch_data.py --choose | tail -n 1)
 	common=(--data "$$data" --metadata "$(METADATA)" --if-stale $(FLAGS))
 	$(PY) eda.py "$${common[@]}"
 	$(PY) train_gan.py "$${common[@]}" --resume
@@ -29,7 +29,7 @@ data: .venv/ready  ## download HAM10000 (28 x 28) from Kaggle into data/
 
 smoke: .venv/ready  ## all five scripts on a small stratified subset, in smoke/ (minutes)
 	data="$(DATA)"
-	[ -n "$$data" ] || data=$$($(PY) fetch_data.py --choose)
+	[ -n "$$data" ] || data=$$($(PY) fetch_data.py --choose | tail -n 1)
 	common=(--data "$$data" --metadata "$(METADATA)" --subset 300 --models-dir smoke/models --outputs-dir smoke/outputs)
 	rm -rf smoke
 	$(PY) eda.py "$${common[@]}"

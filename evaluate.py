@@ -77,13 +77,13 @@ def read_predictions(path):
     except Exception as e:
         raise InputError(f"{path}: not readable as CSV ({str(e).splitlines()[0][:100]}); run evaluate.py again") from None
     names = [f"p_{c}" for c in CLASSES] if "p_malignant" not in frame else ["p_malignant"]
+    if frame.empty:
+        raise InputError(f"{path}: has no predictions")
     for name in ("row", "label", *names):
         if name not in frame:
             raise InputError(f"{path}: no column {name!r}; expected row,label,{','.join(names)}")
         if not np.issubdtype(frame[name].dtype, np.number) or not np.isfinite(frame[name]).all():
             raise InputError(f"{path}: column {name} has values that are not numbers")
-    if frame.empty:
-        raise InputError(f"{path}: has no predictions")
     p = frame[names].to_numpy(float)
     bad = np.flatnonzero((p < 0).any(axis=1) | (p > 1).any(axis=1)
                          | ((np.abs(p.sum(axis=1) - 1) > 1e-4) & (len(names) > 1)))  # fmt: skip
@@ -121,8 +121,16 @@ def figure(value, low, high, n, protocol, reason="not defined on these images"):
     return {"value": value, "low": low, "high": high, "n": int(n), "protocol": protocol}
 
 
+def mean_of_defined(values):
+    """(d,): mean over the first axis, leaving NaN out; NaN where all are."""
+    values = np.array(values)
+    defined = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(defined, values, 0).sum(axis=0) / defined.sum(axis=0)
+
+
 def build_measure(y, p, points):
-    """Function of image weights to {name: value}: every figure of one model, computed in one pass.
+    """Function of image weights (d, n) to {name: (d,)}: every figure of one model, computed in one pass.
 
     Names are `argmax.accuracy`, `balanced.macro_f1`, `auc`, `malignancy.auc`, ... as metrics.json nests them.
     """
@@ -146,14 +154,14 @@ def build_measure(y, p, points):
             if k == len(CLASSES):
                 binary = metrics.confusion(malignant.astype(int), MALIGNANT[decided].astype(int), 2, w)
                 each = metrics.per_class(binary)
-                out[f"{name}.malignancy_accuracy"] = np.diag(binary).sum() / binary.sum()
+                out[f"{name}.malignancy_accuracy"] = metrics.summarise(binary)["accuracy"]
                 for m, v in (("sensitivity", each["recall"]), ("specificity", each["specificity"]),
                              ("precision", each["precision"]), ("f1", each["f1"])):  # fmt: skip
-                    out[f"{name}.malignancy_{m}"] = v[1]
-        aucs = np.array([r.auc(w) for r in one_vs_rest.values()])
-        if len(aucs):
-            out["auc"] = np.nanmean(aucs) if np.isfinite(aucs).any() else np.nan
-            out |= {f"auc_{c}": a for c, a in zip(one_vs_rest, aucs, strict=True)}
+                    out[f"{name}.malignancy_{m}"] = v[..., 1]
+        if one_vs_rest:
+            aucs = {c: r.auc(w) for c, r in one_vs_rest.items()}
+            out["auc"] = mean_of_defined(list(aucs.values()))
+            out |= {f"auc_{c}": a for c, a in aucs.items()}
             out["average_precision_mel"] = one_vs_rest["mel"].average_precision(w)
         out["auc_malignant"] = rankings["malignant"].auc(w)
         out["ece"] = metrics.ece(targets, p, w)
@@ -219,11 +227,14 @@ def compute_figures(predictions, lesions, context):
         points = context["points"].get(name)
         out["models"][name], measures[name] = report_model(y, probabilities, points, lesions, protocol)
     if "control" in measures:
-        paired = metrics.with_intervals(
-            lambda w: {k: v - measures["control"](w)[k] for k, v in measures["classifier"](w).items()}, lesions, 400
-        )
+
+        def difference(w):
+            control = measures["control"](w)
+            return {k: v - control[k] for k, v in measures["classifier"](w).items()}
+
+        paired = metrics.with_intervals(difference, lesions, DRAWS)
         out["classifier_minus_control"] = nest({
-            n: figure(*v, len(y), protocol + "; paired over lesions, 400 draws, one seed each") for n, v in paired.items()
+            n: figure(*v, len(y), protocol + "; paired over lesions, one seed each") for n, v in paired.items()
         })  # fmt: skip
     return out
 
@@ -238,7 +249,7 @@ def write_figures(folder, predictions, lesions, context):
         lambda w: {
             f"{m} {c}": v
             for m, values in metrics.per_class(metrics.confusion(y, decided, len(CLASSES), w)).items()
-            for c, v in zip(CLASSES, values, strict=True)
+            for c, v in zip(CLASSES, np.moveaxis(values, -1, 0), strict=True)
         },
         lesions,
         DRAWS,

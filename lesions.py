@@ -84,8 +84,6 @@ def row_order_scores(table, lesion_ids, least_pairs=20, draws=4000):
     """
     import pandas as pd
 
-    if table.images.shape[-1] != 3:
-        return {}
     signature = colour_signature(table.images)
     rng = np.random.default_rng(0)
     order = np.argsort(pd.factorize(lesion_ids)[0], kind="stable")
@@ -190,6 +188,9 @@ def group_lesions(table, metadata="auto"):
     beside = Path(table.path).with_name("HAM10000_metadata.csv")
     if metadata == "auto":
         metadata = beside if beside.is_file() else "none"
+    if str(metadata) != "none" and table.images.shape[-1] != 3:
+        table.notes.append("grey images cannot confirm the order of the metadata's rows: its lesion ids are not used")
+        metadata = "none"
     if str(metadata) != "none":
         if not Path(metadata).is_file():
             raise InputError(f"{metadata}: no such file (--metadata takes HAM10000_metadata.csv, or none)")

@@ -1,8 +1,8 @@
 """Measures of a classifier, in NumPy alone: every figure of evaluate.py is computed here, once, with its definition.
 
-Common arguments: `y` int (n,) true class; `p` float (n, k) probabilities; `w` float (n,) non-negative weights of the
-images (1 each, or how often a bootstrap drew the image's lesion). An undefined value is NaN here and null with a reason in
-the files. Tests compare each with scikit-learn.
+Common arguments: `y` int (n,) true class; `p` float (n, k) probabilities; `w` float (..., n) non-negative weights of the
+images (1 each, or how often a bootstrap drew the image's lesion). Leading axes of `w` are bootstrap draws, and results have
+them too. An undefined value is NaN here and null with a reason in the files. Tests compare each with scikit-learn.
 """
 
 import numpy as np
@@ -30,19 +30,21 @@ def balanced_decision(p, shift):
 
 
 def confusion(y, decided, k, w=None):
-    """float (k, k): weight of images of true class i (row) decided to be class j (column)."""
+    """float (..., k, k): weight of images of true class i (row) decided to be class j (column)."""
     w = np.ones(len(y)) if w is None else w
-    return np.bincount(y * k + decided, weights=w, minlength=k * k).reshape(k, k)
+    cell = np.zeros((len(y), k * k))
+    cell[np.arange(len(y)), y * k + decided] = 1
+    return (w @ cell).reshape(*w.shape[:-1], k, k)
 
 
 def per_class(matrix):
-    """dict of (k,) arrays from a confusion matrix: precision, recall (sensitivity), specificity, f1.
+    """dict of (..., k) arrays from confusion matrices: precision, recall (sensitivity), specificity, f1.
 
     NaN where undefined: precision of a class never decided, recall and F1 of a class with no images.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        hits = np.diag(matrix)
-        true, decided, total = matrix.sum(axis=1), matrix.sum(axis=0), matrix.sum()
+        hits = np.diagonal(matrix, axis1=-2, axis2=-1)
+        true, decided, total = matrix.sum(axis=-1), matrix.sum(axis=-2), matrix.sum(axis=(-2, -1))[..., None]
         return {
             "precision": hits / decided,
             "recall": hits / true,
@@ -52,19 +54,19 @@ def per_class(matrix):
 
 
 def summarise(matrix):
-    """dict of figures from a confusion matrix; means are over the classes that have images.
+    """dict of (...) figures from confusion matrices; means are over the classes that have images.
 
     A class never decided counts as precision 0 in the means (scikit-learn's zero_division=0).
     """
     each = per_class(matrix)
-    true = matrix.sum(axis=1)
-    seen = true > 0
-    share = true[seen] / true.sum()
-    out = {"accuracy": np.diag(matrix).sum() / matrix.sum(), "balanced_accuracy": each["recall"][seen].mean()}
+    true = matrix.sum(axis=-1)
+    total = true.sum(axis=-1)
+    out = {"accuracy": np.trace(matrix, axis1=-2, axis2=-1) / total}
     for name in ("precision", "recall", "f1"):
-        values = np.nan_to_num(each[name][seen])
-        out[f"macro_{name}"] = values.mean()
-        out[f"weighted_{name}"] = (values * share).sum()
+        values = np.where(true > 0, np.nan_to_num(each[name]), 0)
+        out[f"macro_{name}"] = values.sum(axis=-1) / (true > 0).sum(axis=-1)
+        out[f"weighted_{name}"] = (values * true).sum(axis=-1) / total
+    out["balanced_accuracy"] = out["macro_recall"]
     return out
 
 
@@ -85,42 +87,45 @@ class Ranking:
         self.scores = ordered[self.starts]
 
     def groups(self, w):
-        """(positive weight, negative weight) of each group of tied scores, ascending."""
-        w = w[self.order]
-        return (np.add.reduceat(w * self.positive, self.starts), np.add.reduceat(w * ~self.positive, self.starts))
+        """(positive weight, negative weight), each (..., groups): of each group of tied scores, ascending."""
+        w = w[..., self.order]
+        return (np.add.reduceat(w * self.positive, self.starts, axis=-1),
+                np.add.reduceat(w * ~self.positive, self.starts, axis=-1))  # fmt: skip
 
     def auc(self, w):
         """Area under the ROC curve: P(score of a positive > score of a negative) + half of P(equal); NaN if undefined."""
         pos, neg = self.groups(w)
-        below = np.cumsum(neg) - neg
+        below = np.cumsum(neg, axis=-1) - neg
         with np.errstate(invalid="ignore"):
-            return (pos * (below + neg / 2)).sum() / (pos.sum() * neg.sum())
+            return (pos * (below + neg / 2)).sum(axis=-1) / (pos.sum(axis=-1) * neg.sum(axis=-1))
 
     def average_precision(self, w):
         """Sum over thresholds of precision times the step in recall; NaN without positives."""
-        pos, neg = (g[::-1] for g in self.groups(w))
-        tp, decided = np.cumsum(pos), np.cumsum(pos + neg)
+        pos, neg = (g[..., ::-1] for g in self.groups(w))
+        tp, decided = np.cumsum(pos, axis=-1), np.cumsum(pos + neg, axis=-1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(decided > 0, tp / decided, 0) @ (pos / pos.sum())
+            precision = np.where(decided > 0, tp / decided, 0)
+            return (precision * pos).sum(axis=-1) / pos.sum(axis=-1)
 
     def threshold(self, specificity, w):
-        """Lowest t for which deciding `score >= t` leaves at least this share of negatives out (inf if none does)."""
+        """Lowest score t for which deciding `score >= t` leaves at least this share of negatives out; inf if none does."""
         _, neg = self.groups(w)
-        kept_out = np.cumsum(neg) - neg
-        ok = kept_out >= specificity * neg.sum() - 1e-9
-        return self.scores[np.argmax(ok)] if ok.any() else np.inf
+        kept_out = np.cumsum(neg, axis=-1) - neg
+        ok = kept_out >= specificity * neg.sum(axis=-1, keepdims=True) - 1e-9
+        return np.where(ok.any(axis=-1), self.scores[ok.argmax(axis=-1)], np.inf)
 
     def sensitivity(self, threshold, w):
         """Share of positives with score >= threshold."""
-        pos, _ = self.groups(w)
-        with np.errstate(invalid="ignore"):
-            return pos[self.scores >= threshold].sum() / pos.sum()
+        return self._share(self.groups(w)[0], self.scores >= np.asarray(threshold)[..., None])
 
     def specificity(self, threshold, w):
         """Share of negatives with score < threshold."""
-        _, neg = self.groups(w)
+        return self._share(self.groups(w)[1], self.scores < np.asarray(threshold)[..., None])
+
+    @staticmethod
+    def _share(weights, chosen):
         with np.errstate(invalid="ignore"):
-            return neg[self.scores < threshold].sum() / neg.sum()
+            return (weights * chosen).sum(axis=-1) / weights.sum(axis=-1)
 
 
 def log_loss(y, p):
@@ -129,58 +134,59 @@ def log_loss(y, p):
 
 
 def reliability(correct, confidence, w=None, bins=BINS):
-    """(weight, mean confidence, accuracy), each (bins,): equal-width bins of the top probability; NaN in empty bins."""
+    """(weight, mean confidence, accuracy), each (..., bins): equal-width bins (lo, hi] of the top probability; NaN if empty.
+
+    correct: float (..., n), 1 where the top label is right; confidence: float (n,).
+    """
     w = np.ones(len(confidence)) if w is None else w
-    at = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    weight, conf, acc = (np.bincount(at, weights=w * v, minlength=bins) for v in (np.ones(len(at)), confidence, correct))
+    member = np.eye(bins)[np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)]
+    weight = w @ member
     with np.errstate(invalid="ignore"):
-        return weight, conf / weight, acc / weight
+        return weight, (w * confidence) @ member / weight, (w * correct) @ member / weight
 
 
 def ece(y, p, w=None):
     """Expected calibration error of the top label (Guo et al. 2017): 15 equal-width bins (lo, hi]."""
-    weight, conf, acc = reliability((p.argmax(axis=1) == y).astype(float), p.max(axis=1), w)
-    return float((weight * np.abs(np.nan_to_num(conf - acc))).sum() / weight.sum())
+    return ece_of_bins(*reliability((p.argmax(axis=1) == y).astype(float), p.max(axis=1), w))
+
+
+def ece_of_bins(weight, confidence, accuracy):
+    """(...): mean over bins of |confidence - accuracy|, by weight."""
+    return (weight * np.abs(np.nan_to_num(confidence - accuracy))).sum(axis=-1) / weight.sum(axis=-1)
 
 
 def ece_if_perfect(p, draws=200, seed=0):
     """Mean ECE were these probabilities exactly right at this n: labels drawn from p. The floor ECE is read against."""
-    rng = np.random.default_rng(seed)
     confidence = p.max(axis=1)
-    hits = rng.random((draws, len(p))) < confidence
-    out = []
-    for correct in hits:
-        weight, conf, acc = reliability(correct.astype(float), confidence)
-        out.append((weight * np.abs(np.nan_to_num(conf - acc))).sum() / weight.sum())
-    return float(np.mean(out))
+    correct = np.random.default_rng(seed).random((draws, len(p))) < confidence
+    weight, conf, acc = reliability(correct.astype(float), confidence)
+    return float(ece_of_bins(weight, conf, acc).mean())
 
 
 # ---------------------------------------------------------------- bootstrap
 
 
-def lesion_weights(lesions, draws=1000, seed=0):
-    """Yield float (n,) image weights of `draws` bootstrap samples of whole lesions."""
+def lesion_weights(lesions, draws=1000, seed=0, block=100):
+    """Yield float (block, n) image weights of bootstrap samples of whole lesions, `draws` in all."""
     _, codes = np.unique(lesions, return_inverse=True)
     n = codes.max() + 1
     rng = np.random.default_rng(seed)
-    for _ in range(draws):
-        yield np.bincount(rng.integers(n, size=n), minlength=n)[codes].astype(float)
+    for start in range(0, draws, block):
+        count = min(block, draws - start)
+        yield np.stack([np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(count)])[:, codes].astype(float)
 
 
 def with_intervals(measure, lesions, draws=1000, seed=0):
     """{name: (value, low, high)}: `measure(w)` on the sample, and 95 % percentile intervals over lesions.
 
-    measure: function of weights (n,) to a dict of floats, NaN where undefined; undefined draws are left out.
+    measure: function of weights (d, n) to a dict of (d,) arrays, NaN where undefined; undefined draws are left out.
     """
-    value = measure(np.ones(len(lesions)))
-    samples = {name: [] for name in value}
-    for w in lesion_weights(lesions, draws, seed):
-        for name, v in measure(w).items():
-            samples[name].append(v)
+    value = measure(np.ones((1, len(lesions))))
+    blocks = [measure(w) for w in lesion_weights(lesions, draws, seed)]
     out = {}
     for name, v in value.items():
-        s = np.array(samples[name], dtype=float)
+        s = np.concatenate([b[name] for b in blocks])
         s = s[np.isfinite(s)]
         low, high = np.quantile(s, [0.025, 0.975]) if len(s) else (np.nan, np.nan)
-        out[name] = (float(v), float(low), float(high))
+        out[name] = (float(v[0]), float(low), float(high))
     return out

@@ -66,7 +66,7 @@ def positive(text):
 
 
 # Where things are and how the script is called, not what it computes: no part of a result's identity.
-NOT_IDENTITY = {"data", "metadata", "dry_run", "if_stale", "resume", "models_dir", "outputs_dir"}
+NOT_IDENTITY = {"data", "metadata", "dry_run", "if_stale", "resume", "models_dir", "outputs_dir", "out"}
 
 
 def script_main(main):
@@ -219,12 +219,25 @@ def save_state(path, variables, **extra):
         np.savez(t, **arrays, **{k: np.asarray(v) for k, v in extra.items()})
 
 
-def load_state(path, variables, names):
+def is_state_of(path, fingerprint):
+    """True if the checkpoint was written by a run of this fingerprint."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return str(archive["fingerprint"]) == fingerprint
+    except Exception:  # NumPy and zipfile raise many kinds for a damaged file; all mean no
+        return False
+
+
+def load_state(path, variables, names, fingerprint):
     """Assign the state written by save_state and return its extra arrays by name; InputError if it does not fit."""
     try:
         with np.load(path, allow_pickle=False) as archive:
+            if str(archive["fingerprint"]) != fingerprint:
+                raise InputError(f"{path}: from a run with other data or options; repeat its flags or drop --resume")
             values = [archive[f"v{i:04d}"] for i in range(len(variables))]
             extra = {n: archive[n] for n in names}
+    except InputError:
+        raise
     except Exception as e:
         raise InputError(f"{path}: not a usable checkpoint ({str(e)[:100]}); train without --resume") from None
     if any(tuple(v.shape) != a.shape for v, a in zip(variables, values, strict=True)):

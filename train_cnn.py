@@ -22,10 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
+import fidelity
 import metrics
 import runlog
 from ham10000 import CLASSES, IMAGE_SHAPE, MALIGNANT, MEL, InputError, class_counts, read_table
-from lesions import dihedral_views, half_a
+from lesions import NEAR_DUPLICATE_DISTANCE, dihedral_views, half_a
 
 JUDGE_SEED = 10015  # the judge is one instrument: --seed does not move it
 FOLDERS = {("classifier", "dx"): "cnn", ("classifier", "malignancy"): "malignancy", ("control", "dx"): "control",
@@ -152,6 +153,7 @@ def gather_pool(run):
     elif args.real != "table":
         run.add_input("real", args.real)
         add_table(args.real, 1.0, images, labels, weights)
+        refuse_held_out(run, args.real, images[-1])
     if args.synthetic != "none":
         path = Path(args.synthetic)
         if not path.is_file():
@@ -163,6 +165,14 @@ def gather_pool(run):
             raise InputError(f"{path}: is not the table {provenance} describes; run train_gan.py again")
         add_table(path, args.synthetic_weight, images, labels, weights)
     return np.concatenate(images), np.concatenate(labels), np.concatenate(weights)
+
+
+def refuse_held_out(run, path, images):
+    """InputError if any added real image is a photograph of the val or test part."""
+    distance, _ = fidelity.nearest(images, run.table.images[run.parts != "train"])
+    held_out = int((distance < NEAR_DUPLICATE_DISTANCE).sum())
+    if held_out:
+        raise InputError(f"--real {path}: {held_out} of its {len(images)} images are val or test images of this split")
 
 
 def add_table(path, weight, images, labels, weights):
@@ -211,6 +221,11 @@ def build_batches(images, targets, weights, args, first, steps):
 # ---------------------------------------------------------------- training
 
 
+def epoch_images(run, targets):
+    """Images in an epoch: the real training part's, so that arms are comparable; the judge's own pool for the judge."""
+    return len(targets) if run.args.role == "judge" else int((run.parts == "train").sum())
+
+
 def plan_epochs(args, real_images):
     """Steps of each epoch: --epochs times the real part, or exactly --steps in epochs of about that length."""
     each = max(1, round(real_images / args.batch))
@@ -229,7 +244,7 @@ def train(run, folder, pool, val):
     (images, targets, weights), (val_images, val_targets) = pool, val
     network = build_network(2 if args.task == "malignancy" else len(CLASSES), args.width)
     model = keras.Sequential([keras.Input(IMAGE_SHAPE), *build_augmentation(args.augment, args.seed), network])
-    plan = plan_epochs(args, int((run.parts == "train").sum()) if args.role != "judge" else len(targets))
+    plan = plan_epochs(args, epoch_images(run, targets))
     rate = keras.optimizers.schedules.CosineDecay(0.0, sum(plan), warmup_target=args.learning_rate,
                                                   warmup_steps=max(1, sum(plan) // 20))  # fmt: skip
     model.compile(
@@ -242,15 +257,12 @@ def train(run, folder, pool, val):
     state = [*model.variables, *model.optimizer.variables]
     checkpoint = folder / "checkpoint.npz"
     history = []
-    if args.resume and checkpoint.is_file():
-        names = ("history", "fingerprint", *(f"best{i}" for i in range(len(best))))
-        extra = runlog.load_state(checkpoint, state, names)
-        if str(extra["fingerprint"]) == run.fingerprint:
-            history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
-            best = [extra[n] for n in names[2:]]
-            print(f"  resuming after epoch {len(history)}")
-        elif not args.if_stale:
-            raise InputError(f"{checkpoint}: from a run with other data or options; repeat its flags or drop --resume")
+    if args.resume and checkpoint.is_file() and not (args.if_stale and not runlog.is_state_of(checkpoint, run.fingerprint)):
+        names = [f"best{i}" for i in range(len(best))]
+        extra = runlog.load_state(checkpoint, state, ["history", *names], run.fingerprint)
+        history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
+        best = [extra[n] for n in names]
+        print(f"  resuming after epoch {len(history)}")
     bar = runlog.progress(len(plan), len(history), FOLDERS[args.role, args.task])
     for epoch in range(len(history), len(plan)):
         began = time.time()
@@ -366,7 +378,7 @@ def main(argv=None):
     points = fit_operating_points(p, target(val_labels), prior)
     runlog.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
     counts = class_counts(pool_labels)
-    run.finish(options, steps=sum(plan_epochs(args, int((run.parts == "train").sum()))), trained_on=counts,
+    run.finish(options, steps=sum(plan_epochs(args, epoch_images(run, targets))), trained_on=counts,
                best_epoch=1 + int(np.argmin([h["val_log_loss"] for h in history])), temperature=temperature,
                operating_points=points, parameters=model.count_params(), model_sha256=runlog.file_sha256(model_path),
                val={"log_loss": metrics.log_loss(target(val_labels), p),

@@ -301,10 +301,8 @@ def train(run, folder):
 
     checkpoint = folder / "checkpoint.npz"
     history = []
-    if args.resume and checkpoint.is_file():
+    if args.resume:
         history = resume(run, checkpoint, state)
-    elif args.resume:
-        print(f"  nothing to resume in {folder}/: starting from the first epoch")
     batches.epoch = len(history)
     bar = runlog.progress(args.epochs, len(history), "GAN")
 
@@ -352,10 +350,14 @@ HISTORY = ("epoch", "critic_loss", "generator_loss", "penalty", "accuracy", "sec
 
 
 def resume(run, checkpoint, state):
-    """Restore the state of the last finished epoch; returns the history so far."""
-    extra = runlog.load_state(checkpoint, state, ("history", "fingerprint"))
-    if str(extra["fingerprint"]) != run.fingerprint:
-        raise InputError(f"{checkpoint}: from a run with other data or options; repeat its flags or drop --resume")
+    """Restore the state of the last finished epoch; returns the history so far, empty if there is nothing to resume.
+
+    A checkpoint of another run is an error, unless --if-stale asks for it to be replaced.
+    """
+    if not checkpoint.is_file() or (run.args.if_stale and not runlog.is_state_of(checkpoint, run.fingerprint)):
+        print(f"  nothing to resume in {checkpoint.parent}/: starting from the first epoch")
+        return []
+    extra = runlog.load_state(checkpoint, state, ("history",), run.fingerprint)
     print(f"  resuming after epoch {len(extra['history'])}")
     return [{k: (int(v) if k == "epoch" else float(v)) for k, v in zip(HISTORY, h, strict=True)} for h in extra["history"]]
 
@@ -463,7 +465,10 @@ def main(argv=None):
         return 0
     folder = args.models_dir / "gan"
     options, generator_path = folder / "options.json", folder / "generator.keras"
-    if run.is_current(options, [generator_path, folder / "history.csv", args.out / "provenance.json"]):
+    provenance = args.out / "provenance.json"
+    if run.is_current(options, [generator_path, folder / "history.csv"]) and run.is_current(
+        provenance, [args.out / runlog.TABLE_NAME]
+    ):
         print("  up to date")
         return 0
     class_mix(args.class_mix, args.samples, run.part("train")[1])  # refuse a bad mix before an hour of training

@@ -92,13 +92,13 @@ def test_ece_of_perfect_probabilities_is_its_floor():
 def test_bootstrap_over_lesions_covers_the_binomial_error():
     rng = np.random.default_rng(0)
     correct = (rng.random(400) < 0.7).astype(float)
-    alone = metrics.with_intervals(lambda w: {"a": (w * correct).sum() / w.sum()}, np.arange(400))["a"]
+    alone = metrics.with_intervals(lambda w: {"a": (w * correct).sum(axis=1) / w.sum(axis=1)}, np.arange(400))["a"]
     half = (alone[2] - alone[1]) / 2
     assert half == pytest.approx(1.96 * np.sqrt(0.7 * 0.3 / 400), rel=0.15)
     # four identical photographs of each lesion carry no more information: the interval must not shrink
-    fourfold = metrics.with_intervals(lambda w: {"a": (w * correct.repeat(4)).sum() / w.sum()}, np.arange(400).repeat(4))[
-        "a"
-    ]
+    fourfold = metrics.with_intervals(
+        lambda w: {"a": (w * correct.repeat(4)).sum(axis=1) / w.sum(axis=1)}, np.arange(400).repeat(4)
+    )["a"]
     assert (fourfold[2] - fourfold[1]) / 2 == pytest.approx(half, rel=0.1)
 
 
@@ -106,3 +106,20 @@ def test_balanced_decision_moves_towards_rare_classes():
     p = np.array([[0.6, 0.4]])
     assert metrics.balanced_decision(p, np.zeros(2))[0] == 0
     assert metrics.balanced_decision(p, -np.log([0.9, 0.1]))[0] == 1
+
+
+def test_draws_are_computed_as_if_one_by_one(case):
+    y, p, _ = case
+    w = next(metrics.lesion_weights(np.arange(len(y)) // 2, 5))
+    assert w.shape == (5, len(y))
+    assert (w[:, ::2] == w[:, 1::2]).all()  # both photographs of a lesion are drawn together
+    decided, ranking = p.argmax(axis=1), metrics.Ranking(y == 4, p[:, 4])
+    together = metrics.summarise(metrics.confusion(y, decided, 7, w))
+    for i in range(5):
+        assert together["macro_f1"][i] == pytest.approx(
+            metrics.summarise(metrics.confusion(y, decided, 7, w[i]))["macro_f1"]
+        )
+        assert ranking.auc(w)[i] == pytest.approx(ranking.auc(w[i]))
+        t = ranking.threshold(0.9, w)
+        assert ranking.sensitivity(t, w)[i] == pytest.approx(ranking.sensitivity(t[i], w[i]))
+        assert metrics.ece(y, p, w)[i] == pytest.approx(metrics.ece(y, p, w[i]))

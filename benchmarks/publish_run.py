@@ -1,0 +1,129 @@
+"""Copy the small files of a finished run to results/run/ and write the README's results table from them.
+
+    python benchmarks/publish_run.py [--models-dir models --outputs-dir outputs] [--table-only]
+
+The table between the README's `results` marks is a function of results/run/ alone; a test checks that it is up to date.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+RUN = ROOT / "results" / "run"
+START, END = "<!-- results: start (benchmarks/publish_run.py writes this from results/run/) -->", "<!-- results: end -->"
+
+MODEL_FILES = [(f, n) for f in ("gan", "cnn", "control", "judge") for n in ("options.json", "history.csv")]
+OUTPUT_FILES = ["split.csv", *(f"evaluation/{n}" for n in (
+    "predictions.csv", "predictions_control.csv", "context.json", "metrics.json", "per_class.csv", "confusion.csv",
+    "synthetic_quality.json"))]  # fmt: skip
+ROWS = (
+    ("accuracy", ("argmax", "accuracy")),
+    ("balanced accuracy, `balanced` point", ("balanced", "balanced_accuracy")),
+    ("balanced accuracy", ("argmax", "balanced_accuracy")),
+    ("macro precision", ("argmax", "macro_precision")),
+    ("macro F1", ("argmax", "macro_f1")),
+    ("macro AUC", ("auc",)),
+    ("melanoma sensitivity at 90 % specificity", ("melanoma_sensitivity_at_90_specificity",)),
+    ("malignant / benign: accuracy", ("argmax", "malignancy_accuracy")),
+    ("malignant / benign: sensitivity", ("argmax", "malignancy_sensitivity")),
+    ("malignant / benign: specificity", ("argmax", "malignancy_specificity")),
+    ("malignant / benign: AUC", ("auc_malignant",)),
+    ("ECE", ("ece",)),
+)
+
+
+def copy_run(models, outputs):
+    """Copy the small artifacts; larger ones and images stay out of git."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    for folder, name in MODEL_FILES:
+        shutil.copyfile(models / folder / name, RUN / f"{folder}_{name}")
+    for name in OUTPUT_FILES:
+        shutil.copyfile(outputs / name, RUN / Path(name).name)
+    shutil.copyfile(outputs / "eda" / "summary.json", RUN / "eda_summary.json")
+    shutil.copyfile(outputs / "synthetic" / "provenance.json", RUN / "synthetic_provenance.json")
+    from PIL import Image
+
+    with Image.open(outputs / "figures" / "real_and_synthetic.png") as figure:
+        figure.convert("RGB").quantize(256).save(RUN / "real_and_synthetic.png", optimize=True)
+
+
+def cell(block, path, signed=False):
+    """'.712 (.690 to .733)' of a figure."""
+    for key in path:
+        block = block[key]
+    if block["value"] is None:
+        return "undefined"
+    digits = [f"{v:{'+' if signed else ''}.3f}" for v in (block["value"], block["low"], block["high"])]
+    return "{} ({} to {})".format(*digits)
+
+
+def build_table():
+    """The README's results section as Markdown."""
+    found = json.loads((RUN / "metrics.json").read_text())
+    quality = json.loads((RUN / "synthetic_quality.json").read_text())
+    gan, cnn = (json.loads((RUN / f"{f}_options.json").read_text()) for f in ("gan", "cnn"))
+    models, d = found["models"], quality["distances"]
+    machine = gan["environment"]
+    lines = [
+        f"HAM10000, {found['protocol']}, test part: {found['images']} images of {found['lesions']} lesions, {found['views']}-view "
+        f"average, seed {gan['options']['seed']}, 95 % intervals over lesions. Majority class alone: accuracy "
+        f"{found['majority_baseline']['accuracy']['value']:.3f}.",
+        "",
+        f"| {cnn['steps']} steps each | real + 1000 synthetic | real alone | difference, paired |",
+        "| --- | --- | --- | --- |",
+    ]
+    for label, path in ROWS:
+        lines.append(f"| {label} | {cell(models['classifier'], path)} | {cell(models['control'], path)} | "
+                     f"{cell(found['classifier_minus_control'], path, signed=True)} |")  # fmt: skip
+    perfect = [models[m]["ece_if_perfect"]["value"] for m in ("classifier", "control")]
+    lines += [
+        f"| ECE were it perfectly calibrated | {perfect[0]:.3f} | {perfect[1]:.3f} | |",
+        "",
+        f"| synthetic images ({d['frechet']['n']} in the train mix against test) | synthetic | real (half B) |",
+        "| --- | --- | --- |",
+        f"| Fréchet distance | {d['frechet']['value']:.2f} | {d['frechet_floor']['value']:.2f} (floor) |",
+        f"| KID | {d['kid']['value']:.4f} | {d['kid_floor']['value']:.4f} (floor) |",
+    ]
+    for name in ("precision", "recall", "density", "coverage"):
+        lines.append(f"| {name} | {d[name]['value']:.3f} | {d[name + '_half_b']['value']:.3f} |")
+    m = quality["memorisation"]
+    lines += [f"| memorised, of the {m['n']} images written | {m['value']:.3f} | .01 by definition |", ""]
+    agreement = quality["label_agreement"]
+    lines += [
+        "| | " + " | ".join(agreement) + " |",
+        "| --- |" + " --- |" * len(agreement),
+        "| judge agrees with synthetic label | " + " | ".join(f"{a['value']:.2f}" for a in agreement.values()) + " |",
+        "| judge's recall on held-out real | " + " | ".join(f"{a['real_recall']:.2f}" for a in agreement.values()) + " |",
+        "",
+        f"Command: `make`, commit `{gan['environment']['commit']}`; {machine['processors']} CPU cores, TensorFlow "
+        f"{machine['packages']['tensorflow']}, Keras {machine['packages']['keras']}; GAN {gan['wall_seconds'] / 60:.0f} min, CNN "
+        f"{cnn['wall_seconds'] / 60:.0f} min.",
+    ]
+    return "\n".join(lines)
+
+
+def insert_table(readme, table):
+    """README text with the section between its marks replaced."""
+    before, rest = readme.split(START)
+    return before + START + "\n" + table + "\n" + END + rest.split(END)[1]
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--models-dir", type=Path, default=ROOT / "models")
+    p.add_argument("--outputs-dir", type=Path, default=ROOT / "outputs")
+    p.add_argument("--table-only", action="store_true", help="leave results/run/ as it is")
+    args = p.parse_args(argv)
+    if not args.table_only:
+        copy_run(args.models_dir, args.outputs_dir)
+    readme = ROOT / "README.md"
+    readme.write_text(insert_table(readme.read_text(), build_table()))
+    print(f"results -> {RUN}, table -> {readme}")
+
+
+if __name__ == "__main__":
+    main()

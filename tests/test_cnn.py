@@ -1,0 +1,182 @@
+"""The classifier: what may enter training, calibration, reruns."""
+
+import numpy as np
+import pytest
+from conftest import CNN
+
+import metrics
+import runlog
+import train_cnn
+from ham10000 import CLASSES, MALIGNANT, InputError, read_table
+
+
+def build_run(pipeline, *extra):
+    args = train_cnn.parse_args([*pipeline.flags, *CNN, *extra])
+    return runlog.Run(args, "train_cnn")
+
+
+def hashes(images):
+    return {image.tobytes() for image in images}
+
+
+def test_pool_is_train_plus_synthetic_and_nothing_else(pipeline):
+    run = build_run(pipeline)
+    images, labels, weights = train_cnn.gather_pool(run)
+    synthetic = read_table(pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv")
+    train, train_labels = run.part("train")
+    np.testing.assert_array_equal(images, np.concatenate([train, synthetic.images]))
+    np.testing.assert_array_equal(labels, np.concatenate([train_labels, synthetic.labels]))
+    assert (weights == 1).all()
+    # no held-out photograph, and no synthetic row in what selects or scores
+    held_out = hashes(run.part("val")[0]) | hashes(run.part("test")[0])
+    assert not held_out & hashes(images)
+    assert not held_out & hashes(synthetic.images)
+
+
+def test_judge_and_control_never_see_synthetic_rows(pipeline):
+    for role in ("judge", "control"):
+        run = build_run(pipeline, "--role", role)
+        images, _, _ = train_cnn.gather_pool(run)
+        assert hashes(images) <= hashes(run.part("train")[0])
+    assert len(images) == (run.parts == "train").sum()
+    options = runlog.read_json(pipeline.models / "judge/options.json", "")
+    assert sum(options["trained_on"]) < 0.7 * (run.parts == "train").sum()
+    assert options["options"]["seed"] == train_cnn.JUDGE_SEED
+
+
+def test_synthetic_table_of_another_split_is_refused(pipeline, tmp_path):
+    flags = ["--synthetic", str(pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv")]
+    for other in (["--split-seed", "1"], ["--split", "image"], ["--metadata", "none"]):
+        run = build_run(pipeline, *flags, *other)
+        with pytest.raises(InputError, match="made from other split"):
+            train_cnn.gather_pool(run)
+
+
+def test_changed_synthetic_table_is_refused(pipeline, tmp_path):
+    folder = tmp_path / "synthetic"
+    folder.mkdir()
+    for name in ("hmnist_28_28_RGB.csv", "provenance.json"):
+        (folder / name).write_bytes((pipeline.outputs / "synthetic" / name).read_bytes())
+    with open(folder / "hmnist_28_28_RGB.csv", "a") as f:
+        f.write(",".join(["0"] * 2353) + "\n")
+    with pytest.raises(InputError, match="is not the table"):
+        train_cnn.gather_pool(build_run(pipeline, "--synthetic", str(folder / "hmnist_28_28_RGB.csv")))
+
+
+def test_arms_take_equal_steps(pipeline):
+    steps = {role: runlog.read_json(pipeline.models / role / "options.json", "")["steps"] for role in ("cnn", "control")}
+    assert steps["cnn"] == steps["control"] > 0
+    args = train_cnn.parse_args(["--steps", "103", "--synthetic", "none"])
+    assert sum(train_cnn.plan_epochs(args, 1280)) == 103
+
+
+def test_pool_flags(pipeline):
+    run = build_run(pipeline, "--repeat-real", "30", "--synthetic", "none")
+    images, _, _ = train_cnn.gather_pool(run)
+    assert len(images) == (run.parts == "train").sum() + 30
+    images, _, weights = train_cnn.gather_pool(build_run(pipeline, "--real", "none", "--synthetic-weight", "0.5"))
+    assert len(images) == 35
+    assert (weights == 0.5).all()
+
+
+def test_batches_cover_the_pool_and_follow_the_step(table_path):
+    table = read_table(table_path)
+    args = train_cnn.parse_args(["--batch", "32", "--synthetic", "none"])
+    w = np.arange(len(table), dtype=np.float32)
+    build = train_cnn.build_batches
+    whole = [build(table.images, table.labels, w, args, 0, 25)[i] for i in range(25)]  # four passes over 200 images
+    seen = np.concatenate([b[2] for b in whole])
+    np.testing.assert_array_equal(np.bincount(seen.astype(int)), np.full(200, 4))
+    later = build(table.images, table.labels, w, args, 7, 3)
+    for a, b in zip(later[1], whole[8], strict=True):
+        np.testing.assert_array_equal(a, b)
+    balanced = train_cnn.parse_args(["--batch", "700", "--sampler", "balanced", "--synthetic", "none"])
+    y = build(table.images, table.labels, w, balanced, 0, 1)[0][1]
+    assert np.bincount(y, minlength=7).min() > 70
+
+
+def test_calibration_inside_the_model_is_the_formula():
+    import keras
+
+    network = train_cnn.build_network(7, 8)
+    x = np.random.default_rng(0).uniform(0, 255, (5, 28, 28, 3)).astype(np.float32)
+    logits = network.predict(x, verbose=0)
+    shift = np.linspace(-1, 1, 7)
+    model = train_cnn.with_calibration(network, 1.7, shift)
+    assert isinstance(model, keras.Model)
+    np.testing.assert_allclose(model.predict(x, verbose=0), train_cnn.softmax((logits + shift) / 1.7), atol=1e-5)
+
+
+def test_temperature_finds_the_true_one():
+    """Logits that are three times too sure must be cooled by three."""
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=(4000, 7)) * 1.5
+    p = train_cnn.softmax(true)
+    y = (rng.random((4000, 1)) > np.cumsum(p, axis=1)).sum(axis=1).clip(max=6)
+
+    class Network:
+        def predict(self, images, **_):
+            return 3 * true
+
+    t = train_cnn.fit_temperature(Network(), np.zeros((4000, 28, 28, 3), np.uint8), y, np.zeros(7))
+    assert t == pytest.approx(3, rel=0.1)
+
+
+def test_balanced_point_helps_balanced_accuracy_on_val():
+    rng = np.random.default_rng(0)
+    prior = np.array([0.02, 0.03, 0.1, 0.02, 0.7, 0.03, 0.1])
+    y = rng.choice(7, 3000, p=prior)
+    p = train_cnn.softmax(rng.normal(size=(3000, 7)) + 1.5 * np.eye(7)[y] + np.log(prior))
+    points = train_cnn.fit_operating_points(p, y, prior)
+    assert points["tau"] > 0.3
+
+    def balanced(decided):
+        return metrics.summarise(metrics.confusion(y, decided, 7))["balanced_accuracy"]
+
+    assert balanced(metrics.balanced_decision(p, np.array(points["balanced_shift"]))) > balanced(p.argmax(axis=1)) + 0.1
+    w = np.ones(3000)
+    ranking = metrics.Ranking(y == 6, p[:, 6])
+    assert 0.9 <= ranking.specificity(points["melanoma_threshold_at_90_specificity"], w) < 0.905
+
+
+def test_malignancy_task_learns_the_right_target(scratch):
+    scratch.run("train_cnn", *CNN, "--task", "malignancy", "--synthetic", "none")
+    options = runlog.read_json(scratch.models / "malignancy/options.json", "")
+    counts = np.array(options["trained_on"])
+    prior = options["operating_points"]["train_prior"]
+    assert prior[1] == pytest.approx(counts[MALIGNANT].sum() / counts.sum(), abs=0.01)
+    assert [c for c, m in zip(CLASSES, MALIGNANT, strict=True) if m] == ["akiec", "bcc", "mel"]
+
+
+def test_same_seed_same_model_and_resume_is_exact(pipeline, scratch, monkeypatch):
+    import keras
+
+    real = runlog.save_state
+
+    def stop(*a, **k):
+        real(*a, **k)
+        raise KeyboardInterrupt
+
+    flags = [*CNN, "--role", "control"]
+    monkeypatch.setattr(runlog, "save_state", stop)
+    with pytest.raises(KeyboardInterrupt):
+        scratch.run("train_cnn", *flags)
+    monkeypatch.setattr(runlog, "save_state", real)
+    scratch.run("train_cnn", *flags, "--resume")
+    a, b = (keras.saving.load_model(p.models / "control/classifier.keras", compile=False) for p in (scratch, pipeline))
+    for x, y in zip(a.get_weights(), b.get_weights(), strict=True):
+        np.testing.assert_array_equal(x, y)
+    scratch.run("train_cnn", *flags, "--seed", "1")
+    c = keras.saving.load_model(scratch.models / "control/classifier.keras", compile=False)
+    assert not np.array_equal(c.get_weights()[-2], b.get_weights()[-2])
+
+
+def test_augmentation_keeps_range_and_is_off_at_inference():
+    import keras
+
+    x = np.random.default_rng(0).uniform(0, 255, (64, 28, 28, 3)).astype(np.float32)
+    augment = keras.Sequential([keras.Input((28, 28, 3)), *train_cnn.build_augmentation("classic", 0)])
+    changed = np.asarray(augment(x, training=True))
+    assert -0.01 <= changed.min() <= changed.max() <= 255.01
+    assert np.abs(changed - x).mean() > 5
+    np.testing.assert_allclose(np.asarray(augment(x, training=False)), x)

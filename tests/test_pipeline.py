@@ -1,0 +1,242 @@
+"""The artifact contract, end to end on phantoms: what the files say, when they are refused, when they are rebuilt."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from conftest import CNN, GAN, Pipeline
+
+import runlog
+from ham10000 import CLASSES, InputError, read_table
+
+
+def test_every_artifact_is_there(pipeline):
+    for path in (
+        "gan/generator.keras", "gan/options.json", "gan/history.csv", "gan/samples/epoch_0001.png", "cnn/classifier.keras",
+        "cnn/options.json", "cnn/history.csv", "judge/classifier.keras", "control/classifier.keras",
+    ):  # fmt: skip
+        assert (pipeline.models / path).is_file(), path
+    for path in (
+        "split.csv", "split.json", "eda/summary.json", "synthetic/hmnist_28_28_RGB.csv", "evaluation/predictions.csv",
+        "evaluation/predictions_control.csv", "evaluation/metrics.json", "evaluation/per_class.csv",
+        "evaluation/confusion.csv", "evaluation/synthetic_quality.json", "figures/confusion.pdf", "report.html",
+    ):  # fmt: skip
+        assert (pipeline.outputs / path).is_file(), path
+    left = [
+        p
+        for root in (pipeline.models, pipeline.outputs)
+        for p in root.rglob("*")
+        if ".tmp" in p.name or p.stem == "checkpoint"
+    ]
+    assert not left
+
+
+def test_every_figure_was_drawn(pipeline):
+    options = runlog.read_json(pipeline.outputs / "figures/options.json", "")
+    assert options["left_out"] == []
+    assert len(options["drawn"]) == 12
+    for name in options["drawn"]:
+        assert (pipeline.outputs / "figures" / f"{name}.png").is_file()
+        assert (pipeline.outputs / "figures" / f"{name}.pdf").is_file()
+
+
+def test_predictions_are_the_test_part_and_nothing_else(pipeline):
+    import pandas as pd
+
+    split = pd.read_csv(pipeline.outputs / "split.csv")
+    predictions = pd.read_csv(pipeline.outputs / "evaluation/predictions.csv")
+    assert list(predictions) == ["row", "label", *(f"p_{c}" for c in CLASSES)]
+    assert set(predictions.row) == set(split.row[split.part == "test"])
+    table = read_table(pipeline.table)
+    np.testing.assert_array_equal(table.labels[predictions.row], predictions.label)
+    assert split.groupby("lesion").part.nunique().max() == 1
+
+
+def test_each_figure_has_n_interval_and_protocol(pipeline):
+    found = runlog.read_json(pipeline.outputs / "evaluation/metrics.json", "")
+
+    def walk(block):
+        if isinstance(block, dict) and "value" in block:
+            yield block
+        elif isinstance(block, dict):
+            for inner in block.values():
+                yield from walk(inner)
+
+    figures = list(walk(found["models"])) + list(walk(found["classifier_minus_control"]))
+    assert len(figures) > 100
+    for f in figures:
+        assert f["n"] > 0
+        assert f["protocol"]
+        if f["value"] is None:
+            assert f["reason"]
+        elif "low" in f:
+            assert f["low"] <= f["high"]
+    assert "NaN" not in (pipeline.outputs / "evaluation/metrics.json").read_text()
+
+
+def test_phantom_runs_say_so_everywhere(pipeline):
+    for path in ("evaluation/metrics.json", "evaluation/synthetic_quality.json", "eda/summary.json", "report.html"):
+        assert "PHANTOM DATA" in (pipeline.outputs / path).read_text(), path
+    for path in (pipeline.models / "gan/options.json", pipeline.outputs / "split.json"):
+        assert runlog.read_json(path, "")["data"]["phantom"] is True
+
+
+def test_from_predictions_recomputes_the_same_bytes(pipeline, tmp_path):
+    import evaluate
+
+    folder = pipeline.outputs / "evaluation"
+    flags = ["--from-predictions", str(folder / "predictions.csv"), "--split", str(pipeline.outputs / "split.csv")]
+    evaluate.main([*flags, "--outputs-dir", str(tmp_path)])
+    for name in ("metrics.json", "per_class.csv", "confusion.csv"):
+        assert (tmp_path / "evaluation" / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_metrics_json_agrees_with_scikit_learn(pipeline):
+    import pandas as pd
+    from sklearn import metrics as sk
+
+    found = runlog.read_json(pipeline.outputs / "evaluation/metrics.json", "")["models"]["classifier"]
+    frame = pd.read_csv(pipeline.outputs / "evaluation/predictions.csv")
+    p = frame[[f"p_{c}" for c in CLASSES]].to_numpy()
+    y, decided = frame.label, p.argmax(axis=1)
+    assert found["argmax"]["accuracy"]["value"] == pytest.approx(sk.accuracy_score(y, decided))
+    f1 = sk.f1_score(y, decided, average="macro", labels=np.unique(y), zero_division=0)
+    assert found["argmax"]["macro_f1"]["value"] == pytest.approx(f1)
+    auc = sk.roc_auc_score(y, p / p.sum(axis=1, keepdims=True), multi_class="ovr", average="macro")
+    assert found["auc"]["value"] == pytest.approx(auc)
+    malignant = y.isin([0, 1, 6])
+    assert found["auc_malignant"]["value"] == pytest.approx(sk.roc_auc_score(malignant, p[:, [0, 1, 6]].sum(axis=1)))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda t: t.replace("p_mel", "p_melanoma"), "p_mel"),
+        (lambda t: t + t.splitlines()[-1] + "\n", "twice"),
+        (lambda t: "\n".join(t.splitlines()[:-1]) + "\n", "test part"),
+        (lambda t: t.replace(t.splitlines()[1].split(",")[2], "7.5", 1), "line 2"),
+        (lambda t: t.splitlines()[0] + "\n", "no predictions"),
+        (lambda t: "", "predictions.csv"),
+    ],
+)
+def test_bad_predictions_are_refused_in_one_line(pipeline, tmp_path, spoil, words):
+    import evaluate
+
+    path = tmp_path / "predictions.csv"
+    path.write_text(spoil((pipeline.outputs / "evaluation/predictions.csv").read_text()))
+    with pytest.raises(InputError, match=words):
+        evaluate.main(["--from-predictions", str(path), "--split", str(pipeline.outputs / "split.csv"),
+                       "--outputs-dir", str(tmp_path)])  # fmt: skip
+    assert not (tmp_path / "evaluation").exists()
+
+
+def test_external_table(pipeline, tmp_path):
+    from phantom import draw_table
+
+    images, labels, _ = draw_table(90, seed=7)
+    runlog.write_table(tmp_path / "other.csv", [(images, labels)])
+    isic = tmp_path / "isic.csv"
+    pipeline.run("evaluate", "--external", str(tmp_path / "other.csv"), "--isic-submission", str(isic))
+    folder = pipeline.outputs / "evaluation" / "external_other"
+    found = runlog.read_json(folder / "metrics.json", "")
+    assert "external table other.csv" in found["protocol"]
+    lines = isic.read_text().splitlines()
+    assert lines[0] == "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC"
+    import pandas as pd
+
+    ours = pd.read_csv(folder / "predictions.csv")
+    np.testing.assert_allclose(pd.read_csv(isic)["NV"], ours["p_nv"])
+    assert len(lines) == len(ours) + 1
+    shutil.rmtree(folder)
+
+
+def test_training_data_is_no_external_table(pipeline):
+    with pytest.raises(InputError, match="are training images"):
+        pipeline.run("evaluate", "--external", str(pipeline.table))
+
+
+def test_isic_submission_of_the_test_part(pipeline, tmp_path):
+    copy = Pipeline(pipeline.table, tmp_path)
+    shutil.copytree(pipeline.models, copy.models)
+    copy.run("evaluate", "--isic-submission", str(tmp_path / "isic.csv"), "--views", "1")
+    lines = (tmp_path / "isic.csv").read_text().splitlines()
+    assert lines[1].startswith("PHANTOM_")
+    values = np.array([list(map(float, line.split(",")[1:])) for line in lines[1:]])
+    np.testing.assert_allclose(values.sum(axis=1), 1, atol=1e-5)
+    assert runlog.read_json(copy.outputs / "evaluation/metrics.json", "")["views"] == 1
+
+
+def test_scripts_refuse_artifacts_of_another_split(pipeline):
+    for script, extra in (("eda", []), ("evaluate", []), ("visualize_results", []), ("train_gan", GAN), ("train_cnn", CNN)):
+        with pytest.raises(InputError, match="split"):
+            pipeline.run(script, "--split-seed", "3", *extra)
+    with pytest.raises(InputError, match=r"classifier\.keras.*not the model"):
+        copy = pipeline.models / "cnn" / "classifier.keras"
+        kept = copy.read_bytes()
+        try:
+            copy.write_bytes((pipeline.models / "control" / "classifier.keras").read_bytes())
+            pipeline.run("evaluate")
+        finally:
+            copy.write_bytes(kept)
+
+
+def test_if_stale_rebuilds_exactly_when_data_or_options_change(scratch, tmp_path, capsys):
+    """Staleness goes by content: an older-dated table after a phantom run must rebuild everything, split included."""
+    from phantom import write_phantom
+
+    def steps(*extra):
+        capsys.readouterr()
+        pipeline.run("eda", "--if-stale")
+        pipeline.run("train_gan", *GAN, "--if-stale", *extra)
+        pipeline.run("train_cnn", *CNN, "--role", "judge", "--if-stale")
+        pipeline.run("train_cnn", *CNN, "--if-stale")
+        pipeline.run("evaluate", "--if-stale")
+        pipeline.run("visualize_results", "--if-stale")
+        return capsys.readouterr().out.count("up to date")
+
+    pipeline = scratch
+    assert steps() == 0
+    assert steps() == 6
+    split = (pipeline.outputs / "split.csv").read_bytes()
+    other = write_phantom(tmp_path / "other", 210, seed=5)
+    os.utime(other, (1, 1))
+    pipeline = Pipeline(other, tmp_path)
+    assert steps() == 0
+    assert (pipeline.outputs / "split.csv").read_bytes() != split
+    assert steps() == 6
+    assert steps("--samples", "21") == 2  # eda and the judge do not depend on the synthetic set
+
+
+def test_without_metadata_every_output_says_how_lesions_were_grouped(table_path, tmp_path):
+    p = Pipeline(table_path, tmp_path)
+    p.run("eda", "--metadata", "none")
+    assert runlog.read_json(p.outputs / "eda/summary.json", "")["split"]["grouping"] == "near-duplicate images"
+    assert json.loads((p.outputs / "split.json").read_text())["split"]["grouping"] == "near-duplicate images"
+
+
+def test_image_split_is_called_leaky(table_path, tmp_path):
+    p = Pipeline(table_path, tmp_path)
+    p.run("eda", "--split", "image")
+    assert "leaky" in json.loads((p.outputs / "split.json").read_text())["split"]["protocol"]
+
+
+def test_report_escapes_what_it_shows(pipeline):
+    import visualize_results
+
+    assert visualize_results.cell({"value": None, "reason": "<script>"}) == "&lt;script&gt;"
+    text = (pipeline.outputs / "report.html").read_text()
+    assert text.count("data:image/png;base64,") >= 12
+    assert "http://" not in text
+    assert 'src="http' not in text
+
+
+def test_nothing_is_left_of_a_failed_write(tmp_path):
+    with pytest.raises(RuntimeError), runlog.atomic(tmp_path / "a.csv") as t:
+        t.write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        runlog.write_text(tmp_path / "file" / "x.csv", "")
