@@ -69,8 +69,8 @@ def build_table():
     models, d = found["models"], quality["distances"]
     machine = gan["environment"]
     lines = [
-        f"HAM10000, {found['protocol']}, test part: {found['images']} images of {found['lesions']} lesions, {found['views']}-view "
-        f"average, seed {gan['options']['seed']}, 95 % intervals over lesions. Majority class alone: accuracy "
+        f"HAM10000, {found['protocol']}, test part: {found['images']} images of {found['lesions']} lesions, "
+        f"{found['views']}-view average, seed {gan['options']['seed']}, 95 % intervals over lesions. Majority class alone: accuracy "
         f"{found['majority_baseline']['accuracy']['value']:.3f}.",
         "",
         f"| {cnn['steps']} steps each | real + 1000 synthetic | real alone | difference, paired |",
@@ -100,8 +100,8 @@ def build_table():
         "| judge's recall on held-out real | " + " | ".join(f"{a['real_recall']:.2f}" for a in agreement.values()) + " |",
         "",
         f"Command: `make`, commit `{gan['environment']['commit']}`; {machine['processors']} CPU cores, TensorFlow "
-        f"{machine['packages']['tensorflow']}, Keras {machine['packages']['keras']}; GAN {gan['wall_seconds'] / 60:.0f} min, CNN "
-        f"{cnn['wall_seconds'] / 60:.0f} min.",
+        f"{machine['packages']['tensorflow']}, Keras {machine['packages']['keras']}; "
+        f"GAN {gan['wall_seconds'] / 60:.0f} min, CNN {cnn['wall_seconds'] / 60:.0f} min.",
     ]
     return "\n".join(lines)
 

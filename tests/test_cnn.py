@@ -63,6 +63,15 @@ def test_changed_synthetic_table_is_refused(pipeline, tmp_path):
         train_cnn.gather_pool(build_run(pipeline, "--synthetic", str(folder / "hmnist_28_28_RGB.csv")))
 
 
+def test_held_out_photographs_are_refused_as_extra_real_data(pipeline, tmp_path):
+    run = build_run(pipeline)
+    for part in ("val", "test"):
+        images, labels = run.part(part)
+        runlog.write_table(tmp_path / f"{part}.csv", [(np.ascontiguousarray(images[:3, ::-1]), labels[:3])])
+        with pytest.raises(InputError, match="3 of its 3 images are val or test"):
+            train_cnn.gather_pool(build_run(pipeline, "--real", str(tmp_path / f"{part}.csv"), "--synthetic", "none"))
+
+
 def test_arms_take_equal_steps(pipeline):
     steps = {role: runlog.read_json(pipeline.models / role / "options.json", "")["steps"] for role in ("cnn", "control")}
     assert steps["cnn"] == steps["control"] > 0
