@@ -166,10 +166,10 @@ def main(argv=None):
     if not run.announce():
         return 0
     folder = args.outputs_dir / "eda"
-    if run.is_current(folder / "options.json", [folder / "summary.json", folder / "class_counts.png"]):
+    if run.is_current(folder / "options.json"):
         print("  up to date")
         return 0
-    run.settle_split()
+    run.begin(folder / "options.json", "*.png", "*.pdf")
     import figures
 
     table, note = run.table, run.data_note
@@ -200,7 +200,7 @@ def main(argv=None):
     sizes = ", ".join(f"{p} {(run.parts == p).sum()}" for p in PARTS)
     print(f"  parts: {sizes} images; an image split would leak "
           f"{summary.get('image_split_leakage', {}).get('overall', 0):.1%} of the test images")  # fmt: skip
-    run.finish(folder / "options.json")
+    run.finish(folder / "options.json", [*folder.glob("*.p*"), folder / "summary.json"])
     return 0
 
 

@@ -46,19 +46,48 @@ def parse_args(argv=None):
 # ---------------------------------------------------------------- predictions
 
 
-def load_classifier(run, name):
-    """(model, options) of a trained network, refused if made from other data or split; (None, None) if it is not there."""
+def find_models(run):
+    """{name: options} of the trained networks of this data and split; their hashes become inputs of the run.
+
+    The classifier must be there. Others are left out, with a note, when they are absent or of other data.
+    """
+    found = {}
+    for name in (*MODELS, "judge"):
+        folder = run.args.models_dir / FOLDERS.get(name, name)
+        path = folder / "classifier.keras"
+        made_by = f"train_cnn.py (for {folder})"
+        try:
+            options = run.check_made_from(folder / "options.json", made_by)
+            if options.get("model_sha256") != runlog.file_sha256(path):
+                raise InputError(f"{path}: is not the model its options.json describes; run {made_by} again")
+        except InputError as e:
+            if name == "classifier":
+                raise
+            if path.is_file():
+                print(f"  left out: {e}")
+            continue
+        run.add_input(name, path)
+        found[name] = options
+    return found
+
+
+def load_model(run, name):
+    """The keras model of find_models' entry `name`."""
     import keras
 
-    folder = run.args.models_dir / FOLDERS.get(name, name)
-    if name != "classifier" and not (folder / "options.json").is_file():
-        return None, None
-    made_by = "train_cnn.py" + ("" if name == "classifier" else f" for {folder.name}")
-    options = run.check_made_from(folder / "options.json", made_by)
-    run.add_input(name, folder / "classifier.keras")
-    if options.get("model_sha256") != run.identity["inputs"][name]:
-        raise InputError(f"{folder / 'classifier.keras'}: is not the model its options.json describes; run {made_by} again")
-    return keras.saving.load_model(folder / "classifier.keras", compile=False, safe_mode=True), options
+    return keras.saving.load_model(
+        run.args.models_dir / FOLDERS.get(name, name) / "classifier.keras", compile=False, safe_mode=True
+    )
+
+
+def describe_arm(options):
+    """What a network was trained on and how, as far as arms must agree in it to be compared."""
+    real, synthetic = options["real_images"], options["synthetic_images"]
+    words = [f"{real} real"] * bool(real) + [f"{synthetic} synthetic"] * bool(synthetic)
+    shared = {
+        k: options["options"][k] for k in ("sampler", "augment", "batch", "learning_rate", "width", "seed", "repeat_real")
+    }
+    return {"trained_on": " + ".join(words), "same": {"steps": options["steps"], **shared}}
 
 
 def write_predictions(path, rows, labels, p):
@@ -214,6 +243,7 @@ def compute_figures(predictions, lesions, context):
         "protocol": protocol,
         "data": context["data"],
         "views": context["views"],
+        "trained_on": {name: arm["trained_on"] for name, arm in context.get("arms", {}).items()},
         "images": len(y),
         "lesions": len(set(lesions)),
         "interval": f"95 %, percentile bootstrap over lesions, {DRAWS} draws",
@@ -226,11 +256,14 @@ def compute_figures(predictions, lesions, context):
     for name, (_, _, probabilities) in predictions.items():
         points = context["points"].get(name)
         out["models"][name], measures[name] = report_model(y, probabilities, points, lesions, protocol)
-    if "control" in measures:
+    arms = context.get("arms", {})
+    if "control" in measures and arms.get("classifier", {}).get("same") != arms.get("control", {}).get("same"):
+        out["classifier_minus_control"] = {"value": None, "reason": "classifier and control differ in more than their data"}
+    elif "control" in measures:
 
         def difference(w):
             control = measures["control"](w)
-            return {k: v - control[k] for k, v in measures["classifier"](w).items()}
+            return {k: v - control[k] for k, v in measures["classifier"](w).items() if k in control}
 
         paired = metrics.with_intervals(difference, lesions, DRAWS)
         out["classifier_minus_control"] = nest({
@@ -286,12 +319,13 @@ def from_predictions(args):
         context = runlog.read_json(path.with_name("context.json"), "evaluate.py")
         if not {"protocol", "data", "views", "points"} <= set(context):
             raise InputError(f"{path.with_name('context.json')}: lacks an entry; run evaluate.py again")
-    folder = args.outputs_dir / "evaluation"
+    folder = args.outputs_dir / "evaluation" / "from_predictions"  # beside the run's own figures, never over them
     write_figures(folder, predictions, read_lesions(args.split, rows), context)
     print_summary(folder)
+    print(f"evaluate: figures of {path} -> {folder}/")
 
 
-def evaluate_external(run, model, options):
+def evaluate_external(run, models):
     """Score another table; refuse it if it is mostly training images."""
     args = run.args
     table = read_table(args.external)
@@ -307,11 +341,21 @@ def evaluate_external(run, model, options):
         )
     table = table.take(np.flatnonzero(keep))
     folder = args.outputs_dir / "evaluation" / f"external_{Path(table.path).name.split('.')[0]}"
-    p = metrics.predict_views(model, table.images, args.views)
+    p = metrics.predict_views(load_model(run, "classifier"), table.images, args.views)
     write_predictions(folder / "predictions.csv", table.rows, table.labels, p)
-    protocol = f"external table {Path(table.path).name}, {dropped} of {dropped + len(table)} images dropped as in training"
-    context = {"protocol": protocol, "data": {"name": Path(table.path).name, "sha256": table.sha256}, "views": args.views,
-               "points": {"classifier": options["operating_points"]}}  # fmt: skip
+    protocol = (
+        f"external table {Path(table.path).name}, {dropped} of {dropped + len(table)} images dropped as near-duplicates of "
+        f"training images; classifier of {run.identity['data']['name']}, {run.split['protocol']}"
+    )
+    note = "; ".join(filter(None, [run.data_note, "external table: PHANTOM DATA" if table.is_phantom else ""]))
+    context = {
+        "protocol": protocol,
+        "data": {"name": Path(table.path).name, "sha256": table.sha256, "note": note},
+        "model_sha256": models["classifier"]["model_sha256"],
+        "views": args.views,
+        "points": {"classifier": models["classifier"]["operating_points"]},
+        "arms": {"classifier": describe_arm(models["classifier"])},
+    }
     runlog.write_json(folder / "context.json", context)
     rows, labels, p = read_predictions(folder / "predictions.csv")
     write_figures(folder, {"classifier": (rows, labels, p)}, table.lesions, context)
@@ -327,33 +371,31 @@ def write_isic(path, table, p):
     print(f"  ISIC submission -> {path}")
 
 
-def evaluate_test(run, model, options, synthetic):
-    """Predictions, then everything derived from them, then the synthetic set."""
+def evaluate_test(run, models, synthetic, generator_path):
+    """Predictions, then everything derived from them, then the synthetic set; returns the files written."""
     args = run.args
     folder = args.outputs_dir / "evaluation"
     test = run.table.take(np.flatnonzero(run.parts == "test"))
     context = {"protocol": run.split["protocol"], "data": {**run.identity["data"], "note": run.data_note},
-               "views": args.views, "points": {}}  # fmt: skip
+               "views": args.views, "points": {}, "arms": {}}  # fmt: skip
     predictions = {}
-    for name in MODELS:
+    for name in (n for n in MODELS if n in models):
         path = folder / ("predictions.csv" if name == "classifier" else f"predictions_{name}.csv")
-        if name != "classifier":
-            model, options = load_classifier(run, name)
-        if model is None:
-            path.unlink(missing_ok=True)
-            continue
-        write_predictions(path, test.rows, test.labels, metrics.predict_views(model, test.images, args.views))
+        p = metrics.predict_views(load_model(run, name), test.images, args.views)
+        write_predictions(path, test.rows, test.labels, p)
         predictions[name] = read_predictions(path)  # as written, so that --from-predictions agrees to the last digit
-        context["points"][name] = options["operating_points"]
+        context["points"][name] = models[name]["operating_points"]
+        context["arms"][name] = describe_arm(models[name])
     runlog.write_json(folder / "context.json", context)
     write_figures(folder, predictions, test.lesions, context)
     if args.isic_submission:
         write_isic(Path(args.isic_submission), test, predictions["classifier"][2])
-    runlog.write_json(folder / "synthetic_quality.json", evaluate_synthetic(run, synthetic))
+    quality = evaluate_synthetic(run, models, synthetic, generator_path)
+    runlog.write_json(folder / "synthetic_quality.json", quality)
     print_summary(folder)
 
 
-def evaluate_synthetic(run, synthetic):
+def evaluate_synthetic(run, models, synthetic, generator_path):
     """synthetic_quality.json, or the reason why there is none."""
     import keras
 
@@ -361,12 +403,12 @@ def evaluate_synthetic(run, synthetic):
 
     if synthetic is None:
         return {"value": None, "reason": "no synthetic set: run train_gan.py"}
-    model, options = load_classifier(run, "judge")
-    judge = None if model is None else synthetic_quality.Judge(model, options, run)
-    generator, path = None, run.args.models_dir / "gan" / "generator.keras"
-    if path.is_file():
-        run.check_made_from(path.with_name("options.json"), "train_gan.py")
-        generator = keras.saving.load_model(path, compile=False, safe_mode=True)
+    judge = None
+    if "judge" in models:
+        judge = synthetic_quality.Judge(load_model(run, "judge"), models["judge"], run)
+    generator = None
+    if generator_path is not None:
+        generator = keras.saving.load_model(generator_path, compile=False, safe_mode=True)
     return synthetic_quality.measure(run, synthetic, judge, generator)
 
 
@@ -392,22 +434,30 @@ def print_summary(folder):
             f"AUC {show(model, 'auc' if 'auc' in model else 'auc_malignant')}, ECE {show(model, 'ece')}"
         )
     difference = found.get("classifier_minus_control")
-    if difference:
+    if difference and "argmax" in difference:
         print(
-            f"  with minus without synthetic images: accuracy {show(difference['argmax'], 'accuracy')}, balanced accuracy "
-            f"{show(difference['balanced'], 'balanced_accuracy')} (balanced), AUC {show(difference, 'auc')}"
+            f"  classifier minus control: accuracy {show(difference['argmax'], 'accuracy')}, balanced accuracy "
+            f"{show(difference.get('balanced', {}), 'balanced_accuracy')} (balanced), AUC {show(difference, 'auc')}"
         )
 
 
 def read_synthetic(run):
-    """Table of the synthetic set, refused if made from other data or split; None if there is none."""
+    """(Table, generator path) of the synthetic set and what drew it; refused if of other data or of another generator.
+
+    (None, None) without a synthetic set, (Table, None) without a generator.
+    """
     path = run.args.outputs_dir / "synthetic" / runlog.TABLE_NAME
+    generator = run.args.models_dir / "gan" / "generator.keras"
     if not path.is_file():
-        return None
+        return None, None
     provenance = run.check_made_from(path.with_name("provenance.json"), "train_gan.py")
     if run.add_input("synthetic", path) != provenance.get("table_sha256"):
         raise InputError(f"{path}: is not the table its provenance.json describes; run train_gan.py again")
-    return read_table(path)
+    if not generator.is_file():
+        return read_table(path), None
+    if run.add_input("generator", generator) != provenance.get("generator_sha256"):
+        raise InputError(f"{path}: was drawn from another generator than {generator}; run train_gan.py --sample-only")
+    return read_table(path), generator
 
 
 def main(argv=None):
@@ -420,26 +470,22 @@ def main(argv=None):
     run.require_rgb28()
     if not run.announce():
         return 0
-    for name in ("cnn", "control", "malignancy", "malignancy_control", "judge"):
-        path = args.models_dir / name / "classifier.keras"
-        if path.is_file():
-            run.add_input(name, path)
-    synthetic = None if args.external else read_synthetic(run)
-    folder = args.outputs_dir / "evaluation"
-    if run.is_current(folder / "options.json", [folder / "metrics.json", folder / "synthetic_quality.json"]):
-        print("  up to date")
-        return 0
-    run.settle_split()
-    fingerprint_inputs = dict(run.identity["inputs"])
-    model, options = load_classifier(run, "classifier")
+    models = find_models(run)
     if args.external:
-        table, p = evaluate_external(run, model, options)
+        run.settle_split()
+        table, p = evaluate_external(run, models)
         if args.isic_submission:
             write_isic(Path(args.isic_submission), table, p)
         return 0
-    evaluate_test(run, model, options, synthetic)
-    run.identity["inputs"] = fingerprint_inputs
-    run.finish(folder / "options.json")
+    synthetic, generator_path = read_synthetic(run)
+    folder = args.outputs_dir / "evaluation"
+    options = folder / "options.json"
+    if run.is_current(options):
+        print("  up to date")
+        return 0
+    run.begin(options, "*.csv", "*.json")
+    evaluate_test(run, models, synthetic, generator_path)
+    run.finish(options, [*folder.glob("*.csv"), *folder.glob("*.json")])
     return 0
 
 

@@ -80,14 +80,18 @@ def prdc(real, fake, k=NEIGHBOURS):
 
 
 def draw_in_mix(labels, mix, n, rng):
-    """Positions of n rows whose classes are in the proportions `mix`; with replacement only in a class that runs short."""
-    share = np.asarray(mix, dtype=float) / np.sum(mix) * n
+    """Positions of n rows whose classes are in the proportions `mix`; with replacement only in a class that runs short.
+
+    Classes that have no rows are left out of the mix.
+    """
+    mix = np.asarray(mix, dtype=float) * (np.bincount(labels, minlength=len(mix)) > 0)
+    share = mix / mix.sum() * n
     counts = np.floor(share).astype(int)
     counts[np.argsort(counts - share, kind="stable")[: n - counts.sum()]] += 1
     out = []
     for code, count in enumerate(counts):
         members = np.flatnonzero(labels == code)
-        if count and len(members):
+        if count:
             out.append(rng.choice(members, count, replace=count > len(members)))
     return np.concatenate(out)
 
@@ -116,11 +120,12 @@ def nearest(images, others, exclude=None, block=512):
 
 
 def memorisation(fake, fake_labels, train, train_labels, train_lesions, held_out):
-    """dict: shares of synthetic images that are nearer to a training image than unseen lesions ever come.
+    """dict: which synthetic images are nearer to a training image than unseen lesions come.
 
-    overall: below the 1st percentile of held-out images' distances to train. by_class: below the 1st percentile, within the
-    class, of each training image's distance to its nearest image of another lesion. Also the distances and nearest
-    positions themselves. About .01 is what unseen real images would give.
+    distance, position (n,): to the nearest training image; threshold: 1st percentile of held-out images' distances to train,
+    below which a synthetic image counts as memorised; by_class: {class: {flagged (k,), threshold}} or None, the same within
+    the class against the 1st percentile of each training image's distance to its nearest image of another lesion. About .01
+    is what unseen real images would give.
     """
     distance, position = nearest(fake, train)
     held, _ = nearest(held_out, train)
@@ -135,8 +140,5 @@ def memorisation(fake, fake_labels, train, train_labels, train_lesions, held_out
         between, _ = nearest(train[own_train], train[own_train], exclude=(lesions, lesions))
         to_class, _ = nearest(fake[own_fake], train[own_train])
         limit = float(np.quantile(between, 0.01))
-        by_class[name] = {"share": float((to_class < limit).mean()), "threshold": limit, "n": int(own_fake.sum())}
-    return {
-        "share": float((distance < threshold).mean()), "threshold": threshold, "by_class": by_class,
-        "distance": distance, "position": position,
-    }  # fmt: skip
+        by_class[name] = {"flagged": to_class < limit, "threshold": limit}
+    return {"threshold": threshold, "by_class": by_class, "distance": distance, "position": position}

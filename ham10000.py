@@ -158,6 +158,8 @@ def locate_fault(path, columns):
     with open_table(path) as f:
         f.readline(1 << 20)
         for number, line in enumerate(iter(lambda: f.readline(1 << 20), b""), start=2):
+            if not line.strip():
+                continue
             cells = line.rstrip(b"\r\n").split(b",")
             where = f"{path}: line {number}"
             if cells[0].strip(b'"') == columns[0].encode():
@@ -176,6 +178,19 @@ def locate_fault(path, columns):
     return f"{path}: not readable as a table of whole numbers"
 
 
+def describe_fault(path, columns, error):
+    """One line for whatever made reading fail: a body that does not parse, or a file that cannot be read to its end.
+
+    Every decompressor raises its own kinds of error, so the second pass of locate_fault decides which it was.
+    """
+    try:
+        if columns is not None and not isinstance(error, OSError | EOFError):
+            return locate_fault(path, columns)
+    except Exception as e:
+        error = e
+    return f"{path}: cannot be read to its end ({str(error).splitlines()[0][:120]}); fetch the file again"
+
+
 def read_csv(path):
     """(layout, uint8 (n, h, w, c), int32 (n,)) of a Kaggle-layout CSV, plain or compressed; InputError if malformed."""
     import pandas as pd
@@ -192,7 +207,7 @@ def read_csv(path):
                 raise InputError(locate_fault(path, columns))
         with open_table(path) as f:
             # int64, then a range check: pandas wraps 256 to 0 when asked for uint8 directly.
-            for chunk in pd.read_csv(f, dtype="int64", chunksize=4096, skip_blank_lines=False):
+            for chunk in pd.read_csv(f, dtype="int64", chunksize=4096):
                 values = chunk.to_numpy()
                 if values.min() < 0 or values.max() > 255 or values[:, -1].max() >= len(CLASSES):
                     raise InputError(locate_fault(path, columns))
@@ -201,14 +216,10 @@ def read_csv(path):
                     raise InputError(f"{path}: more than {MAX_ROWS} rows; split the table into smaller files")
                 pixels.append(values[:, :-1].astype(np.uint8))
                 labels.append(values[:, -1].astype(np.int32))
-    except (EOFError, OSError, lzma.LZMAError, zipfile.BadZipFile) as e:
-        raise InputError(f"{path}: cannot be read to its end ({e}); fetch the file again") from None
     except InputError:
         raise
-    except Exception as e:  # whatever pandas or zstandard call it: a body that does not parse
-        if columns is None:
-            raise InputError(f"{path}: cannot be decompressed ({e}); fetch the file again") from None
-        raise InputError(locate_fault(path, columns)) from None
+    except Exception as e:
+        raise InputError(describe_fault(path, columns, e)) from None
     return layout, np.concatenate(pixels).reshape(-1, *shape), np.concatenate(labels)
 
 
@@ -224,7 +235,9 @@ def read_npz(path):
             if missing:
                 raise InputError(f"{path}: no array {missing[0]!r}; expected MedMNIST's dermamnist.npz")
             arrays = {n: archive[n] for n in names}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as e:
+    except InputError:
+        raise
+    except Exception as e:  # zipfile, zlib and NumPy raise many kinds for a damaged file
         raise InputError(f"{path}: not a readable .npz ({str(e)[:120]}); fetch dermamnist.npz again") from None
     for part in PARTS:
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
@@ -248,8 +261,11 @@ def read_table(path):
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    with open(path, "rb") as f:
-        is_zip = f.read(4) == b"PK\x03\x04"
+    try:
+        with open(path, "rb") as f:
+            is_zip = f.read(4) == b"PK\x03\x04"
+    except OSError as e:
+        raise InputError(f"{path}: cannot be read ({e.strerror})") from None
     layout, images, labels = (read_npz if is_zip else read_csv)(path)
     digest = hashlib.sha256(repr(images.shape).encode())
     digest.update(np.ascontiguousarray(images))

@@ -23,7 +23,7 @@ CROSS_LESION_DUPLICATES = (
 
 NEAR_DUPLICATE_DISTANCE = 50.0
 """L2 distance between 7 x 7 x 3 area means (grey levels) below which two images count as one photograph.
-Measured on the complete table: see results/grouping.json and the README for precision and recall."""
+Measured on the complete table: see results/run/eda_summary.json and the README for precision and recall."""
 GROUPING_ROW_LIMIT = 50_000  # the search is quadratic: skipped above this
 
 

@@ -170,17 +170,21 @@ def write_phantom(folder, rows, seed=0):
     """Write the table and its metadata into `folder`; returns the table's path."""
     images, labels, meta = draw_table(rows, seed)
     path = Path(folder) / runlog.TABLE_NAME
+    runlog.write_csv(path.with_name("HAM10000_metadata.csv"), meta)  # first: a table alone would pass for complete
     runlog.write_table(path, [(images, labels)])
-    runlog.write_csv(path.with_name("HAM10000_metadata.csv"), meta)
     return path
 
 
-def main(argv=None):
+def parse_args(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--rows", type=runlog.positive, default=600, help="images (at least 12 of each class are drawn)")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=runlog.seed, default=0)
     p.add_argument("--out", type=Path, default=runlog.ROOT / "data" / "phantom", metavar="DIR")
-    args = p.parse_args(argv)
+    return p.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
     path = write_phantom(args.out, args.rows, args.seed)
     print(f"phantom lesions (drawn by code, no medical meaning) -> {path}")
     return 0

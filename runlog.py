@@ -43,8 +43,8 @@ def parser(doc, split_file=False):
     g.add_argument("--data", metavar="PATH", help="table: Kaggle's CSV (plain, gz, xz, zst) or dermamnist.npz")
     g.add_argument("--metadata", metavar="PATH", default="auto",
                    help="HAM10000_metadata.csv; none groups near-duplicate images (default: beside the table)")  # fmt: skip
-    g.add_argument("--seed", type=int, default=0, help="weights, order and sampling; never moves the split")
-    g.add_argument("--split-seed", type=int, default=0, help="alone moves the split")
+    g.add_argument("--seed", type=seed, default=0, help="weights, order and sampling; never moves the split")
+    g.add_argument("--split-seed", type=seed, default=0, help="alone moves the split")
     g.add_argument("--split", choices=None if split_file else ("lesion", "image"), default="lesion",
                    metavar="{lesion,image}", help="image reproduces the leaky protocol of older work")  # fmt: skip
     g.add_argument("--subset", type=positive, metavar="N", help="about N images: whole lesions of every class")
@@ -62,6 +62,14 @@ def positive(text):
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
+def seed(text):
+    """argparse type: a seed that NumPy and Keras both take."""
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{value} is not from 0 to {2**32 - 1}")
     return value
 
 
@@ -111,6 +119,7 @@ def keep_freed_memory():
 def quiet_tensorflow():
     """Import keras without its backend's start-up chatter, which TensorFlow writes straight to the stderr descriptor."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off by default on AMD, where it is a third faster
     logging.getLogger("absl").setLevel(logging.ERROR)
     keep_freed_memory()
     sys.stderr.flush()
@@ -294,6 +303,7 @@ class Run:
 
     def __init__(self, args, script):
         self.args, self.script, self.began = args, script, time.time()
+        self.environment = environment()  # now: the commit that runs, whatever is checked out when it ends
         self.table = group_lesions(read_table(find_table(args)), args.metadata)
         self.full_rows = len(self.table)
         if args.subset:
@@ -309,6 +319,7 @@ class Run:
             "data": {"name": Path(t.path).name, "sha256": t.sha256, "rows": self.full_rows, "phantom": t.is_phantom},
             "split": {
                 "protocol": ("lesion split" if args.split == "lesion" else "image split, leaky")
+                + ("" if t.metadata is not None else f", no lesion ids: grouped by {t.grouping}")
                 + (f", subset of {len(t)} images" if len(t) < self.full_rows else ""),
                 "sha256": hashlib.sha256(self.split_text.encode()).hexdigest(),
                 "split_seed": args.split_seed,
@@ -373,17 +384,28 @@ class Run:
                 raise InputError(f"{options_path}: made from other {name}; run {made_by} again with this run's flags")
         return record
 
-    def is_current(self, options_path, outputs):
-        """True if --if-stale was given and the outputs exist and come from exactly this identity."""
-        if not self.args.if_stale or not all(Path(o).exists() for o in [options_path, *outputs]):
-            return False
-        try:
-            if read_json(options_path, self.script).get("fingerprint") != self.fingerprint:
-                return False
-        except InputError:
+    def is_current(self, options_path):
+        """True if --if-stale was given and the outputs recorded in options.json are there, unchanged, from this identity."""
+        if not self.args.if_stale or not Path(options_path).is_file():
             return False
         split = self.args.outputs_dir / "split.csv"
-        return split.is_file() and split.read_bytes() == self.split_text.encode()
+        try:
+            record = read_json(options_path, self.script)
+            outputs = record["outputs"].items()
+            return (
+                record["fingerprint"] == self.fingerprint
+                and split.read_bytes() == self.split_text.encode()
+                and all(file_sha256(Path(options_path).parent / name) == digest for name, digest in outputs)
+            )
+        except (InputError, OSError, KeyError, AttributeError):
+            return False
+
+    def begin(self, options_path, *stale):
+        """Settle the split, and take away options.json and the files of these patterns: what is there is unfinished now."""
+        self.settle_split()
+        folder = ensure_folder(Path(options_path).parent)
+        for path in [Path(options_path), *(p for pattern in stale for p in folder.glob(pattern))]:
+            path.unlink(missing_ok=True)
 
     def announce(self):
         """Print what the run is about to do; with --dry-run, all resolved options. Returns False to stop."""
@@ -406,17 +428,19 @@ class Run:
         return {
             **self.identity,
             "fingerprint": self.fingerprint,
-            "environment": environment(),
+            "environment": self.environment,
             "date": time.strftime("%Y-%m-%d %H:%M:%S"),
             "wall_seconds": round(time.time() - self.began, 1),
             **outcome,
         }
 
-    def finish(self, options_path, **outcome):
-        """Write options.json, the mark that the outputs beside it are complete."""
-        write_json(options_path, self.record(**outcome))
+    def finish(self, options_path, outputs, **outcome):
+        """Write options.json with the hashes of `outputs`: the mark that they are complete."""
+        folder = Path(options_path).parent
+        hashes = {os.path.relpath(p, folder): file_sha256(p) for p in sorted(map(Path, outputs))}
+        write_json(options_path, self.record(outputs=hashes, **outcome))
         minutes = (time.time() - self.began) / 60
-        print(f"{self.script}: done in {minutes:.1f} min -> {Path(options_path).parent}/")
+        print(f"{self.script}: done in {minutes:.1f} min -> {folder}/")
 
 
 def progress(total, initial, what):

@@ -132,7 +132,7 @@ def with_calibration(network, temperature, log_prior_shift):
 
 
 def gather_pool(run):
-    """(images uint8, labels int32, weights float32) to train on: real train rows, then repeats, then synthetic rows.
+    """(images uint8, labels int32, weights float32, synthetic rows) to train on: real rows, repeats, then synthetic rows.
 
     Synthetic rows are read from their own file, so they cannot reach val or test; provenance.json must name this
     run's data and split.
@@ -164,7 +164,8 @@ def gather_pool(run):
         if made.get("table_sha256") != run.identity["inputs"]["synthetic"]:
             raise InputError(f"{path}: is not the table {provenance} describes; run train_gan.py again")
         add_table(path, args.synthetic_weight, images, labels, weights)
-    return np.concatenate(images), np.concatenate(labels), np.concatenate(weights)
+    synthetic = len(labels[-1]) if args.synthetic != "none" else 0
+    return np.concatenate(images), np.concatenate(labels), np.concatenate(weights), synthetic
 
 
 def refuse_held_out(run, path, images):
@@ -235,8 +236,11 @@ def plan_epochs(args, real_images):
     return [args.steps // epochs + (i < args.steps % epochs) for i in range(epochs)]
 
 
-def train(run, folder, pool, val):
-    """(network with the weights of the best epoch by val log-loss, history)."""
+def train(run, folder, pool, val, shift):
+    """(network with the weights of the best epoch by val log-loss, history).
+
+    shift: float (k,), added to the logits before they are scored, so that every arm is chosen under the same prior.
+    """
     import keras
 
     args = run.args
@@ -270,7 +274,7 @@ def train(run, folder, pool, val):
         loss = model.fit(batches, epochs=1, verbose=0).history["loss"][-1]
         if not np.isfinite(loss):
             raise InputError(f"epoch {epoch + 1}: the loss is not finite; lower --learning-rate")
-        p = softmax(network.predict(val_images.astype(np.float32), batch_size=500, verbose=0))
+        p = softmax(network.predict(val_images.astype(np.float32), batch_size=500, verbose=0) + shift)
         row = (epoch + 1, loss, metrics.log_loss(val_targets, p), (p.argmax(axis=1) == val_targets).mean(),
                metrics.summarise(metrics.confusion(val_targets, p.argmax(axis=1), p.shape[1]))["balanced_accuracy"],
                time.time() - began)  # fmt: skip
@@ -348,16 +352,15 @@ def main(argv=None):
     run = runlog.Run(args, "train_cnn")
     run.require_rgb28()
     run.identity["options"].pop("synthetic")  # its hash is in `inputs`; the path is not part of the result
-    pool_images, pool_labels, pool_weights = gather_pool(run)
+    pool_images, pool_labels, pool_weights, synthetic = gather_pool(run)
     if not run.announce():
         return 0
     folder = args.models_dir / FOLDERS[args.role, args.task]
     options, model_path = folder / "options.json", folder / "classifier.keras"
-    if run.is_current(options, [model_path, folder / "history.csv"]):
+    if run.is_current(options):
         print("  up to date")
         return 0
-    run.settle_split()
-    options.unlink(missing_ok=True)
+    run.begin(options)
 
     def target(labels):
         return MALIGNANT[labels].astype(np.int32) if args.task == "malignancy" else labels
@@ -365,24 +368,33 @@ def main(argv=None):
     k = 2 if args.task == "malignancy" else len(CLASSES)
     val_images, val_labels = run.part("val")
     targets = target(pool_labels)
-    network, history = train(run, folder, (pool_images, targets, pool_weights), (val_images, target(val_labels)))
-    # What the network was taught is the pool's (or the uniform) prior; what it should say holds under the train prior.
+    # What the network is taught is the pool's (or the uniform) prior; what it should say holds under the train prior.
     prior = prior_of(target(run.part("train")[1]), k)
     taught = prior_of(targets, k, pool_weights) if args.sampler == "natural" else np.full(k, 1 / k)
     shift = np.zeros(k) if args.role == "judge" else np.log(prior) - np.log(taught)
-    temperature = fit_temperature(network, val_images, target(val_labels), shift)
+    val = (val_images, target(val_labels))
+    network, history = train(run, folder, (pool_images, targets, pool_weights), val, shift)
+    temperature = fit_temperature(network, *val, shift)
     model = with_calibration(network, temperature, shift)
     with runlog.atomic(model_path) as t:
         model.save(t)
     p = metrics.predict_views(model, val_images)
-    points = fit_operating_points(p, target(val_labels), prior)
     runlog.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
-    counts = class_counts(pool_labels)
-    run.finish(options, steps=sum(plan_epochs(args, epoch_images(run, targets))), trained_on=counts,
-               best_epoch=1 + int(np.argmin([h["val_log_loss"] for h in history])), temperature=temperature,
-               operating_points=points, parameters=model.count_params(), model_sha256=runlog.file_sha256(model_path),
-               val={"log_loss": metrics.log_loss(target(val_labels), p),
-                    **metrics.summarise(metrics.confusion(target(val_labels), p.argmax(axis=1), k))})  # fmt: skip
+    run.finish(
+        options,
+        [model_path, folder / "history.csv"],
+        steps=sum(plan_epochs(args, epoch_images(run, targets))),
+        trained_on=class_counts(pool_labels),
+        real_images=len(pool_labels) - synthetic,
+        synthetic_images=synthetic,
+        best_epoch=1 + int(np.argmin([h["val_log_loss"] for h in history])),
+        temperature=temperature,
+        operating_points=fit_operating_points(p, val[1], prior),
+        parameters=model.count_params(),
+        model_sha256=runlog.file_sha256(model_path),
+        val={"log_loss": metrics.log_loss(val[1], p),
+             **metrics.summarise(metrics.confusion(val[1], p.argmax(axis=1), k))},
+    )  # fmt: skip
     (folder / "checkpoint.npz").unlink(missing_ok=True)
     return 0
 

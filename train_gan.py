@@ -23,6 +23,7 @@ from ham10000 import CLASSES, IMAGE_SHAPE, InputError, class_counts
 
 LATENT = 64
 GRID_COLUMNS = 12
+SAMPLING = ("samples", "class_mix", "no_png", "sample_only")  # flags that move the synthetic set, not the generator
 SAMPLE_CHUNK = 1000  # images drawn at once: bounds memory, and fixes the latents whatever --samples is
 
 
@@ -52,6 +53,8 @@ def parse_args(argv=None):
         p.error(f"--augment {args.augment}: a probability, from 0 to 1")
     if args.learning_rate <= 0 or args.penalty < 0:
         p.error("--learning-rate must be above 0 and --penalty at least 0")
+    if args.width % 8:
+        p.error(f"--width {args.width}: must be a multiple of 8")
     if args.sample_only and args.resume:
         p.error("--sample-only and --resume contradict each other: sampling trains nothing")
     return args
@@ -318,7 +321,7 @@ def train(run, folder):
                 raise InputError(f"epoch {epoch + 1}: the loss is not finite; lower --learning-rate")
             history.append({"epoch": epoch + 1, **means, "seconds": now - self.began})
             if (epoch + 1) % args.grid_every == 0 or epoch in (0, args.epochs - 1):
-                save_grid(folder / "samples" / f"epoch_{epoch + 1:04d}.png", fixed_grid(gan.ema))
+                save_grid(folder / "samples" / f"epoch_{epoch + 1:04d}.png", fixed_grid(gan.ema), run.data_note)
             runlog.save_state(checkpoint, state, history=[list(h.values()) for h in history], fingerprint=run.fingerprint)
             self.began = time.time()
             bar.set_postfix_str(f"critic {means['critic_loss']:.3f} generator {means['generator_loss']:.3f}")
@@ -331,7 +334,6 @@ def train(run, folder):
         gan.ema.trainable = True
         gan.ema.save(t)
     runlog.write_csv(folder / "history.csv", {k: [h[k] for h in history] for k in history[0]})
-    checkpoint.unlink(missing_ok=True)
     return history
 
 
@@ -379,6 +381,9 @@ def class_mix(text, n, train_labels):
         if len(weights) != len(CLASSES) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum():
             raise InputError(f"--class-mix {text}: expected balanced, train, or seven weights of at least 0 for "
                              f"{','.join(CLASSES)}")  # fmt: skip
+    weights = weights * (class_counts(train_labels) > 0)  # of a class it never saw the generator knows nothing
+    if not weights.sum():
+        raise InputError(f"--class-mix {text}: names only classes that have no images in the train part")
     share = weights / weights.sum() * n
     counts = np.floor(share).astype(int)
     counts[np.argsort(counts - share, kind="stable")[: n - counts.sum()]] += 1
@@ -403,30 +408,38 @@ def fixed_grid(generator):
     return np.clip(np.rint(images), 0, 255).astype(np.uint8).reshape(len(CLASSES), GRID_COLUMNS, *IMAGE_SHAPE)
 
 
-def save_grid(path, grid, scale=2):
-    """PNG of a (rows, columns, 28, 28, 3) grid, one class a row, names at the left."""
+def save_grid(path, grid, note="", scale=2):
+    """PNG of a (rows, columns, 28, 28, 3) grid, one class a row, names at the left, `note` below."""
     from PIL import Image, ImageDraw
 
     rows, columns, h, w, _ = grid.shape
     padded = np.pad(grid, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
     sheet = Image.fromarray(padded.transpose(0, 2, 1, 3, 4).reshape(rows * (h + 2), columns * (w + 2), 3))
     sheet = sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
-    out = Image.new("RGB", (sheet.width + 40, sheet.height), "white")
+    out = Image.new("RGB", (sheet.width + 40, sheet.height + (14 if note else 0)), "white")
     out.paste(sheet, (40, 0))
+    ImageDraw.Draw(out).text((4, sheet.height + 1), note, fill="red")
     for i, name in enumerate(CLASSES[:rows]):
         ImageDraw.Draw(out).text((4, (i + 0.4) * (h + 2) * scale), name, fill="black")
     with runlog.atomic(path) as t:
         out.save(t)
 
 
+def check_folder(folder):
+    """InputError if --out holds files that are not a synthetic set, which writing one would replace."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder}: is a file; name a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "provenance.json").is_file():
+        raise InputError(f"--out {folder}: has files that are not a synthetic set; name an empty or new folder")
+
+
 def write_synthetic(run, generator, folder):
-    """Write the synthetic set: CSV in Kaggle's layout, PNGs, contact sheet, and provenance.json last."""
+    """Write the synthetic set: CSV in Kaggle's layout, PNGs, contact sheet, and the full provenance.json last."""
     from PIL import Image
 
     args = run.args
     labels = class_mix(args.class_mix, args.samples, run.part("train")[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "provenance.json").unlink(missing_ok=True)  # until it is back, the set is unfinished
+    runlog.write_json(runlog.ensure_folder(folder) / "provenance.json", {"what": "an unfinished synthetic set"})
     shutil.rmtree(folder / "images", ignore_errors=True)
     shown = [[] for _ in CLASSES]
 
@@ -442,16 +455,19 @@ def write_synthetic(run, generator, folder):
                 done += 1
             yield images, y
 
-    table = folder / runlog.TABLE_NAME
+    table, sheet = folder / runlog.TABLE_NAME, folder / "contact_sheet.png"
     runlog.write_table(table, chunks())
     blank = np.full(IMAGE_SHAPE, 255, np.uint8)
-    save_grid(folder / "contact_sheet.png", np.array([row + [blank] * (20 - len(row)) for row in shown]))
-    counts = {c: int(k) for c, k in zip(CLASSES, class_counts(labels), strict=True)}
-    made = {"generator_sha256": runlog.file_sha256(args.models_dir / "gan" / "generator.keras"),
-            "table_sha256": runlog.file_sha256(table)}  # fmt: skip
+    save_grid(sheet, np.array([row + [blank] * (20 - len(row)) for row in shown]), run.data_note)
     runlog.write_json(folder / "provenance.json", {
         "what": "synthetic images drawn by a GAN trained on the train part; not photographs, not for clinical use",
-        "note": run.data_note, "images": counts, **made, **run.identity, "fingerprint": run.fingerprint,
+        "note": run.data_note,
+        "images": dict(zip(CLASSES, class_counts(labels), strict=True)),
+        "generator_sha256": run.identity["inputs"]["generator"],
+        "table_sha256": runlog.file_sha256(table),
+        **run.identity,
+        "fingerprint": run.fingerprint,
+        "outputs": {p.name: runlog.file_sha256(p) for p in (table, sheet)},
     })  # fmt: skip
     print(f"  {len(labels)} synthetic images -> {table}")
 
@@ -465,26 +481,30 @@ def main(argv=None):
         return 0
     folder = args.models_dir / "gan"
     options, generator_path = folder / "options.json", folder / "generator.keras"
-    provenance = args.out / "provenance.json"
-    if run.is_current(options, [generator_path, folder / "history.csv"]) and run.is_current(
-        provenance, [args.out / runlog.TABLE_NAME]
-    ):
+    class_mix(args.class_mix, args.samples, run.part("train")[1])  # refuse a bad mix or folder before an hour of training
+    check_folder(args.out)
+    sampling = {name: run.identity["options"].pop(name) for name in SAMPLING}
+    trained = False
+    if args.sample_only:
+        run.settle_split()
+        run.check_made_from(options, "train_gan.py")
+    elif not run.is_current(options):
+        run.begin(options, *(() if args.resume else ("samples/*.png",)))
+        history = train(run, folder)
+        seconds = round(sum(h["seconds"] for h in history), 1)
+        run.finish(options, [generator_path, folder / "history.csv"], training_seconds=seconds)
+        (folder / "checkpoint.npz").unlink(missing_ok=True)
+        trained = True
+    # From here on the run is that of the synthetic set, which depends on the generator and the sampling flags.
+    run.identity["options"] |= sampling
+    run.add_input("generator", generator_path)
+    if not trained and run.is_current(args.out / "provenance.json"):
         print("  up to date")
         return 0
-    class_mix(args.class_mix, args.samples, run.part("train")[1])  # refuse a bad mix before an hour of training
-    run.settle_split()
-    if args.sample_only:
-        run.check_made_from(options, "train_gan.py")
-    else:
-        options.unlink(missing_ok=True)
-        history = train(run, folder)
     import keras
 
     generator = keras.saving.load_model(generator_path, compile=False, safe_mode=True)
     write_synthetic(run, generator, args.out)
-    if not args.sample_only:
-        seconds = sum(h["seconds"] for h in history)
-        run.finish(options, parameters=generator.count_params(), training_seconds=round(seconds, 1))
     return 0
 
 

@@ -168,6 +168,10 @@ def draw_embedding(figures, inputs):
 
 def draw_nearest_pairs(figures, inputs):
     """The ten synthetic images nearest to a training image, with that image below."""
+    evaluated = inputs.run.check_made_from(need(inputs.evaluation / "options.json", "evaluate.py"), "evaluate.py")
+    table = need(inputs.outputs / "synthetic" / runlog.TABLE_NAME, "train_gan.py")
+    if evaluated["inputs"].get("synthetic") != runlog.file_sha256(table):
+        raise Missing("the synthetic set is newer than its evaluation: run evaluate.py")
     nearest = frame(inputs.evaluation / "nearest.csv", "evaluate.py").sort_values("distance", kind="stable").head(10)
     made = inputs.synthetic()
     fig, axes = figures.plt.subplots(2, len(nearest), figsize=(0.75 * len(nearest), 2.1), squeeze=False)
@@ -192,7 +196,7 @@ def draw_label_agreement(figures, inputs):
         f = quality["label_agreement"][c]
         if f["value"] is None:
             continue
-        for x, v, n, colour in ((i - 0.2, f["real_recall"], f["real_n"], figures.REAL),
+        for x, v, n, colour in ((i - 0.2, f["real_recall"]["value"], f["real_recall"]["n"], figures.REAL),
                                 (i + 0.2, f["value"], f["n"], figures.SYNTHETIC)):  # fmt: skip
             ax.bar(
                 x,
@@ -376,13 +380,10 @@ METRIC_ROWS = (
 
 def metrics_section(found):
     """The classifier's table: with synthetic images, without, and the paired difference."""
-    models, rows = found["models"], []
-    columns = [("real + synthetic", models["classifier"])]
+    models, rows, trained_on = found["models"], [], found["trained_on"]
+    columns = [(html.escape(f"{n}: {trained_on.get(n, '')}"), models[n]) for n in ("classifier", "control") if n in models]
     if "control" in models:
-        columns += [
-            ("real alone, equal steps", models["control"]),
-            ("difference (paired)", found["classifier_minus_control"]),
-        ]
+        columns.append(("difference, paired, equal steps", found["classifier_minus_control"]))
 
     def pick(block, path):
         for key in path:
@@ -432,14 +433,22 @@ def build_report(inputs, drawn, left_out):
     parts.append(f"<p>{len(run.table)} images, data sha256 <code>{run.table.sha256[:16]}</code>; "
                  f"{html.escape(run.split['protocol'])}, split sha256 <code>{run.split['sha256'][:16]}</code>; grouped by "
                  f"{html.escape(run.split['grouping'])}. Research only, not for clinical use.</p>")  # fmt: skip
+    evaluated = (inputs.evaluation / "options.json").is_file()
+    if evaluated:
+        run.check_made_from(inputs.evaluation / "options.json", "evaluate.py")
     classes = "; ".join(f"{c}{'*' if m else ''}: {CLASS_NAMES[c]}" for c, m in zip(CLASSES, MALIGNANT, strict=True))
     parts.append(f"<p>{html.escape(classes)}. * malignant or pre-malignant.</p>")
     for title, file, section in (("Classifier", "metrics.json", metrics_section),
                                  ("Synthetic images", "synthetic_quality.json", quality_section)):  # fmt: skip
         path = inputs.evaluation / file
         parts.append(f"<h2>{title}</h2>")
-        parts.append(section(json.loads(path.read_text())) if path.is_file() else f"<p>No {file}: run evaluate.py.</p>")
-    eda = [(p, p.stem.replace("_", " ").capitalize() + " (eda.py).") for p in sorted((inputs.outputs / "eda").glob("*.png"))]
+        parts.append(section(json.loads(path.read_text())) if evaluated else f"<p>No {file}: run evaluate.py.</p>")
+    eda = []
+    if (inputs.outputs / "eda" / "options.json").is_file():
+        run.check_made_from(inputs.outputs / "eda" / "options.json", "eda.py")
+        eda = [
+            (p, f"{p.stem.replace('_', ' ').capitalize()} (eda.py).") for p in sorted((inputs.outputs / "eda").glob("*.png"))
+        ]
     for title, shown in (("Results", drawn), ("The data", eda)):
         if shown:
             parts.append(f"<h2>{title}</h2>")
@@ -469,8 +478,8 @@ def main(argv=None):
     for path in sources:
         if path.is_file() and path.name != "options.json":
             run.add_input(f"{path.parent.name}/{path.name}", path)
-    if not run.is_current(folder / "options.json", [report]):
-        run.settle_split()
+    if not run.is_current(folder / "options.json"):
+        run.begin(folder / "options.json", "*.png", "*.pdf")
         import figures
 
         note = "; ".join(t for t in (run.data_note, "LEAKY image split" if args.split == "image" else "") if t)
@@ -480,14 +489,14 @@ def main(argv=None):
                 drawn.append((figures.save(draw(figures, inputs), folder, name, note), caption))
             except Missing as e:
                 left_out.append(f"{name}: {e}")
-                for suffix in (".png", ".pdf"):  # nothing older may stand in for it
-                    (folder / (name + suffix)).unlink(missing_ok=True)
         if not drawn and not (inputs.outputs / "eda").is_dir():
             raise InputError(f"{inputs.outputs}: nothing to draw; run train_gan.py, train_cnn.py and evaluate.py first")
         runlog.write_text(report, build_report(inputs, drawn, left_out))
         for text in left_out:
             print(f"  left out {text}")
-        run.finish(folder / "options.json", drawn=[p.stem for p, _ in drawn], left_out=left_out)
+        run.finish(
+            folder / "options.json", [*folder.glob("*.p*"), report], drawn=[p.stem for p, _ in drawn], left_out=left_out
+        )
     else:
         print("  up to date")
     print(f"report: {report}" + (f" ({run.data_note})" if run.data_note else ""))

@@ -38,10 +38,12 @@ ROWS = (
 
 def copy_run(models, outputs):
     """Copy the small artifacts; larger ones and images stay out of git."""
-    RUN.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(RUN, ignore_errors=True)
+    RUN.mkdir(parents=True)
     for folder, name in MODEL_FILES:
         shutil.copyfile(models / folder / name, RUN / f"{folder}_{name}")
-    for name in OUTPUT_FILES:
+    extra = [f"evaluation/{p.name}" for p in (outputs / "evaluation").glob("predictions_malignancy*.csv")]
+    for name in [*OUTPUT_FILES, *extra]:
         shutil.copyfile(outputs / name, RUN / Path(name).name)
     shutil.copyfile(outputs / "eda" / "summary.json", RUN / "eda_summary.json")
     shutil.copyfile(outputs / "synthetic" / "provenance.json", RUN / "synthetic_provenance.json")
@@ -66,14 +68,14 @@ def build_table():
     found = json.loads((RUN / "metrics.json").read_text())
     quality = json.loads((RUN / "synthetic_quality.json").read_text())
     gan, cnn = (json.loads((RUN / f"{f}_options.json").read_text()) for f in ("gan", "cnn"))
-    models, d = found["models"], quality["distances"]
+    models, d, arms = found["models"], quality["distances"], found["trained_on"]
     machine = gan["environment"]
     lines = [
         f"HAM10000, {found['protocol']}, test part: {found['images']} images of {found['lesions']} lesions, "
-        f"{found['views']}-view average, seed {gan['options']['seed']}, 95 % intervals over lesions. Majority class alone: accuracy "
-        f"{found['majority_baseline']['accuracy']['value']:.3f}.",
+        f"{found['views']}-view average, seed {gan['options']['seed']}, 95 % intervals over lesions. Majority class alone: "
+        f"accuracy {found['majority_baseline']['accuracy']['value']:.3f}.",
         "",
-        f"| {cnn['steps']} steps each | real + 1000 synthetic | real alone | difference, paired |",
+        f"| {cnn['steps']} steps each | {arms['classifier']} | {arms['control']} | difference, paired |",
         "| --- | --- | --- | --- |",
     ]
     for label, path in ROWS:
@@ -97,7 +99,9 @@ def build_table():
         "| | " + " | ".join(agreement) + " |",
         "| --- |" + " --- |" * len(agreement),
         "| judge agrees with synthetic label | " + " | ".join(f"{a['value']:.2f}" for a in agreement.values()) + " |",
-        "| judge's recall on held-out real | " + " | ".join(f"{a['real_recall']:.2f}" for a in agreement.values()) + " |",
+        "| judge's recall on held-out real | "
+        + " | ".join(f"{a['real_recall']['value']:.2f}" for a in agreement.values())
+        + " |",
         "",
         f"Command: `make`, commit `{gan['environment']['commit']}`; {machine['processors']} CPU cores, TensorFlow "
         f"{machine['packages']['tensorflow']}, Keras {machine['packages']['keras']}; "

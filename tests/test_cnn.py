@@ -21,12 +21,13 @@ def hashes(images):
 
 def test_pool_is_train_plus_synthetic_and_nothing_else(pipeline):
     run = build_run(pipeline)
-    images, labels, weights = train_cnn.gather_pool(run)
+    images, labels, weights, count = train_cnn.gather_pool(run)
     synthetic = read_table(pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv")
     train, train_labels = run.part("train")
     np.testing.assert_array_equal(images, np.concatenate([train, synthetic.images]))
     np.testing.assert_array_equal(labels, np.concatenate([train_labels, synthetic.labels]))
     assert (weights == 1).all()
+    assert count == len(synthetic)
     # no held-out photograph, and no synthetic row in what selects or scores
     held_out = hashes(run.part("val")[0]) | hashes(run.part("test")[0])
     assert not held_out & hashes(images)
@@ -36,7 +37,7 @@ def test_pool_is_train_plus_synthetic_and_nothing_else(pipeline):
 def test_judge_and_control_never_see_synthetic_rows(pipeline):
     for role in ("judge", "control"):
         run = build_run(pipeline, "--role", role)
-        images, _, _ = train_cnn.gather_pool(run)
+        images, _, _, _ = train_cnn.gather_pool(run)
         assert hashes(images) <= hashes(run.part("train")[0])
     assert len(images) == (run.parts == "train").sum()
     options = runlog.read_json(pipeline.models / "judge/options.json", "")
@@ -81,9 +82,9 @@ def test_arms_take_equal_steps(pipeline):
 
 def test_pool_flags(pipeline):
     run = build_run(pipeline, "--repeat-real", "30", "--synthetic", "none")
-    images, _, _ = train_cnn.gather_pool(run)
+    images, _, _, _ = train_cnn.gather_pool(run)
     assert len(images) == (run.parts == "train").sum() + 30
-    images, _, weights = train_cnn.gather_pool(build_run(pipeline, "--real", "none", "--synthetic-weight", "0.5"))
+    images, _, weights, _ = train_cnn.gather_pool(build_run(pipeline, "--real", "none", "--synthetic-weight", "0.5"))
     assert len(images) == 35
     assert (weights == 0.5).all()
 

@@ -17,7 +17,7 @@ def test_from_predictions_reproduces_the_committed_figures(tmp_path_factory, nam
     if not folder.is_dir():
         evaluate.main(["--from-predictions", str(RUN / "predictions.csv"), "--split", str(RUN / "split.csv"),
                        "--outputs-dir", str(folder)])  # fmt: skip
-    assert (folder / "evaluation" / name).read_bytes() == (RUN / name).read_bytes()
+    assert (folder / "evaluation/from_predictions" / name).read_bytes() == (RUN / name).read_bytes()
 
 
 def test_readme_table_is_that_of_the_files():
