@@ -465,13 +465,13 @@ def main(argv=None):
     if args.from_predictions:
         from_predictions(args)
         return 0
-    runlog.quiet_tensorflow()
     run = runlog.Run(args, "evaluate")
     run.require_rgb28()
     if not run.announce():
         return 0
     models = find_models(run)
     if args.external:
+        runlog.quiet_tensorflow()
         run.settle_split()
         table, p = evaluate_external(run, models)
         if args.isic_submission:
@@ -483,6 +483,7 @@ def main(argv=None):
     if run.is_current(options):
         print("  up to date")
         return 0
+    runlog.quiet_tensorflow()
     run.begin(options, "*.csv", "*.json")
     evaluate_test(run, models, synthetic, generator_path)
     run.finish(options, [*folder.glob("*.csv"), *folder.glob("*.json")])

@@ -93,6 +93,7 @@ def seed_everything(seed):
     """Seed Python, NumPy and Keras, and ask TensorFlow for deterministic kernels. Call before building a model."""
     import keras
 
+    keras.utils.clear_session()  # names decide the order in which TensorFlow adds gradients: start them afresh
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf

@@ -348,7 +348,6 @@ def prior_of(targets, k, weights=None):
 
 def main(argv=None):
     args = parse_args(argv)
-    runlog.quiet_tensorflow()
     run = runlog.Run(args, "train_cnn")
     run.require_rgb28()
     run.identity["options"].pop("synthetic")  # its hash is in `inputs`; the path is not part of the result
@@ -360,6 +359,7 @@ def main(argv=None):
     if run.is_current(options):
         print("  up to date")
         return 0
+    runlog.quiet_tensorflow()
     run.begin(options)
 
     def target(labels):

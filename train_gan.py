@@ -474,7 +474,6 @@ def write_synthetic(run, generator, folder):
 
 def main(argv=None):
     args = parse_args(argv)
-    runlog.quiet_tensorflow()
     run = runlog.Run(args, "train_gan")
     run.require_rgb28()
     if not run.announce():
@@ -489,6 +488,7 @@ def main(argv=None):
         run.settle_split()
         run.check_made_from(options, "train_gan.py")
     elif not run.is_current(options):
+        runlog.quiet_tensorflow()
         run.begin(options, *(() if args.resume else ("samples/*.png",)))
         history = train(run, folder)
         seconds = round(sum(h["seconds"] for h in history), 1)
@@ -501,6 +501,7 @@ def main(argv=None):
     if not trained and run.is_current(args.out / "provenance.json"):
         print("  up to date")
         return 0
+    runlog.quiet_tensorflow()
     import keras
 
     generator = keras.saving.load_model(generator_path, compile=False, safe_mode=True)

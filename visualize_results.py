@@ -464,8 +464,6 @@ def build_report(inputs, drawn, left_out):
 
 def main(argv=None):
     args = parse_args(argv)
-    if not args.no_models:
-        runlog.quiet_tensorflow()
     run = runlog.Run(args, "visualize_results")
     run.require_rgb28()
     if not run.announce():
@@ -479,6 +477,8 @@ def main(argv=None):
         if path.is_file() and path.name != "options.json":
             run.add_input(f"{path.parent.name}/{path.name}", path)
     if not run.is_current(folder / "options.json"):
+        if not args.no_models:
+            runlog.quiet_tensorflow()
         run.begin(folder / "options.json", "*.png", "*.pdf")
         import figures
 

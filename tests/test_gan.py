@@ -96,10 +96,11 @@ def test_one_backward_pass_gives_both_players_their_own_gradients(args, batch):
     assert max(np.abs(tf.convert_to_tensor(g)).max() for g in alone[: len(gan.generator.trainable_variables)]) > 0
 
 
-def test_slopes_are_directional_derivatives(table_path):
+def test_slopes_are_directional_derivatives(table_path, monkeypatch):
     """The finite differences of the penalty against TensorFlow's exact gradient."""
     import tensorflow as tf
 
+    monkeypatch.setattr(train_gan, "PENALTY_STEP", 0.25)  # short: the network is piecewise linear
     gan = train_gan.build_gan(16, penalty=0.0, ema_momentum=0.9)
     table = read_table(table_path)
     batch = train_gan.build_batches(table.images, table.labels, train_gan.parse_args(["--batch", "64"]))[0][0]
@@ -111,7 +112,7 @@ def test_slopes_are_directional_derivatives(table_path):
         tape.watch(x)
         score = gan.critic([x, tf.convert_to_tensor(batch["label"][:k])])
     exact = (tape.gradient(score, x).numpy() * 127.5 * batch["noise"][:k]).sum(axis=(1, 2, 3))
-    np.testing.assert_allclose(slopes, exact, rtol=0.15, atol=0.05 * np.abs(exact).max())
+    np.testing.assert_allclose(slopes, exact, rtol=0.1, atol=0.05 * np.abs(exact).max())
 
 
 def test_shift_and_zoom():
@@ -218,22 +219,19 @@ def test_interrupted_and_resumed_run_is_the_uninterrupted_one(pipeline, scratch,
 STRANGER = """
 import sys, numpy as np, keras
 assert r"{root}" not in sys.path
-m = keras.saving.load_model(r"{path}", safe_mode=True)
-{check}
+g = keras.saving.load_model(r"{models}/gan/generator.keras", safe_mode=True)
+x = g.predict([np.zeros((2, 64), "f4"), np.array([0, 6], "i4")], verbose=0)
+assert x.shape == (2, 28, 28, 3) and x.dtype == np.float32 and 0 <= x.min() and x.max() <= 255
+for name in ("cnn", "judge"):
+    c = keras.saving.load_model(r"{models}/" + name + "/classifier.keras", safe_mode=True)
+    p = c.predict(np.full((2, 28, 28, 3), 128, "f4"), verbose=0)
+    assert p.shape == (2, 7) and np.allclose(p.sum(axis=1), 1, atol=1e-5)
+    assert len(c.get_layer("features").output.shape) == 2
 """
 
 
-@pytest.mark.parametrize(
-    ("path", "check"),
-    [
-        ("gan/generator.keras", "x = m.predict([np.zeros((2, 64), 'f4'), np.array([0, 6], 'i4')], verbose=0)\n"
-         "assert x.shape == (2, 28, 28, 3) and x.dtype == np.float32 and 0 <= x.min() and x.max() <= 255"),
-        ("cnn/classifier.keras", "p = m.predict(np.full((2, 28, 28, 3), 128, 'f4'), verbose=0)\n"
-         "assert p.shape == (2, 7) and np.allclose(p.sum(axis=1), 1, atol=1e-5)"),
-    ],
-)  # fmt: skip
-def test_saved_models_load_in_a_process_without_our_code(pipeline, tmp_path, path, check):
-    code = STRANGER.format(root=runlog.ROOT, path=pipeline.models / path, check=check)
+def test_saved_models_load_in_a_process_without_our_code(pipeline, tmp_path):
+    code = STRANGER.format(root=runlog.ROOT, models=pipeline.models)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
