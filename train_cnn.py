@@ -271,7 +271,7 @@ def train(run, folder, pool, val, shift):
     for epoch in range(len(history), len(plan)):
         began = time.time()
         batches = build_batches(images, targets, weights, args, sum(plan[:epoch]), plan[epoch])
-        loss = model.fit(batches, epochs=1, verbose=0).history["loss"][-1]
+        loss = model.fit(batches, epochs=1, shuffle=False, verbose=0).history["loss"][-1]
         if not np.isfinite(loss):
             raise InputError(f"epoch {epoch + 1}: the loss is not finite; lower --learning-rate")
         p = softmax(network.predict(val_images.astype(np.float32), batch_size=500, verbose=0) + shift)

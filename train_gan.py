@@ -328,7 +328,7 @@ def train(run, folder):
             bar.update()
 
     if len(history) < args.epochs:
-        gan.fit(batches, epochs=args.epochs, initial_epoch=len(history), callbacks=[EachEpoch()], verbose=0)
+        gan.fit(batches, epochs=args.epochs, initial_epoch=len(history), callbacks=[EachEpoch()], shuffle=False, verbose=0)
     bar.close()
     with runlog.atomic(folder / "generator.keras") as t:
         gan.ema.trainable = True

@@ -71,6 +71,8 @@ def build_table():
     models, d, arms = found["models"], quality["distances"], found["trained_on"]
     machine = gan["environment"]
     lines = [
+        "![Real and synthetic lesions of each class](results/run/real_and_synthetic.png)",
+        "",
         f"HAM10000, {found['protocol']}, test part: {found['images']} images of {found['lesions']} lesions, "
         f"{found['views']}-view average, seed {gan['options']['seed']}, 95 % intervals over lesions. Majority class alone: "
         f"accuracy {found['majority_baseline']['accuracy']['value']:.3f}.",
