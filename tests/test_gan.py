@@ -100,7 +100,7 @@ def test_slopes_are_directional_derivatives(table_path, monkeypatch):
     """The finite differences of the penalty against TensorFlow's exact gradient."""
     import tensorflow as tf
 
-    monkeypatch.setattr(train_gan, "PENALTY_STEP", 0.25)  # short: the network is piecewise linear
+    monkeypatch.setattr(train_gan, "PENALTY_STEP", 0.05)  # short: the network is piecewise linear
     gan = train_gan.build_gan(16, penalty=0.0, ema_momentum=0.9)
     table = read_table(table_path)
     batch = train_gan.build_batches(table.images, table.labels, train_gan.parse_args(["--batch", "64"]))[0][0]
@@ -112,7 +112,7 @@ def test_slopes_are_directional_derivatives(table_path, monkeypatch):
         tape.watch(x)
         score = gan.critic([x, tf.convert_to_tensor(batch["label"][:k])])
     exact = (tape.gradient(score, x).numpy() * 127.5 * batch["noise"][:k]).sum(axis=(1, 2, 3))
-    np.testing.assert_allclose(slopes, exact, rtol=0.1, atol=0.05 * np.abs(exact).max())
+    np.testing.assert_allclose(slopes, exact, rtol=0.05, atol=0.1 * np.abs(exact).max())
 
 
 def test_shift_and_zoom():
