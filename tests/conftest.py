@@ -19,6 +19,14 @@ GAN = ["--epochs", "2", "--samples", "35", "--width", "16", "--batch", "32"]
 CNN = ["--epochs", "2", "--width", "8", "--batch", "32"]
 
 
+@pytest.fixture(autouse=True)
+def same_weights_every_time():
+    """Networks that a test builds itself start from the same weights in every run of the tests."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(scope="session")
 def table_path(tmp_path_factory):
     """A phantom table of 200 images, with its metadata beside it."""
