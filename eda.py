@@ -8,6 +8,7 @@ summary.json to outputs/eda/. About a minute for HAM10000.
 
 import numpy as np
 
+import artifacts
 import runlog
 from ham10000 import CLASSES, PARTS, class_counts
 from lesions import (
@@ -196,7 +197,7 @@ def main(argv=None):
     if len(set(table.lesions)) < len(table):
         fig, summary["image_split_leakage"] = draw_leakage(figures, table, args.split_seed)
         save(fig, "leakage")
-    runlog.write_json(folder / "summary.json", summary)
+    artifacts.write_json(folder / "summary.json", summary)
     sizes = ", ".join(f"{p} {(run.parts == p).sum()}" for p in PARTS)
     print(f"  parts: {sizes} images; an image split would leak "
           f"{summary.get('image_split_leakage', {}).get('overall', 0):.1%} of the test images")  # fmt: skip

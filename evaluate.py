@@ -13,16 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
+import artifacts
 import fidelity
 import metrics
 import runlog
-from ham10000 import CLASSES, MALIGNANT, InputError, class_counts, read_table
+import scorecard
+from ham10000 import CLASSES, InputError, read_table
 from lesions import NEAR_DUPLICATE_DISTANCE
 
 MODELS = ("classifier", "control", "malignancy", "malignancy_control")
 FOLDERS = {"classifier": "cnn"}
 ISIC_ORDER = ("mel", "nv", "bcc", "akiec", "bkl", "df", "vasc")
-DRAWS = 1000
 
 
 def parse_args(argv=None):
@@ -58,7 +59,7 @@ def find_models(run):
         made_by = f"train_cnn.py (for {folder})"
         try:
             options = run.check_made_from(folder / "options.json", made_by)
-            if options.get("model_sha256") != runlog.file_sha256(path):
+            if options.get("model_sha256") != artifacts.file_sha256(path):
                 raise InputError(f"{path}: is not the model its options.json describes; run {made_by} again")
         except InputError as e:
             if name == "classifier":
@@ -94,7 +95,7 @@ def write_predictions(path, rows, labels, p):
     """predictions.csv: row, label, then p_<class> (seven classes) or p_malignant, nine significant digits."""
     names = [f"p_{c}" for c in CLASSES] if p.shape[1] == len(CLASSES) else ["p_malignant"]
     columns = p if p.shape[1] == len(CLASSES) else p[:, 1:]
-    runlog.write_csv(path, {"row": rows, "label": labels, **dict(zip(names, columns.T, strict=True))})
+    artifacts.write_csv(path, {"row": rows, "label": labels, **dict(zip(names, columns.T, strict=True))})
 
 
 def read_predictions(path):
@@ -140,164 +141,6 @@ def read_lesions(path, rows):
     return test.loc[rows].to_numpy(str)
 
 
-# ---------------------------------------------------------------- figures
-
-
-def figure(value, low, high, n, protocol, reason="not defined on these images"):
-    """One reported figure; an undefined one is null with its reason."""
-    if not np.isfinite(value):
-        return {"value": None, "reason": reason, "n": int(n), "protocol": protocol}
-    return {"value": value, "low": low, "high": high, "n": int(n), "protocol": protocol}
-
-
-def mean_of_defined(values):
-    """(d,): mean over the first axis, leaving NaN out; NaN where all are."""
-    values = np.array(values)
-    defined = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        return np.where(defined, values, 0).sum(axis=0) / defined.sum(axis=0)
-
-
-def build_measure(y, p, points):
-    """Function of image weights (d, n) to {name: (d,)}: every figure of one model, computed in one pass.
-
-    Names are `argmax.accuracy`, `balanced.macro_f1`, `auc`, `malignancy.auc`, ... as metrics.json nests them.
-    """
-    k = p.shape[1]
-    decisions = {"argmax": p.argmax(axis=1)}
-    if points:
-        decisions["balanced"] = metrics.balanced_decision(p, np.array(points["balanced_shift"]))
-    targets = y if k == len(CLASSES) else MALIGNANT[y].astype(int)
-    malignant, score = MALIGNANT[y], p[:, 1] if k == 2 else p[:, MALIGNANT].sum(axis=1)
-    rankings = {"malignant": metrics.Ranking(malignant, score)}
-    one_vs_rest = {}
-    if k == len(CLASSES):
-        one_vs_rest = {c: metrics.Ranking(y == i, p[:, i]) for i, c in enumerate(CLASSES)}
-        rankings["melanoma"] = one_vs_rest["mel"]
-
-    def measure(w):
-        out = {}
-        for name, decided in decisions.items():
-            matrix = metrics.confusion(targets, decided, k, w)
-            out |= {f"{name}.{m}": v for m, v in metrics.summarise(matrix).items()}
-            if k == len(CLASSES):
-                binary = metrics.confusion(malignant.astype(int), MALIGNANT[decided].astype(int), 2, w)
-                each = metrics.per_class(binary)
-                out[f"{name}.malignancy_accuracy"] = metrics.summarise(binary)["accuracy"]
-                for m, v in (("sensitivity", each["recall"]), ("specificity", each["specificity"]),
-                             ("precision", each["precision"]), ("f1", each["f1"])):  # fmt: skip
-                    out[f"{name}.malignancy_{m}"] = v[..., 1]
-        if one_vs_rest:
-            aucs = {c: r.auc(w) for c, r in one_vs_rest.items()}
-            out["auc"] = mean_of_defined(list(aucs.values()))
-            out |= {f"auc_{c}": a for c, a in aucs.items()}
-            out["average_precision_mel"] = one_vs_rest["mel"].average_precision(w)
-        out["auc_malignant"] = rankings["malignant"].auc(w)
-        out["ece"] = metrics.ece(targets, p, w)
-        for name, ranking in rankings.items():
-            for at in (90, 95):
-                t = ranking.threshold(at / 100, w)
-                out[f"{name}_sensitivity_at_{at}_specificity"] = ranking.sensitivity(t, w)
-                if points and f"{name}_threshold_at_{at}_specificity" in points:
-                    t = points[f"{name}_threshold_at_{at}_specificity"]
-                    out[f"{name}_sensitivity_at_val_threshold_{at}"] = ranking.sensitivity(t, w)
-                    out[f"{name}_specificity_at_val_threshold_{at}"] = ranking.specificity(t, w)
-        return out
-
-    return measure
-
-
-def nest(figures):
-    """{'argmax.accuracy': f} -> {'argmax': {'accuracy': f}}."""
-    out = {}
-    for name, f in figures.items():
-        *path, last = name.split(".")
-        inner = out
-        for key in path:
-            inner = inner.setdefault(key, {})
-        inner[last] = f
-    return out
-
-
-def report_model(y, p, points, lesions, protocol):
-    """(nested figures of one model, its measure function)."""
-    measure = build_measure(y, p, points)
-    found = metrics.with_intervals(measure, lesions, DRAWS)
-    out = nest({name: figure(*v, len(y), protocol) for name, v in found.items()})
-    if not points:
-        out["balanced"] = {"value": None, "reason": "no operating points beside the predictions"}
-    floor = metrics.ece_if_perfect(p)
-    out["ece_if_perfect"] = {"value": floor, "n": len(y), "protocol": "labels drawn from these probabilities"}
-    return out, measure
-
-
-def compute_figures(predictions, lesions, context):
-    """metrics.json as a function of the predictions alone.
-
-    predictions: {model: (rows, labels, p)}, all of the same rows; context: {protocol, data, points: {model: ...}}.
-    """
-    y = predictions["classifier"][1]
-    protocol = context["protocol"]
-    majority = int(class_counts(y).argmax())
-    out = {
-        "protocol": protocol,
-        "data": context["data"],
-        "views": context["views"],
-        "trained_on": {name: arm["trained_on"] for name, arm in context.get("arms", {}).items()},
-        "images": len(y),
-        "lesions": len(set(lesions)),
-        "interval": f"95 %, percentile bootstrap over lesions, {DRAWS} draws",
-        "models": {},
-    }
-    baseline = metrics.with_intervals(lambda w: metrics.summarise(
-        metrics.confusion(y, np.full(len(y), majority), len(CLASSES), w)), lesions, DRAWS)  # fmt: skip
-    out["majority_baseline"] = {"class": CLASSES[majority], **{n: figure(*v, len(y), protocol) for n, v in baseline.items()}}
-    measures = {}
-    for name, (_, _, probabilities) in predictions.items():
-        points = context["points"].get(name)
-        out["models"][name], measures[name] = report_model(y, probabilities, points, lesions, protocol)
-    arms = context.get("arms", {})
-    if "control" in measures and arms.get("classifier", {}).get("same") != arms.get("control", {}).get("same"):
-        out["classifier_minus_control"] = {"value": None, "reason": "classifier and control differ in more than their data"}
-    elif "control" in measures:
-
-        def difference(w):
-            control = measures["control"](w)
-            return {k: v - control[k] for k, v in measures["classifier"](w).items() if k in control}
-
-        paired = metrics.with_intervals(difference, lesions, DRAWS)
-        out["classifier_minus_control"] = nest({
-            n: figure(*v, len(y), protocol + "; paired over lesions, one seed each") for n, v in paired.items()
-        })  # fmt: skip
-    return out
-
-
-def write_figures(folder, predictions, lesions, context):
-    """metrics.json, per_class.csv and confusion.csv."""
-    _, y, p = predictions["classifier"]
-    runlog.write_json(folder / "metrics.json", compute_figures(predictions, lesions, context))
-    decided = p.argmax(axis=1)
-    matrix = metrics.confusion(y, decided, len(CLASSES))
-    found = metrics.with_intervals(
-        lambda w: {
-            f"{m} {c}": v
-            for m, values in metrics.per_class(metrics.confusion(y, decided, len(CLASSES), w)).items()
-            for c, v in zip(CLASSES, np.moveaxis(values, -1, 0), strict=True)
-        },
-        lesions,
-        DRAWS,
-    )
-    table = {"class": CLASSES, "malignant": MALIGNANT.astype(int), "n": class_counts(y)}
-    for m in ("precision", "recall", "specificity", "f1"):
-        for i, what in enumerate(("", "_low", "_high")):
-            values = [found[f"{m} {c}"][i] for c in CLASSES]
-            table[m + what] = [f"{v:.6f}" if np.isfinite(v) else "" for v in values]
-    table["protocol"] = [f'"{context["protocol"]}"'] * len(CLASSES)
-    runlog.write_csv(folder / "per_class.csv", table)
-    columns = {f"decided_{c}": matrix[:, i].astype(int) for i, c in enumerate(CLASSES)}
-    runlog.write_csv(folder / "confusion.csv", {"true": CLASSES, **columns})
-
-
 # ---------------------------------------------------------------- the three uses
 
 
@@ -316,12 +159,12 @@ def from_predictions(args):
                 raise InputError(f"{other}: rows or labels differ from {path}'s; they are not of one evaluation")
     context = {"protocol": f"split file {Path(args.split).name}", "data": None, "views": None, "points": {}}
     if path.with_name("context.json").is_file():
-        context = runlog.read_json(path.with_name("context.json"), "evaluate.py")
+        context = artifacts.read_json(path.with_name("context.json"), "evaluate.py")
         if not {"protocol", "data", "views", "points"} <= set(context):
             raise InputError(f"{path.with_name('context.json')}: lacks an entry; run evaluate.py again")
     folder = args.outputs_dir / "evaluation" / "from_predictions"  # beside the run's own figures, never over them
-    write_figures(folder, predictions, read_lesions(args.split, rows), context)
-    print_summary(folder)
+    scorecard.write_figures(folder, predictions, read_lesions(args.split, rows), context)
+    scorecard.print_summary(folder)
     print(f"evaluate: figures of {path} -> {folder}/")
 
 
@@ -356,10 +199,10 @@ def evaluate_external(run, models):
         "points": {"classifier": models["classifier"]["operating_points"]},
         "arms": {"classifier": describe_arm(models["classifier"])},
     }
-    runlog.write_json(folder / "context.json", context)
+    artifacts.write_json(folder / "context.json", context)
     rows, labels, p = read_predictions(folder / "predictions.csv")
-    write_figures(folder, {"classifier": (rows, labels, p)}, table.lesions, context)
-    print_summary(folder)
+    scorecard.write_figures(folder, {"classifier": (rows, labels, p)}, table.lesions, context)
+    scorecard.print_summary(folder)
     return table, p
 
 
@@ -367,7 +210,7 @@ def write_isic(path, table, p):
     """The ISIC 2018 task 3 submission: image, then the seven probabilities in the challenge's order."""
     ids = table.metadata["image_id"] if table.metadata is not None else [f"row{r:07d}" for r in table.rows]
     columns = {c.upper(): p[:, CLASSES.index(c)] for c in ISIC_ORDER}
-    runlog.write_csv(path, {"image": list(ids), **columns})
+    artifacts.write_csv(path, {"image": list(ids), **columns})
     print(f"  ISIC submission -> {path}")
 
 
@@ -386,13 +229,13 @@ def evaluate_test(run, models, synthetic, generator_path):
         predictions[name] = read_predictions(path)  # as written, so that --from-predictions agrees to the last digit
         context["points"][name] = models[name]["operating_points"]
         context["arms"][name] = describe_arm(models[name])
-    runlog.write_json(folder / "context.json", context)
-    write_figures(folder, predictions, test.lesions, context)
+    artifacts.write_json(folder / "context.json", context)
+    scorecard.write_figures(folder, predictions, test.lesions, context)
     if args.isic_submission:
         write_isic(Path(args.isic_submission), test, predictions["classifier"][2])
     quality = evaluate_synthetic(run, models, synthetic, generator_path)
-    runlog.write_json(folder / "synthetic_quality.json", quality)
-    print_summary(folder)
+    artifacts.write_json(folder / "synthetic_quality.json", quality)
+    scorecard.print_summary(folder)
 
 
 def evaluate_synthetic(run, models, synthetic, generator_path):
@@ -405,40 +248,11 @@ def evaluate_synthetic(run, models, synthetic, generator_path):
         return {"value": None, "reason": "no synthetic set: run train_gan.py"}
     judge = None
     if "judge" in models:
-        judge = synthetic_quality.Judge(load_model(run, "judge"), models["judge"], run)
+        judge = synthetic_quality.Judge(load_model(run, "judge"), models["judge"]["model_sha256"], run)
     generator = None
     if generator_path is not None:
         generator = keras.saving.load_model(generator_path, compile=False, safe_mode=True)
     return synthetic_quality.measure(run, synthetic, judge, generator)
-
-
-def print_summary(folder):
-    """The few figures a reader wants first."""
-    import json
-
-    found = json.loads((folder / "metrics.json").read_text())
-    print(f"  {found['protocol']}: {found['images']} images of {found['lesions']} lesions")
-
-    def show(block, name):
-        f = block.get(name) or {}
-        return "undefined" if f.get("value") is None else f"{f['value']:.3f} [{f['low']:.3f}, {f['high']:.3f}]"
-
-    print(
-        f"  majority class ({found['majority_baseline']['class']}): accuracy {show(found['majority_baseline'], 'accuracy')}"
-    )
-    for name, model in found["models"].items():
-        argmax, balanced = model["argmax"], model["balanced"]
-        print(
-            f"  {name}: accuracy {show(argmax, 'accuracy')}, balanced accuracy {show(argmax, 'balanced_accuracy')} "
-            f"(argmax), {show(balanced, 'balanced_accuracy')} (balanced), macro-F1 {show(argmax, 'macro_f1')}, "
-            f"AUC {show(model, 'auc' if 'auc' in model else 'auc_malignant')}, ECE {show(model, 'ece')}"
-        )
-    difference = found.get("classifier_minus_control")
-    if difference and "argmax" in difference:
-        print(
-            f"  classifier minus control: accuracy {show(difference['argmax'], 'accuracy')}, balanced accuracy "
-            f"{show(difference.get('balanced', {}), 'balanced_accuracy')} (balanced), AUC {show(difference, 'auc')}"
-        )
 
 
 def read_synthetic(run):
@@ -446,7 +260,7 @@ def read_synthetic(run):
 
     (None, None) without a synthetic set, (Table, None) without a generator.
     """
-    path = run.args.outputs_dir / "synthetic" / runlog.TABLE_NAME
+    path = run.args.outputs_dir / "synthetic" / artifacts.TABLE_NAME
     generator = run.args.models_dir / "gan" / "generator.keras"
     if not path.is_file():
         return None, None

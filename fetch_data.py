@@ -15,12 +15,13 @@ import threading
 import time
 from pathlib import Path
 
+import artifacts
 import runlog
 from ham10000 import HAM10000_COUNTS, InputError, class_counts, read_table
 from lesions import group_lesions
 
 HANDLE = "kmader/skin-cancer-mnist-ham10000/versions/2"
-FILES = (runlog.TABLE_NAME, "HAM10000_metadata.csv")
+FILES = (artifacts.TABLE_NAME, "HAM10000_metadata.csv")
 HOST = ("www.kaggle.com", 443)
 RECIPE = """by hand:
   1. open https://www.kaggle.com/datasets/kmader/skin-cancer-mnist-ham10000
@@ -75,7 +76,7 @@ def download(out):
         import kagglehub
 
         for name in FILES:
-            shutil.copyfile(kagglehub.dataset_download(HANDLE, path=name), runlog.ensure_folder(cache) / name)
+            shutil.copyfile(kagglehub.dataset_download(HANDLE, path=name), artifacts.ensure_folder(cache) / name)
         table = check_download(cache)
     except InputError:
         raise
@@ -83,8 +84,9 @@ def download(out):
         raise InputError(f"the download from Kaggle failed ({str(e).splitlines()[0][:150]}); {RECIPE}") from None
     for name in FILES:
         os.replace(cache / name, out / name)
-    record = {"source": HANDLE, "file_sha256": {n: runlog.file_sha256(out / n) for n in FILES}, "data_sha256": table.sha256}
-    runlog.write_json(out / "provenance.json", record)
+    hashes = {n: artifacts.file_sha256(out / n) for n in FILES}
+    record = {"source": HANDLE, "file_sha256": hashes, "data_sha256": table.sha256}
+    artifacts.write_json(out / "provenance.json", record)
     shutil.rmtree(cache, ignore_errors=True)
     return out / FILES[0]
 
@@ -101,7 +103,7 @@ def choose(out):
         print(f"{e}\nGoing on with PHANTOM LESIONS: drawn by code, no medical meaning.", file=sys.stderr)
     from phantom import write_phantom
 
-    path = out / "phantom" / runlog.TABLE_NAME
+    path = out / "phantom" / artifacts.TABLE_NAME
     return path if path.is_file() else write_phantom(path.parent, 600)
 
 

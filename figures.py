@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-import runlog
+import artifacts
 from ham10000 import CLASSES, MALIGNANT
 
 # Okabe and Ito's palette, safe for the common colour-vision deficiencies; malignant classes get its warm half.
@@ -42,7 +42,7 @@ def save(fig, folder, name, note=""):
     if note:
         fig.text(0.5, -0.02, note, ha="center", va="top", fontsize=8, color="#B00020")
     for suffix in (".pdf", ".png"):
-        with runlog.atomic(folder / (name + suffix)) as t:
+        with artifacts.atomic(folder / (name + suffix)) as t:
             fig.savefig(t, metadata={"CreationDate": None} if suffix == ".pdf" else {"Software": None})
     plt.close(fig)
     return folder / f"{name}.png"

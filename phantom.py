@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+import artifacts
 import runlog
 from ham10000 import CLASSES, HAM10000_COUNTS, IMAGE_SHAPE, mark_as_phantom
 
@@ -169,9 +170,9 @@ def draw_table(rows, seed=0):
 def write_phantom(folder, rows, seed=0):
     """Write the table and its metadata into `folder`; returns the table's path."""
     images, labels, meta = draw_table(rows, seed)
-    path = Path(folder) / runlog.TABLE_NAME
-    runlog.write_csv(path.with_name("HAM10000_metadata.csv"), meta)  # first: a table alone would pass for complete
-    runlog.write_table(path, [(images, labels)])
+    path = Path(folder) / artifacts.TABLE_NAME
+    artifacts.write_csv(path.with_name("HAM10000_metadata.csv"), meta)  # first: a table alone would pass for complete
+    artifacts.write_table(path, [(images, labels)])
     return path
 
 

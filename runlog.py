@@ -1,7 +1,7 @@
-"""The run: common flags, seeding, the options and environment record, atomic writes, progress.
+"""The run: common flags, seeding, the options and environment record, progress.
 
-Every script starts with `start(...)`, which loads the table, settles the split and knows what the outputs were made
-from; and ends with `Run.finish(...)`, which writes `options.json` last, so that a folder without it is unfinished.
+Every script starts with a `Run`, which loads the table, settles the split and knows what the outputs are made from; and
+ends with `Run.finish(...)`, which writes `options.json` last, so that a folder without it is unfinished.
 """
 
 import argparse
@@ -16,14 +16,11 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
+import artifacts
 from ham10000 import PARTS, InputError, class_counts, read_table
 from lesions import group_lesions, split_table, subset
 
 ROOT = Path(__file__).resolve().parent
-TABLE_NAME = "hmnist_28_28_RGB.csv"
-log = logging.getLogger("lesions")
 
 NO_DATA = (
     "no table: put Kaggle's hmnist_28_28_RGB.csv (and HAM10000_metadata.csv) into data/, or run `make data` to download "
@@ -74,7 +71,7 @@ def seed(text):
 
 
 # Where things are and how the script is called, not what it computes: no part of a result's identity.
-NOT_IDENTITY = {"data", "metadata", "dry_run", "if_stale", "resume", "models_dir", "outputs_dir", "out"}
+NOT_IDENTITY = {"data", "metadata", "dry_run", "if_stale", "resume", "snapshots", "models_dir", "outputs_dir", "out"}
 
 
 def script_main(main):
@@ -134,129 +131,6 @@ def quiet_tensorflow():
         os.close(sink)
 
 
-# ---------------------------------------------------------------- files
-
-
-@contextlib.contextmanager
-def atomic(path):
-    """Yield a temporary path beside `path`; rename it over `path` on success, remove it on failure."""
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix stays last: writers such as Keras and Matplotlib choose the format by it.
-        temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-        try:
-            yield temporary
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as e:
-        raise InputError(f"{path}: cannot be written ({e.strerror or e})") from None
-
-
-def ensure_folder(path):
-    """Create a folder and its parents; returns it."""
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise InputError(f"{path}: cannot be created ({e.strerror})") from None
-    return Path(path)
-
-
-def write_text(path, text):
-    """Write a whole text file atomically."""
-    with atomic(path) as t:
-        t.write_text(text, encoding="utf-8", newline="\n")
-
-
-def write_json(path, value):
-    """Write JSON atomically; a NaN or infinity is a programming error, not a value."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False, default=json_default) + "\n")
-
-
-def json_default(value):
-    """NumPy scalars and arrays, and paths, as JSON."""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{type(value)} has no JSON form")
-
-
-def write_csv(path, columns):
-    """Write a dict of equally long columns as CSV, floats with nine significant digits (exact for float32)."""
-    rows = zip(*columns.values(), strict=True)
-    lines = [",".join(columns)]
-    lines += [",".join(f"{v:.9g}" if isinstance(v, float | np.floating) else str(v) for v in row) for row in rows]
-    write_text(path, "\n".join(lines) + "\n")
-
-
-def write_table(path, chunks):
-    """Write (images uint8 (k, 28, 28, 3), labels (k,)) chunks as a CSV in Kaggle's exact layout."""
-    with atomic(path) as t, open(t, "w", encoding="ascii", newline="\n") as f:
-        f.write(",".join(f"pixel{i:04d}" for i in range(2352)) + ",label\n")
-        for images, labels in chunks:
-            values = np.concatenate([images.reshape(len(labels), -1), np.asarray(labels)[:, None]], axis=1)
-            f.writelines(",".join(map(str, row)) + "\n" for row in values.tolist())
-
-
-def read_json(path, made_by):
-    """Parse a JSON object this project wrote, or InputError naming the script that writes it."""
-    try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run {made_by} first") from None
-    except (OSError, ValueError) as e:
-        raise InputError(f"{path}: not readable as JSON ({str(e)[:80]}); run {made_by} again") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: not a JSON object; run {made_by} again")
-    return value
-
-
-def file_sha256(path):
-    """Hex SHA-256 of a file's bytes."""
-    try:
-        with open(path, "rb") as f:
-            return hashlib.file_digest(f, "sha256").hexdigest()
-    except OSError as e:
-        raise InputError(f"{path}: cannot be read ({e.strerror})") from None
-
-
-def save_state(path, variables, **extra):
-    """Write training state (a list of Keras variables, and plain arrays) as one uncompressed .npz, atomically."""
-    arrays = {f"v{i:04d}": np.asarray(v) for i, v in enumerate(variables)}
-    with atomic(path) as t:
-        np.savez(t, **arrays, **{k: np.asarray(v) for k, v in extra.items()})
-
-
-def is_state_of(path, fingerprint):
-    """True if the checkpoint was written by a run of this fingerprint."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return str(archive["fingerprint"]) == fingerprint
-    except Exception:  # NumPy and zipfile raise many kinds for a damaged file; all mean no
-        return False
-
-
-def load_state(path, variables, names, fingerprint):
-    """Assign the state written by save_state and return its extra arrays by name; InputError if it does not fit."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if str(archive["fingerprint"]) != fingerprint:
-                raise InputError(f"{path}: from a run with other data or options; repeat its flags or drop --resume")
-            values = [archive[f"v{i:04d}"] for i in range(len(variables))]
-            extra = {n: archive[n] for n in names}
-    except InputError:
-        raise
-    except Exception as e:
-        raise InputError(f"{path}: not a usable checkpoint ({str(e)[:100]}); train without --resume") from None
-    if any(tuple(v.shape) != a.shape for v, a in zip(variables, values, strict=True)):
-        raise InputError(f"{path}: a checkpoint of another network; train without --resume")
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-    return extra
-
-
 # ---------------------------------------------------------------- records
 
 
@@ -289,7 +163,7 @@ def find_table(args):
     if args.data:
         return Path(args.data)
     for suffix in ("", ".gz", ".xz", ".zst"):
-        path = ROOT / "data" / (TABLE_NAME + suffix)
+        path = ROOT / "data" / (artifacts.TABLE_NAME + suffix)
         if path.is_file():
             return path
     raise InputError(NO_DATA)
@@ -342,12 +216,16 @@ class Run:
     @property
     def fingerprint(self):
         identity = {**self.identity, "data": {**self.identity["data"], "name": None}}
-        return hashlib.sha256(json.dumps(identity, sort_keys=True, default=json_default).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(identity, sort_keys=True, default=artifacts.json_default).encode()).hexdigest()
 
     def part(self, name):
         """(images uint8 (k, 28, 28, 3), labels int32 (k,)) of one part."""
         index = self.parts == name
         return self.table.images[index], self.table.labels[index]
+
+    def lesions(self, name):
+        """str (k,): the lesion of each image of one part."""
+        return self.table.lesions[self.parts == name]
 
     def require_rgb28(self):
         """Trainers work on 28 x 28 colour alone: InputError naming the table's layout otherwise."""
@@ -367,17 +245,17 @@ class Run:
                 f"{path}: made from other data, --subset, --split or --split-seed than this run's; use the same flags for "
                 "every script, another --outputs-dir and --models-dir, or delete it"
             )
-        write_text(path, self.split_text)
-        write_json(record, {"data": self.identity["data"], "split": self.split})
+        artifacts.write_text(path, self.split_text)
+        artifacts.write_json(record, {"data": self.identity["data"], "split": self.split})
 
     def add_input(self, name, path):
         """Record the hash of a file this run reads, as part of its identity; returns the hash."""
-        self.identity["inputs"][name] = file_sha256(path)
+        self.identity["inputs"][name] = artifacts.file_sha256(path)
         return self.identity["inputs"][name]
 
     def check_made_from(self, options_path, made_by):
         """The options.json of an artifact this run reads, refused unless it has this run's data and split."""
-        record = read_json(options_path, made_by)
+        record = artifacts.read_json(options_path, made_by)
         for what in ("data", "split"):
             theirs = record.get(what)
             if not isinstance(theirs, dict) or theirs.get("sha256") != self.identity[what]["sha256"]:
@@ -391,20 +269,26 @@ class Run:
             return False
         split = self.args.outputs_dir / "split.csv"
         try:
-            record = read_json(options_path, self.script)
+            record = artifacts.read_json(options_path, self.script)
             outputs = record["outputs"].items()
             return (
                 record["fingerprint"] == self.fingerprint
                 and split.read_bytes() == self.split_text.encode()
-                and all(file_sha256(Path(options_path).parent / name) == digest for name, digest in outputs)
+                and all(artifacts.file_sha256(Path(options_path).parent / name) == digest for name, digest in outputs)
             )
         except (InputError, OSError, KeyError, AttributeError):
             return False
 
+    def can_resume(self, checkpoint):
+        """True if --resume was given and there is a checkpoint; with --if-stale, only if it is of this very run."""
+        if not self.args.resume or not checkpoint.is_file():
+            return False
+        return not self.args.if_stale or artifacts.is_state_of(checkpoint, self.fingerprint)
+
     def begin(self, options_path, *stale):
         """Settle the split, and take away options.json and the files of these patterns: what is there is unfinished now."""
         self.settle_split()
-        folder = ensure_folder(Path(options_path).parent)
+        folder = artifacts.ensure_folder(Path(options_path).parent)
         for path in [Path(options_path), *(p for pattern in stale for p in folder.glob(pattern))]:
             path.unlink(missing_ok=True)
 
@@ -420,7 +304,7 @@ class Run:
             if note:
                 print(f"  note: {note}")
         if self.args.dry_run:
-            print(json.dumps(self.identity, indent=1, default=json_default))
+            print(json.dumps(self.identity, indent=1, default=artifacts.json_default))
             return False
         return True
 
@@ -438,8 +322,8 @@ class Run:
     def finish(self, options_path, outputs, **outcome):
         """Write options.json with the hashes of `outputs`: the mark that they are complete."""
         folder = Path(options_path).parent
-        hashes = {os.path.relpath(p, folder): file_sha256(p) for p in sorted(map(Path, outputs))}
-        write_json(options_path, self.record(outputs=hashes, **outcome))
+        hashes = {os.path.relpath(p, folder): artifacts.file_sha256(p) for p in sorted(map(Path, outputs))}
+        artifacts.write_json(options_path, self.record(outputs=hashes, **outcome))
         minutes = (time.time() - self.began) / 60
         print(f"{self.script}: done in {minutes:.1f} min -> {folder}/")
 

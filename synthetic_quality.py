@@ -2,29 +2,39 @@
 
 Distances to held-out images in the judge's features, each beside the same distance of real images the judge never
 learned from (half B: the floor); precision to coverage; label agreement; diversity; memorisation. The judge measures and
-does nothing else: no sample is chosen and no option tuned by it.
+does nothing else: no sample is chosen and no option tuned by it. (benchmarks/gan_probe.py tunes, with the halves swapped
+and val in place of test.)
 """
 
 import numpy as np
 
+import artifacts
 import fidelity
-import runlog
 from ham10000 import CLASSES, class_counts
 from lesions import half_a
+from synthetic_set import draw_latents, generate
 
 IMAGES, DRAWS = 2000, 5
+CLASS_IMAGES = 50  # of held-out images: below this a class has no coverage of its own
 STUDENT_95 = 2.776  # 97.5 % quantile of Student's t with DRAWS - 1 degrees of freedom
 
 
 class Judge:
-    """The judge's view of images. `options`: its options.json; components are fitted on half A of the train part."""
+    """The judge's view of images, and what it measures against.
 
-    def __init__(self, model, options, run):
+    model: keras classifier with a layer `features`; half: bool (n,), the train images it learned from, on which its
+    components are fitted (default half A); held_out: the part that is measured against; floor: bool (n,), the train images
+    it never saw.
+    """
+
+    def __init__(self, model, sha256, run, half=None, held_out="test"):
         import keras
 
-        self.sha256 = options["model_sha256"]
+        half = half_a(run.table, run.parts) if half is None else half
+        self.sha256, self.held_out = sha256, held_out
+        self.floor = (run.parts == "train") & ~half
         self.model = keras.Model(model.input, [model.get_layer("features").output, model.output])
-        self.components = fidelity.Components(self.look(run.table.images[half_a(run.table, run.parts)])[0])
+        self.components = fidelity.Components(self.look(run.table.images[half])[0])
 
     def look(self, images):
         """(raw features float64 (n, d), probabilities float64 (n, 7)) of uint8 images (n, 28, 28, 3)."""
@@ -40,13 +50,6 @@ class Judge:
         return self.look(images)[1].argmax(axis=1)
 
 
-def generate(generator, labels, seed):
-    """uint8 images (n, 28, 28, 3) from a saved generator, for labels (n,)."""
-    z = np.random.default_rng([seed, 6]).standard_normal((len(labels), generator.inputs[0].shape[1]), dtype=np.float32)
-    images = generator.predict([z, labels.astype(np.int32)], batch_size=250, verbose=0)
-    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
-
-
 def measure(run, synthetic, judge, generator):
     """The whole of synthetic_quality.json as a dict.
 
@@ -55,14 +58,14 @@ def measure(run, synthetic, judge, generator):
     """
     if judge is None:
         return {"value": None, "reason": "no judge: run train_cnn.py --role judge"}
-    test_images, test_labels = run.part("test")
-    features = {"fake": judge.features(synthetic.images), "test": judge.features(test_images)}
-    n, distances = measure_distances(run, synthetic, judge, generator, features["fake"], features["test"])
+    held_out = run.part(judge.held_out)[1]
+    features, held_features = judge.features(synthetic.images), judge.features(run.part(judge.held_out)[0])
+    n, distances, by_class = measure_distances(run, synthetic, judge, generator, features, held_features)
     measured = run.split["protocol"]
     protocol = (
-        f"{run.split['protocol']}; judge features, {fidelity.COMPONENTS} components fitted on half A; {n} images in the "
-        f"train part's class mix against the {len(test_labels)} of the test part, mean of {DRAWS} draws; the floor is as "
-        "many real images of half B"
+        f"{measured}; judge features, {fidelity.COMPONENTS} components fitted on half A; {n} images in the "
+        f"train part's class mix against the {len(held_out)} of the {judge.held_out} part, mean of {DRAWS} draws; the floor "
+        "is as many real images of half B"
     )
     return {
         "protocol": protocol,
@@ -71,45 +74,61 @@ def measure(run, synthetic, judge, generator):
         "data": run.identity["data"],
         "note": run.data_note,
         "distances": distances,
-        "label_agreement": label_agreement(judge, synthetic, test_images, test_labels, measured),
-        "diversity": diversity(features["fake"], synthetic.labels, features["test"], test_labels, measured),
+        "distances_by_class": by_class,
+        "label_agreement": label_agreement(judge, synthetic, *run.part(judge.held_out), measured),
+        "diversity": diversity(features, synthetic.labels, held_features, held_out, run.lesions(judge.held_out), measured),
         "memorisation": report_memorisation(run, synthetic),
     }
 
 
 def measure_distances(run, synthetic, judge, generator, fake_features, test_features):
-    """(n, {name: {value, std, n}}): Frechet, KID, precision, recall, density and coverage, synthetic and half B."""
-    half_b = (run.parts == "train") & ~half_a(run.table, run.parts)
-    b_labels, b_features = run.table.labels[half_b], judge.features(run.table.images[half_b])
+    """(n, {name: figure}, {class: {name: figure}}): Frechet, KID, precision, recall, density, coverage of the synthetic
+    images and of half B, and synthetic over half B; by class, coverage and density of classes with 50 held-out images."""
+    b_labels, b_features = run.table.labels[judge.floor], judge.features(run.table.images[judge.floor])
+    test_labels, protocol = run.part(judge.held_out)[1], run.split["protocol"]
     mix = class_counts(run.part("train")[1])
     n = min(IMAGES, len(b_labels))
-    m = min(n, len(test_features))  # precision to coverage need equally many
-    draws = []
+    large = [c for c in range(len(CLASSES)) if min((test_labels == c).sum(), (b_labels == c).sum()) >= CLASS_IMAGES]
+    draws, class_draws = [], {c: [] for c in large}
     for seed in range(DRAWS):
         rng = np.random.default_rng([seed, 7])
+
+        def draw_fake(labels, rng=rng, seed=seed):
+            """Features of as many synthetic images as `labels` (n,), of these classes."""
+            if generator is None:
+                return fake_features[fidelity.draw_in_mix(synthetic.labels, class_counts(labels), len(labels), rng)]
+            return judge.features(generate(generator, draw_latents(generator, len(labels), seed, 6), labels))
+
         at = fidelity.draw_in_mix(b_labels, mix, n, rng)
-        real = b_features[at]
-        if generator is None:
-            fake = fake_features[fidelity.draw_in_mix(synthetic.labels, mix, n, rng)]
-        else:
-            fake = judge.features(generate(generator, b_labels[at], seed))
+        real, fake = b_features[at], draw_fake(b_labels[at])
         draw = {}
         for end, features in (("", fake), ("_floor", real)):
             draw["frechet" + end] = (fidelity.frechet_distance(features, test_features), n)
             draw["kid" + end] = (fidelity.kernel_distance(features, test_features), n)
-        draws.append(draw)
-        if m <= fidelity.NEIGHBOURS:
-            continue
-        some, some_test = rng.permutation(n)[:m], rng.permutation(len(test_features))[:m]
-        for end, features in (("", fake), ("_half_b", real)):
-            found = fidelity.prdc(test_features[some_test], features[some])
-            draw |= {k + end: (v, m) for k, v in found.items()}
-    out = {}
-    for name in draws[0]:
-        out[name] = mean_of_draws([d[name][0] for d in draws], draws[0][name][1], run.split["protocol"])
-    ratios = [d["frechet"][0] / d["frechet_floor"][0] for d in draws]
-    out["frechet_ratio"] = mean_of_draws(ratios, n, run.split["protocol"])
-    return n, out
+        draw["frechet_ratio"] = (draw["frechet"][0] / draw["frechet_floor"][0], n)
+        draws.append(draw | compare_neighbours(test_features, fake, real, rng))
+        for c in large:
+            own = b_features[b_labels == c]
+            fake = draw_fake(np.full(len(own), c))
+            class_draws[c].append(compare_neighbours(test_features[test_labels == c], fake, own, rng))
+
+    def summarise(draws):
+        return {k: mean_of_draws([d[k][0] for d in draws], draws[0][k][1], protocol) for k in draws[0]}
+
+    return n, summarise(draws), {CLASSES[c]: summarise(d) for c, d in class_draws.items()}
+
+
+def compare_neighbours(held_out, fake, half_b, rng):
+    """{name: (value, n)}: precision to coverage of `fake` and `half_b` against `held_out`, equally many of each drawn, and
+    the ratio of the two densities and coverages; empty if there are too few images for neighbours."""
+    n = min(len(held_out), len(fake), len(half_b))
+    if n <= fidelity.NEIGHBOURS:
+        return {}
+    held_out, fake, half_b = (x[rng.permutation(len(x))[:n]] for x in (held_out, fake, half_b))
+    found, floor = fidelity.prdc(held_out, fake), fidelity.prdc(held_out, half_b)
+    ratios = {f"{k}_ratio": found[k] / max(floor[k], 1e-12) for k in ("density", "coverage")}
+    values = {**found, **{f"{k}_half_b": v for k, v in floor.items()}, **ratios}
+    return {k: (v, n) for k, v in values.items()}
 
 
 def mean_of_draws(values, n, protocol):
@@ -143,12 +162,14 @@ def label_agreement(judge, synthetic, test_images, test_labels, protocol):
     return out
 
 
-def diversity(fake, fake_labels, real, real_labels, protocol, draws=200):
-    """By class: mean pairwise feature distance between synthetic images over that between held-out real ones.
+def diversity(fake, fake_labels, real, real_labels, real_lesions, protocol, draws=200):
+    """By class: mean pairwise feature distance between synthetic images over that between held-out real lesions.
 
-    The interval is a bootstrap over images of both sets.
+    One photograph a lesion: several of one lesion are alike. The interval is a bootstrap over both sets.
     """
     rng = np.random.default_rng(0)
+    first = np.unique(real_lesions, return_index=True)[1]
+    real, real_labels = real[first], real_labels[first]
     out = {}
     for code, name in enumerate(CLASSES):
         own = [x[labels == code][:1000] for x, labels in ((fake, fake_labels), (real, real_labels))]
@@ -178,7 +199,7 @@ def report_memorisation(run, synthetic):
     )
     columns = {"synthetic_row": np.arange(len(synthetic)), "label": synthetic.labels,
                "train_row": run.table.rows[in_train][m["position"]], "distance": m["distance"]}  # fmt: skip
-    runlog.write_csv(run.args.outputs_dir / "evaluation" / "nearest.csv", columns)
+    artifacts.write_csv(run.args.outputs_dir / "evaluation" / "nearest.csv", columns)
     protocol = run.split["protocol"]
     by_class = {}
     for name in CLASSES:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+import artifacts
 import fidelity
 import metrics
 import runlog
@@ -64,7 +65,7 @@ def parse_args(argv=None):
     if args.role != "classifier":
         args.synthetic = "none"
     elif args.synthetic is None:
-        args.synthetic = str(args.outputs_dir / "synthetic" / runlog.TABLE_NAME)
+        args.synthetic = str(args.outputs_dir / "synthetic" / artifacts.TABLE_NAME)
     if args.synthetic == "none" and args.real == "none":
         p.error("--synthetic none and --real none leave nothing to train on")
     if not args.synthetic_weight > 0 or args.learning_rate <= 0 or args.repeat_real < 0:
@@ -236,34 +237,40 @@ def plan_epochs(args, real_images):
     return [args.steps // epochs + (i < args.steps % epochs) for i in range(epochs)]
 
 
-def train(run, folder, pool, val, shift):
-    """(network with the weights of the best epoch by val log-loss, history).
-
-    shift: float (k,), added to the logits before they are scored, so that every arm is chosen under the same prior.
-    """
+def prepare(args, classes, steps):
+    """(compiled model with augmentation, the network inside it), to be trained for `steps` steps."""
     import keras
 
-    args = run.args
-    runlog.seed_everything(args.seed)
-    (images, targets, weights), (val_images, val_targets) = pool, val
-    network = build_network(2 if args.task == "malignancy" else len(CLASSES), args.width)
+    network = build_network(classes, args.width)
     model = keras.Sequential([keras.Input(IMAGE_SHAPE), *build_augmentation(args.augment, args.seed), network])
-    plan = plan_epochs(args, epoch_images(run, targets))
-    rate = keras.optimizers.schedules.CosineDecay(0.0, sum(plan), warmup_target=args.learning_rate,
-                                                  warmup_steps=max(1, sum(plan) // 20))  # fmt: skip
+    rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=args.learning_rate,
+                                                  warmup_steps=max(1, steps // 20))  # fmt: skip
     model.compile(
         optimizer=keras.optimizers.AdamW(rate, weight_decay=0.02),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
     )
     model.optimizer.build(model.trainable_variables)
+    return model, network
+
+
+def train(run, folder, pool, val, shift):
+    """(network with the weights of the best epoch by val log-loss, history).
+
+    shift: float (k,), added to the logits before they are scored, so that every arm is chosen under the same prior.
+    """
+    args = run.args
+    runlog.seed_everything(args.seed)
+    (images, targets, weights), (val_images, val_targets) = pool, val
+    plan = plan_epochs(args, epoch_images(run, targets))
+    model, network = prepare(args, len(shift), sum(plan))
     best = [np.asarray(v) for v in network.variables]
     state = [*model.variables, *model.optimizer.variables]
     checkpoint = folder / "checkpoint.npz"
     history = []
-    if args.resume and checkpoint.is_file() and not (args.if_stale and not runlog.is_state_of(checkpoint, run.fingerprint)):
+    if run.can_resume(checkpoint):
         names = [f"best{i}" for i in range(len(best))]
-        extra = runlog.load_state(checkpoint, state, ["history", *names], run.fingerprint)
+        extra = artifacts.load_state(checkpoint, state, ["history", *names], run.fingerprint)
         history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
         best = [extra[n] for n in names]
         print(f"  resuming after epoch {len(history)}")
@@ -281,7 +288,7 @@ def train(run, folder, pool, val, shift):
         history.append(dict(zip(HISTORY, map(float, row), strict=True)))
         if history[-1]["val_log_loss"] <= min(h["val_log_loss"] for h in history):
             best = [np.asarray(v) for v in network.variables]
-        runlog.save_state(checkpoint, state, history=[list(h.values()) for h in history], fingerprint=run.fingerprint,
+        artifacts.save_state(checkpoint, state, history=[list(h.values()) for h in history], fingerprint=run.fingerprint,
                           **{f"best{i}": b for i, b in enumerate(best)})  # fmt: skip
         bar.set_postfix_str(f"loss {row[1]:.3f} val {row[2]:.3f} accuracy {row[3]:.3f}")
         bar.update()
@@ -376,10 +383,10 @@ def main(argv=None):
     network, history = train(run, folder, (pool_images, targets, pool_weights), val, shift)
     temperature = fit_temperature(network, *val, shift)
     model = with_calibration(network, temperature, shift)
-    with runlog.atomic(model_path) as t:
+    with artifacts.atomic(model_path) as t:
         model.save(t)
     p = metrics.predict_views(model, val_images)
-    runlog.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
+    artifacts.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
     run.finish(
         options,
         [model_path, folder / "history.csv"],
@@ -391,7 +398,7 @@ def main(argv=None):
         temperature=temperature,
         operating_points=fit_operating_points(p, val[1], prior),
         parameters=model.count_params(),
-        model_sha256=runlog.file_sha256(model_path),
+        model_sha256=artifacts.file_sha256(model_path),
         val={"log_loss": metrics.log_loss(val[1], p),
              **metrics.summarise(metrics.confusion(val[1], p.argmax(axis=1), k))},
     )  # fmt: skip

@@ -12,19 +12,19 @@ derivative is needed, and sees both through one random, differentiable shift and
 Both players learn from a single backward pass; see `reverse_for_generator`.
 """
 
-import shutil
 import time
 from pathlib import Path
 
 import numpy as np
 
+import artifacts
 import runlog
+import synthetic_set
 from ham10000 import CLASSES, IMAGE_SHAPE, InputError, class_counts
 
 LATENT = 64
-GRID_COLUMNS = 12
+HISTORY = ("epoch", "critic_loss", "generator_loss", "penalty", "accuracy", "seconds")
 SAMPLING = ("samples", "class_mix", "no_png", "sample_only")  # flags that move the synthetic set, not the generator
-SAMPLE_CHUNK = 1000  # images drawn at once: bounds memory, and fixes the latents whatever --samples is
 
 
 def parse_args(argv=None):
@@ -38,6 +38,7 @@ def parse_args(argv=None):
     g.add_argument("--augment", type=float, default=0.3, help="probability of the critic's shift and zoom")
     g.add_argument("--width", type=runlog.positive, default=64, help="channels at 7 x 7; half of it at 14 x 14")
     g.add_argument("--grid-every", type=runlog.positive, default=10, help="epochs between sample grids")
+    g.add_argument("--snapshots", action="store_true", help="keep the generator of every grid, in models/gan/snapshots/")
     g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
     g = p.add_argument_group("synthetic set")
     g.add_argument("--samples", type=runlog.positive, default=1000, help="synthetic images to write")
@@ -286,13 +287,11 @@ def random_turns(images, rng):
 # ---------------------------------------------------------------- training
 
 
-def train(run, folder):
-    """Train for args.epochs; leaves generator.keras (the moving average), history.csv and samples/ in `folder`."""
+def prepare(images, labels, args):
+    """(compiled GAN, batches): all that `fit` needs, for uint8 images (n, 28, 28, 3) and labels (n,)."""
     import keras
 
-    args = run.args
     runlog.seed_everything(args.seed)
-    images, labels = run.part("train")
     batches = build_batches(images, labels, args)
     # The average looks back over about eight epochs, whatever the size of the table.
     gan = build_gan(args.width, args.penalty, ema_momentum=0.5 ** (1 / (8 * len(batches))))
@@ -300,12 +299,23 @@ def train(run, folder):
     rate = keras.optimizers.schedules.CosineDecay(args.learning_rate, steps, alpha=0.05)
     gan.compile(optimizer=keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99), jit_compile=use_xla())
     gan.optimizer.build(gan.trainable_variables)
+    return gan, batches
+
+
+def train(run, folder):
+    """Train for args.epochs; leaves generator.keras (the moving average), history.csv and samples/ in `folder`."""
+    import keras
+
+    args = run.args
+    gan, batches = prepare(*run.part("train"), args)
     state = [*gan.variables, *gan.optimizer.variables]
 
     checkpoint = folder / "checkpoint.npz"
     history = []
-    if args.resume:
-        history = resume(run, checkpoint, state)
+    if run.can_resume(checkpoint):
+        extra = artifacts.load_state(checkpoint, state, ("history",), run.fingerprint)
+        history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
+        print(f"  resuming after epoch {len(history)}")
     batches.epoch = len(history)
     bar = runlog.progress(args.epochs, len(history), "GAN")
 
@@ -316,25 +326,33 @@ def train(run, folder):
 
         def on_epoch_end(self, epoch, logs=None):
             now = time.time()
-            means = {name: float(mean.result()) for name, mean in gan.means.items()}
-            if not np.isfinite(list(means.values())).all():
+            means = [float(mean.result()) for mean in gan.means.values()]
+            if not np.isfinite(means).all():
                 raise InputError(f"epoch {epoch + 1}: the loss is not finite; lower --learning-rate")
-            history.append({"epoch": epoch + 1, **means, "seconds": now - self.began})
+            history.append(dict(zip(HISTORY, (epoch + 1.0, *means, now - self.began), strict=True)))
             if (epoch + 1) % args.grid_every == 0 or epoch in (0, args.epochs - 1):
-                save_grid(folder / "samples" / f"epoch_{epoch + 1:04d}.png", fixed_grid(gan.ema), run.data_note)
-            runlog.save_state(checkpoint, state, history=[list(h.values()) for h in history], fingerprint=run.fingerprint)
+                name = f"epoch_{epoch + 1:04d}"
+                synthetic_set.save_grid(folder / "samples" / f"{name}.png", synthetic_set.fixed_grid(gan.ema), run.data_note)
+                if args.snapshots:
+                    save_model(folder / "snapshots" / f"{name}.keras", gan.ema)
+            artifacts.save_state(checkpoint, state, history=[list(h.values()) for h in history], fingerprint=run.fingerprint)
             self.began = time.time()
-            bar.set_postfix_str(f"critic {means['critic_loss']:.3f} generator {means['generator_loss']:.3f}")
+            bar.set_postfix_str(f"critic {means[0]:.3f} generator {means[1]:.3f}")
             bar.update()
 
     if len(history) < args.epochs:
         gan.fit(batches, epochs=args.epochs, initial_epoch=len(history), callbacks=[EachEpoch()], shuffle=False, verbose=0)
     bar.close()
-    with runlog.atomic(folder / "generator.keras") as t:
-        gan.ema.trainable = True
-        gan.ema.save(t)
-    runlog.write_csv(folder / "history.csv", {k: [h[k] for h in history] for k in history[0]})
+    gan.ema.trainable = True  # only the training had to leave it alone
+    save_model(folder / "generator.keras", gan.ema)
+    artifacts.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
     return history
+
+
+def save_model(path, generator):
+    """Write a generator as .keras, atomically."""
+    with artifacts.atomic(path) as t:
+        generator.save(t)
 
 
 def use_xla():
@@ -348,130 +366,6 @@ def use_xla():
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-HISTORY = ("epoch", "critic_loss", "generator_loss", "penalty", "accuracy", "seconds")
-
-
-def resume(run, checkpoint, state):
-    """Restore the state of the last finished epoch; returns the history so far, empty if there is nothing to resume.
-
-    A checkpoint of another run is an error, unless --if-stale asks for it to be replaced.
-    """
-    if not checkpoint.is_file() or (run.args.if_stale and not runlog.is_state_of(checkpoint, run.fingerprint)):
-        print(f"  nothing to resume in {checkpoint.parent}/: starting from the first epoch")
-        return []
-    extra = runlog.load_state(checkpoint, state, ("history",), run.fingerprint)
-    print(f"  resuming after epoch {len(extra['history'])}")
-    return [{k: (int(v) if k == "epoch" else float(v)) for k, v in zip(HISTORY, h, strict=True)} for h in extra["history"]]
-
-
-# ---------------------------------------------------------------- sampling
-
-
-def class_mix(text, n, train_labels):
-    """int32 (n,) labels in class order: how many of each class for --class-mix; largest remainders get the rest."""
-    if text == "balanced":
-        weights = np.ones(len(CLASSES))
-    elif text == "train":
-        weights = class_counts(train_labels).astype(float)
-    else:
-        try:
-            weights = np.array([float(w) for w in text.split(",")])
-        except ValueError:
-            weights = np.array([])
-        if len(weights) != len(CLASSES) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum():
-            raise InputError(f"--class-mix {text}: expected balanced, train, or seven weights of at least 0 for "
-                             f"{','.join(CLASSES)}")  # fmt: skip
-    weights = weights * (class_counts(train_labels) > 0)  # of a class it never saw the generator knows nothing
-    if not weights.sum():
-        raise InputError(f"--class-mix {text}: names only classes that have no images in the train part")
-    share = weights / weights.sum() * n
-    counts = np.floor(share).astype(int)
-    counts[np.argsort(counts - share, kind="stable")[: n - counts.sum()]] += 1
-    return np.repeat(np.arange(len(CLASSES), dtype=np.int32), counts)
-
-
-def draw(generator, labels, seed):
-    """Yield (uint8 images (k, 28, 28, 3), labels (k,)) in chunks; latents depend on the seed and position alone."""
-    for chunk, start in enumerate(range(0, len(labels), SAMPLE_CHUNK)):
-        y = labels[start : start + SAMPLE_CHUNK]
-        z = np.random.default_rng([seed, 2, chunk]).standard_normal((len(y), LATENT), dtype=np.float32)
-        images = generator.predict([z, y], batch_size=250, verbose=0)
-        yield np.clip(np.rint(images), 0, 255).astype(np.uint8), y
-
-
-def fixed_grid(generator):
-    """uint8 (7, 12, 28, 28, 3): the same latents for every class and every epoch."""
-    z = np.random.default_rng(0).standard_normal((GRID_COLUMNS, LATENT), dtype=np.float32)
-    z = np.tile(z, (len(CLASSES), 1))
-    y = np.repeat(np.arange(len(CLASSES), dtype=np.int32), GRID_COLUMNS)
-    images = generator.predict([z, y], batch_size=len(y), verbose=0)
-    return np.clip(np.rint(images), 0, 255).astype(np.uint8).reshape(len(CLASSES), GRID_COLUMNS, *IMAGE_SHAPE)
-
-
-def save_grid(path, grid, note="", scale=2):
-    """PNG of a (rows, columns, 28, 28, 3) grid, one class a row, names at the left, `note` below."""
-    from PIL import Image, ImageDraw
-
-    rows, columns, h, w, _ = grid.shape
-    padded = np.pad(grid, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
-    sheet = Image.fromarray(padded.transpose(0, 2, 1, 3, 4).reshape(rows * (h + 2), columns * (w + 2), 3))
-    sheet = sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
-    out = Image.new("RGB", (sheet.width + 40, sheet.height + (14 if note else 0)), "white")
-    out.paste(sheet, (40, 0))
-    ImageDraw.Draw(out).text((4, sheet.height + 1), note, fill="red")
-    for i, name in enumerate(CLASSES[:rows]):
-        ImageDraw.Draw(out).text((4, (i + 0.4) * (h + 2) * scale), name, fill="black")
-    with runlog.atomic(path) as t:
-        out.save(t)
-
-
-def check_folder(folder):
-    """InputError if --out holds files that are not a synthetic set, which writing one would replace."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder}: is a file; name a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "provenance.json").is_file():
-        raise InputError(f"--out {folder}: has files that are not a synthetic set; name an empty or new folder")
-
-
-def write_synthetic(run, generator, folder):
-    """Write the synthetic set: CSV in Kaggle's layout, PNGs, contact sheet, and the full provenance.json last."""
-    from PIL import Image
-
-    args = run.args
-    labels = class_mix(args.class_mix, args.samples, run.part("train")[1])
-    runlog.write_json(runlog.ensure_folder(folder) / "provenance.json", {"what": "an unfinished synthetic set"})
-    shutil.rmtree(folder / "images", ignore_errors=True)
-    shown = [[] for _ in CLASSES]
-
-    def chunks():
-        done = 0
-        for images, y in draw(generator, labels, args.seed):
-            for image, code in zip(images, y, strict=True):
-                if len(shown[code]) < 20:
-                    shown[code].append(image)
-                if not args.no_png:
-                    with runlog.atomic(folder / "images" / CLASSES[code] / f"{done:05d}.png") as t:
-                        Image.fromarray(image).save(t)
-                done += 1
-            yield images, y
-
-    table, sheet = folder / runlog.TABLE_NAME, folder / "contact_sheet.png"
-    runlog.write_table(table, chunks())
-    blank = np.full(IMAGE_SHAPE, 255, np.uint8)
-    save_grid(sheet, np.array([row + [blank] * (20 - len(row)) for row in shown]), run.data_note)
-    runlog.write_json(folder / "provenance.json", {
-        "what": "synthetic images drawn by a GAN trained on the train part; not photographs, not for clinical use",
-        "note": run.data_note,
-        "images": dict(zip(CLASSES, class_counts(labels), strict=True)),
-        "generator_sha256": run.identity["inputs"]["generator"],
-        "table_sha256": runlog.file_sha256(table),
-        **run.identity,
-        "fingerprint": run.fingerprint,
-        "outputs": {p.name: runlog.file_sha256(p) for p in (table, sheet)},
-    })  # fmt: skip
-    print(f"  {len(labels)} synthetic images -> {table}")
-
-
 def main(argv=None):
     args = parse_args(argv)
     run = runlog.Run(args, "train_gan")
@@ -480,8 +374,8 @@ def main(argv=None):
         return 0
     folder = args.models_dir / "gan"
     options, generator_path = folder / "options.json", folder / "generator.keras"
-    class_mix(args.class_mix, args.samples, run.part("train")[1])  # refuse a bad mix or folder before an hour of training
-    check_folder(args.out)
+    synthetic_set.check_folder(args.out)  # refuse a bad folder or mix before an hour of training, not after
+    labels = synthetic_set.class_mix(args.class_mix, args.samples, run.part("train")[1])
     sampling = {name: run.identity["options"].pop(name) for name in SAMPLING}
     trained = False
     if args.sample_only:
@@ -489,7 +383,7 @@ def main(argv=None):
         run.check_made_from(options, "train_gan.py")
     elif not run.is_current(options):
         runlog.quiet_tensorflow()
-        run.begin(options, *(() if args.resume else ("samples/*.png",)))
+        run.begin(options, *(() if args.resume else ("samples/*.png", "snapshots/*.keras")))
         history = train(run, folder)
         seconds = round(sum(h["seconds"] for h in history), 1)
         run.finish(options, [generator_path, folder / "history.csv"], training_seconds=seconds)
@@ -505,7 +399,7 @@ def main(argv=None):
     import keras
 
     generator = keras.saving.load_model(generator_path, compile=False, safe_mode=True)
-    write_synthetic(run, generator, args.out)
+    synthetic_set.write(run, generator, labels, args.out)
     return 0
 
 

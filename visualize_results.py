@@ -6,14 +6,13 @@ Reads models/, outputs/ and the table. A figure whose inputs are missing is left
 --no-models skips those that need a network. About a minute.
 """
 
-import base64
-import html
-import json
-
 import numpy as np
 
+import artifacts
+import report
 import runlog
-from ham10000 import CLASS_NAMES, CLASSES, MALIGNANT, InputError
+from ham10000 import CLASSES, InputError
+from synthetic_set import draw_latents, generate
 
 GRID = 10
 
@@ -65,7 +64,7 @@ class Inputs:
     def synthetic(self):
         from ham10000 import read_table
 
-        path = need(self.outputs / "synthetic" / runlog.TABLE_NAME, "train_gan.py")
+        path = need(self.outputs / "synthetic" / artifacts.TABLE_NAME, "train_gan.py")
         self.run.check_made_from(path.with_name("provenance.json"), "train_gan.py")
         if path not in self._cache:
             self._cache[path] = read_table(path)
@@ -81,15 +80,6 @@ class Inputs:
         """Images of row numbers of the table."""
         at = {r: i for i, r in enumerate(self.table.rows)}
         return self.table.images[[at[r] for r in rows]]
-
-
-def generate(generator, z, y):
-    """uint8 images of latents (n, d) and labels (n,)."""
-    images = generator.predict([z.astype(np.float32), y.astype(np.int32)], batch_size=250, verbose=0)
-    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
-
-
-# ---------------------------------------------------------------- synthetic images
 
 
 def draw_real_and_synthetic(figures, inputs):
@@ -108,7 +98,7 @@ def draw_real_and_synthetic(figures, inputs):
 def draw_class_grid(figures, inputs):
     """Fresh samples: the same latents for every class, so that columns differ by the label alone."""
     generator = inputs.model("gan", "generator.keras")
-    z = np.random.default_rng(1).standard_normal((GRID, generator.inputs[0].shape[1]))
+    z = draw_latents(generator, GRID, 1)
     groups = {c: generate(generator, z, np.full(GRID, i)) for i, c in enumerate(CLASSES)}
     return figures.class_rows([groups], GRID, ("one column, one latent vector",))
 
@@ -116,7 +106,7 @@ def draw_class_grid(figures, inputs):
 def draw_interpolation(figures, inputs):
     """From one latent vector to another along a great circle, for every class."""
     generator = inputs.model("gan", "generator.keras")
-    a, b = np.random.default_rng(2).standard_normal((2, generator.inputs[0].shape[1]))
+    a, b = draw_latents(generator, 2, 2)
     b[:3] = np.abs(b[:3]) * np.sign(a[:3])  # the signs of the first three turn the picture: keep them
     angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     t = np.linspace(0, 1, GRID)[:, None]
@@ -169,8 +159,8 @@ def draw_embedding(figures, inputs):
 def draw_nearest_pairs(figures, inputs):
     """The ten synthetic images nearest to a training image, with that image below."""
     evaluated = inputs.run.check_made_from(need(inputs.evaluation / "options.json", "evaluate.py"), "evaluate.py")
-    table = need(inputs.outputs / "synthetic" / runlog.TABLE_NAME, "train_gan.py")
-    if evaluated["inputs"].get("synthetic") != runlog.file_sha256(table):
+    table = need(inputs.outputs / "synthetic" / artifacts.TABLE_NAME, "train_gan.py")
+    if evaluated["inputs"].get("synthetic") != artifacts.file_sha256(table):
         raise Missing("the synthetic set is newer than its evaluation: run evaluate.py")
     nearest = frame(inputs.evaluation / "nearest.csv", "evaluate.py").sort_values("distance", kind="stable").head(10)
     made = inputs.synthetic()
@@ -188,7 +178,7 @@ def draw_nearest_pairs(figures, inputs):
 
 def draw_label_agreement(figures, inputs):
     """How often the judge gives a synthetic image its own label, beside its recall on held-out real images."""
-    quality = runlog.read_json(need(inputs.evaluation / "synthetic_quality.json", "evaluate.py"), "evaluate.py")
+    quality = artifacts.read_json(need(inputs.evaluation / "synthetic_quality.json", "evaluate.py"), "evaluate.py")
     if "label_agreement" not in quality:
         raise Missing(str(quality.get("reason", "synthetic_quality.json has no label agreement")))
     fig, ax = figures.plt.subplots(figsize=(5, 2.5))
@@ -345,123 +335,6 @@ FIGURES = {
 }
 
 
-# ---------------------------------------------------------------- report
-
-
-def cell(f):
-    """'0.712 [0.690, 0.733]' of a figure of metrics.json, or its reason."""
-    if not isinstance(f, dict) or f.get("value") is None:
-        return html.escape(str((f or {}).get("reason", "-")))
-    value = f"{f['value']:.3f}"
-    return value + (f" [{f['low']:.3f}, {f['high']:.3f}]" if "low" in f else "")
-
-
-def html_table(head, rows):
-    """An HTML table of already escaped cells."""
-    lines = ["<table><tr>" + "".join(f"<th>{h}</th>" for h in head) + "</tr>"]
-    lines += ["<tr>" + "".join(f"<td>{c}</td>" for c in row) + "</tr>" for row in rows]
-    return "".join(lines) + "</table>"
-
-
-METRIC_ROWS = (
-    ("Accuracy", ("argmax", "accuracy")), ("Balanced accuracy", ("argmax", "balanced_accuracy")),
-    ("Balanced accuracy, balanced point", ("balanced", "balanced_accuracy")),
-    ("Accuracy, balanced point", ("balanced", "accuracy")), ("Macro precision", ("argmax", "macro_precision")),
-    ("Macro recall", ("argmax", "macro_recall")), ("Macro F1", ("argmax", "macro_f1")),
-    ("Weighted F1", ("argmax", "weighted_f1")), ("Macro AUC, one against the rest", ("auc",)),
-    ("Melanoma sensitivity at 90 % specificity", ("melanoma_sensitivity_at_90_specificity",)),
-    ("Malignant / benign: accuracy", ("argmax", "malignancy_accuracy")),
-    ("Malignant / benign: sensitivity", ("argmax", "malignancy_sensitivity")),
-    ("Malignant / benign: specificity", ("argmax", "malignancy_specificity")),
-    ("Malignant / benign: AUC", ("auc_malignant",)), ("Expected calibration error", ("ece",)),
-    ("ECE if perfectly calibrated", ("ece_if_perfect",)),
-)  # fmt: skip
-
-
-def metrics_section(found):
-    """The classifier's table: with synthetic images, without, and the paired difference."""
-    models, rows, trained_on = found["models"], [], found["trained_on"]
-    columns = [(html.escape(f"{n}: {trained_on.get(n, '')}"), models[n]) for n in ("classifier", "control") if n in models]
-    if "control" in models:
-        columns.append(("difference, paired, equal steps", found["classifier_minus_control"]))
-
-    def pick(block, path):
-        for key in path:
-            block = block.get(key) if isinstance(block, dict) else None
-        return cell(block)
-
-    for label, path in METRIC_ROWS:
-        rows.append((label, *(pick(block, path) for _, block in columns)))
-    baseline = found["majority_baseline"]
-    rows.append((f"Majority class ({baseline['class']}): accuracy", cell(baseline["accuracy"]), *[""] * (len(columns) - 1)))
-    head = f"<p>{found['images']} images of {found['lesions']} lesions. {html.escape(found['protocol'])}. 95 % intervals by "
-    head += "bootstrap over lesions; one seed.</p>"
-    return head + html_table(("", *(c for c, _ in columns)), rows)
-
-
-def quality_section(quality):
-    """The synthetic set's table, each distance beside its floor."""
-    if "distances" not in quality:
-        return f"<p>{html.escape(str(quality.get('reason', 'not measured')))}</p>"
-    d = quality["distances"]
-    rows = [(name, f"{d[key]['value']:.4g}", f"{d[floor]['value']:.4g}") for name, key, floor in (
-        ("Fréchet distance", "frechet", "frechet_floor"), ("Kernel distance (KID)", "kid", "kid_floor"),
-        ("Precision", "precision", "precision_half_b"), ("Recall", "recall", "recall_half_b"),
-        ("Density", "density", "density_half_b"), ("Coverage", "coverage", "coverage_half_b"))]  # fmt: skip
-    m = quality["memorisation"]
-    text = f"<p>{html.escape(quality['protocol'])}. Judge {html.escape(quality['judge_sha256'][:12])}.</p>"
-    text += html_table(("", "synthetic", "real (half B)"), rows)
-    return text + (
-        f"<p>Fréchet ratio to the floor: {d['frechet_ratio']['value']:.1f}. Memorisation: {m['value']:.1%} of "
-        f"{m['n']} synthetic images lie nearer to a training image than all but 1 % of held-out images.</p>"
-    )
-
-
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .7em;border-bottom:1px solid #ddd;text-align:left}
-figure{margin:2em 0}figcaption{color:#555}img{max-width:100%}
-.note{background:#fde8e8;border:1px solid #b00020;padding:.6em}"""
-
-
-def build_report(inputs, drawn, left_out):
-    """report.html as text: every figure embedded, every value escaped."""
-    run, parts = inputs.run, []
-    parts.append(f"<h1>Does GAN augmentation help? {html.escape(run.identity['data']['name'])}</h1>")
-    for note in [run.data_note, *run.table.notes]:
-        if note:
-            parts.append(f'<p class="note">{html.escape(note)}</p>')
-    parts.append(f"<p>{len(run.table)} images, data sha256 <code>{run.table.sha256[:16]}</code>; "
-                 f"{html.escape(run.split['protocol'])}, split sha256 <code>{run.split['sha256'][:16]}</code>; grouped by "
-                 f"{html.escape(run.split['grouping'])}. Research only, not for clinical use.</p>")  # fmt: skip
-    evaluated = (inputs.evaluation / "options.json").is_file()
-    if evaluated:
-        run.check_made_from(inputs.evaluation / "options.json", "evaluate.py")
-    classes = "; ".join(f"{c}{'*' if m else ''}: {CLASS_NAMES[c]}" for c, m in zip(CLASSES, MALIGNANT, strict=True))
-    parts.append(f"<p>{html.escape(classes)}. * malignant or pre-malignant.</p>")
-    for title, file, section in (("Classifier", "metrics.json", metrics_section),
-                                 ("Synthetic images", "synthetic_quality.json", quality_section)):  # fmt: skip
-        path = inputs.evaluation / file
-        parts.append(f"<h2>{title}</h2>")
-        parts.append(section(json.loads(path.read_text())) if evaluated else f"<p>No {file}: run evaluate.py.</p>")
-    eda = []
-    if (inputs.outputs / "eda" / "options.json").is_file():
-        run.check_made_from(inputs.outputs / "eda" / "options.json", "eda.py")
-        eda = [
-            (p, f"{p.stem.replace('_', ' ').capitalize()} (eda.py).") for p in sorted((inputs.outputs / "eda").glob("*.png"))
-        ]
-    for title, shown in (("Results", drawn), ("The data", eda)):
-        if shown:
-            parts.append(f"<h2>{title}</h2>")
-        for path, caption in shown:
-            picture = base64.b64encode(path.read_bytes()).decode()
-            parts.append(f'<figure><img alt="{html.escape(path.stem)}" src="data:image/png;base64,{picture}">'
-                         f"<figcaption>{html.escape(caption)}</figcaption></figure>")  # fmt: skip
-    if left_out:
-        parts.append("<h2>Left out</h2><ul>" + "".join(f"<li>{html.escape(t)}</li>" for t in left_out) + "</ul>")
-    return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Lesion GAN report</title><style>{STYLE}</style>' + \
-        "\n".join(parts) + "</html>\n"  # fmt: skip
-
-
 def main(argv=None):
     args = parse_args(argv)
     run = runlog.Run(args, "visualize_results")
@@ -469,10 +342,10 @@ def main(argv=None):
     if not run.announce():
         return 0
     inputs = Inputs(run)
-    folder, report = args.outputs_dir / "figures", args.outputs_dir / "report.html"
+    folder, page = args.outputs_dir / "figures", args.outputs_dir / "report.html"
     sources = [*sorted(inputs.models.glob("*/*.keras")), *sorted(inputs.models.glob("*/history.csv")),
                *sorted((inputs.outputs / "eda").glob("*.png")), *sorted(inputs.evaluation.glob("*.*")),
-               inputs.outputs / "synthetic" / runlog.TABLE_NAME]  # fmt: skip
+               inputs.outputs / "synthetic" / artifacts.TABLE_NAME]  # fmt: skip
     for path in sources:
         if path.is_file() and path.name != "options.json":
             run.add_input(f"{path.parent.name}/{path.name}", path)
@@ -491,15 +364,15 @@ def main(argv=None):
                 left_out.append(f"{name}: {e}")
         if not drawn and not (inputs.outputs / "eda").is_dir():
             raise InputError(f"{inputs.outputs}: nothing to draw; run train_gan.py, train_cnn.py and evaluate.py first")
-        runlog.write_text(report, build_report(inputs, drawn, left_out))
+        artifacts.write_text(page, report.build(run, drawn, left_out))
         for text in left_out:
             print(f"  left out {text}")
         run.finish(
-            folder / "options.json", [*folder.glob("*.p*"), report], drawn=[p.stem for p, _ in drawn], left_out=left_out
+            folder / "options.json", [*folder.glob("*.p*"), page], drawn=[p.stem for p, _ in drawn], left_out=left_out
         )
     else:
         print("  up to date")
-    print(f"report: {report}" + (f" ({run.data_note})" if run.data_note else ""))
+    print(f"report: {page}" + (f" ({run.data_note})" if run.data_note else ""))
     return 0
 
 

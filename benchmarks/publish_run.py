@@ -13,6 +13,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+import report
+
 RUN = ROOT / "results" / "run"
 START, END = "<!-- results: start (benchmarks/publish_run.py writes this from results/run/) -->", "<!-- results: end -->"
 
@@ -20,20 +23,6 @@ MODEL_FILES = [(f, n) for f in ("gan", "cnn", "control", "judge") for n in ("opt
 OUTPUT_FILES = ["split.csv", *(f"evaluation/{n}" for n in (
     "predictions.csv", "predictions_control.csv", "context.json", "metrics.json", "per_class.csv", "confusion.csv",
     "synthetic_quality.json"))]  # fmt: skip
-ROWS = (
-    ("accuracy", ("argmax", "accuracy")),
-    ("balanced accuracy, `balanced` point", ("balanced", "balanced_accuracy")),
-    ("balanced accuracy", ("argmax", "balanced_accuracy")),
-    ("macro precision", ("argmax", "macro_precision")),
-    ("macro F1", ("argmax", "macro_f1")),
-    ("macro AUC", ("auc",)),
-    ("melanoma sensitivity at 90 % specificity", ("melanoma_sensitivity_at_90_specificity",)),
-    ("malignant / benign: accuracy", ("argmax", "malignancy_accuracy")),
-    ("malignant / benign: sensitivity", ("argmax", "malignancy_sensitivity")),
-    ("malignant / benign: specificity", ("argmax", "malignancy_specificity")),
-    ("malignant / benign: AUC", ("auc_malignant",)),
-    ("ECE", ("ece",)),
-)
 
 
 def copy_run(models, outputs):
@@ -80,7 +69,7 @@ def build_table():
         f"| {cnn['steps']} steps each | {arms['classifier']} | {arms['control']} | difference, paired |",
         "| --- | --- | --- | --- |",
     ]
-    for label, path in ROWS:
+    for label, path in report.METRIC_ROWS[:-1]:
         lines.append(f"| {label} | {cell(models['classifier'], path)} | {cell(models['control'], path)} | "
                      f"{cell(found['classifier_minus_control'], path, signed=True)} |")  # fmt: skip
     perfect = [models[m]["ece_if_perfect"]["value"] for m in ("classifier", "control")]

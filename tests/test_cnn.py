@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import CNN
 
+import artifacts
 import metrics
 import runlog
 import train_cnn
@@ -40,7 +41,7 @@ def test_judge_and_control_never_see_synthetic_rows(pipeline):
         images, _, _, _ = train_cnn.gather_pool(run)
         assert hashes(images) <= hashes(run.part("train")[0])
     assert len(images) == (run.parts == "train").sum()
-    options = runlog.read_json(pipeline.models / "judge/options.json", "")
+    options = artifacts.read_json(pipeline.models / "judge/options.json", "")
     assert sum(options["trained_on"]) < 0.7 * (run.parts == "train").sum()
     assert options["options"]["seed"] == train_cnn.JUDGE_SEED
 
@@ -68,13 +69,13 @@ def test_held_out_photographs_are_refused_as_extra_real_data(pipeline, tmp_path)
     run = build_run(pipeline)
     for part in ("val", "test"):
         images, labels = run.part(part)
-        runlog.write_table(tmp_path / f"{part}.csv", [(np.ascontiguousarray(images[:3, ::-1]), labels[:3])])
+        artifacts.write_table(tmp_path / f"{part}.csv", [(np.ascontiguousarray(images[:3, ::-1]), labels[:3])])
         with pytest.raises(InputError, match="3 of its 3 images are val or test"):
             train_cnn.gather_pool(build_run(pipeline, "--real", str(tmp_path / f"{part}.csv"), "--synthetic", "none"))
 
 
 def test_arms_take_equal_steps(pipeline):
-    steps = {role: runlog.read_json(pipeline.models / role / "options.json", "")["steps"] for role in ("cnn", "control")}
+    steps = {role: artifacts.read_json(pipeline.models / role / "options.json", "")["steps"] for role in ("cnn", "control")}
     assert steps["cnn"] == steps["control"] > 0
     args = train_cnn.parse_args(["--steps", "103", "--synthetic", "none"])
     assert sum(train_cnn.plan_epochs(args, 1280)) == 103
@@ -151,7 +152,7 @@ def test_balanced_point_helps_balanced_accuracy_on_val():
 
 def test_malignancy_task_learns_the_right_target(scratch):
     scratch.run("train_cnn", *CNN, "--task", "malignancy", "--synthetic", "none")
-    options = runlog.read_json(scratch.models / "malignancy/options.json", "")
+    options = artifacts.read_json(scratch.models / "malignancy/options.json", "")
     counts = np.array(options["trained_on"])
     prior = options["operating_points"]["train_prior"]
     assert prior[1] == pytest.approx(counts[MALIGNANT].sum() / counts.sum(), abs=0.01)
@@ -161,17 +162,17 @@ def test_malignancy_task_learns_the_right_target(scratch):
 def test_same_seed_same_model_and_resume_is_exact(pipeline, scratch, monkeypatch):
     import keras
 
-    real = runlog.save_state
+    real = artifacts.save_state
 
     def stop(*a, **k):
         real(*a, **k)
         raise KeyboardInterrupt
 
     flags = [*CNN, "--role", "control"]
-    monkeypatch.setattr(runlog, "save_state", stop)
+    monkeypatch.setattr(artifacts, "save_state", stop)
     with pytest.raises(KeyboardInterrupt):
         scratch.run("train_cnn", *flags)
-    monkeypatch.setattr(runlog, "save_state", real)
+    monkeypatch.setattr(artifacts, "save_state", real)
     scratch.run("train_cnn", *flags, "--resume")
     a, b = (keras.saving.load_model(p.models / "control/classifier.keras", compile=False) for p in (scratch, pipeline))
     for x, y in zip(a.get_weights(), b.get_weights(), strict=True):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import zstandard
 
+import artifacts
 import ham10000
-import runlog
 from ham10000 import CLASSES, InputError, read_table
 
 
@@ -35,7 +35,7 @@ def refuse(path, *words):
 
 def test_pixels_are_row_major_height_width_channel(tmp_path):
     images = np.arange(2 * 2352).reshape(2, 28, 28, 3).astype(np.uint8)
-    runlog.write_table(tmp_path / "t.csv", [(images, np.array([3, 6]))])
+    artifacts.write_table(tmp_path / "t.csv", [(images, np.array([3, 6]))])
     header, first, _ = (tmp_path / "t.csv").read_text().splitlines()
     assert header.split(",")[:2] == ["pixel0000", "pixel0001"]
     assert header.endswith("pixel2351,label")

@@ -6,6 +6,7 @@ import scipy.linalg
 from prdc import compute_prdc
 
 import fidelity
+import synthetic_quality
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +122,28 @@ def test_photographs_of_the_same_lesion_do_not_set_the_class_threshold():
     assert m["by_class"]["akiec"]["threshold"] > 50
     assert m["by_class"]["akiec"]["flagged"].all()
     assert m["by_class"]["nv"] is None
+
+
+def test_diversity_counts_each_real_lesion_once():
+    """Repeated photographs of a lesion must not make the real images look alike."""
+    x = np.random.default_rng(0).standard_normal((30, 4))
+    labels, lesions = np.zeros(30, int), np.arange(30).astype(str)
+    twice = [np.concatenate([a, a]) for a in (x, labels, lesions)]
+    found = synthetic_quality.diversity(x, labels, *twice, "test", draws=20)["akiec"]
+    assert found["value"] == pytest.approx(1)
+    assert found["real_n"] == 30
+    collapsed = synthetic_quality.diversity(x[:1] + 0.01 * x, labels, *twice, "test", draws=20)["akiec"]
+    assert collapsed["high"] < 0.1
+    assert synthetic_quality.diversity(x, labels, *twice, "test", draws=20)["mel"]["value"] is None
+
+
+def test_neighbour_ratios_are_one_for_real_images_and_fall_for_a_collapsed_set():
+    rng = np.random.default_rng(0)
+    held_out, half_b, fake = rng.standard_normal((3, 200, 4))
+    found = synthetic_quality.compare_neighbours(held_out, fake, half_b, rng)
+    assert found["coverage_ratio"][0] == pytest.approx(1, abs=0.1)
+    assert found["density_ratio"][0] == pytest.approx(1, abs=0.25)
+    assert found["coverage_ratio"][0] == pytest.approx(found["coverage"][0] / found["coverage_half_b"][0])
+    collapsed = synthetic_quality.compare_neighbours(held_out, fake[:1] + 0.01 * fake, half_b, rng)
+    assert collapsed["coverage_ratio"][0] < 0.2
+    assert synthetic_quality.compare_neighbours(held_out[:4], fake, half_b, rng) == {}

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from conftest import GAN
 
+import artifacts
 import runlog
+import synthetic_set
 import train_gan
 from ham10000 import CLASSES, InputError, read_table
 
@@ -161,13 +163,13 @@ def test_sampler_follows_label_power(table_path):
 )
 def test_class_mix(mix, n, counts):
     train = np.repeat(np.arange(7), [1, 1, 1, 1, 4, 1, 1])
-    assert np.bincount(train_gan.class_mix(mix, n, train), minlength=7).tolist() == counts
+    assert np.bincount(synthetic_set.class_mix(mix, n, train), minlength=7).tolist() == counts
 
 
 @pytest.mark.parametrize("mix", ["1,2,3", "a,b", "0,0,0,0,0,0,0", "-1,1,1,1,1,1,1", "nan,1,1,1,1,1,1"])
 def test_bad_class_mix_is_refused(mix):
     with pytest.raises(InputError, match="class-mix"):
-        train_gan.class_mix(mix, 10, np.arange(7))
+        synthetic_set.class_mix(mix, 10, np.arange(7))
 
 
 def test_synthetic_table_is_labelled_and_in_kaggles_layout(pipeline):
@@ -180,7 +182,7 @@ def test_synthetic_table_is_labelled_and_in_kaggles_layout(pipeline):
         name = CLASSES[table.labels[i]]
         png = np.asarray(Image.open(path.parent / "images" / name / f"{i:05d}.png"))
         np.testing.assert_array_equal(png, table.images[i])
-    provenance = runlog.read_json(path.with_name("provenance.json"), "")
+    provenance = artifacts.read_json(path.with_name("provenance.json"), "")
     assert provenance["images"] == dict.fromkeys(CLASSES, 5)
     assert "PHANTOM" in provenance["note"]
     assert (path.with_name("contact_sheet.png")).is_file()
@@ -198,16 +200,16 @@ def test_same_seed_same_bytes_and_other_seed_other_images(pipeline, scratch):
 
 
 def test_interrupted_and_resumed_run_is_the_uninterrupted_one(pipeline, scratch, monkeypatch):
-    real = runlog.save_state
+    real = artifacts.save_state
 
     def stop(*a, **k):
         real(*a, **k)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runlog, "save_state", stop)
+    monkeypatch.setattr(artifacts, "save_state", stop)
     with pytest.raises(KeyboardInterrupt):
         scratch.run("train_gan", *GAN)
-    monkeypatch.setattr(runlog, "save_state", real)
+    monkeypatch.setattr(artifacts, "save_state", real)
     assert not (scratch.models / "gan/options.json").exists()
     with pytest.raises(InputError, match="other data or options"):
         scratch.run("train_gan", *GAN, "--resume", "--learning-rate", "1e-3")

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from conftest import CNN, GAN, Pipeline
 
-import runlog
+import artifacts
+import report
+import scorecard
 from ham10000 import CLASSES, InputError, read_table
 
 
@@ -34,7 +36,7 @@ def test_every_artifact_is_there(pipeline):
 
 
 def test_every_figure_was_drawn(pipeline):
-    options = runlog.read_json(pipeline.outputs / "figures/options.json", "")
+    options = artifacts.read_json(pipeline.outputs / "figures/options.json", "")
     assert options["left_out"] == []
     assert len(options["drawn"]) == 12
     for name in options["drawn"]:
@@ -82,7 +84,7 @@ def test_phantom_runs_say_so_everywhere(pipeline):
                  "eda/summary.json", "synthetic/provenance.json", "report.html"):  # fmt: skip
         assert "PHANTOM DATA" in (pipeline.outputs / path).read_text(), path
     for path in (pipeline.models / "gan/options.json", pipeline.outputs / "split.json"):
-        assert runlog.read_json(path, "")["data"]["phantom"] is True
+        assert artifacts.read_json(path, "")["data"]["phantom"] is True
 
 
 def test_from_predictions_recomputes_the_same_bytes(pipeline, tmp_path):
@@ -99,7 +101,7 @@ def test_metrics_json_agrees_with_scikit_learn(pipeline):
     import pandas as pd
     from sklearn import metrics as sk
 
-    found = runlog.read_json(pipeline.outputs / "evaluation/metrics.json", "")["models"]["classifier"]
+    found = artifacts.read_json(pipeline.outputs / "evaluation/metrics.json", "")["models"]["classifier"]
     frame = pd.read_csv(pipeline.outputs / "evaluation/predictions.csv")
     p = frame[[f"p_{c}" for c in CLASSES]].to_numpy()
     y, decided = frame.label, p.argmax(axis=1)
@@ -138,11 +140,11 @@ def test_external_table(pipeline, tmp_path):
     from phantom import draw_table
 
     images, labels, _ = draw_table(90, seed=7)
-    runlog.write_table(tmp_path / "other.csv", [(images, labels)])
+    artifacts.write_table(tmp_path / "other.csv", [(images, labels)])
     isic = tmp_path / "isic.csv"
     pipeline.run("evaluate", "--external", str(tmp_path / "other.csv"), "--isic-submission", str(isic))
     folder = pipeline.outputs / "evaluation" / "external_other"
-    found = runlog.read_json(folder / "metrics.json", "")
+    found = artifacts.read_json(folder / "metrics.json", "")
     assert "external table other.csv" in found["protocol"]
     lines = isic.read_text().splitlines()
     assert lines[0] == "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC"
@@ -167,7 +169,7 @@ def test_isic_submission_of_the_test_part(pipeline, tmp_path):
     assert lines[1].startswith("PHANTOM_")
     values = np.array([list(map(float, line.split(",")[1:])) for line in lines[1:]])
     np.testing.assert_allclose(values.sum(axis=1), 1, atol=1e-5)
-    assert runlog.read_json(copy.outputs / "evaluation/metrics.json", "")["views"] == 1
+    assert artifacts.read_json(copy.outputs / "evaluation/metrics.json", "")["views"] == 1
 
 
 def test_scripts_refuse_artifacts_of_another_split(pipeline):
@@ -227,9 +229,8 @@ def test_image_split_is_called_leaky(table_path, tmp_path):
 
 
 def test_report_escapes_what_it_shows(pipeline):
-    import visualize_results
 
-    assert visualize_results.cell({"value": None, "reason": "<script>"}) == "&lt;script&gt;"
+    assert report.cell({"value": None, "reason": "<script>"}) == "&lt;script&gt;"
     text = (pipeline.outputs / "report.html").read_text()
     assert text.count("data:image/png;base64,") >= 12
     assert "http://" not in text
@@ -237,23 +238,23 @@ def test_report_escapes_what_it_shows(pipeline):
 
 
 def test_nothing_is_left_of_a_failed_write(tmp_path):
-    with pytest.raises(RuntimeError), runlog.atomic(tmp_path / "a.csv") as t:
+    with pytest.raises(RuntimeError), artifacts.atomic(tmp_path / "a.csv") as t:
         t.write_text("half")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        runlog.write_text(tmp_path / "file" / "x.csv", "")
+        artifacts.write_text(tmp_path / "file" / "x.csv", "")
 
 
 def test_optional_models_of_other_data_are_left_out_not_fatal(pipeline, table_path, tmp_path, capsys):
     copy = Pipeline(table_path, tmp_path)
     shutil.copytree(pipeline.models, copy.models)
     options = copy.models / "control/options.json"
-    options.write_text(options.read_text().replace(runlog.read_json(options, "")["data"]["sha256"], "0" * 64))
+    options.write_text(options.read_text().replace(artifacts.read_json(options, "")["data"]["sha256"], "0" * 64))
     copy.run("evaluate")
     assert "left out" in capsys.readouterr().out
-    found = runlog.read_json(copy.outputs / "evaluation/metrics.json", "")
+    found = artifacts.read_json(copy.outputs / "evaluation/metrics.json", "")
     assert list(found["models"]) == ["classifier"]
     assert not (copy.outputs / "evaluation/predictions_control.csv").exists()
 
@@ -266,11 +267,11 @@ def test_arms_that_differ_in_more_than_their_data_are_not_subtracted(pipeline):
     predictions = {"classifier": evaluate.read_predictions(folder / "predictions.csv"),
                    "control": evaluate.read_predictions(folder / "predictions_control.csv")}  # fmt: skip
     lesions = evaluate.read_lesions(pipeline.outputs / "split.csv", predictions["classifier"][0])
-    assert "argmax" in evaluate.compute_figures(predictions, lesions, context)["classifier_minus_control"]
+    assert "argmax" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
     context["arms"]["control"]["same"]["steps"] += 1
-    assert "reason" in evaluate.compute_figures(predictions, lesions, context)["classifier_minus_control"]
+    assert "reason" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
     context = {"protocol": "p", "data": None, "views": None, "points": {}}  # a bare predictions.csv works too
-    assert evaluate.compute_figures(predictions, lesions, context)["models"]["control"]["balanced"]["reason"]
+    assert scorecard.compute_figures(predictions, lesions, context)["models"]["control"]["balanced"]["reason"]
 
 
 def test_a_changed_output_is_stale(scratch, capsys):

@@ -1,0 +1,154 @@
+"""The textbook class-conditional DCGAN, as a baseline for train_gan.py: the same data, the same files out.
+
+    python benchmarks/gan_baseline.py --models-dir baseline/models --outputs-dir baseline/outputs    # about 90 minutes
+
+Radford et al. 2016 with labels (Mirza and Osindero 2014), in the shape most Keras tutorials give it: latent 100, dense to
+7 x 7 x 128, transposed 4 x 4 convolutions to 128 and 64 channels with batch normalisation, a last 5 x 5 convolution; the
+critic has two strided 5 x 5 convolutions with dropout and sees the label as an extra channel. Binary cross-entropy,
+Adam 2e-4 / 0.5, batch 128, one critic step then one generator step. Its reals are turned as train_gan.py's are.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import artifacts
+import runlog
+import synthetic_set
+import train_gan
+from ham10000 import CLASSES, IMAGE_SHAPE
+
+LATENT = 100
+BATCH = 128
+
+
+def build_generator():
+    """Functional model: latent float32 (n, 100), label int32 (n,) -> image float32 (n, 28, 28, 3) in [0, 255]."""
+    import keras
+    from keras import layers
+
+    z, y = keras.Input((LATENT,), name="latent"), keras.Input((), dtype="int32", name="label")
+    x = layers.Concatenate()([z, layers.Embedding(len(CLASSES), 50)(y)])
+    x = layers.LeakyReLU(0.2)(layers.BatchNormalization()(layers.Dense(7 * 7 * 128, use_bias=False)(x)))
+    x = layers.Reshape((7, 7, 128))(x)
+    for filters in (128, 64):
+        x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(x)
+        x = layers.LeakyReLU(0.2)(layers.BatchNormalization()(x))
+    x = layers.Conv2D(3, 5, padding="same", activation="tanh")(x)
+    return keras.Model([z, y], layers.Rescaling(127.5, 127.5, name="image")(x), name="generator")
+
+
+def build_critic():
+    """Functional model: image float32 (n, 28, 28, 3) in [0, 255], label int32 (n,) -> logit (n, 1)."""
+    import keras
+    from keras import layers
+
+    image, y = keras.Input(IMAGE_SHAPE, name="image"), keras.Input((), dtype="int32", name="label")
+    plane = layers.Reshape((*IMAGE_SHAPE[:2], 1))(layers.Dense(28 * 28)(layers.Embedding(len(CLASSES), 50)(y)))
+    x = layers.Concatenate()([layers.Rescaling(1 / 127.5, -1)(image), plane])
+    for filters in (64, 128):
+        x = layers.Dropout(0.3)(layers.LeakyReLU(0.2)(layers.Conv2D(filters, 5, strides=2, padding="same")(x)))
+    return keras.Model([image, y], layers.Dense(1)(layers.Flatten()(x)), name="critic")
+
+
+class Dcgan:
+    """Both players and their optimizers; `step` is one critic step, then one generator step."""
+
+    def __init__(self):
+        import keras
+        import tensorflow as tf
+
+        self.generator, self.critic = build_generator(), build_critic()
+        self.optimizers = [keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2)]
+        for optimizer, network in zip(self.optimizers, (self.critic, self.generator), strict=True):
+            optimizer.build(network.trainable_variables)
+        self.loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        self.step = tf.function(self._step)
+
+    @property
+    def state(self):
+        """Every variable a resumed run needs."""
+        return [*self.generator.variables, *self.critic.variables, *(v for o in self.optimizers for v in o.variables)]
+
+    def _step(self, images, labels, latents):
+        """(critic loss, generator loss) of a batch: images float32 (n, 28, 28, 3), labels (n,), latents (2, n, 100)."""
+        import tensorflow as tf
+
+        fake = self.generator([latents[0], labels], training=True)
+        with tf.GradientTape() as tape:
+            real_score, fake_score = (self.critic([x, labels], training=True) for x in (images, fake))
+            critic_loss = self.loss(tf.ones_like(real_score), real_score) + self.loss(tf.zeros_like(fake_score), fake_score)
+        variables = self.critic.trainable_variables
+        self.optimizers[0].apply(tape.gradient(critic_loss, variables), variables)
+        with tf.GradientTape() as tape:
+            score = self.critic([self.generator([latents[1], labels], training=True), labels], training=True)
+            generator_loss = self.loss(tf.ones_like(score), score)
+        variables = self.generator.trainable_variables
+        self.optimizers[1].apply(tape.gradient(generator_loss, variables), variables)
+        return critic_loss, generator_loss
+
+
+def batch_of(images, labels, seed, epoch, i, order):
+    """(images, labels, latents) of step i of an epoch."""
+    rng = np.random.default_rng([seed, 1, epoch, i])
+    index = order[i * BATCH : (i + 1) * BATCH]
+    latents = rng.standard_normal((2, len(index), LATENT), dtype=np.float32)
+    return train_gan.random_turns(images[index].astype(np.float32), rng), labels[index], latents
+
+
+def train(run, folder):
+    """Train for --epochs; writes generator.keras, history.csv and, at every --grid-every epochs, samples/ and snapshots/."""
+    args = run.args
+    runlog.seed_everything(args.seed)
+    images, labels = run.part("train")
+    gan = Dcgan()
+    checkpoint, history = folder / "checkpoint.npz", []
+    if run.can_resume(checkpoint):
+        history = artifacts.load_state(checkpoint, gan.state, ("history",), run.fingerprint)["history"].tolist()
+    bar = runlog.progress(args.epochs, len(history), "DCGAN")
+    for epoch in range(len(history), args.epochs):
+        began = time.time()
+        order = np.random.default_rng([args.seed, 4, epoch]).permutation(len(labels))
+        steps = len(labels) // BATCH
+        losses = [[float(x) for x in gan.step(*batch_of(images, labels, args.seed, epoch, i, order))] for i in range(steps)]
+        history.append([epoch + 1, *np.mean(losses, axis=0), time.time() - began])
+        if (epoch + 1) % args.grid_every == 0 or epoch in (0, args.epochs - 1):
+            name = f"epoch_{epoch + 1:04d}"
+            synthetic_set.save_grid(
+                folder / "samples" / f"{name}.png", synthetic_set.fixed_grid(gan.generator), run.data_note
+            )
+            train_gan.save_model(folder / "snapshots" / f"{name}.keras", gan.generator)
+        artifacts.save_state(checkpoint, gan.state, history=history, fingerprint=run.fingerprint)
+        bar.set_postfix_str("critic {:.3f} generator {:.3f}".format(*history[-1][1:3]))
+        bar.update()
+    bar.close()
+    train_gan.save_model(folder / "generator.keras", gan.generator)
+    columns = ("epoch", "critic_loss", "generator_loss", "seconds")
+    artifacts.write_csv(folder / "history.csv", dict(zip(columns, np.array(history).T, strict=True)))
+
+
+def main(argv=None):
+    p = runlog.parser(__doc__)
+    p.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
+    p.add_argument("--grid-every", type=runlog.positive, default=10)
+    args = p.parse_args(argv)
+    args.epochs = args.epochs or 200
+    run = runlog.Run(args, "gan_baseline")
+    run.require_rgb28()
+    if not run.announce():
+        return 0
+    runlog.quiet_tensorflow()
+    folder = args.models_dir / "gan"
+    options = folder / "options.json"
+    run.begin(options)
+    train(run, folder)
+    run.finish(options, [folder / "generator.keras", folder / "history.csv"])
+    return 0
+
+
+if __name__ == "__main__":
+    runlog.script_main(main)

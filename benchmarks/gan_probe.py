@@ -1,0 +1,99 @@
+"""Score generators on the val part, for choosing between GANs: never with the judge, never on test.
+
+    python benchmarks/gan_probe.py models/gan/generator.keras [more.keras ...] [--json OUT]
+
+The probe is the judge's counterpart: the same recipe with another seed on half B of the train lesions, the floor being
+half A; trained once (about 4 minutes), kept in models/probe/. Prints one line a generator: Frechet distance over the
+floor, KID, precision, recall, coverage and density over half A's, diversity and label agreement by class.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import artifacts
+import runlog
+import synthetic_quality
+import train_cnn
+from ham10000 import CLASSES, Table
+from lesions import half_a
+
+PROBE_SEED = 5001
+
+
+def build_probe(run):
+    """The probe as a Judge of val; trained first if models/probe/ has none of this split."""
+    import keras
+
+    half = (run.parts == "train") & ~half_a(run.table, run.parts)
+    folder = run.args.models_dir / "probe"
+    path = folder / "classifier.keras"
+    if (
+        not (folder / "options.json").is_file()
+        or run.fingerprint != artifacts.read_json(folder / "options.json", "")["fingerprint"]
+    ):
+        images, labels = run.table.images[half], run.table.labels[half]
+        pool = images, labels, np.ones(len(labels), np.float32)
+        network, _ = train_cnn.train(run, folder, pool, run.part("val"), np.zeros(len(CLASSES)))
+        temperature = train_cnn.fit_temperature(network, *run.part("val"), np.zeros(len(CLASSES)))
+        with artifacts.atomic(path) as t:
+            train_cnn.with_calibration(network, temperature, np.zeros(len(CLASSES))).save(t)
+        run.finish(folder / "options.json", [path])
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    return synthetic_quality.Judge(model, artifacts.file_sha256(path), run, half, held_out="val")
+
+
+def draw_set(run, generator, per_class=300):
+    """Table of `per_class` synthetic images of every class."""
+    labels = np.repeat(np.arange(len(CLASSES), dtype=np.int32), per_class)
+    images = synthetic_quality.generate(generator, synthetic_quality.draw_latents(generator, len(labels), 8), labels)
+    return Table("drawn", "hmnist_28_28_RGB", images, labels, "", np.arange(len(labels)))
+
+
+def probe(run, judge, path):
+    """{name: value} of one generator."""
+    import keras
+
+    generator = keras.saving.load_model(path, compile=False, safe_mode=True)
+    synthetic = draw_set(run, generator)
+    held_images, held_labels = run.part("val")
+    features, held = judge.features(synthetic.images), judge.features(held_images)
+    _, found, by_class = synthetic_quality.measure_distances(run, synthetic, judge, generator, features, held)
+    names = ("frechet_ratio", "frechet", "frechet_floor", "kid", "precision", "recall", "coverage_ratio", "density_ratio")
+    out = {k: round(found[k]["value"], 4) for k in names}
+    out["coverage_by_class"] = {c: round(f["coverage_ratio"]["value"], 2) for c, f in by_class.items()}
+    out["density_by_class"] = {c: round(f["density_ratio"]["value"], 2) for c, f in by_class.items()}
+    spread = synthetic_quality.diversity(features, synthetic.labels, held, held_labels, run.lesions("val"), "val", draws=2)
+    out["diversity"] = {c: round(f["value"], 2) for c, f in spread.items()}
+    agreement = synthetic_quality.label_agreement(judge, synthetic, held_images, held_labels, "val")
+    out["agreement"] = {c: f"{f['value']:.2f}/{f['real_recall']['value']:.2f}" for c, f in agreement.items()}
+    return out
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("generators", type=Path, nargs="+")
+    p.add_argument("--models-dir", type=Path, default=Path("models"), help="where probe/ is kept")
+    p.add_argument("--json", type=Path, help="also write the figures here")
+    args = p.parse_args(argv)
+    runlog.quiet_tensorflow()
+    flags = ["--role", "judge", "--models-dir", str(args.models_dir), "--outputs-dir", str(args.models_dir / "probe")]
+    probe_args = train_cnn.parse_args(flags)
+    probe_args.seed, probe_args.resume = PROBE_SEED, False
+    run = runlog.Run(probe_args, "gan_probe")
+    judge = build_probe(run)
+    found = {}
+    for path in args.generators:
+        found[str(path)] = probe(run, judge, path)
+        print(path, json.dumps(found[str(path)]), flush=True)
+    if args.json:
+        artifacts.write_json(args.json, found)
+
+
+if __name__ == "__main__":
+    runlog.script_main(main)

@@ -1,0 +1,89 @@
+"""The MedMNIST ResNet-18 at 28 x 28, as a yardstick of cost: time of a training step beside train_cnn.py's own.
+
+    python benchmarks/resnet18_baseline.py [--blocks 5]
+
+Yang et al. 2023 (MedMNIST v2): ResNet-18 with a 3 x 3 stem and no pooling after it (He et al. 2016, as for CIFAR), batch
+128, Adam 1e-3, cross-entropy, 100 epochs. Alternating blocks of steps of both networks in one process; medians.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import runlog
+import train_cnn
+from ham10000 import CLASSES, IMAGE_SHAPE
+
+BATCH, EPOCHS, BLOCK_STEPS = 128, 100, 6
+
+
+def build_resnet18():
+    """Functional model: image float32 (n, 28, 28, 3) in [0, 255] -> logits (n, 7); 11.2 million weights."""
+    import keras
+    from keras import layers
+
+    def conv(x, filters, size, stride=1):
+        x = layers.Conv2D(filters, size, strides=stride, padding="same", use_bias=False)(x)
+        return layers.BatchNormalization()(x)
+
+    image = keras.Input(IMAGE_SHAPE)
+    x = layers.Activation("relu")(conv(layers.Rescaling(1 / 127.5, -1)(image), 64, 3))
+    for stage, filters in enumerate((64, 128, 256, 512)):
+        for block in range(2):
+            stride = 2 if stage and not block else 1
+            y = layers.Activation("relu")(conv(x, filters, 3, stride))
+            short = conv(x, filters, 1, stride) if stride > 1 else x
+            x = layers.Activation("relu")(short + conv(y, filters, 3))
+    return keras.Model(image, layers.Dense(len(CLASSES))(layers.GlobalAveragePooling2D()(x)), name="resnet18")
+
+
+def time_steps(run, blocks):
+    """{resnet18, ours: median seconds a training step}, in alternating blocks after one that warms up."""
+    import keras
+
+    args = run.args
+    runlog.seed_everything(0)
+    images, labels = run.part("train")
+    weights = np.ones(len(labels), np.float32)
+    resnet = build_resnet18()
+    resnet.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    models = {"resnet18": resnet, "ours": train_cnn.prepare(args, len(CLASSES), 1000)[0]}
+    seconds = {name: [] for name in models}
+    for block in range(blocks + 1):
+        for name, model in models.items():
+            batches = train_cnn.build_batches(images, labels, weights, args, block * BLOCK_STEPS, BLOCK_STEPS)
+            began = time.perf_counter()
+            model.fit(batches, epochs=1, shuffle=False, verbose=0)
+            if block:
+                seconds[name].append((time.perf_counter() - began) / BLOCK_STEPS)
+    return {name: float(np.median(s)) for name, s in seconds.items()}
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--blocks", type=int, default=5)
+    args = p.parse_args(argv)
+    runlog.quiet_tensorflow()
+    run = runlog.Run(train_cnn.parse_args(["--synthetic", "none"]), "resnet18_baseline")
+    step = time_steps(run, args.blocks)
+    steps = {
+        "resnet18": EPOCHS * round(sum(run.parts == "train") / BATCH),
+        "ours": sum(train_cnn.plan_epochs(run.args, sum(run.parts == "train"))),
+    }
+    minutes = {name: step[name] * steps[name] / 60 for name in step}
+    print(
+        json.dumps(
+            {"seconds_a_step": step, "steps": steps, "minutes": minutes, "ratio": minutes["resnet18"] / minutes["ours"]},
+            indent=1,
+        )
+    )
+
+
+if __name__ == "__main__":
+    runlog.script_main(main)
