@@ -19,7 +19,7 @@ import metrics
 import runlog
 import scorecard
 from ham10000 import CLASSES, InputError, read_table
-from lesions import NEAR_DUPLICATE_DISTANCE
+from lesions import NEAR_DUPLICATE_DISTANCE, group_lesions
 
 MODELS = ("classifier", "control", "malignancy", "malignancy_control")
 FOLDERS = {"classifier": "cnn"}
@@ -88,7 +88,13 @@ def describe_arm(options):
     shared = {
         k: options["options"][k] for k in ("sampler", "augment", "batch", "learning_rate", "width", "seed", "repeat_real")
     }
-    return {"trained_on": " + ".join(words), "same": {"steps": options["steps"], **shared}}
+    learned = options["inputs"].get("synthetic")
+    return {"trained_on": " + ".join(words), "synthetic_sha256": learned, "same": {"steps": options["steps"], **shared}}
+
+
+def name_protocol(run, views):
+    """The split's protocol, with a word when the views are not those the probabilities were calibrated for."""
+    return run.split["protocol"] + ("; 1 view (calibrated for the average of 8)" if views == 1 else "")
 
 
 def write_predictions(path, rows, labels, p):
@@ -182,13 +188,14 @@ def evaluate_external(run, models):
             f"{table.path}: {dropped} of {len(table)} images are training images (nearer than {NEAR_DUPLICATE_DISTANCE:g}); "
             "this is no external table (DermaMNIST's npz is HAM10000 itself)"
         )
-    table = table.take(np.flatnonzero(keep))
+    table = group_lesions(table.take(np.flatnonzero(keep)), "none")
     folder = args.outputs_dir / "evaluation" / f"external_{Path(table.path).name.split('.')[0]}"
     p = metrics.predict_views(load_model(run, "classifier"), table.images, args.views)
     write_predictions(folder / "predictions.csv", table.rows, table.labels, p)
     protocol = (
         f"external table {Path(table.path).name}, {dropped} of {dropped + len(table)} images dropped as near-duplicates of "
-        f"training images; classifier of {run.identity['data']['name']}, {run.split['protocol']}"
+        f"training images, grouped by {table.grouping}; classifier of {run.identity['data']['name']}, "
+        f"{name_protocol(run, args.views)}"
     )
     note = "; ".join(filter(None, [run.data_note, "external table: PHANTOM DATA" if table.is_phantom else ""]))
     context = {
@@ -219,7 +226,7 @@ def evaluate_test(run, models, synthetic, generator_path):
     args = run.args
     folder = args.outputs_dir / "evaluation"
     test = run.table.take(np.flatnonzero(run.parts == "test"))
-    context = {"protocol": run.split["protocol"], "data": {**run.identity["data"], "note": run.data_note},
+    context = {"protocol": name_protocol(run, args.views), "data": {**run.identity["data"], "note": run.data_note},
                "views": args.views, "points": {}, "arms": {}}  # fmt: skip
     predictions = {}
     for name in (n for n in MODELS if n in models):
@@ -277,7 +284,8 @@ def read_synthetic(run):
 def main(argv=None):
     args = parse_args(argv)
     if args.from_predictions:
-        from_predictions(args)
+        if not args.dry_run:
+            from_predictions(args)
         return 0
     run = runlog.Run(args, "evaluate")
     run.require_rgb28()
@@ -292,6 +300,11 @@ def main(argv=None):
             write_isic(Path(args.isic_submission), table, p)
         return 0
     synthetic, generator_path = read_synthetic(run)
+    learned = models["classifier"]["inputs"].get("synthetic")
+    if learned and learned != run.identity["inputs"].get("synthetic"):
+        print(
+            "  note: the classifier learned from another synthetic set than the one measured; train_cnn.py trains it again"
+        )
     folder = args.outputs_dir / "evaluation"
     options = folder / "options.json"
     if run.is_current(options):

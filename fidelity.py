@@ -96,6 +96,13 @@ def draw_in_mix(labels, mix, n, rng):
     return np.concatenate(out)
 
 
+def most_in_mix(labels, mix):
+    """The most rows that can be drawn in the proportions `mix` without drawing one twice."""
+    mix = np.asarray(mix, dtype=float)
+    counts = np.bincount(labels, minlength=len(mix))
+    return int((counts[mix > 0] * mix.sum() / mix[mix > 0]).min())
+
+
 # ---------------------------------------------------------------- memorisation
 
 

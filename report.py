@@ -2,8 +2,8 @@
 
 import base64
 import html
-import json
 
+import artifacts
 from ham10000 import CLASS_NAMES, CLASSES, MALIGNANT
 
 
@@ -42,11 +42,13 @@ def metrics_section(found):
     models, rows, trained_on = found["models"], [], found["trained_on"]
     columns = [(html.escape(f"{n}: {trained_on.get(n, '')}"), models[n]) for n in ("classifier", "control") if n in models]
     if "control" in models:
-        columns.append(("difference, paired, equal steps", found["classifier_minus_control"]))
+        columns.append(("classifier - control, paired", found["classifier_minus_control"]))
 
     def pick(block, path):
         for key in path:
-            block = block.get(key) if isinstance(block, dict) else None
+            if "reason" in block:  # the whole block is undefined
+                break
+            block = block.get(key, {})
         return cell(block)
 
     for label, path in METRIC_ROWS:
@@ -82,7 +84,7 @@ figure{margin:2em 0}figcaption{color:#555}img{max-width:100%}
 .note{background:#fde8e8;border:1px solid #b00020;padding:.6em}"""
 
 
-def build(run, drawn, left_out):
+def build(run, drawn, left_out, missing):
     """report.html as text: every figure embedded, every value escaped."""
     evaluation, eda_folder = run.args.outputs_dir / "evaluation", run.args.outputs_dir / "eda"
     parts = []
@@ -93,16 +95,13 @@ def build(run, drawn, left_out):
     parts.append(f"<p>{len(run.table)} images, data sha256 <code>{run.table.sha256[:16]}</code>; "
                  f"{html.escape(run.split['protocol'])}, split sha256 <code>{run.split['sha256'][:16]}</code>; grouped by "
                  f"{html.escape(run.split['grouping'])}. Research only, not for clinical use.</p>")  # fmt: skip
-    evaluated = (evaluation / "options.json").is_file()
-    if evaluated:
-        run.check_made_from(evaluation / "options.json", "evaluate.py")
     classes = "; ".join(f"{c}{'*' if m else ''}: {CLASS_NAMES[c]}" for c, m in zip(CLASSES, MALIGNANT, strict=True))
     parts.append(f"<p>{html.escape(classes)}. * malignant or pre-malignant.</p>")
     for title, file, section in (("Classifier", "metrics.json", metrics_section),
                                  ("Synthetic images", "synthetic_quality.json", quality_section)):  # fmt: skip
         path = evaluation / file
         parts.append(f"<h2>{title}</h2>")
-        parts.append(section(json.loads(path.read_text())) if evaluated else f"<p>No {file}: run evaluate.py.</p>")
+        parts.append(f"<p>{html.escape(missing)}</p>" if missing else section(artifacts.read_json(path, "evaluate.py")))
     eda = []
     if (eda_folder / "options.json").is_file():
         run.check_made_from(eda_folder / "options.json", "eda.py")

@@ -264,8 +264,11 @@ class Run:
         return record
 
     def is_current(self, options_path):
-        """True if --if-stale was given and the outputs recorded in options.json are there, unchanged, from this identity."""
-        if not self.args.if_stale or not Path(options_path).is_file():
+        """True if the outputs recorded in options.json are there, unchanged, from this identity: nothing is left to do.
+
+        Asked only with --if-stale, or with --resume, which on a finished run has nothing to go on with.
+        """
+        if not (self.args.if_stale or getattr(self.args, "resume", False)) or not Path(options_path).is_file():
             return False
         split = self.args.outputs_dir / "split.csv"
         try:
@@ -280,10 +283,19 @@ class Run:
             return False
 
     def can_resume(self, checkpoint):
-        """True if --resume was given and there is a checkpoint; with --if-stale, only if it is of this very run."""
-        if not self.args.resume or not checkpoint.is_file():
+        """True if --resume was given and there is a checkpoint of this very run.
+
+        InputError if it is of another run, unless --if-stale asks for that to be replaced.
+        """
+        if not self.args.resume:
             return False
-        return not self.args.if_stale or artifacts.is_state_of(checkpoint, self.fingerprint)
+        if checkpoint.is_file() and artifacts.is_state_of(checkpoint, self.fingerprint):
+            return True
+        if checkpoint.is_file() and not self.args.if_stale:
+            raise InputError(f"{checkpoint}: damaged, or from a run with other data or options; repeat its flags or drop "
+                             "--resume")  # fmt: skip
+        print(f"  no checkpoint to resume in {checkpoint.parent}/: starting from the first epoch")
+        return False
 
     def begin(self, options_path, *stale):
         """Settle the split, and take away options.json and the files of these patterns: what is there is unfinished now."""

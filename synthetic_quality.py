@@ -62,10 +62,14 @@ def measure(run, synthetic, judge, generator):
     features, held_features = judge.features(synthetic.images), judge.features(run.part(judge.held_out)[0])
     n, distances, by_class = measure_distances(run, synthetic, judge, generator, features, held_features)
     measured = run.split["protocol"]
+    classes = np.unique(synthetic.labels) if generator is None else np.arange(len(CLASSES))
+    mix = "train part's class mix"
+    if len(classes) < len(CLASSES):
+        mix += f" of {', '.join(CLASSES[c] for c in classes)}"
     protocol = (
-        f"{measured}; judge features, {fidelity.COMPONENTS} components fitted on half A; {n} images in the "
-        f"train part's class mix against the {len(held_out)} of the {judge.held_out} part, mean of {DRAWS} draws; the floor "
-        "is as many real images of half B"
+        f"{measured}; judge features, {fidelity.COMPONENTS} components fitted on half A; {n} images in the {mix} against "
+        f"the {len(held_out)} of the {judge.held_out} part, mean of {DRAWS} draws; the floor is as many "
+        "real images of half B"
     )
     return {
         "protocol": protocol,
@@ -77,26 +81,32 @@ def measure(run, synthetic, judge, generator):
         "distances_by_class": by_class,
         "label_agreement": label_agreement(judge, synthetic, *run.part(judge.held_out), measured),
         "diversity": diversity(features, synthetic.labels, held_features, held_out, run.lesions(judge.held_out), measured),
-        "memorisation": report_memorisation(run, synthetic),
+        "memorisation": report_memorisation(run, synthetic, judge.held_out),
     }
 
 
-def measure_distances(run, synthetic, judge, generator, fake_features, test_features):
+def measure_distances(run, synthetic, judge, generator, fake_features, test_features, by_class=True):
     """(n, {name: figure}, {class: {name: figure}}): Frechet, KID, precision, recall, density, coverage of the synthetic
     images and of half B, and synthetic over half B; by class, coverage and density of classes with 50 held-out images."""
     b_labels, b_features = run.table.labels[judge.floor], judge.features(run.table.images[judge.floor])
     test_labels, protocol = run.part(judge.held_out)[1], run.split["protocol"]
     mix = class_counts(run.part("train")[1])
     n = min(IMAGES, len(b_labels))
-    large = [c for c in range(len(CLASSES)) if min((test_labels == c).sum(), (b_labels == c).sum()) >= CLASS_IMAGES]
+    sizes = [class_counts(test_labels), class_counts(b_labels)]
+    if generator is None:  # a set cannot be drawn from twice: its repeats would be each other's neighbours
+        mix = mix * (class_counts(synthetic.labels) > 0)
+        n = min(n, fidelity.most_in_mix(synthetic.labels, mix))
+        sizes.append(class_counts(synthetic.labels))
+    large = np.flatnonzero(np.min(sizes, axis=0) >= CLASS_IMAGES) if by_class else []
     draws, class_draws = [], {c: [] for c in large}
     for seed in range(DRAWS):
         rng = np.random.default_rng([seed, 7])
 
         def draw_fake(labels, rng=rng, seed=seed):
-            """Features of as many synthetic images as `labels` (n,), of these classes."""
+            """Features of synthetic images of the classes `labels` (n,)."""
             if generator is None:
-                return fake_features[fidelity.draw_in_mix(synthetic.labels, class_counts(labels), len(labels), rng)]
+                counts = np.minimum(class_counts(labels), class_counts(synthetic.labels))
+                return fake_features[fidelity.draw_in_mix(synthetic.labels, counts, counts.sum(), rng)]
             return judge.features(generate(generator, draw_latents(generator, len(labels), seed, 6), labels))
 
         at = fidelity.draw_in_mix(b_labels, mix, n, rng)
@@ -136,7 +146,7 @@ def mean_of_draws(values, n, protocol):
     mean, std = np.mean(values), np.std(values, ddof=1)
     half = STUDENT_95 * std / np.sqrt(len(values))
     return {"value": mean, "low": mean - half, "high": mean + half, "std": std, "n": n,
-            "protocol": f"{protocol}; mean of {DRAWS} draws"}  # fmt: skip
+            "protocol": f"{protocol}; mean of {DRAWS} draws, Student's interval of it"}  # fmt: skip
 
 
 def share_of(flags, protocol):
@@ -144,7 +154,7 @@ def share_of(flags, protocol):
     n, p, z = len(flags), np.mean(flags), 1.959964
     middle, half = (p + z**2 / (2 * n)), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     low, high = np.clip((middle + np.array([-half, half])) / (1 + z**2 / n), 0, 1)
-    return {"value": p, "low": low, "high": high, "n": n, "protocol": protocol}
+    return {"value": p, "low": low, "high": high, "n": n, "protocol": f"{protocol}; Wilson's interval over images"}
 
 
 def label_agreement(judge, synthetic, test_images, test_labels, protocol):
@@ -154,7 +164,7 @@ def label_agreement(judge, synthetic, test_images, test_labels, protocol):
     for code, name in enumerate(CLASSES):
         f, r = synthetic.labels == code, test_labels == code
         if not f.any() or not r.any():
-            out[name] = {"value": None, "reason": "no images of this class in the set or in test"}
+            out[name] = {"value": None, "reason": "no images of this class in the set or among the held-out"}
             continue
         agreement, recall = share_of(fake[f] == code, protocol), share_of(real[r] == code, protocol)
         se = np.sqrt(sum(s["value"] * (1 - s["value"]) / s["n"] for s in (agreement, recall)))
@@ -186,16 +196,16 @@ def diversity(fake, fake_labels, real, real_labels, real_lesions, protocol, draw
             boot.append(means[1:])
         low, high = np.quantile(boot[0] / np.maximum(boot[1], 1e-12), [0.025, 0.975])
         out[name] = {"value": spread[0] / spread[1], "low": low, "high": high, "n": len(own[0]), "real_n": len(own[1]),
-                     "protocol": protocol}  # fmt: skip
+                     "protocol": f"{protocol}; bootstrap over both sets, one real image a lesion"}  # fmt: skip
     return out
 
 
-def report_memorisation(run, synthetic):
+def report_memorisation(run, synthetic, held_out):
     """Shares of the synthetic set nearer to training images than unseen lesions come; nearest.csv holds each pair."""
     images, labels = run.part("train")
     in_train = run.parts == "train"
     m = fidelity.memorisation(
-        synthetic.images, synthetic.labels, images, labels, run.table.lesions[in_train], run.part("test")[0]
+        synthetic.images, synthetic.labels, images, labels, run.lesions("train"), run.part(held_out)[0]
     )
     columns = {"synthetic_row": np.arange(len(synthetic)), "label": synthetic.labels,
                "train_row": run.table.rows[in_train][m["position"]], "distance": m["distance"]}  # fmt: skip

@@ -7,6 +7,7 @@ import numpy as np
 import artifacts
 from ham10000 import CLASSES, IMAGE_SHAPE, InputError, class_counts
 
+WHAT = ("an unfinished synthetic set", "synthetic images")  # how the provenance.json of a synthetic set begins
 GRID_COLUMNS = 12
 SAMPLE_CHUNK = 1000  # images drawn at once: bounds memory, and fixes the latents whatever --samples is
 
@@ -80,7 +81,9 @@ def check_folder(folder):
     """InputError if --out holds files that are not a synthetic set, which writing one would replace."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder}: is a file; name a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "provenance.json").is_file():
+    provenance = folder / "provenance.json"
+    ours = provenance.is_file() and str(artifacts.read_json(provenance, "train_gan.py").get("what")).startswith(WHAT)
+    if folder.is_dir() and any(folder.iterdir()) and not ours:
         raise InputError(f"--out {folder}: has files that are not a synthetic set; name an empty or new folder")
 
 
@@ -89,7 +92,7 @@ def write(run, generator, labels, folder):
     from PIL import Image
 
     args = run.args
-    artifacts.write_json(artifacts.ensure_folder(folder) / "provenance.json", {"what": "an unfinished synthetic set"})
+    artifacts.write_json(artifacts.ensure_folder(folder) / "provenance.json", {"what": WHAT[0]})
     shutil.rmtree(folder / "images", ignore_errors=True)
     shown = [[] for _ in CLASSES]
 
@@ -110,7 +113,7 @@ def write(run, generator, labels, folder):
     blank = np.full(IMAGE_SHAPE, 255, np.uint8)
     save_grid(sheet, np.array([row + [blank] * (20 - len(row)) for row in shown]), run.data_note)
     artifacts.write_json(folder / "provenance.json", {
-        "what": "synthetic images drawn by a GAN trained on the train part; not photographs, not for clinical use",
+        "what": f"{WHAT[1]} drawn by a GAN trained on the train part; not photographs, not for clinical use",
         "note": run.data_note,
         "images": dict(zip(CLASSES, class_counts(labels), strict=True)),
         "generator_sha256": run.identity["inputs"]["generator"],

@@ -254,7 +254,7 @@ def prepare(args, classes, steps):
     return model, network
 
 
-def train(run, folder, pool, val, shift):
+def train(run, folder, pool, val, shift, resuming=False):
     """(network with the weights of the best epoch by val log-loss, history).
 
     shift: float (k,), added to the logits before they are scored, so that every arm is chosen under the same prior.
@@ -268,7 +268,7 @@ def train(run, folder, pool, val, shift):
     state = [*model.variables, *model.optimizer.variables]
     checkpoint = folder / "checkpoint.npz"
     history = []
-    if run.can_resume(checkpoint):
+    if resuming:
         names = [f"best{i}" for i in range(len(best))]
         extra = artifacts.load_state(checkpoint, state, ["history", *names], run.fingerprint)
         history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
@@ -311,7 +311,11 @@ def softmax(logits):
 
 
 def fit_temperature(network, images, targets, shift):
-    """T in [0.25, 4] with the least val log-loss of the eight-view average that evaluate.py writes."""
+    """T in [0.25, 4] with the least val log-loss of the eight-view average that evaluate.py writes.
+
+    A single view of the same network is a little less sure than it should be: averaging takes confidence away, and T gives
+    it back.
+    """
     logits = np.stack([network.predict(np.ascontiguousarray(v, np.float32), batch_size=500, verbose=0)
                        for v in dihedral_views(images)]) + shift  # fmt: skip
     grid = np.exp(np.linspace(np.log(0.25), np.log(4), 81))
@@ -358,15 +362,16 @@ def main(argv=None):
     run = runlog.Run(args, "train_cnn")
     run.require_rgb28()
     run.identity["options"].pop("synthetic")  # its hash is in `inputs`; the path is not part of the result
-    pool_images, pool_labels, pool_weights, synthetic = gather_pool(run)
     if not run.announce():
         return 0
+    pool_images, pool_labels, pool_weights, synthetic = gather_pool(run)
     folder = args.models_dir / FOLDERS[args.role, args.task]
     options, model_path = folder / "options.json", folder / "classifier.keras"
     if run.is_current(options):
         print("  up to date")
         return 0
     runlog.quiet_tensorflow()
+    resuming = run.can_resume(folder / "checkpoint.npz")
     run.begin(options)
 
     def target(labels):
@@ -380,7 +385,7 @@ def main(argv=None):
     taught = prior_of(targets, k, pool_weights) if args.sampler == "natural" else np.full(k, 1 / k)
     shift = np.zeros(k) if args.role == "judge" else np.log(prior) - np.log(taught)
     val = (val_images, target(val_labels))
-    network, history = train(run, folder, (pool_images, targets, pool_weights), val, shift)
+    network, history = train(run, folder, (pool_images, targets, pool_weights), val, shift, resuming)
     temperature = fit_temperature(network, *val, shift)
     model = with_calibration(network, temperature, shift)
     with artifacts.atomic(model_path) as t:
@@ -396,6 +401,7 @@ def main(argv=None):
         synthetic_images=synthetic,
         best_epoch=1 + int(np.argmin([h["val_log_loss"] for h in history])),
         temperature=temperature,
+        calibrated_for="the average of 8 views (evaluate.py --views 8)",
         operating_points=fit_operating_points(p, val[1], prior),
         parameters=model.count_params(),
         model_sha256=artifacts.file_sha256(model_path),

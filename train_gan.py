@@ -4,7 +4,7 @@
 
 Reads the table's train part. Writes models/gan/ (generator.keras, options.json, history.csv, samples/) and
 outputs/synthetic/ (hmnist_28_28_RGB.csv in Kaggle's layout with labels, images/<class>/, contact_sheet.png,
-provenance.json). About 45 minutes on two CPU cores for HAM10000; --resume goes on after an interruption.
+provenance.json). About an hour on two CPU cores for HAM10000; --resume goes on after an interruption.
 
 The critic compares real and generated images of the same class (relativistic loss, Jolicoeur-Martineau 2018) under
 zero-centred gradient penalties on both (R3GAN, Huang et al. 2024), estimated by finite differences so that no second
@@ -24,7 +24,7 @@ from ham10000 import CLASSES, IMAGE_SHAPE, InputError, class_counts
 
 LATENT = 64
 HISTORY = ("epoch", "critic_loss", "generator_loss", "penalty", "accuracy", "seconds")
-SAMPLING = ("samples", "class_mix", "no_png", "sample_only")  # flags that move the synthetic set, not the generator
+SAMPLING = ("samples", "class_mix", "no_png", "sample_only")  # flags that do not move the generator
 
 
 def parse_args(argv=None):
@@ -293,8 +293,9 @@ def prepare(images, labels, args):
 
     runlog.seed_everything(args.seed)
     batches = build_batches(images, labels, args)
-    # The average looks back over about eight epochs, whatever the size of the table.
-    gan = build_gan(args.width, args.penalty, ema_momentum=0.5 ** (1 / (8 * len(batches))))
+    # The average looks back over about eight epochs; in a short run over less, or it would still hold the first weights.
+    half_life = min(8, args.epochs / 10)
+    gan = build_gan(args.width, args.penalty, ema_momentum=0.5 ** (1 / (half_life * len(batches))))
     steps = args.epochs * len(batches)
     rate = keras.optimizers.schedules.CosineDecay(args.learning_rate, steps, alpha=0.05)
     gan.compile(optimizer=keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99), jit_compile=use_xla())
@@ -302,7 +303,7 @@ def prepare(images, labels, args):
     return gan, batches
 
 
-def train(run, folder):
+def train(run, folder, resuming):
     """Train for args.epochs; leaves generator.keras (the moving average), history.csv and samples/ in `folder`."""
     import keras
 
@@ -312,7 +313,7 @@ def train(run, folder):
 
     checkpoint = folder / "checkpoint.npz"
     history = []
-    if run.can_resume(checkpoint):
+    if resuming:
         extra = artifacts.load_state(checkpoint, state, ("history",), run.fingerprint)
         history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
         print(f"  resuming after epoch {len(history)}")
@@ -376,22 +377,25 @@ def main(argv=None):
     options, generator_path = folder / "options.json", folder / "generator.keras"
     synthetic_set.check_folder(args.out)  # refuse a bad folder or mix before an hour of training, not after
     labels = synthetic_set.class_mix(args.class_mix, args.samples, run.part("train")[1])
-    sampling = {name: run.identity["options"].pop(name) for name in SAMPLING}
+    sampling = {name: run.identity["options"].pop(name) for name in SAMPLING} | {"seed": args.seed}
     trained = False
     if args.sample_only:
         run.settle_split()
-        run.check_made_from(options, "train_gan.py")
     elif not run.is_current(options):
         runlog.quiet_tensorflow()
-        run.begin(options, *(() if args.resume else ("samples/*.png", "snapshots/*.keras")))
-        history = train(run, folder)
+        resuming = run.can_resume(folder / "checkpoint.npz")
+        run.begin(options, *(() if resuming else ("samples/*.png", "snapshots/*.keras")))
+        history = train(run, folder, resuming)
         seconds = round(sum(h["seconds"] for h in history), 1)
         run.finish(options, [generator_path, folder / "history.csv"], training_seconds=seconds)
         (folder / "checkpoint.npz").unlink(missing_ok=True)
         trained = True
-    # From here on the run is that of the synthetic set, which depends on the generator and the sampling flags.
-    run.identity["options"] |= sampling
-    run.add_input("generator", generator_path)
+    # From here on the run is that of the synthetic set, which depends on the generator, however made, and the sampling.
+    made = run.check_made_from(options, "train_gan.py")
+    if run.add_input("generator", generator_path) != made["outputs"].get("generator.keras"):
+        raise InputError(f"{generator_path}: is not the generator {options} describes; run train_gan.py again")
+    del sampling["sample_only"]
+    run.identity |= {"script": made["script"], "options": made["options"] | {"sampling": sampling}}
     if not trained and run.is_current(args.out / "provenance.json"):
         print("  up to date")
         return 0

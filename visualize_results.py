@@ -38,7 +38,10 @@ def frame(path, made_by):
     """DataFrame of a CSV the pipeline wrote."""
     import pandas as pd
 
-    return pd.read_csv(need(path, made_by))
+    try:
+        return pd.read_csv(need(path, made_by))
+    except ValueError as e:
+        raise Missing(f"{path} is damaged ({str(e)[:60]}): run {made_by}") from None
 
 
 class Inputs:
@@ -72,9 +75,22 @@ class Inputs:
 
     def predictions(self, name="predictions.csv"):
         """(labels, p (n, 7), rows)."""
-        self.run.check_made_from(need(self.evaluation / "options.json", "evaluate.py"), "evaluate.py")
+        self.check_evaluation()
         found = frame(self.evaluation / name, "evaluate.py")
         return found["label"].to_numpy(), found[[f"p_{c}" for c in CLASSES]].to_numpy(), found["row"].to_numpy()
+
+    def check_evaluation(self):
+        """Missing unless outputs/evaluation is of this data and split, and of the models and synthetic set now on disk."""
+        record = self.run.check_made_from(need(self.evaluation / "options.json", "evaluate.py"), "evaluate.py")
+        paths = {n: self.models / n / "classifier.keras" for n in ("control", "judge", "malignancy", "malignancy_control")}
+        paths |= {
+            "classifier": self.models / "cnn" / "classifier.keras",
+            "generator": self.models / "gan" / "generator.keras",
+            "synthetic": self.outputs / "synthetic" / artifacts.TABLE_NAME,
+        }
+        for name, digest in record["inputs"].items():
+            if name in paths and paths[name].is_file() and artifacts.file_sha256(paths[name]) != digest:
+                raise Missing(f"{self.evaluation}/ was made from another {paths[name]}: run evaluate.py")
 
     def image_of_row(self, rows):
         """Images of row numbers of the table."""
@@ -178,25 +194,19 @@ def draw_nearest_pairs(figures, inputs):
 
 def draw_label_agreement(figures, inputs):
     """How often the judge gives a synthetic image its own label, beside its recall on held-out real images."""
+    inputs.check_evaluation()
     quality = artifacts.read_json(need(inputs.evaluation / "synthetic_quality.json", "evaluate.py"), "evaluate.py")
     if "label_agreement" not in quality:
         raise Missing(str(quality.get("reason", "synthetic_quality.json has no label agreement")))
     fig, ax = figures.plt.subplots(figsize=(5, 2.5))
-    for i, c in enumerate(CLASSES):
-        f = quality["label_agreement"][c]
-        if f["value"] is None:
-            continue
-        for x, v, n, colour in ((i - 0.2, f["real_recall"]["value"], f["real_recall"]["n"], figures.REAL),
-                                (i + 0.2, f["value"], f["n"], figures.SYNTHETIC)):  # fmt: skip
-            ax.bar(
-                x,
-                v * 100,
-                0.38,
-                color=colour,
-                yerr=100 * np.sqrt(v * (1 - v) / n),
-                error_kw={"linewidth": 0.8},
-                label=("real, held out: recall" if colour == figures.REAL else "synthetic: agreement") if i == 0 else None,
-            )
+    found = quality["label_agreement"]
+    shown = [i for i, c in enumerate(CLASSES) if found[c]["value"] is not None]
+    for side, colour, label, pick in ((-0.2, figures.REAL, "real, held out: recall", lambda f: f["real_recall"]),
+                                      (0.2, figures.SYNTHETIC, "synthetic: agreement", lambda f: f)):  # fmt: skip
+        shares = [pick(found[CLASSES[i]]) for i in shown]
+        v, n = np.array([s["value"] for s in shares]), np.array([s["n"] for s in shares])
+        ax.bar(np.array(shown) + side, v * 100, 0.38, color=colour, label=label,
+               yerr=100 * np.sqrt(v * (1 - v) / n), error_kw={"linewidth": 0.8})  # fmt: skip
     ax.set_xticks(range(len(CLASSES)), figures.TICKS)
     ax.set(xlabel="diagnosis", ylabel="judge agrees with the label (%)", ylim=(0, 119))
     ax.legend(frameon=False, fontsize=7, ncol=2, loc="upper center")
@@ -209,11 +219,18 @@ def draw_label_agreement(figures, inputs):
 def draw_cnn_training(figures, inputs):
     """Loss and val accuracy over the epochs, with and without synthetic images."""
     fig, (left, right) = figures.plt.subplots(1, 2, figsize=(6.4, 2.4))
-    for folder, label, colour in (("cnn", "real + synthetic", figures.SYNTHETIC), ("control", "real alone", figures.REAL)):
-        if folder == "control" and not (inputs.models / folder / "history.csv").is_file():
+    for folder, colour in (("cnn", figures.SYNTHETIC), ("control", figures.REAL)):
+        try:
+            options = inputs.run.check_made_from(
+                need(inputs.models / folder / "options.json", "train_cnn.py"), "train_cnn.py"
+            )
+            history = frame(inputs.models / folder / "history.csv", "train_cnn.py")
+        except (Missing, InputError):
+            if folder == "cnn":
+                raise
             continue
-        inputs.run.check_made_from(need(inputs.models / folder / "options.json", "train_cnn.py"), "train_cnn.py")
-        history = frame(inputs.models / folder / "history.csv", "train_cnn.py")
+        counts = {"real": options["real_images"], "synthetic": options["synthetic_images"]}
+        label = " + ".join(f"{n} {kind}" for kind, n in counts.items() if n)
         left.plot(history.epoch, history.loss, color=colour, linestyle=":", linewidth=1)
         left.plot(history.epoch, history.val_log_loss, color=colour, label=label)
         right.plot(history.epoch, history.val_accuracy * 100, color=colour, label=label)
@@ -364,7 +381,12 @@ def main(argv=None):
                 left_out.append(f"{name}: {e}")
         if not drawn and not (inputs.outputs / "eda").is_dir():
             raise InputError(f"{inputs.outputs}: nothing to draw; run train_gan.py, train_cnn.py and evaluate.py first")
-        artifacts.write_text(page, report.build(run, drawn, left_out))
+        try:
+            inputs.check_evaluation()
+            missing = None
+        except Missing as e:
+            missing = str(e)
+        artifacts.write_text(page, report.build(run, drawn, left_out, missing))
         for text in left_out:
             print(f"  left out {text}")
         run.finish(

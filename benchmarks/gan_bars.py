@@ -1,13 +1,15 @@
 """The GAN's figures of merit: results/gan.json and results/gan_curve.csv, from the ordinary scripts.
 
-    python benchmarks/gan_bars.py seed 0         # train GAN, judge and the two CAS networks, evaluate: about an hour
-    python benchmarks/gan_bars.py baseline       # the textbook DCGAN (gan_baseline.py), evaluated alike: about 100 minutes
+    python benchmarks/gan_bars.py seed 0         # train GAN, judge and the two CAS networks, evaluate: about 100 minutes
+    python benchmarks/gan_bars.py baseline       # the textbook DCGAN (gan_baseline.py), evaluated alike: about two hours
     python benchmarks/gan_bars.py speed          # alternating blocks of steps of both GANs in one process
     python benchmarks/gan_bars.py collect        # write results/gan.json and gan_curve.csv from results/gan/
 
 Each of the first three leaves one small file in results/gan/ and can be repeated after an interruption. Work lies in bars/.
 CAS (classification accuracy score, Ravuri and Vinyals 2019): test balanced accuracy of the classifier trained on 20 000
-synthetic images alone, and on the real train part, both with class-balanced batches, classic augmentation and equal steps.
+synthetic images alone, and on the real train part, both with class-balanced batches, classic augmentation and equal steps;
+for both, real val images choose the epoch and the operating point (`balanced`), so test alone is new to them. The curve of
+the Frechet ratio over time is measured against val: test is read once a run, and noted in results/TEST_LOG.md.
 """
 
 import argparse
@@ -62,8 +64,18 @@ def evaluate_gan(name, seed):
     call("train_cnn.py", *flags, "--real", "none", "--synthetic", cas / artifacts.TABLE_NAME, "--sampler", "balanced",
          "--resume")  # fmt: skip
     call("train_cnn.py", *flags, "--role", "control", "--sampler", "balanced", "--resume")
+    if not (outputs / "evaluation" / "options.json").is_file():
+        note_reading(name)
     call("evaluate.py", *flags)
     return read_row(models, outputs)
+
+
+def note_reading(name):
+    """A line in results/TEST_LOG.md."""
+    log = ROOT / "results" / "TEST_LOG.md"
+    commit = runlog.environment()["commit"]
+    line = f"| {time.strftime('%Y-%m-%d')} | {commit} | `gan_bars.py`, {name}: the GAN and its two CAS networks |\n"
+    artifacts.write_text(log, log.read_text() + line)
 
 
 def read_row(models, outputs):
@@ -99,22 +111,26 @@ def read_row(models, outputs):
 
 
 def score_snapshots(name):
-    """[{epoch, minutes, frechet_ratio}] of the generators kept during training, by the judge on test."""
+    """[{epoch, minutes, frechet_ratio}] of the generators kept during training, by the judge on val."""
     import keras
 
     _, models, outputs = folders(name)
     args = train_gan.parse_args(["--models-dir", str(models), "--outputs-dir", str(outputs)])
     run = runlog.Run(args, "gan_bars")
     judge_path = models / "judge" / "classifier.keras"
-    judge = synthetic_quality.Judge(keras.saving.load_model(judge_path), artifacts.file_sha256(judge_path), run)
-    held_out = judge.features(run.part("test")[0])
+    judge = synthetic_quality.Judge(
+        keras.saving.load_model(judge_path), artifacts.file_sha256(judge_path), run, held_out="val"
+    )
+    held_out = judge.features(run.part("val")[0])
     seconds = np.cumsum(np.genfromtxt(models / "gan" / "history.csv", delimiter=",", names=True)["seconds"])
     rows = []
     for path in sorted((models / "gan" / "snapshots").glob("*.keras")):
         epoch = int(path.stem.split("_")[1])
         generator = keras.saving.load_model(path)
-        _, found, _ = synthetic_quality.measure_distances(run, None, judge, generator, None, held_out)
+        _, found, _ = synthetic_quality.measure_distances(run, None, judge, generator, None, held_out, by_class=False)
         rows.append({"epoch": epoch, "minutes": seconds[epoch - 1] / 60, "frechet_ratio": found["frechet_ratio"]["value"]})
+    if not rows:
+        raise SystemExit(f"{models / 'gan'} has no snapshots: it was trained without --snapshots; delete it and train again")
     return rows
 
 
@@ -210,19 +226,21 @@ def collect():
     if not rows:
         raise SystemExit(f"{RESULTS} has no seed_*.json: run `gan_bars.py seed 0` first")
     out = {"seeds": [r["seed"] for r in rows], "protocol": rows[0]["protocol"], "commits": [r["commit"] for r in rows]}
-    if len({r["judge_sha256"] for r in rows}) > 1:
-        raise SystemExit("the seeds were measured by different judges")
     for name in (k for k, v in rows[0].items() if isinstance(v, float | dict) and k != "environment"):
         out |= mean_and_std(rows, name)
     curve = [("ours", r["seed"], *point.values()) for r in rows for point in r["curve"]]
     if (RESULTS / "baseline.json").is_file():
         baseline = json.loads((RESULTS / "baseline.json").read_text())
+        rows_of_all = [*rows, baseline]
+        if len({r["judge_sha256"] for r in rows_of_all}) > 1:
+            raise SystemExit("the seeds and the baseline were not measured by one judge")
         out |= {f"{k}_dcgan": baseline[k] for k in ("frechet_ratio", "frechet", "kid", "cas", "label_agreement",
                                                     "diversity_ratio", "coverage_ratio", "density_ratio")}  # fmt: skip
         curve += [("dcgan", 0, *point.values()) for point in baseline["curve"]]
     if (RESULTS / "speed.json").is_file():
         speed = json.loads((RESULTS / "speed.json").read_text())
         out |= {k: v for k, v in speed.items() if isinstance(v, float)}
+    out["environment"] = rows[0]["environment"]
     artifacts.write_json(ROOT / "results" / "gan.json", out)
     names = ("gan", "seed", "epoch", "minutes", "frechet_ratio")
     artifacts.write_csv(ROOT / "results" / "gan_curve.csv", dict(zip(names, zip(*curve, strict=True), strict=True)))

@@ -1,6 +1,6 @@
 """The textbook class-conditional DCGAN, as a baseline for train_gan.py: the same data, the same files out.
 
-    python benchmarks/gan_baseline.py --models-dir baseline/models --outputs-dir baseline/outputs    # about 90 minutes
+    python benchmarks/gan_baseline.py        # 200 epochs -> bars/baseline/
 
 Radford et al. 2016 with labels (Mirza and Osindero 2014), in the shape most Keras tutorials give it: latent 100, dense to
 7 x 7 x 128, transposed 4 x 4 convolutions to 128 and 64 channels with batch normalisation, a last 5 x 5 convolution; the
@@ -22,6 +22,7 @@ import synthetic_set
 import train_gan
 from ham10000 import CLASSES, IMAGE_SHAPE
 
+BARS = Path(__file__).resolve().parent.parent / "bars" / "baseline"
 LATENT = 100
 BATCH = 128
 
@@ -100,14 +101,14 @@ def batch_of(images, labels, seed, epoch, i, order):
     return train_gan.random_turns(images[index].astype(np.float32), rng), labels[index], latents
 
 
-def train(run, folder):
-    """Train for --epochs; writes generator.keras, history.csv and, at every --grid-every epochs, samples/ and snapshots/."""
+def train(run, folder, resuming):
+    """Seconds of each epoch; writes generator.keras, history.csv and, every --grid-every epochs, samples/ and snapshots/."""
     args = run.args
     runlog.seed_everything(args.seed)
     images, labels = run.part("train")
     gan = Dcgan()
     checkpoint, history = folder / "checkpoint.npz", []
-    if run.can_resume(checkpoint):
+    if resuming:
         history = artifacts.load_state(checkpoint, gan.state, ("history",), run.fingerprint)["history"].tolist()
     bar = runlog.progress(args.epochs, len(history), "DCGAN")
     for epoch in range(len(history), args.epochs):
@@ -129,10 +130,12 @@ def train(run, folder):
     train_gan.save_model(folder / "generator.keras", gan.generator)
     columns = ("epoch", "critic_loss", "generator_loss", "seconds")
     artifacts.write_csv(folder / "history.csv", dict(zip(columns, np.array(history).T, strict=True)))
+    return [h[-1] for h in history]
 
 
 def main(argv=None):
     p = runlog.parser(__doc__)
+    p.set_defaults(models_dir=BARS / "models", outputs_dir=BARS / "outputs")
     p.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
     p.add_argument("--grid-every", type=runlog.positive, default=10)
     args = p.parse_args(argv)
@@ -141,12 +144,17 @@ def main(argv=None):
     run.require_rgb28()
     if not run.announce():
         return 0
-    runlog.quiet_tensorflow()
     folder = args.models_dir / "gan"
     options = folder / "options.json"
-    run.begin(options)
-    train(run, folder)
-    run.finish(options, [folder / "generator.keras", folder / "history.csv"])
+    if run.is_current(options):
+        print("  up to date")
+        return 0
+    runlog.quiet_tensorflow()
+    resuming = run.can_resume(folder / "checkpoint.npz")
+    run.begin(options, *(() if resuming else ("samples/*.png", "snapshots/*.keras")))
+    seconds = sum(train(run, folder, resuming))
+    run.finish(options, [folder / "generator.keras", folder / "history.csv"], training_seconds=round(seconds, 1))
+    (folder / "checkpoint.npz").unlink(missing_ok=True)
     return 0
 
 

@@ -3,7 +3,7 @@
     python benchmarks/gan_probe.py models/gan/generator.keras [more.keras ...] [--json OUT]
 
 The probe is the judge's counterpart: the same recipe with another seed on half B of the train lesions, the floor being
-half A; trained once (about 4 minutes), kept in models/probe/. Prints one line a generator: Frechet distance over the
+half A; trained once (about 4 minutes), kept in bars/probe/. Prints one line a generator: Frechet distance over the
 floor, KID, precision, recall, coverage and density over half A's, diversity and label agreement by class.
 """
 
@@ -14,36 +14,36 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
 import artifacts
 import runlog
 import synthetic_quality
 import train_cnn
-from ham10000 import CLASSES, Table
+from ham10000 import CLASSES, InputError, Table
 from lesions import half_a
 
 PROBE_SEED = 5001
 
 
 def build_probe(run):
-    """The probe as a Judge of val; trained first if models/probe/ has none of this split."""
+    """The probe as a Judge of val; trained first if bars/probe/ has none of this split."""
     import keras
 
     half = (run.parts == "train") & ~half_a(run.table, run.parts)
-    folder = run.args.models_dir / "probe"
+    folder = run.args.models_dir
     path = folder / "classifier.keras"
-    if (
-        not (folder / "options.json").is_file()
-        or run.fingerprint != artifacts.read_json(folder / "options.json", "")["fingerprint"]
-    ):
+    if not run.is_current(folder / "options.json"):
         images, labels = run.table.images[half], run.table.labels[half]
         pool = images, labels, np.ones(len(labels), np.float32)
         network, _ = train_cnn.train(run, folder, pool, run.part("val"), np.zeros(len(CLASSES)))
         temperature = train_cnn.fit_temperature(network, *run.part("val"), np.zeros(len(CLASSES)))
         with artifacts.atomic(path) as t:
             train_cnn.with_calibration(network, temperature, np.zeros(len(CLASSES))).save(t)
+        run.settle_split()
         run.finish(folder / "options.json", [path])
+        (folder / "checkpoint.npz").unlink()
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
     return synthetic_quality.Judge(model, artifacts.file_sha256(path), run, half, held_out="val")
 
@@ -78,11 +78,16 @@ def probe(run, judge, path):
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("generators", type=Path, nargs="+")
-    p.add_argument("--models-dir", type=Path, default=Path("models"), help="where probe/ is kept")
+    p.add_argument("--data", help="table (default: the one in data/)")
+    p.add_argument("--folder", type=Path, default=ROOT / "bars" / "probe", help="where the probe is kept")
     p.add_argument("--json", type=Path, help="also write the figures here")
     args = p.parse_args(argv)
+    for path in args.generators:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
     runlog.quiet_tensorflow()
-    flags = ["--role", "judge", "--models-dir", str(args.models_dir), "--outputs-dir", str(args.models_dir / "probe")]
+    flags = ["--role", "judge", "--if-stale", "--models-dir", str(args.folder), "--outputs-dir", str(args.folder)]
+    flags += ["--data", args.data] if args.data else []
     probe_args = train_cnn.parse_args(flags)
     probe_args.seed, probe_args.resume = PROBE_SEED, False
     run = runlog.Run(probe_args, "gan_probe")

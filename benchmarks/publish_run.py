@@ -14,7 +14,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import artifacts
 import report
+import runlog
+from ham10000 import InputError
 
 RUN = ROOT / "results" / "run"
 START, END = "<!-- results: start (benchmarks/publish_run.py writes this from results/run/) -->", "<!-- results: end -->"
@@ -27,26 +30,39 @@ OUTPUT_FILES = ["split.csv", *(f"evaluation/{n}" for n in (
 
 def copy_run(models, outputs):
     """Copy the small artifacts; larger ones and images stay out of git."""
-    shutil.rmtree(RUN, ignore_errors=True)
-    RUN.mkdir(parents=True)
-    for folder, name in MODEL_FILES:
-        shutil.copyfile(models / folder / name, RUN / f"{folder}_{name}")
-    extra = [f"evaluation/{p.name}" for p in (outputs / "evaluation").glob("predictions_malignancy*.csv")]
-    for name in [*OUTPUT_FILES, *extra]:
-        shutil.copyfile(outputs / name, RUN / Path(name).name)
-    shutil.copyfile(outputs / "eda" / "summary.json", RUN / "eda_summary.json")
-    shutil.copyfile(outputs / "synthetic" / "provenance.json", RUN / "synthetic_provenance.json")
     from PIL import Image
 
-    with Image.open(outputs / "figures" / "real_and_synthetic.png") as figure:
+    evaluated = artifacts.read_json(outputs / "evaluation" / "options.json", "evaluate.py")
+    if evaluated["data"]["phantom"] or not evaluated["split"]["protocol"] == "lesion split":
+        raise InputError(f"{outputs}: of phantom data, a subset or another split; only full runs on HAM10000 are published")
+    copies = {models / folder / name: f"{folder}_{name}" for folder, name in MODEL_FILES}
+    copies |= {outputs / name: Path(name).name for name in OUTPUT_FILES}
+    copies |= {p: p.name for p in (outputs / "evaluation").glob("predictions_malignancy*.csv")}
+    copies[outputs / "eda" / "summary.json"] = "eda_summary.json"
+    copies[outputs / "synthetic" / "provenance.json"] = "synthetic_provenance.json"
+    picture = outputs / "figures" / "real_and_synthetic.png"
+    for path in [*copies, picture]:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; finish the run first")
+    shutil.rmtree(RUN, ignore_errors=True)
+    RUN.mkdir(parents=True)
+    for path, name in copies.items():
+        shutil.copyfile(path, RUN / name)
+    with Image.open(picture) as figure:
         figure.convert("RGB").quantize(256).save(RUN / "real_and_synthetic.png", optimize=True)
+
+
+def training_minutes(folder):
+    """Sum of a history's epochs, interruptions left out."""
+    rows = (RUN / f"{folder}_history.csv").read_text().splitlines()[1:]
+    return sum(float(row.split(",")[-1]) for row in rows) / 60
 
 
 def cell(block, path, signed=False):
     """'.712 (.690 to .733)' of a figure."""
     for key in path:
-        block = block[key]
-    if block["value"] is None:
+        block = block.get(key, block)
+    if block.get("value") is None:
         return "undefined"
     digits = [f"{v:{'+' if signed else ''}.3f}" for v in (block["value"], block["low"], block["high"])]
     return "{} ({} to {})".format(*digits)
@@ -96,7 +112,7 @@ def build_table():
         "",
         f"Command: `make`, commit `{gan['environment']['commit']}`; {machine['processors']} CPU cores, TensorFlow "
         f"{machine['packages']['tensorflow']}, Keras {machine['packages']['keras']}; "
-        f"GAN {gan['wall_seconds'] / 60:.0f} min, CNN {cnn['wall_seconds'] / 60:.0f} min.",
+        f"GAN {training_minutes('gan'):.0f} min, CNN {training_minutes('cnn'):.0f} min of training.",
     ]
     return "\n".join(lines)
 
@@ -121,4 +137,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    runlog.script_main(main)

@@ -88,7 +88,7 @@ def test_dry_run_prints_the_options_and_writes_nothing(script, table_path, tmp_p
         "--outputs-dir",
         str(tmp_path / "o"),
     ]
-    assert __import__(script).main([*flags, *(["--synthetic", "none"] if script == "train_cnn" else [])]) == 0
+    assert __import__(script).main(flags) == 0
     out = capsys.readouterr().out
     assert '"split_seed": 0' in out
     assert list(tmp_path.iterdir()) == []

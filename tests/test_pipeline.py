@@ -224,8 +224,14 @@ def test_without_metadata_every_output_says_how_lesions_were_grouped(table_path,
 
 def test_image_split_is_called_leaky(table_path, tmp_path):
     p = Pipeline(table_path, tmp_path)
-    p.run("eda", "--split", "image")
-    assert "leaky" in json.loads((p.outputs / "split.json").read_text())["split"]["protocol"]
+    p.run("train_cnn", *CNN, "--split", "image", "--synthetic", "none")
+    p.run("evaluate", "--split", "image", "--views", "1")
+    for name in ("split.json", "evaluation/context.json", "evaluation/metrics.json"):
+        assert "leaky" in (p.outputs / name).read_text(), name
+    found = json.loads((p.outputs / "evaluation/metrics.json").read_text())["models"]["classifier"]
+    assert all("leaky" in f["protocol"] and "1 view" in f["protocol"] for f in found["argmax"].values())
+    lines = (p.outputs / "evaluation/per_class.csv").read_text().splitlines()
+    assert all("leaky" in line for line in lines[1:])
 
 
 def test_report_escapes_what_it_shows(pipeline):
@@ -289,4 +295,31 @@ def test_synthetic_set_never_replaces_other_files(scratch, tmp_path):
     (tmp_path / "mine/hmnist_28_28_RGB.csv").write_text("precious")
     with pytest.raises(InputError, match="not a synthetic set"):
         scratch.run("train_gan", *GAN, "--out", str(tmp_path / "mine"))
+    (tmp_path / "mine/provenance.json").write_text('{"source": "a download"}')
+    with pytest.raises(InputError, match="not a synthetic set"):
+        scratch.run("train_gan", *GAN, "--out", str(tmp_path / "mine"))
     assert (tmp_path / "mine/hmnist_28_28_RGB.csv").read_text() == "precious"
+
+
+def test_resume_of_a_finished_run_trains_nothing(pipeline, table_path, tmp_path, capsys):
+    copy = Pipeline(table_path, tmp_path)
+    shutil.copytree(pipeline.models, copy.models)
+    shutil.copytree(pipeline.outputs, copy.outputs)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    copy.run("train_gan", *GAN, "--resume")
+    copy.run("train_cnn", *CNN, "--resume")
+    assert capsys.readouterr().out.count("up to date") == 2
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_a_synthetic_set_without_its_generator_is_measured_on_its_own_images(pipeline, table_path, tmp_path):
+    copy = Pipeline(table_path, tmp_path)
+    shutil.copytree(pipeline.models, copy.models)
+    shutil.copytree(pipeline.outputs, copy.outputs)
+    shutil.rmtree(copy.models / "gan")
+    copy.run("evaluate")
+    quality = artifacts.read_json(copy.outputs / "evaluation/synthetic_quality.json", "")
+    assert quality["source"] == "synthetic table"
+    n = quality["distances"]["frechet"]["n"]
+    assert n == quality["distances"]["frechet_floor"]["n"] <= 35  # no image is drawn twice
+    assert f"{n} images" in quality["protocol"]
