@@ -79,7 +79,8 @@ def quality_section(quality):
 
 
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .7em;border-bottom:1px solid #ddd;text-align:left}
+table{border-collapse:collapse;margin:1em 0}td{white-space:nowrap}
+td,th{padding:.2em .7em;border-bottom:1px solid #ddd;text-align:left}
 figure{margin:2em 0}figcaption{color:#555}img{max-width:100%}
 .note{background:#fde8e8;border:1px solid #b00020;padding:.6em}"""
 

@@ -64,8 +64,8 @@ def parse_args(argv=None):
 # ---------------------------------------------------------------- the two networks
 
 
-def build_generator(width=64):
-    """Functional model: latent float32 (n, 64), label int32 (n,) -> image float32 (n, 28, 28, 3) in [0, 255].
+def build_generator(width=64, size=IMAGE_SHAPE[0]):
+    """Functional model: latent float32 (n, 64), label int32 (n,) -> image float32 (n, size, size, 3) in [0, 255].
 
     The signs of the first three latent numbers choose one of the eight flips and turns of the picture. Dermoscopy has no
     upright, and a generator without this draws every lesion in one orientation.
@@ -89,7 +89,7 @@ def build_generator(width=64):
     style = layers.Concatenate()([z, layers.Embedding(len(CLASSES), LATENT, embeddings_initializer="normal")(y)])
     for _ in range(2):
         style = act(layers.Dense(2 * LATENT)(style))
-    x = layers.Reshape((7, 7, width))(layers.Dense(7 * 7 * width)(style))
+    x = layers.Reshape((size // 4, size // 4, width))(layers.Dense((size // 4) ** 2 * width)(style))
     x = x + layers.Conv2D(width, 3, padding="same")(act(modulate(x, style)))
     x = layers.Conv2DTranspose(width // 2, 4, strides=2, padding="same")(act(modulate(x, style)))
     x = x + layers.Conv2D(width // 2, 3, padding="same")(act(modulate(x, style)))
@@ -102,8 +102,8 @@ def build_generator(width=64):
     return keras.Model([z, y], x, name="generator")
 
 
-def build_critic(width=64):
-    """Functional model: image float32 (n, 28, 28, 3) in [0, 255], label int32 (n,) -> score (n,).
+def build_critic(width=64, size=IMAGE_SHAPE[0]):
+    """Functional model: image float32 (n, size, size, 3) in [0, 255], label int32 (n,) -> score (n,).
 
     Projection conditioning (Miyato and Koyama 2018): the score is a linear function of the features plus their inner
     product with an embedding of the label.
@@ -111,7 +111,7 @@ def build_critic(width=64):
     import keras
     from keras import layers, ops
 
-    image = keras.Input(IMAGE_SHAPE, name="image")
+    image = keras.Input((size, size, 3), name="image")
     y = keras.Input((), dtype="int32", name="label")
 
     def act(x):
@@ -136,11 +136,11 @@ def build_critic(width=64):
 def shift_and_zoom(images, geometry):
     """Resample each image along both axes, differentiably: two batched matrix products, edges repeated.
 
-    images: float32 (n, 28, 28, 3); geometry: float32 (n, 2, 2), per axis the zoom (1 = none) and the shift in pixels.
+    images: float32 (n, size, size, 3); geometry: float32 (n, 2, 2), per axis the zoom (1 = none) and the shift in pixels.
     """
     from keras import ops
 
-    size = IMAGE_SHAPE[0]
+    size = images.shape[1]
     at = ops.arange(size, dtype="float32")
     middle = (size - 1) / 2
     source = (at - middle) * geometry[..., :1] + middle + geometry[..., 1:]  # (n, 2, 28)
@@ -169,11 +169,11 @@ def reverse_for_generator(images):
 
         return ops.concatenate([flat, ops.zeros_like(flat[:, :1])], axis=1), grad
 
-    joined = identity(ops.reshape(images, (-1, int(np.prod(IMAGE_SHAPE)))))
-    return ops.reshape(joined[:, :-1], (-1, *IMAGE_SHAPE)), joined[:, -1]
+    joined = identity(ops.reshape(images, (-1, int(np.prod(images.shape[1:])))))
+    return ops.reshape(joined[:, :-1], (-1, *images.shape[1:])), joined[:, -1]
 
 
-def build_gan(width, penalty, ema_momentum):
+def build_gan(width, penalty, ema_momentum, size=IMAGE_SHAPE[0]):
     """A keras.Model around both players (generator, critic, ema) whose loss trains both in one backward pass."""
     import keras
     from keras import ops
@@ -181,9 +181,9 @@ def build_gan(width, penalty, ema_momentum):
     class Gan(keras.Model):
         def __init__(self):
             super().__init__()
-            self.generator = build_generator(width)
-            self.critic = build_critic(width)
-            self.ema = build_generator(width)  # the moving average of the generator: what is kept
+            self.generator = build_generator(width, size)
+            self.critic = build_critic(width, size)
+            self.ema = build_generator(width, size)  # the moving average of the generator: what is kept
             self.ema.set_weights(self.generator.get_weights())
             self.ema.trainable = False
             self.means = {n: keras.metrics.Mean(name=n) for n in ("critic_loss", "generator_loss", "penalty", "accuracy")}
@@ -257,7 +257,7 @@ def build_batches(images, labels, args):
                 "latent": rng.standard_normal((n, LATENT), dtype=np.float32),
                 "real_geometry": self.geometry(rng, n),
                 "fake_geometry": self.geometry(rng, n),
-                "noise": rng.standard_normal((2 * max(1, n // 16), *IMAGE_SHAPE), dtype=np.float32),
+                "noise": rng.standard_normal((2 * max(1, n // 16), *images.shape[1:]), dtype=np.float32),
             }
             return (batch,)
 
@@ -295,7 +295,7 @@ def prepare(images, labels, args):
     batches = build_batches(images, labels, args)
     # The average looks back over about eight epochs; in a short run over less, or it would still hold the first weights.
     half_life = min(8, args.epochs / 10)
-    gan = build_gan(args.width, args.penalty, ema_momentum=0.5 ** (1 / (half_life * len(batches))))
+    gan = build_gan(args.width, args.penalty, 0.5 ** (1 / (half_life * len(batches))), images.shape[1])
     steps = args.epochs * len(batches)
     rate = keras.optimizers.schedules.CosineDecay(args.learning_rate, steps, alpha=0.05)
     gan.compile(optimizer=keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99), jit_compile=use_xla())

@@ -135,7 +135,7 @@ def draw_gan_training(figures, inputs):
     """Losses of both players and the critic's accuracy over the epochs."""
     inputs.run.check_made_from(need(inputs.models / "gan" / "options.json", "train_gan.py"), "train_gan.py")
     history = frame(inputs.models / "gan" / "history.csv", "train_gan.py")
-    fig, (left, right) = figures.plt.subplots(1, 2, figsize=(6.4, 2.4))
+    fig, (left, right) = figures.plt.subplots(1, 2, figsize=(6.6, 2.5))
     left.plot(history.epoch, history.critic_loss, color=figures.REAL, label="critic")
     left.plot(history.epoch, history.generator_loss, color=figures.SYNTHETIC, label="generator")
     left.axhline(np.log(2), color="grey", linewidth=0.8, linestyle=":", label="log 2: indistinguishable")
@@ -143,7 +143,7 @@ def draw_gan_training(figures, inputs):
     left.legend(frameon=False, fontsize=7)
     right.plot(history.epoch, history.accuracy * 100, color="black")
     right.axhline(50, color="grey", linewidth=0.8, linestyle=":")
-    right.set(xlabel="epoch", ylabel="real scored above synthetic (%)")
+    right.set(xlabel="epoch", ylabel="real above synthetic (%)")
     return fig
 
 
@@ -218,7 +218,7 @@ def draw_label_agreement(figures, inputs):
 
 def draw_cnn_training(figures, inputs):
     """Loss and val accuracy over the epochs, with and without synthetic images."""
-    fig, (left, right) = figures.plt.subplots(1, 2, figsize=(6.4, 2.4))
+    fig, (left, right) = figures.plt.subplots(1, 2, figsize=(6.6, 2.5))
     for folder, colour in (("cnn", figures.SYNTHETIC), ("control", figures.REAL)):
         try:
             options = inputs.run.check_made_from(
@@ -235,8 +235,8 @@ def draw_cnn_training(figures, inputs):
         left.plot(history.epoch, history.val_log_loss, color=colour, label=label)
         right.plot(history.epoch, history.val_accuracy * 100, color=colour, label=label)
         right.plot(history.epoch, history.val_balanced_accuracy * 100, color=colour, linestyle="--", linewidth=1)
-    left.set(xlabel="epoch", ylabel="log-loss (nats): val, train dotted")
-    right.set(xlabel="epoch", ylabel="val accuracy (%), balanced dashed")
+    left.set(xlabel="epoch", ylabel="log-loss (nats)\ndotted: train")
+    right.set(xlabel="epoch", ylabel="val accuracy (%)\ndashed: balanced")
     left.legend(frameon=False, fontsize=7)
     return fig
 

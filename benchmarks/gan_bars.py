@@ -153,61 +153,123 @@ def save(name, seed):
     artifacts.write_json(RESULTS / f"{name}.json", row | {"curve": score_snapshots(name)})
 
 
-def measure_speed():
-    """Training images a second of both GANs, alternating blocks in one process; sampling images a second."""
-    runlog.quiet_tensorflow()
-    import gan_baseline
+def build_block(images, labels, flags=(), steps=BLOCK_STEPS):
+    """(function that trains `steps` steps of train_gan.py's GAN and returns the images they took, GAN, batches)."""
     import keras
 
-    args = train_gan.parse_args([])
-    run = runlog.Run(args, "gan_bars")
-    images, labels = run.part("train")
-    runlog.seed_everything(0)
+    args = train_gan.parse_args([*map(str, flags)])
     gan, batches = train_gan.prepare(images, labels, args)
-    dcgan = gan_baseline.Dcgan()
-    order = np.random.default_rng(0).permutation(len(labels))
 
     class Block(keras.utils.PyDataset):
         def __len__(self):
-            return BLOCK_STEPS
+            return steps
 
         def __getitem__(self, i):
             return batches[i]
 
-    def ours():
+    def train():
         gan.fit(Block(), epochs=1, shuffle=False, verbose=0)
-        return BLOCK_STEPS * args.batch
+        return steps * args.batch
 
-    def theirs():
+    return train, gan, batches
+
+
+def build_dcgan_block(images, labels):
+    """Function that trains BLOCK_STEPS steps of the DCGAN and returns the images they took."""
+    import gan_baseline
+
+    dcgan = gan_baseline.Dcgan()
+    order = np.random.default_rng(0).permutation(len(labels))
+
+    def train():
         for i in range(BLOCK_STEPS):
-            gan_baseline_loss = dcgan.step(*gan_baseline.batch_of(images, labels, 0, 0, i, order))
-        float(gan_baseline_loss[0])
+            loss, _ = dcgan.step(*gan_baseline.batch_of(images, labels, 0, 0, i, order))
+        float(loss)  # wait for the last step
         return BLOCK_STEPS * gan_baseline.BATCH
 
-    def sample():
-        y = np.repeat(np.arange(len(CLASSES), dtype=np.int32), 300)
-        return sum(len(made) for _, made in synthetic_set.generate_in_chunks(gan.ema, y, 0))
+    return train
 
-    rates = {"ours": [], "dcgan": [], "sample": []}
+
+def median_rates(work):
+    """{name: images a second}, median of BLOCKS blocks that alternate between the entries of `work`, after one of each."""
+    rates = {name: [] for name in work}
     for block in range(BLOCKS + 1):  # the first traces and warms up
-        for name, work in (("ours", ours), ("dcgan", theirs), ("sample", sample)):
+        for name, function in work.items():
             began = time.perf_counter()
-            n = work()
+            n = function()
             if block:
                 rates[name].append(n / (time.perf_counter() - began))
-    ours, theirs, sampling = (float(np.median(rates[k])) for k in ("ours", "dcgan", "sample"))
-    epoch = len(labels)
+    return {name: float(np.median(r)) for name, r in rates.items()}
+
+
+KINDS = (("convolutions", "Conv2D"), ("matrix products", "MatMul"), ("matrix products", "Einsum"),
+         ("copies and turns", "Transpose|Reverse|Select|Concat|Slice|Pad|Pack"))  # fmt: skip
+
+
+def profile_step(train, batches, steps=BLOCK_STEPS):
+    """{kind of operation: thread milliseconds a step}, by TensorFlow's profiler; `input` is timed by itself."""
+    import re
+    import tempfile
+    from collections import Counter
+
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        train()
+        tf.profiler.experimental.stop()
+        space = xplane_pb2.XSpace()
+        space.ParseFromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
+    spent = Counter()
+    for plane in space.planes:
+        names = {key: m.name for key, m in plane.event_metadata.items()}
+        for event in (e for line in plane.lines for e in line.events):
+            where, _, operation = names[event.metadata_id].rpartition(":")
+            if not where or not re.fullmatch(r"\w+", operation):
+                continue  # the profiler's own and the executor's events carry no operation
+            kind = next((k for k, pattern in KINDS if re.search(pattern, operation)), "elementwise and rest")
+            if "adam" in where.lower() or "Assign" in operation:
+                kind = "optimizer and averages"
+            spent[kind] += event.duration_ps / 1e9 / steps
+    began = time.perf_counter()
+    for i in range(steps):
+        batches[i]
+    spent["input"] = 1000 * (time.perf_counter() - began) / steps
+    return dict(spent)
+
+
+def measure_speed():
+    """Training images a second of both GANs, sampling images a second, and how the cost of a step grows."""
+    runlog.quiet_tensorflow()
+    run = runlog.Run(train_gan.parse_args([]), "gan_bars")
+    images, labels = run.part("train")
+    ours, gan, batches = build_block(images, labels)
+    y = np.repeat(np.arange(len(CLASSES), dtype=np.int32), 300)
+
+    def sample():
+        return sum(len(made) for _, made in synthetic_set.generate_in_chunks(gan.ema, y, 0))
+
+    rates = median_rates({"ours": ours, "dcgan": build_dcgan_block(images, labels), "sample": sample})
+    large = np.kron(images[:1000], np.ones((1, 3, 3, 1), np.uint8))[:, 10:74, 10:74]  # only their size matters here
+    growth = {}
+    for batch, width, size in ((64, 64, 28), (128, 64, 28), (64, 32, 28), (64, 128, 28), (64, 64, 64)):
+        pictures, names = (images, labels) if size == 28 else (large, labels[:1000])
+        block, _, _ = build_block(pictures, names, ("--batch", batch, "--width", width), steps=5)
+        growth[f"batch {batch}, width {width}, {size} x {size}"] = median_rates({"": block})[""]
+    minutes = {name: 200 * len(labels) / rates[name] / 60 for name in ("ours", "dcgan")}
     out = {
-        "train_images_per_second": ours,
-        "train_images_per_second_dcgan": theirs,
-        "minutes_200_epochs": 200 * epoch / ours / 60,
-        "minutes_200_epochs_dcgan": 200 * epoch / theirs / 60,
-        "sample_images_per_second": sampling,
-        "blocks": rates,
+        "train_images_per_second": rates["ours"],
+        "train_images_per_second_dcgan": rates["dcgan"],
+        "minutes_200_epochs": minutes["ours"],
+        "minutes_200_epochs_dcgan": minutes["dcgan"],
+        "sample_images_per_second": rates["sample"],
+        "thread_milliseconds_a_step": profile_step(ours, batches),
+        "growth_images_per_second": growth,
         "environment": runlog.environment(),
     }
     artifacts.write_json(RESULTS / "speed.json", out)
-    print(json.dumps({k: round(v, 2) for k, v in out.items() if isinstance(v, float)}, indent=1))
+    print(json.dumps({k: v for k, v in out.items() if k != "environment"}, indent=1))
 
 
 def mean_and_std(rows, name):

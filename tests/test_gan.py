@@ -74,6 +74,14 @@ def test_first_three_latent_signs_turn_the_picture():
         assert not np.allclose(turned, flat, atol=1)
 
 
+def test_networks_of_another_size():
+    """benchmarks/gan_bars.py asks what 64 x 64 would cost."""
+    generator, critic = train_gan.build_generator(16, 64), train_gan.build_critic(16, 64)
+    images = generator.predict([latents(2), np.array([0, 6], np.int32)], verbose=0)
+    assert images.shape == (2, 64, 64, 3)
+    assert critic.predict([images, np.array([0, 6], np.int32)], verbose=0).shape == (2,)
+
+
 def test_random_turns_are_the_eight_views():
     x = train_gan.random_turns(
         np.arange(2352, dtype=np.float32).reshape(1, 28, 28, 3).repeat(64, axis=0), np.random.default_rng(0)
