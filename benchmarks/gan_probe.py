@@ -37,8 +37,11 @@ def build_probe(run):
     if not run.is_current(folder / "options.json"):
         images, labels = run.table.images[half], run.table.labels[half]
         pool = images, labels, np.ones(len(labels), np.float32)
-        network, _ = train_cnn.train(run, folder, pool, run.part("val"), np.zeros(len(CLASSES)))
-        temperature = train_cnn.fit_temperature(network, *run.part("val"), np.zeros(len(CLASSES)))
+        # Taught with balanced batches, but its epoch is chosen under the train prior: under the uniform one, the few images
+        # that val has of the rare classes would decide.
+        shift = np.log(train_cnn.prior_of(run.part("train")[1], len(CLASSES))) + np.log(len(CLASSES))
+        network, _ = train_cnn.train(run, folder, pool, run.part("val"), shift)
+        temperature = train_cnn.fit_temperature(network, *run.part("val"), shift)
         with artifacts.atomic(path) as t:
             train_cnn.with_calibration(network, temperature, np.zeros(len(CLASSES))).save(t)
         run.settle_split()
