@@ -79,17 +79,22 @@ def prdc(real, fake, k=NEIGHBOURS):
     }
 
 
+def apportion(weights, n):
+    """int (k,) summing to n, in proportion to `weights`; the largest remainders get the rest."""
+    share = np.asarray(weights) / np.sum(weights) * n
+    counts = np.floor(share).astype(int)
+    counts[np.argsort(counts - share, kind="stable")[: n - counts.sum()]] += 1
+    return counts
+
+
 def draw_in_mix(labels, mix, n, rng):
     """Positions of n rows whose classes are in the proportions `mix`; with replacement only in a class that runs short.
 
     Classes that have no rows are left out of the mix.
     """
     mix = np.asarray(mix, dtype=float) * (np.bincount(labels, minlength=len(mix)) > 0)
-    share = mix / mix.sum() * n
-    counts = np.floor(share).astype(int)
-    counts[np.argsort(counts - share, kind="stable")[: n - counts.sum()]] += 1
     out = []
-    for code, count in enumerate(counts):
+    for code, count in enumerate(apportion(mix, n)):
         members = np.flatnonzero(labels == code)
         if count:
             out.append(rng.choice(members, count, replace=count > len(members)))

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 
 import artifacts
+import fidelity
 from ham10000 import CLASSES, IMAGE_SHAPE, InputError, class_counts
 
 WHAT = ("an unfinished synthetic set", "synthetic images")  # how the provenance.json of a synthetic set begins
@@ -29,10 +30,7 @@ def class_mix(text, n, train_labels):
     weights = weights * (class_counts(train_labels) > 0)  # of a class it never saw the generator knows nothing
     if not weights.sum():
         raise InputError(f"--class-mix {text}: names only classes that have no images in the train part")
-    share = weights / weights.sum() * n
-    counts = np.floor(share).astype(int)
-    counts[np.argsort(counts - share, kind="stable")[: n - counts.sum()]] += 1
-    return np.repeat(np.arange(len(CLASSES), dtype=np.int32), counts)
+    return np.repeat(np.arange(len(CLASSES), dtype=np.int32), fidelity.apportion(weights, n))
 
 
 def draw_latents(generator, n, *seed):

@@ -392,7 +392,7 @@ def main(argv=None):
         trained = True
     # From here on the run is that of the synthetic set, which depends on the generator, however made, and the sampling.
     made = run.check_made_from(options, "train_gan.py")
-    if run.add_input("generator", generator_path) != made["outputs"].get("generator.keras"):
+    if run.add_input("generator", generator_path) != made.get("outputs", {}).get("generator.keras"):
         raise InputError(f"{generator_path}: is not the generator {options} describes; run train_gan.py again")
     del sampling["sample_only"]
     run.identity |= {"script": made["script"], "options": made["options"] | {"sampling": sampling}}
