@@ -383,11 +383,13 @@ def main(argv=None):
     # What the network is taught is the pool's (or the uniform) prior; what it should say holds under the train prior.
     prior = prior_of(target(run.part("train")[1]), k)
     taught = prior_of(targets, k, pool_weights) if args.sampler == "natural" else np.full(k, 1 / k)
-    shift = np.zeros(k) if args.role == "judge" else np.log(prior) - np.log(taught)
+    shift = np.log(prior) - np.log(taught)
     val = (val_images, target(val_labels))
     network, history = train(run, folder, (pool_images, targets, pool_weights), val, shift, resuming)
     temperature = fit_temperature(network, *val, shift)
-    model = with_calibration(network, temperature, shift)
+    # The judge weighs every class alike, as the synthetic set has them; its epoch, though, is chosen under the train prior
+    # like any other's, or the few val images of the rare classes would decide.
+    model = with_calibration(network, temperature, np.zeros(k) if args.role == "judge" else shift)
     with artifacts.atomic(model_path) as t:
         model.save(t)
     p = metrics.predict_views(model, val_images)
