@@ -23,11 +23,12 @@ from pathlib import Path
 import numpy as np
 
 import artifacts
+import calibration
 import fidelity
 import metrics
 import runlog
-from ham10000 import CLASSES, IMAGE_SHAPE, MALIGNANT, MEL, InputError, class_counts, read_table
-from lesions import NEAR_DUPLICATE_DISTANCE, dihedral_views, half_a
+from ham10000 import CLASSES, IMAGE_SHAPE, MALIGNANT, InputError, class_counts, read_table
+from lesions import NEAR_DUPLICATE_DISTANCE, half_a
 
 JUDGE_SEED = 10015  # the judge is one instrument: --seed does not move it
 FOLDERS = {("classifier", "dx"): "cnn", ("classifier", "malignancy"): "malignancy", ("control", "dx"): "control",
@@ -41,7 +42,7 @@ def parse_args(argv=None):
     g.add_argument("--real", metavar="PATH|none", default="table",
                    help="none trains on synthetic images alone; a path adds real rows to train")  # fmt: skip
     g.add_argument("--augment", choices=("none", "flips", "classic"), default="classic",
-                   help="classic: flips, quarter turns, rotation, shift, zoom, brightness, contrast")  # fmt: skip
+                   help="classic: turns, mirroring, zoom, aspect, shift, brightness, contrast, colour cast")  # fmt: skip
     g.add_argument("--sampler", choices=("natural", "balanced"), help="default natural; the judge's is balanced")
     g.add_argument("--repeat-real", type=int, default=0, metavar="N", help="add N repeated real images (a control)")
     g.add_argument("--synthetic-weight", type=float, default=1.0, metavar="W", help="loss weight of synthetic rows")
@@ -100,33 +101,47 @@ def build_network(classes, width=32):
 
 
 def build_augmentation(kind, seed):
-    """List of stock Keras layers on images in [0, 255], active in training only."""
-    from keras import layers
+    """List of Keras layers on images float32 (n, size, size, 3) in [0, 255], active in training only.
+
+    `classic` draws for each image a turn by any angle, a mirroring, zoom, aspect and shift, applied in one bilinear
+    resampling with mirrored edges (stock layers, chained, would blur a picture this small three times and cost more), then
+    contrast, brightness and a little colour cast. Hue is left alone: colour is diagnostic.
+    """
+    import keras
+    from keras import layers, ops
+
+    class RandomView(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.generator = keras.random.SeedGenerator(seed)
+
+        def call(self, images, training=None):
+            if not training:
+                return images
+            n, size = ops.shape(images)[0], images.shape[1]
+
+            def draw(low, high, shape=()):
+                return keras.random.uniform((n, *shape), low, high, seed=self.generator)
+
+            angle, zoom, aspect = draw(-np.pi, np.pi), ops.exp(draw(-0.2, 0.1)), ops.exp(draw(-0.08, 0.08))
+            mirror = ops.where(draw(0, 1) < 0.5, -1.0, 1.0)
+            # The output pixel (x, y) is read at (a x + b y + c, d x + e y + f).
+            a, b = zoom * aspect * mirror * ops.cos(angle), -zoom * ops.sin(angle)
+            d, e = zoom * aspect * mirror * ops.sin(angle), zoom * ops.cos(angle)
+            middle = (size - 1) / 2
+            c = middle - (a + b) * middle + draw(-0.08, 0.08) * size
+            f = middle - (d + e) * middle + draw(-0.08, 0.08) * size
+            zero = ops.zeros_like(a)
+            images = ops.image.affine_transform(
+                images, ops.stack([a, b, c, d, e, f, zero, zero], axis=1), "bilinear", "reflect", data_format="channels_last"
+            )
+            mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
+            contrast = draw(0.8, 1.2, (1, 1, 1)) * draw(0.95, 1.05, (1, 1, 3))
+            return ops.clip((images - mean) * contrast + mean + draw(-25, 25, (1, 1, 1)), 0, 255)
 
     if kind == "none":
         return []
-    out = [layers.RandomFlip("horizontal_and_vertical", seed=seed)]
-    if kind == "classic":
-        # One bilinear resampling each, edges mirrored. Hue is left alone: colour is diagnostic.
-        out += [
-            layers.RandomRotation(0.5, fill_mode="reflect", seed=seed + 1),
-            layers.RandomTranslation(0.08, 0.08, fill_mode="reflect", seed=seed + 2),
-            layers.RandomZoom((-0.2, 0.1), fill_mode="reflect", seed=seed + 3),
-            layers.RandomBrightness(0.1, value_range=(0, 255), seed=seed + 4),
-            layers.RandomContrast(0.2, value_range=(0, 255), seed=seed + 5),
-        ]
-    return out
-
-
-def with_calibration(network, temperature, log_prior_shift):
-    """The network with softmax((logits + shift) / T) inside: both are folded into the last layer's weights."""
-    import keras
-
-    last = network.get_layer("logits")
-    kernel, bias = last.get_weights()
-    last.set_weights([kernel / temperature, (bias + log_prior_shift) / temperature])
-    out = keras.layers.Softmax(name="probabilities")(network.output)
-    return keras.Model(network.input, out, name="classifier")
+    return [RandomView() if kind == "classic" else layers.RandomFlip("horizontal_and_vertical", seed=seed)]
 
 
 # ---------------------------------------------------------------- the training pool
@@ -281,7 +296,7 @@ def train(run, folder, pool, val, shift, resuming=False):
         loss = model.fit(batches, epochs=1, shuffle=False, verbose=0).history["loss"][-1]
         if not np.isfinite(loss):
             raise InputError(f"epoch {epoch + 1}: the loss is not finite; lower --learning-rate")
-        p = softmax(network.predict(val_images.astype(np.float32), batch_size=500, verbose=0) + shift)
+        p = calibration.softmax(network.predict(val_images.astype(np.float32), batch_size=500, verbose=0) + shift)
         row = (epoch + 1, loss, metrics.log_loss(val_targets, p), (p.argmax(axis=1) == val_targets).mean(),
                metrics.summarise(metrics.confusion(val_targets, p.argmax(axis=1), p.shape[1]))["balanced_accuracy"],
                time.time() - began)  # fmt: skip
@@ -299,62 +314,6 @@ def train(run, folder, pool, val, shift, resuming=False):
 
 
 HISTORY = ("epoch", "loss", "val_log_loss", "val_accuracy", "val_balanced_accuracy", "seconds")
-
-
-def softmax(logits):
-    """float64 (n, k) probabilities."""
-    e = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-
-
-# ---------------------------------------------------------------- calibration on val
-
-
-def fit_temperature(network, images, targets, shift):
-    """T in [0.25, 4] with the least val log-loss of the eight-view average that evaluate.py writes.
-
-    A single view of the same network is a little less sure than it should be: averaging takes confidence away, and T gives
-    it back.
-    """
-    logits = np.stack([network.predict(np.ascontiguousarray(v, np.float32), batch_size=500, verbose=0)
-                       for v in dihedral_views(images)]) + shift  # fmt: skip
-    grid = np.exp(np.linspace(np.log(0.25), np.log(4), 81))
-    losses = [metrics.log_loss(targets, softmax(logits / t).mean(axis=0)) for t in grid]
-    return float(grid[int(np.argmin(losses))])
-
-
-def fit_operating_points(p, targets, prior):
-    """What evaluate.py needs beside probabilities, from val: the balanced shift and score thresholds.
-
-    The balanced point is argmax(log p - tau log prior); tau in [0, 1.5] with the best val balanced accuracy (the smallest
-    on a tie).
-    """
-    taus = np.linspace(0, 1.5, 31)
-    log_prior = np.log(np.maximum(prior, 1e-6))
-    scores = [
-        metrics.summarise(metrics.confusion(targets, metrics.balanced_decision(p, -t * log_prior), p.shape[1]))[
-            "balanced_accuracy"
-        ]
-        for t in taus
-    ]
-    tau = float(taus[int(np.argmax(scores))])
-    points = {"tau": tau, "balanced_shift": (-tau * log_prior).tolist(), "train_prior": prior.tolist()}
-    w = np.ones(len(p))
-    if p.shape[1] == 2:
-        groups = {"malignant": (targets == 1, p[:, 1])}
-    else:
-        groups = {"melanoma": (targets == MEL, p[:, MEL]), "malignant": (MALIGNANT[targets], p[:, MALIGNANT].sum(axis=1))}
-    for name, (positive, score) in groups.items():
-        for at in (90, 95):
-            t = metrics.Ranking(positive, score).threshold(at / 100, w)
-            points[f"{name}_threshold_at_{at}_specificity"] = float(min(t, 1.0))
-    return points
-
-
-def prior_of(targets, k, weights=None):
-    """float (k,) class shares, at least a thousandth of an image each so that the logarithm exists."""
-    counts = np.bincount(targets, weights=weights, minlength=k) + 1e-3
-    return counts / counts.sum()
 
 
 def main(argv=None):
@@ -381,15 +340,15 @@ def main(argv=None):
     val_images, val_labels = run.part("val")
     targets = target(pool_labels)
     # What the network is taught is the pool's (or the uniform) prior; what it should say holds under the train prior.
-    prior = prior_of(target(run.part("train")[1]), k)
-    taught = prior_of(targets, k, pool_weights) if args.sampler == "natural" else np.full(k, 1 / k)
+    prior = calibration.prior_of(target(run.part("train")[1]), k)
+    taught = calibration.prior_of(targets, k, pool_weights) if args.sampler == "natural" else np.full(k, 1 / k)
     shift = np.log(prior) - np.log(taught)
     val = (val_images, target(val_labels))
     network, history = train(run, folder, (pool_images, targets, pool_weights), val, shift, resuming)
-    temperature = fit_temperature(network, *val, shift)
+    temperature = calibration.fit_temperature(network, *val, shift)
     # The judge weighs every class alike, as the synthetic set has them; its epoch, though, is chosen under the train prior
     # like any other's, or the few val images of the rare classes would decide.
-    model = with_calibration(network, temperature, np.zeros(k) if args.role == "judge" else shift)
+    model = calibration.with_calibration(network, temperature, np.zeros(k) if args.role == "judge" else shift)
     with artifacts.atomic(model_path) as t:
         model.save(t)
     p = metrics.predict_views(model, val_images)
@@ -404,7 +363,7 @@ def main(argv=None):
         best_epoch=1 + int(np.argmin([h["val_log_loss"] for h in history])),
         temperature=temperature,
         calibrated_for="the average of 8 views (evaluate.py --views 8)",
-        operating_points=fit_operating_points(p, val[1], prior),
+        operating_points=calibration.fit_operating_points(p, val[1], prior),
         parameters=model.count_params(),
         model_sha256=artifacts.file_sha256(model_path),
         val={"log_loss": metrics.log_loss(val[1], p),

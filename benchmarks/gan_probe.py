@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import artifacts
+import calibration
 import runlog
 import synthetic_quality
 import train_cnn
@@ -39,11 +40,11 @@ def build_probe(run):
         pool = images, labels, np.ones(len(labels), np.float32)
         # Taught with balanced batches, but its epoch is chosen under the train prior: under the uniform one, the few images
         # that val has of the rare classes would decide.
-        shift = np.log(train_cnn.prior_of(run.part("train")[1], len(CLASSES))) + np.log(len(CLASSES))
+        shift = np.log(calibration.prior_of(run.part("train")[1], len(CLASSES))) + np.log(len(CLASSES))
         network, _ = train_cnn.train(run, folder, pool, run.part("val"), shift)
-        temperature = train_cnn.fit_temperature(network, *run.part("val"), shift)
+        temperature = calibration.fit_temperature(network, *run.part("val"), shift)
         with artifacts.atomic(path) as t:
-            train_cnn.with_calibration(network, temperature, np.zeros(len(CLASSES))).save(t)
+            calibration.with_calibration(network, temperature, np.zeros(len(CLASSES))).save(t)
         run.settle_split()
         run.finish(folder / "options.json", [path])
         (folder / "checkpoint.npz").unlink()

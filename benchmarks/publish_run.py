@@ -1,8 +1,8 @@
-"""Copy the small files of a finished run to results/run/ and write the README's results table from them.
+"""Copy the small files of a finished run to results/run/ and write the README's results from the committed files.
 
-    python benchmarks/publish_run.py [--models-dir models --outputs-dir outputs] [--table-only]
+    python benchmarks/publish_run.py [--models-dir models --outputs-dir outputs] [--tables-only]
 
-The table between the README's `results` marks is a function of results/run/ alone; a test checks that it is up to date.
+The text between the README's marks is a function of results/ alone; a test checks that it is up to date.
 """
 
 import argparse
@@ -20,7 +20,6 @@ import runlog
 from ham10000 import InputError
 
 RUN = ROOT / "results" / "run"
-START, END = "<!-- results: start (benchmarks/publish_run.py writes this from results/run/) -->", "<!-- results: end -->"
 
 MODEL_FILES = [(f, n) for f in ("gan", "cnn", "control", "judge") for n in ("options.json", "history.csv")]
 OUTPUT_FILES = ["split.csv", *(f"evaluation/{n}" for n in (
@@ -117,23 +116,87 @@ def build_table():
     return "\n".join(lines)
 
 
-def insert_table(readme, table):
-    """README text with the section between its marks replaced."""
-    before, rest = readme.split(START)
-    return before + START + "\n" + table + "\n" + END + rest.split(END)[1]
+def build_gan_section():
+    """The GAN beside the textbook one, from results/gan.json: Markdown, or nothing while there is no such file."""
+    path = RUN.parent / "gan.json"
+    if not path.is_file():
+        return "(not measured yet)"
+    g = json.loads(path.read_text())
+    agreement, recall, se = (g[k] for k in ("label_agreement", "real_recall", "agreement_se"))
+
+    def ours(name, form=".2f"):
+        return f"{g[name]:{form}}" + (f" ± {g[name + '_std']:{form}}" if g.get(f"{name}_std") is not None else "")
+
+    def dcgan(name, form=".2f"):
+        return f"{g[name + '_dcgan']:{form}}" if f"{name}_dcgan" in g else "not run"
+
+    def least(values):
+        known = {c: v for c, v in values.items() if v is not None}
+        c = min(known, key=known.get)
+        return f"{known[c]:.2f} ({c})"
+
+    def most(values):
+        known = {c: v for c, v in values.items() if v is not None}
+        c = max(known, key=known.get)
+        return f"{known[c]:.2f} ({c})"
+
+    def row(label, name, worst=None, form=".2f"):
+        return f"| {label} | {ours(name, form)}{worst or ''} | {dcgan(name, form)} |"
+
+    gap = {c: (agreement[c] - recall[c]) / max(se[c], 1e-9) for c in agreement}
+    spread = ", ".join(f(g["diversity_ratio"]) for f in (least, most))
+    gap_dcgan = spread_dcgan = "not run"
+    if "label_agreement_dcgan" in g:
+        gap_dcgan = least({c: (g["label_agreement_dcgan"][c] - recall[c]) / max(se[c], 1e-9) for c in agreement})
+        spread_dcgan = ", ".join(f(g["diversity_ratio_dcgan"]) for f in (least, most))
+    lines = [
+        "![Fréchet ratio over training time](results/gan_curve.png)",
+        "",
+        f"{g['protocol']}. Mean ± standard deviation of {len(g['seeds'])} seeds; the textbook DCGAN one seed.",
+        "",
+        "| 200 epochs | this GAN | textbook DCGAN |",
+        "| --- | --- | --- |",
+        row("Fréchet distance over the floor (1 = real images)", "frechet_ratio"),
+        row("KID", "kid", form=".4f"),
+        row("coverage over half B's", "coverage_ratio", f"; least {least(g['coverage_ratio_by_class'])}"),
+        row("density over half B's", "density_ratio", f"; least {least(g['density_ratio_by_class'])}"),
+        f"| label agreement less the judge's recall on real, in standard errors: least | {least(gap)} | {gap_dcgan} |",
+        f"| diversity over real: least, most | {spread} | {spread_dcgan} |",
+        row("CAS: balanced accuracy from synthetic images alone, over from real", "cas"),
+        row("memorised, of 1000; most in a class", "memorisation", f"; {most(g['memorisation_by_class'])}", ".3f"),
+    ]
+    if "minutes_200_epochs" in g:
+        lines += [
+            row("minutes for 200 epochs, alternating blocks", "minutes_200_epochs", form=".0f"),
+            row("training images a second", "train_images_per_second", form=".0f"),
+            f"| images sampled a second | {g['sample_images_per_second']:.0f} | |",
+        ]
+    return "\n".join(lines)
+
+
+SECTIONS = {"results": build_table, "gan": build_gan_section}
+
+
+def insert_sections(readme):
+    """README text with what stands between each section's marks replaced."""
+    for name, build in SECTIONS.items():
+        start, end = f"<!-- {name}: start (benchmarks/publish_run.py writes this) -->\n", f"<!-- {name}: end -->"
+        before, rest = readme.split(start)
+        readme = before + start + build() + "\n" + end + rest.split(end)[1]
+    return readme
 
 
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--models-dir", type=Path, default=ROOT / "models")
     p.add_argument("--outputs-dir", type=Path, default=ROOT / "outputs")
-    p.add_argument("--table-only", action="store_true", help="leave results/run/ as it is")
+    p.add_argument("--tables-only", action="store_true", help="leave results/run/ as it is")
     args = p.parse_args(argv)
-    if not args.table_only:
+    if not args.tables_only:
         copy_run(args.models_dir, args.outputs_dir)
     readme = ROOT / "README.md"
-    readme.write_text(insert_table(readme.read_text(), build_table()))
-    print(f"results -> {RUN}, table -> {readme}")
+    artifacts.write_text(readme, insert_sections(readme.read_text()))
+    print(f"results -> {RUN}, tables -> {readme}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Shared fixtures: a small phantom table, and one run of all five scripts on it."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,14 @@ runlog.quiet_tensorflow()
 
 GAN = ["--epochs", "2", "--samples", "35", "--width", "16", "--batch", "32"]
 CNN = ["--epochs", "2", "--width", "8", "--batch", "32"]
+
+
+def load_benchmark(name):
+    """A script of benchmarks/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import pytest
 from conftest import CNN
 
 import artifacts
+import calibration
 import metrics
 import runlog
 import train_cnn
@@ -113,23 +114,23 @@ def test_calibration_inside_the_model_is_the_formula():
     x = np.random.default_rng(0).uniform(0, 255, (5, 28, 28, 3)).astype(np.float32)
     logits = network.predict(x, verbose=0)
     shift = np.linspace(-1, 1, 7)
-    model = train_cnn.with_calibration(network, 1.7, shift)
+    model = calibration.with_calibration(network, 1.7, shift)
     assert isinstance(model, keras.Model)
-    np.testing.assert_allclose(model.predict(x, verbose=0), train_cnn.softmax((logits + shift) / 1.7), atol=1e-5)
+    np.testing.assert_allclose(model.predict(x, verbose=0), calibration.softmax((logits + shift) / 1.7), atol=1e-5)
 
 
 def test_temperature_finds_the_true_one():
     """Logits that are three times too sure must be cooled by three."""
     rng = np.random.default_rng(0)
     true = rng.normal(size=(4000, 7)) * 1.5
-    p = train_cnn.softmax(true)
+    p = calibration.softmax(true)
     y = (rng.random((4000, 1)) > np.cumsum(p, axis=1)).sum(axis=1).clip(max=6)
 
     class Network:
         def predict(self, images, **_):
             return 3 * true
 
-    t = train_cnn.fit_temperature(Network(), np.zeros((4000, 28, 28, 3), np.uint8), y, np.zeros(7))
+    t = calibration.fit_temperature(Network(), np.zeros((4000, 28, 28, 3), np.uint8), y, np.zeros(7))
     assert t == pytest.approx(3, rel=0.1)
 
 
@@ -137,8 +138,8 @@ def test_balanced_point_helps_balanced_accuracy_on_val():
     rng = np.random.default_rng(0)
     prior = np.array([0.02, 0.03, 0.1, 0.02, 0.7, 0.03, 0.1])
     y = rng.choice(7, 3000, p=prior)
-    p = train_cnn.softmax(rng.normal(size=(3000, 7)) + 1.5 * np.eye(7)[y] + np.log(prior))
-    points = train_cnn.fit_operating_points(p, y, prior)
+    p = calibration.softmax(rng.normal(size=(3000, 7)) + 1.5 * np.eye(7)[y] + np.log(prior))
+    points = calibration.fit_operating_points(p, y, prior)
     assert points["tau"] > 0.3
 
     def balanced(decided):
@@ -191,3 +192,27 @@ def test_augmentation_keeps_range_and_is_off_at_inference():
     assert -0.01 <= changed.min() <= changed.max() <= 255.01
     assert np.abs(changed - x).mean() > 5
     np.testing.assert_allclose(np.asarray(augment(x, training=False)), x)
+
+
+def test_classic_augmentation_is_the_geometry_it_says():
+    """A red and a green dot, off the middle at right angles: turns by any angle, half of them mirrored, zoom and shift in
+    range."""
+    import keras
+
+    y, x = np.mgrid[:28, :28] - 13.5
+    dots = [np.exp(-((x - u) ** 2 + (y - v) ** 2) / 8) for u, v in ((5, 0), (0, 5), (0, 0))]
+    image = (255 * np.stack(dots, axis=-1)).astype(np.float32)
+    augment = keras.Sequential([keras.Input((28, 28, 3)), *train_cnn.build_augmentation("classic", 0)])
+    seen = np.asarray(augment(np.repeat(image[None], 2000, axis=0), training=True)).astype(np.float64)
+    seen = np.maximum(seen - 90, 0) ** 2  # the background, brightened or not, is no mass
+    at = np.stack([(seen * m[..., None]).sum(axis=(1, 2)) / seen.sum(axis=(1, 2)) for m in (x, y)], axis=-1)  # (n, dot, 2)
+    red, green = at[:, 0] - at[:, 2], at[:, 1] - at[:, 2]
+    angle = np.arctan2(red[:, 1], red[:, 0])
+    np.testing.assert_allclose(np.histogram(angle, 4, (-np.pi, np.pi))[0], 500, atol=80)
+    mirrored = red[:, 0] * green[:, 1] - red[:, 1] * green[:, 0] < 0
+    assert abs(mirrored.mean() - 0.5) < 0.04
+    zoom = np.log(np.sqrt(np.linalg.norm(red, axis=1) * np.linalg.norm(green, axis=1)) / 5)
+    np.testing.assert_allclose(np.quantile(zoom, [0.05, 0.5, 0.95]), [-0.085, 0.05, 0.185], atol=0.04)
+    # Zoom and aspect apply to the shift too, but barely on average: uniform within 8 % of 28 pixels before the turn.
+    np.testing.assert_allclose(at[:, 2].mean(axis=0), 0, atol=0.15)
+    np.testing.assert_allclose(at[:, 2].std(axis=0), 0.08 * 28 / np.sqrt(3), rtol=0.1)

@@ -230,7 +230,7 @@ def test_interrupted_and_resumed_run_is_the_uninterrupted_one(pipeline, scratch,
     monkeypatch.setattr(artifacts, "save_state", real)
     assert not (scratch.models / "gan/options.json").exists()
     with pytest.raises(InputError, match="other data or options"):
-        scratch.run("train_gan", *GAN, "--resume", "--learning-rate", "1e-3")
+        scratch.run("train_gan", *GAN, "--resume", "--learning-rate", "2e-3")
     scratch.run("train_gan", *GAN, "--resume")
     ours = (scratch.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()
     assert ours == (pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()

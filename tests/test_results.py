@@ -1,8 +1,7 @@
 """The committed results: metrics follow from predictions to the last digit, and the README's table from the files."""
 
-import importlib.util
-
 import pytest
+from conftest import load_benchmark
 
 import evaluate
 from runlog import ROOT
@@ -21,8 +20,6 @@ def test_from_predictions_reproduces_the_committed_figures(tmp_path_factory, nam
 
 
 def test_readme_table_is_that_of_the_files():
-    spec = importlib.util.spec_from_file_location("publish_run", ROOT / "benchmarks" / "publish_run.py")
-    publish = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(publish)
+    publish = load_benchmark("publish_run")
     readme = (ROOT / "README.md").read_text()
-    assert publish.insert_table(readme, publish.build_table()) == readme
+    assert publish.insert_sections(readme) == readme

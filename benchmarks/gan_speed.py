@@ -1,0 +1,151 @@
+"""What a training step costs: train_gan.py's GAN beside the textbook DCGAN, where the time goes, and how it grows.
+
+    python benchmarks/gan_speed.py        # a few minutes on an idle machine -> results/gan/speed.json
+
+Blocks of steps of both GANs alternate in one process and the median is taken, because machines drift; 200 epochs are
+extrapolated from it.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import artifacts
+import runlog
+import synthetic_set
+import train_gan
+from ham10000 import CLASSES
+
+BLOCKS, BLOCK_STEPS = 5, 20
+
+
+def build_block(images, labels, flags=(), steps=BLOCK_STEPS):
+    """(function that trains `steps` steps of train_gan.py's GAN and returns the images they took, GAN, batches)."""
+    import keras
+
+    args = train_gan.parse_args([*map(str, flags)])
+    gan, batches = train_gan.prepare(images, labels, args)
+
+    class Block(keras.utils.PyDataset):
+        def __len__(self):
+            return steps
+
+        def __getitem__(self, i):
+            return batches[i]
+
+    def train():
+        gan.fit(Block(), epochs=1, shuffle=False, verbose=0)
+        return steps * args.batch
+
+    return train, gan, batches
+
+
+def build_dcgan_block(images, labels):
+    """Function that trains BLOCK_STEPS steps of the DCGAN and returns the images they took."""
+    import gan_baseline
+
+    dcgan = gan_baseline.Dcgan()
+    order = np.random.default_rng(0).permutation(len(labels))
+
+    def train():
+        for i in range(BLOCK_STEPS):
+            loss, _ = dcgan.step(*gan_baseline.batch_of(images, labels, 0, 0, i, order))
+        float(loss)  # wait for the last step
+        return BLOCK_STEPS * gan_baseline.BATCH
+
+    return train
+
+
+def median_rates(work):
+    """{name: images a second}, median of BLOCKS blocks that alternate between the entries of `work`, after one of each."""
+    rates = {name: [] for name in work}
+    for block in range(BLOCKS + 1):  # the first traces and warms up
+        for name, function in work.items():
+            began = time.perf_counter()
+            n = function()
+            if block:
+                rates[name].append(n / (time.perf_counter() - began))
+    return {name: float(np.median(r)) for name, r in rates.items()}
+
+
+KINDS = (("convolutions", "Conv2D"), ("matrix products", "MatMul"), ("matrix products", "Einsum"),
+         ("copies and turns", "Transpose|Reverse|Select|Concat|Slice|Pad|Pack"))  # fmt: skip
+
+
+def profile_step(train, batches, steps=BLOCK_STEPS):
+    """{kind of operation: thread milliseconds a step}, by TensorFlow's profiler; `input` is timed by itself."""
+    import re
+    import tempfile
+    from collections import Counter
+
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        train()
+        tf.profiler.experimental.stop()
+        space = xplane_pb2.XSpace()
+        space.ParseFromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
+    spent = Counter()
+    for plane in space.planes:
+        names = {key: m.name for key, m in plane.event_metadata.items()}
+        for event in (e for line in plane.lines for e in line.events):
+            # An operation's event is "name in the graph:Operation"; "Class::Method" and the rest are the runtime around it.
+            where, _, operation = names[event.metadata_id].rpartition(":")
+            if not where or where.endswith(":") or "/" not in where or not re.fullmatch(r"\w+", operation):
+                continue
+            kind = next((k for k, pattern in KINDS if re.search(pattern, operation)), "elementwise and rest")
+            if "adam" in where.lower() or "Assign" in operation:
+                kind = "optimizer and averages"
+            spent[kind] += event.duration_ps / 1e9 / steps
+    began = time.perf_counter()
+    for i in range(steps):
+        batches[i]
+    spent["input"] = 1000 * (time.perf_counter() - began) / steps
+    return dict(spent)
+
+
+def main(argv=None):
+    """Training images a second of both GANs, sampling images a second, and how the cost of a step grows."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+    runlog.quiet_tensorflow()
+    run = runlog.Run(train_gan.parse_args([]), "gan_speed")
+    images, labels = run.part("train")
+    ours, gan, batches = build_block(images, labels)
+    y = np.repeat(np.arange(len(CLASSES), dtype=np.int32), 300)
+
+    def sample():
+        return sum(len(made) for _, made in synthetic_set.generate_in_chunks(gan.ema, y, 0))
+
+    rates = median_rates({"ours": ours, "dcgan": build_dcgan_block(images, labels), "sample": sample})
+    large = np.kron(images[:1000], np.ones((1, 3, 3, 1), np.uint8))[:, 10:74, 10:74]  # only their size matters here
+    growth = {}
+    for batch, width, size in ((64, 48, 28), (128, 48, 28), (64, 24, 28), (64, 96, 28), (64, 48, 64)):
+        pictures, names = (images, labels) if size == 28 else (large, labels[:1000])
+        block, _, _ = build_block(pictures, names, ("--batch", batch, "--width", width), steps=5)
+        growth[f"batch {batch}, width {width}, {size} x {size}"] = median_rates({"": block})[""]
+    minutes = {name: 200 * len(labels) / rates[name] / 60 for name in ("ours", "dcgan")}
+    out = {
+        "train_images_per_second": rates["ours"],
+        "train_images_per_second_dcgan": rates["dcgan"],
+        "minutes_200_epochs": minutes["ours"],
+        "minutes_200_epochs_dcgan": minutes["dcgan"],
+        "sample_images_per_second": rates["sample"],
+        "thread_milliseconds_a_step": profile_step(ours, batches),
+        "growth_images_per_second": growth,
+        "environment": runlog.environment(),
+    }
+    artifacts.write_json(ROOT / "results" / "gan" / "speed.json", out)
+    print(json.dumps({k: v for k, v in out.items() if k != "environment"}, indent=1))
+
+
+if __name__ == "__main__":
+    runlog.script_main(main)

@@ -1,0 +1,71 @@
+"""Calibration of a trained classifier, fitted on val: temperature, prior shift and operating points."""
+
+import numpy as np
+
+import metrics
+from ham10000 import MALIGNANT, MEL
+from lesions import dihedral_views
+
+
+def softmax(logits):
+    """float64 (n, k) probabilities."""
+    e = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def with_calibration(network, temperature, log_prior_shift):
+    """The network with softmax((logits + shift) / T) inside: both are folded into the last layer's weights."""
+    import keras
+
+    last = network.get_layer("logits")
+    kernel, bias = last.get_weights()
+    last.set_weights([kernel / temperature, (bias + log_prior_shift) / temperature])
+    out = keras.layers.Softmax(name="probabilities")(network.output)
+    return keras.Model(network.input, out, name="classifier")
+
+
+def fit_temperature(network, images, targets, shift):
+    """T in [0.25, 4] with the least val log-loss of the eight-view average that evaluate.py writes.
+
+    A single view of the same network is a little less sure than it should be: averaging takes confidence away, and T gives
+    it back.
+    """
+    logits = np.stack([network.predict(np.ascontiguousarray(v, np.float32), batch_size=500, verbose=0)
+                       for v in dihedral_views(images)]) + shift  # fmt: skip
+    grid = np.exp(np.linspace(np.log(0.25), np.log(4), 81))
+    losses = [metrics.log_loss(targets, softmax(logits / t).mean(axis=0)) for t in grid]
+    return float(grid[int(np.argmin(losses))])
+
+
+def fit_operating_points(p, targets, prior):
+    """What evaluate.py needs beside probabilities, from val: the balanced shift and score thresholds.
+
+    The balanced point is argmax(log p - tau log prior); tau in [0, 1.5] with the best val balanced accuracy (the smallest
+    on a tie).
+    """
+    taus = np.linspace(0, 1.5, 31)
+    log_prior = np.log(np.maximum(prior, 1e-6))
+    scores = [
+        metrics.summarise(metrics.confusion(targets, metrics.balanced_decision(p, -t * log_prior), p.shape[1]))[
+            "balanced_accuracy"
+        ]
+        for t in taus
+    ]
+    tau = float(taus[int(np.argmax(scores))])
+    points = {"tau": tau, "balanced_shift": (-tau * log_prior).tolist(), "train_prior": prior.tolist()}
+    w = np.ones(len(p))
+    if p.shape[1] == 2:
+        groups = {"malignant": (targets == 1, p[:, 1])}
+    else:
+        groups = {"melanoma": (targets == MEL, p[:, MEL]), "malignant": (MALIGNANT[targets], p[:, MALIGNANT].sum(axis=1))}
+    for name, (positive, score) in groups.items():
+        for at in (90, 95):
+            t = metrics.Ranking(positive, score).threshold(at / 100, w)
+            points[f"{name}_threshold_at_{at}_specificity"] = float(min(t, 1.0))
+    return points
+
+
+def prior_of(targets, k, weights=None):
+    """float (k,) class shares, at least a thousandth of an image each so that the logarithm exists."""
+    counts = np.bincount(targets, weights=weights, minlength=k) + 1e-3
+    return counts / counts.sum()

@@ -1,0 +1,58 @@
+"""benchmarks/: that the figures of the GAN are those of the scripts' files (what they cost is measured by hand)."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import load_benchmark
+
+from ham10000 import CLASSES, InputError
+
+
+@pytest.fixture(scope="module")
+def bars():
+    return load_benchmark("gan_bars")
+
+
+def test_a_row_is_what_the_files_say(bars, pipeline):
+    row = bars.read_row(pipeline.models, pipeline.outputs)
+    quality = json.loads((pipeline.outputs / "evaluation/synthetic_quality.json").read_text())
+    metrics = json.loads((pipeline.outputs / "evaluation/metrics.json").read_text())["models"]
+    d = quality["distances"]
+    assert row["frechet_ratio"] == d["frechet_ratio"]["value"]
+    assert row["frechet"] / row["frechet_floor"] == pytest.approx(row["frechet_ratio"], rel=0.2)  # ratio of means, of draws
+    assert list(row["label_agreement"]) == list(row["diversity_ratio"]) == list(CLASSES)
+    ends = [metrics[m]["balanced"]["balanced_accuracy"]["value"] for m in ("classifier", "control")]
+    assert row["cas"] == pytest.approx(ends[0] / ends[1])
+    history = np.genfromtxt(pipeline.models / "gan/history.csv", delimiter=",", names=True)
+    assert row["training_minutes"] == pytest.approx(history["seconds"].sum() / 60, abs=0.01)
+
+
+def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, capsys):
+    row = bars.read_row(pipeline.models, pipeline.outputs)
+    place = bars.Workplace(tmp_path, [])
+    with pytest.raises(InputError, match=r"seed_\*\.json"):
+        bars.collect(place)
+    place.results.mkdir()
+
+    def write(name, **changes):
+        curve = [{"epoch": e, "minutes": e / 2, "frechet_ratio": 9 - e} for e in (1, 2)]
+        (place.results / f"{name}.json").write_text(json.dumps(row | {"curve": curve} | changes))
+
+    for seed, ratio in enumerate((2.0, 3.0, 7.0)):
+        write(f"seed_{seed}", seed=seed, frechet_ratio=ratio, memorisation_by_class=dict.fromkeys(CLASSES, ratio / 100))
+    write("baseline", frechet_ratio=40.0)
+    bars.collect(place)
+    found = json.loads((tmp_path / "gan.json").read_text())
+    assert found["seeds"] == [0, 1, 2]
+    assert found["frechet_ratio"] == pytest.approx(4)
+    assert found["frechet_ratio_std"] == pytest.approx(np.std([2, 3, 7], ddof=1))
+    assert found["memorisation_by_class"]["df"] == pytest.approx(0.04)
+    assert found["frechet_ratio_dcgan"] == 40
+    curve = (tmp_path / "gan_curve.csv").read_text().splitlines()
+    assert curve[0] == "gan,seed,epoch,minutes,frechet_ratio"
+    assert len(curve) == 1 + 4 * 2
+    assert (tmp_path / "gan_curve.png").stat().st_size > 1000
+    write("seed_2", judge_sha256="another")
+    with pytest.raises(InputError, match="same judge"):
+        bars.collect(place)
