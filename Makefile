@@ -10,7 +10,7 @@ METADATA ?= auto
 FLAGS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all data test smoke lint lock clean help
+.PHONY: all data test smoke lint lock audit clean help
 
 all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, draw (DATA=table METADATA=csv FLAGS=...)
 	data="$(DATA)"
@@ -49,10 +49,23 @@ lint: .venv/ready-dev  ## ruff alone, and format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-lock: .venv/ready-dev  ## resolve requirements*.in into requirements*.txt
-	uv="$(PY) -m uv pip compile -q --universal --python-version 3.11 --no-annotate --no-emit-index-url"
+lock: .venv/ready-dev  ## resolve requirements*.in into requirements*.txt, with hashes
+	uv="$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url"
 	$$uv requirements.in -o requirements.txt
 	$$uv -c requirements.txt requirements-dev.in -o requirements-dev.txt
+	$$uv requirements-audit.in -o requirements-audit.txt
+
+audit: .venv/ready  ## known vulnerabilities of the pinned packages (needs a network), and their licences
+	[ -d .venv-audit ] || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-audit.txt
+	.venv-audit/bin/pip-licenses --python $(PY) --from mixed --format csv --order license > LICENCES-THIRD-PARTY.csv
+	echo "licences of what is installed -> LICENCES-THIRD-PARTY.csv"
+	if $(PY) -c 'import requests; requests.get("https://pypi.org/pypi/pip/json", timeout=5).json()' 2> /dev/null; then
+		.venv-audit/bin/pip-audit --disable-pip --require-hashes -r requirements.txt
+		echo "packages listed under Skip Reason were NOT audited"
+	else
+		echo "audit SKIPPED: pypi.org's vulnerability service cannot be reached; nothing is known either way"
+	fi
 
 clean:  ## remove models, outputs and smoke (not data, not .venv)
 	find models outputs -mindepth 1 ! -name README.md -delete

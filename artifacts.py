@@ -4,9 +4,11 @@ Every writer writes beside its target and renames, so that a reader never meets 
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,44 @@ def ensure_folder(path):
     except OSError as e:
         raise InputError(f"{path}: cannot be created ({e.strerror})") from None
     return Path(path)
+
+
+LOCKS = {}  # folder -> descriptor of its lock file, open as long as the process: the system lets go of it however that ends
+
+
+def lock_folder(folder):
+    """Create `folder` and make it this process's own until it ends; InputError if another process works there.
+
+    What a killed process left half-written there is removed. (POSIX record locks; without them, as on Windows or some
+    network file systems, the folder is not protected.)
+    """
+    folder = ensure_folder(folder)
+    name = folder.resolve()
+    if name in LOCKS:
+        return folder
+    try:
+        import fcntl
+
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except ImportError:
+        return folder
+    except OSError as e:
+        raise InputError(f"{folder}: cannot be written ({e.strerror})") from None
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        if e.errno not in (errno.EACCES, errno.EAGAIN):
+            return folder
+        holder = os.read(lock, 100).decode(errors="replace").strip() or "another process"
+        os.close(lock)
+        raise InputError(f"{folder}: {holder} is writing here; wait for it, or name another folder") from None
+    with contextlib.suppress(OSError):  # a full disk is reported by the first write that matters
+        os.truncate(lock, 0)
+        os.write(lock, f"process {os.getpid()} ({Path(sys.argv[0]).name})".encode())
+    LOCKS[name] = lock
+    for leftover in folder.glob(".*.tmp*"):
+        leftover.unlink(missing_ok=True)
+    return folder
 
 
 def write_text(path, text):
@@ -79,17 +119,50 @@ def write_table(path, chunks):
             f.writelines(",".join(map(str, row)) + "\n" for row in values.tolist())
 
 
-def read_json(path, made_by):
-    """Parse a JSON object this project wrote, or InputError naming the script that writes it."""
+NUMBER = (int, float)
+
+
+def read_json(path, made_by, shape=None):
+    """Parse a JSON object this project wrote, or InputError naming the script that writes it.
+
+    shape: what must be in it, see find_fault.
+    """
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run {made_by} first") from None
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise InputError(f"{path}: not readable as JSON ({str(e)[:80]}); run {made_by} again") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: not a JSON object; run {made_by} again")
+    fault = find_fault(value, shape or {}, "")
+    if fault:
+        raise InputError(f"{path}: {fault}; run {made_by} again")
     return value
+
+
+def find_fault(value, shape, where):
+    """What is wrong with a JSON value, or None.
+
+    shape: a type or tuple of types; [shape] for a list of such; {name: shape} for an object with at least these names, in
+    which the name `...` stands for all others.
+    """
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return f"{where or 'it'} is no object"
+        missing = [name for name in shape if name is not ... and name not in value]
+        if missing:
+            return f"{where + '.' if where else ''}{missing[0]} is missing"
+        inner = [(v, shape.get(name, shape.get(...)), f"{where}.{name}".strip(".")) for name, v in value.items()]
+        inner = [item for item in inner if item[1] is not None]
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{where} is no list"
+        inner = [(v, shape[0], f"{where}[{i}]") for i, v in enumerate(value)]
+    else:
+        fits = isinstance(value, shape) and not (isinstance(value, bool) and shape is NUMBER)
+        return None if fits else f"{where} is {json.dumps(value)[:40]}"
+    return next(filter(None, (find_fault(*item) for item in inner)), None)
 
 
 def file_sha256(path):

@@ -17,12 +17,16 @@ import artifacts
 import fidelity
 import metrics
 import runlog
+import saved_models
 import scorecard
 from ham10000 import CLASSES, InputError, read_table
 from lesions import NEAR_DUPLICATE_DISTANCE, group_lesions
 
 MODELS = ("classifier", "control", "malignancy", "malignancy_control")
 FOLDERS = {"classifier": "cnn"}
+TRAINED = {"model_sha256": str, "operating_points": scorecard.POINTS, "real_images": int, "synthetic_images": int,
+           "steps": int, "options": dict, "inputs": dict}  # fmt: skip
+ARM_OPTIONS = ("sampler", "augment", "batch", "learning_rate", "width", "seed", "repeat_real")
 ISIC_ORDER = ("mel", "nv", "bcc", "akiec", "bkl", "df", "vasc")
 
 
@@ -58,7 +62,7 @@ def find_models(run):
         path = folder / "classifier.keras"
         made_by = f"train_cnn.py (for {folder})"
         try:
-            options = run.check_made_from(folder / "options.json", made_by)
+            options = run.check_made_from(folder / "options.json", made_by, TRAINED)
             if options.get("model_sha256") != artifacts.file_sha256(path):
                 raise InputError(f"{path}: is not the model its options.json describes; run {made_by} again")
         except InputError as e:
@@ -74,20 +78,15 @@ def find_models(run):
 
 def load_model(run, name):
     """The keras model of find_models' entry `name`."""
-    import keras
-
-    return keras.saving.load_model(
-        run.args.models_dir / FOLDERS.get(name, name) / "classifier.keras", compile=False, safe_mode=True
-    )
+    classes = 2 if name.startswith("malignancy") else len(CLASSES)
+    return saved_models.load_classifier(run.args.models_dir / FOLDERS.get(name, name) / "classifier.keras", classes)
 
 
 def describe_arm(options):
     """What a network was trained on and how, as far as arms must agree in it to be compared."""
     real, synthetic = options["real_images"], options["synthetic_images"]
     words = [f"{real} real"] * bool(real) + [f"{synthetic} synthetic"] * bool(synthetic)
-    shared = {
-        k: options["options"][k] for k in ("sampler", "augment", "batch", "learning_rate", "width", "seed", "repeat_real")
-    }
+    shared = {k: options["options"].get(k) for k in ARM_OPTIONS}
     learned = options["inputs"].get("synthetic")
     return {"trained_on": " + ".join(words), "synthetic_sha256": learned, "same": {"steps": options["steps"], **shared}}
 
@@ -163,11 +162,9 @@ def from_predictions(args):
             predictions[name] = read_predictions(other)
             if not np.array_equal(predictions[name][0], rows) or not np.array_equal(predictions[name][1], labels):
                 raise InputError(f"{other}: rows or labels differ from {path}'s; they are not of one evaluation")
-    context = {"protocol": f"split file {Path(args.split).name}", "data": None, "views": None, "points": {}}
+    context = {"protocol": f"split file {Path(args.split).name}", "data": None, "views": None, "points": {}, "arms": {}}
     if path.with_name("context.json").is_file():
-        context = artifacts.read_json(path.with_name("context.json"), "evaluate.py")
-        if not {"protocol", "data", "views", "points"} <= set(context):
-            raise InputError(f"{path.with_name('context.json')}: lacks an entry; run evaluate.py again")
+        context = artifacts.read_json(path.with_name("context.json"), "evaluate.py", scorecard.CONTEXT)
     folder = args.outputs_dir / "evaluation" / "from_predictions"  # beside the run's own figures, never over them
     scorecard.write_figures(folder, predictions, read_lesions(args.split, rows), context)
     scorecard.print_summary(folder)
@@ -247,8 +244,6 @@ def evaluate_test(run, models, synthetic, generator_path):
 
 def evaluate_synthetic(run, models, synthetic, generator_path):
     """synthetic_quality.json, or the reason why there is none."""
-    import keras
-
     import synthetic_quality
 
     if synthetic is None:
@@ -258,7 +253,7 @@ def evaluate_synthetic(run, models, synthetic, generator_path):
         judge = synthetic_quality.Judge(load_model(run, "judge"), models["judge"]["model_sha256"], run)
     generator = None
     if generator_path is not None:
-        generator = keras.saving.load_model(generator_path, compile=False, safe_mode=True)
+        generator = saved_models.load_generator(generator_path)
     return synthetic_quality.measure(run, synthetic, judge, generator)
 
 

@@ -112,19 +112,54 @@ def has_phantom_mark(images):
 # ---------------------------------------------------------------- reading
 
 
+class Bounded(io.RawIOBase):
+    """A table's decompressed text, cut off with an InputError where it grows out of bounds.
+
+    Two bounds: EXPANSION times the file's own size, because a few megabytes of gzip can unpack to the whole disk, and lines
+    of MAX_LINE bytes, because a reader of lines keeps a whole one in memory. Kaggle's table expands threefold.
+    """
+
+    EXPANSION, MAX_LINE = 100, 1 << 18
+
+    def __init__(self, path, stream):
+        self.path, self.stream, self.since_line = path, stream, 0
+        self.left = self.EXPANSION * Path(path).stat().st_size + (1 << 20)
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        n = self.stream.readinto(buffer)
+        self.left -= n
+        if self.left < 0:
+            raise InputError(f"{self.path}: unpacks to over {self.EXPANSION} times its size; no table of photographs does")
+        end = bytes(buffer[:n]).rfind(b"\n")
+        self.since_line = self.since_line + n if end < 0 else n - end
+        if self.since_line > self.MAX_LINE:
+            raise InputError(
+                f"{self.path}: has a line of over {self.MAX_LINE} bytes; expected Kaggle's hmnist_28_28_RGB.csv"
+            )
+        return n
+
+    def close(self):
+        self.stream.close()
+        super().close()
+
+
 def open_table(path):
     """A binary stream of the table's text, decompressed by content (gzip, xz, zstd) whatever the name says."""
     with open(path, "rb") as f:
         magic = f.read(6)
     if magic[:2] == b"\x1f\x8b":
-        return gzip.open(path, "rb")
-    if magic == b"\xfd7zXZ\x00":
-        return lzma.open(path, "rb")
-    if magic[:4] == b"\x28\xb5\x2f\xfd":
-        import zstandard
-
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(open(path, "rb"), closefd=True))
-    return open(path, "rb")
+        unpack = gzip.open
+    elif magic == b"\xfd7zXZ\x00":
+        unpack = lzma.open
+    elif magic[:4] == b"\x28\xb5\x2f\xfd":
+        from zstandard import open as unpack
+    else:
+        unpack = open
+    stream = unpack(path, "rb")
+    return io.BufferedReader(Bounded(path, stream), 1 << 16)
 
 
 def read_layout(path, header):
@@ -186,6 +221,8 @@ def describe_fault(path, columns, error):
     try:
         if columns is not None and not isinstance(error, OSError | EOFError):
             return locate_fault(path, columns)
+    except InputError as e:
+        return str(e)
     except Exception as e:
         error = e
     return f"{path}: cannot be read to its end ({str(error).splitlines()[0][:120]}); fetch the file again"

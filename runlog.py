@@ -46,6 +46,8 @@ def parser(doc, split_file=False):
                    metavar="{lesion,image}", help="image reproduces the leaky protocol of older work")  # fmt: skip
     g.add_argument("--subset", type=positive, metavar="N", help="about N images: whole lesions of every class")
     g.add_argument("--epochs", type=positive, help="training epochs (only the trainers use it)")
+    g.add_argument("--deterministic", action="store_true",
+                   help="bit-equal repeats on a GPU too, at a cost in speed; a CPU always repeats itself")  # fmt: skip
     g.add_argument("--dry-run", action="store_true", help="print the resolved options and stop")
     g.add_argument("--if-stale", action="store_true",
                    help="do nothing if the outputs already come from this data and these options (make)")  # fmt: skip
@@ -71,7 +73,8 @@ def seed(text):
 
 
 # Where things are and how the script is called, not what it computes: no part of a result's identity.
-NOT_IDENTITY = {"data", "metadata", "dry_run", "if_stale", "resume", "snapshots", "models_dir", "outputs_dir", "out"}
+NOT_IDENTITY = {"data", "metadata", "deterministic", "dry_run", "if_stale", "resume", "snapshots", "models_dir",
+                "outputs_dir", "out"}  # fmt: skip
 
 
 def script_main(main):
@@ -86,8 +89,11 @@ def script_main(main):
         sys.exit(130)
 
 
-def seed_everything(seed):
-    """Seed Python, NumPy and Keras, and ask TensorFlow for deterministic kernels. Call before building a model."""
+def seed_everything(seed, deterministic=False):
+    """Seed Python, NumPy and Keras. Call before building a model.
+
+    deterministic: ask for kernels that repeat themselves on a GPU too. On a CPU TensorFlow always is: it costs nothing.
+    """
     import keras
 
     keras.utils.clear_session()  # names decide the order in which TensorFlow adds gradients: start them afresh
@@ -95,7 +101,8 @@ def seed_everything(seed):
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        tf.config.experimental.enable_op_determinism()
+        if deterministic or not tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.enable_op_determinism()
 
 
 def keep_freed_memory():
@@ -178,6 +185,8 @@ class Run:
 
     def __init__(self, args, script):
         self.args, self.script, self.began = args, script, time.time()
+        if args.deterministic:  # for JAX, and before it starts
+            os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
         self.environment = environment()  # now: the commit that runs, whatever is checked out when it ends
         self.table = group_lesions(read_table(find_table(args)), args.metadata)
         self.full_rows = len(self.table)
@@ -253,9 +262,12 @@ class Run:
         self.identity["inputs"][name] = artifacts.file_sha256(path)
         return self.identity["inputs"][name]
 
-    def check_made_from(self, options_path, made_by):
-        """The options.json of an artifact this run reads, refused unless it has this run's data and split."""
-        record = artifacts.read_json(options_path, made_by)
+    def check_made_from(self, options_path, made_by, shape=None):
+        """The options.json of an artifact this run reads, refused unless it has this run's data and split.
+
+        shape: what else must be in it, see artifacts.find_fault.
+        """
+        record = artifacts.read_json(options_path, made_by, shape)
         for what in ("data", "split"):
             theirs = record.get(what)
             if not isinstance(theirs, dict) or theirs.get("sha256") != self.identity[what]["sha256"]:
@@ -298,9 +310,10 @@ class Run:
         return False
 
     def begin(self, options_path, *stale):
-        """Settle the split, and take away options.json and the files of these patterns: what is there is unfinished now."""
+        """Settle the split, lock the folder, and take away options.json and the files of these patterns: what is there is
+        unfinished now."""
         self.settle_split()
-        folder = artifacts.ensure_folder(Path(options_path).parent)
+        folder = artifacts.lock_folder(Path(options_path).parent)
         for path in [Path(options_path), *(p for pattern in stale for p in folder.glob(pattern))]:
             path.unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import artifacts
 import metrics
-from ham10000 import CLASSES, MALIGNANT, class_counts
+from ham10000 import CLASSES, MALIGNANT, InputError, class_counts
 
 DRAWS = 1000
 
@@ -19,6 +19,12 @@ def figure(value, low, high, n, protocol, reason="not defined on these images"):
     if not np.isfinite(value):
         return {"value": None, "reason": reason, "n": int(n), "protocol": protocol}
     return {"value": value, "low": low, "high": high, "n": int(n), "protocol": protocol}
+
+
+POINTS = {"balanced_shift": [artifacts.NUMBER], "train_prior": [artifacts.NUMBER], ...: artifacts.NUMBER}
+CONTEXT = {"protocol": str, "data": (dict, type(None)), "views": (int, type(None)), "points": {...: POINTS},
+           "arms": {...: {"trained_on": str, "same": dict}}}  # fmt: skip
+"""What compute_figures needs of a context.json (artifacts.find_fault)."""
 
 
 def mean_of_defined(values):
@@ -114,7 +120,7 @@ def compute_figures(predictions, lesions, context):
         "protocol": protocol,
         "data": context["data"],
         "views": context["views"],
-        "trained_on": {name: arm["trained_on"] for name, arm in context.get("arms", {}).items()},
+        "trained_on": {name: arm["trained_on"] for name, arm in context["arms"].items()},
         "images": len(y),
         "lesions": len(set(lesions)),
         "interval": f"95 %, percentile bootstrap over lesions, {DRAWS} draws",
@@ -126,8 +132,10 @@ def compute_figures(predictions, lesions, context):
     measures = {}
     for name, (_, _, probabilities) in predictions.items():
         points = context["points"].get(name)
+        if points and len(points["balanced_shift"]) != probabilities.shape[1]:
+            raise InputError(f"operating points of {name}: not of {probabilities.shape[1]} classes; run train_cnn.py again")
         out["models"][name], measures[name] = report_model(y, probabilities, points, lesions, protocol)
-    arms = context.get("arms", {})
+    arms = context["arms"]
     if "control" in measures and arms.get("classifier", {}).get("same") != arms.get("control", {}).get("same"):
         out["classifier_minus_control"] = {"value": None, "reason": "classifier and control differ in more than their data"}
     elif "control" in measures:
@@ -182,7 +190,7 @@ def print_summary(folder):
         f"  majority class ({found['majority_baseline']['class']}): accuracy {show(found['majority_baseline'], 'accuracy')}"
     )
     for name, model in found["models"].items():
-        argmax, balanced = model["argmax"], model["balanced"]
+        argmax, balanced = model["argmax"], model.get("balanced", {})
         print(
             f"  {name}: accuracy {show(argmax, 'accuracy')}, balanced accuracy {show(argmax, 'balanced_accuracy')} "
             f"(argmax), {show(balanced, 'balanced_accuracy')} (balanced), macro-F1 {show(argmax, 'macro_f1')}, "

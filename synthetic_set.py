@@ -81,7 +81,7 @@ def check_folder(folder):
         raise InputError(f"--out {folder}: is a file; name a folder")
     provenance = folder / "provenance.json"
     ours = provenance.is_file() and str(artifacts.read_json(provenance, "train_gan.py").get("what")).startswith(WHAT)
-    if folder.is_dir() and any(folder.iterdir()) and not ours:
+    if folder.is_dir() and any(p.name != ".lock" for p in folder.iterdir()) and not ours:
         raise InputError(f"--out {folder}: has files that are not a synthetic set; name an empty or new folder")
 
 
@@ -90,7 +90,7 @@ def write(run, generator, labels, folder):
     from PIL import Image
 
     args = run.args
-    artifacts.write_json(artifacts.ensure_folder(folder) / "provenance.json", {"what": WHAT[0]})
+    artifacts.write_json(artifacts.lock_folder(folder) / "provenance.json", {"what": WHAT[0]})
     shutil.rmtree(folder / "images", ignore_errors=True)
     shown = [[] for _ in CLASSES]
 

@@ -275,7 +275,7 @@ def train(run, folder, pool, val, shift, resuming=False):
     shift: float (k,), added to the logits before they are scored, so that every arm is chosen under the same prior.
     """
     args = run.args
-    runlog.seed_everything(args.seed)
+    runlog.seed_everything(args.seed, args.deterministic)
     (images, targets, weights), (val_images, val_targets) = pool, val
     plan = plan_epochs(args, epoch_images(run, targets))
     model, network = prepare(args, len(shift), sum(plan))

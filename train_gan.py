@@ -19,6 +19,7 @@ import numpy as np
 
 import artifacts
 import runlog
+import saved_models
 import synthetic_set
 from ham10000 import CLASSES, IMAGE_SHAPE, InputError, class_counts
 
@@ -292,7 +293,7 @@ def prepare(images, labels, args):
     """(compiled GAN, batches): all that `fit` needs, for uint8 images (n, 28, 28, 3) and labels (n,)."""
     import keras
 
-    runlog.seed_everything(args.seed)
+    runlog.seed_everything(args.seed, args.deterministic)
     batches = build_batches(images, labels, args)
     # The average looks back over about eight epochs; in a short run over less, or it would still hold the first weights.
     half_life = min(8, args.epochs / 10)
@@ -401,10 +402,7 @@ def main(argv=None):
         print("  up to date")
         return 0
     runlog.quiet_tensorflow()
-    import keras
-
-    generator = keras.saving.load_model(generator_path, compile=False, safe_mode=True)
-    synthetic_set.write(run, generator, labels, args.out)
+    synthetic_set.write(run, saved_models.load_generator(generator_path), labels, args.out)
     return 0
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import artifacts
 import report
 import runlog
+import saved_models
 from ham10000 import CLASSES, InputError
 from synthetic_set import draw_latents, generate
 
@@ -54,14 +55,12 @@ class Inputs:
         self._cache = {}
 
     def model(self, folder, file="classifier.keras"):
-        import keras
-
         if self.args.no_models:
             raise Missing("--no-models was given")
         path = need(self.models / folder / file, "train_gan.py" if folder == "gan" else "train_cnn.py")
         self.run.check_made_from(path.with_name("options.json"), "its training script")
         if path not in self._cache:
-            self._cache[path] = keras.saving.load_model(path, compile=False, safe_mode=True)
+            self._cache[path] = (saved_models.load_generator if folder == "gan" else saved_models.load_classifier)(path)
         return self._cache[path]
 
     def synthetic(self):

@@ -104,7 +104,7 @@ def batch_of(images, labels, seed, epoch, i, order):
 def train(run, folder, resuming):
     """Seconds of each epoch; writes generator.keras, history.csv and, every --grid-every epochs, samples/ and snapshots/."""
     args = run.args
-    runlog.seed_everything(args.seed)
+    runlog.seed_everything(args.seed, args.deterministic)
     images, labels = run.part("train")
     gan = Dcgan()
     checkpoint, history = folder / "checkpoint.npz", []

@@ -20,6 +20,13 @@ GAN = ["--epochs", "2", "--samples", "35", "--width", "16", "--batch", "32"]
 CNN = ["--epochs", "2", "--width", "8", "--batch", "32"]
 
 
+def pytest_configure(config):
+    """Deprecation warnings that our own modules cause are errors; those inside libraries are theirs to mend."""
+    for path in ROOT.glob("*.py"):
+        for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"):
+            config.addinivalue_line("filterwarnings", f"error::{kind}:{path.stem}")
+
+
 def load_benchmark(name):
     """A script of benchmarks/ as a module."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")

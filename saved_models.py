@@ -1,0 +1,117 @@
+"""Loading saved networks as untrusted files: nothing in one is run, unpacked unseen, or used before it is checked.
+
+A .keras file is a zip of two JSON files and an HDF5 file. Keras' safe_mode refuses marked lambdas; here, before Keras sees
+the file, its members and sizes, every class its configuration names, and every HDF5 link are held against what
+train_gan.py and train_cnn.py write.
+"""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+
+import runlog
+from ham10000 import IMAGE_SHAPE, InputError
+
+MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+MAX_CONFIG, MAX_WEIGHTS = 16 << 20, 1 << 30  # bytes
+MODULES = {"keras", "keras.layers", "keras.initializers", "keras.src.ops.numpy", "keras.src.models.functional"}
+CAST = ("keras.src.ops.core", "Cast")  # the one harmless operation of a module of loops and maps
+MARKS = {"__keras_tensor__", "__slice__"}  # Keras' own notation in a configuration
+RUN_CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "function"}
+
+
+def load_generator(path):
+    """The generator of a .keras file: latent float32 (n, z), label int32 (n,) -> image float32 (n, 28, 28, 3)."""
+    model = load(path, "train_gan.py")
+    shapes = [tuple(i.shape) for i in model.inputs]
+    if len(shapes) != 2 or len(shapes[0]) != 2 or shapes[1] != (None,) or tuple(model.output.shape[1:]) != IMAGE_SHAPE:
+        raise InputError(f"{path}: is no generator (inputs {shapes}, output {model.output.shape}); run train_gan.py again")
+    return model
+
+
+def load_classifier(path, classes=7):
+    """The classifier of a .keras file: image float32 (n, 28, 28, 3) in [0, 255] -> probabilities float32 (n, classes)."""
+    model = load(path, "train_cnn.py")
+    shapes = [tuple(i.shape) for i in model.inputs]
+    if shapes != [(None, *IMAGE_SHAPE)] or tuple(model.output.shape) != (None, classes):
+        what = f"inputs {shapes}, output {model.output.shape}"
+        raise InputError(f"{path}: is no classifier of {classes} classes ({what}); run train_cnn.py again")
+    return model
+
+
+def load(path, made_by):
+    """The keras model of a checked .keras file; InputError for anything that is not one or that could run code."""
+    try:
+        check_archive(path)
+        runlog.quiet_tensorflow()  # only now: a file that is refused needs no TensorFlow
+        import keras
+
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        finite = all(np.isfinite(w).all() for w in model.get_weights())
+    except InputError as e:
+        raise InputError(f"{path}: {e}; run {made_by} again") from None
+    except Exception as e:  # zipfile, json, h5py and Keras raise many kinds for a damaged file
+        raise InputError(f"{path}: not a readable model ({first_line(e)}); run {made_by} again") from None
+    if not finite:
+        raise InputError(f"{path}: has weights that are not finite; run {made_by} again")
+    return model
+
+
+def first_line(error):
+    """A short single line of an exception."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+
+
+def check_archive(path):
+    """InputError unless the zip holds the three members, of bearable size, and they pass."""
+    with zipfile.ZipFile(path) as archive:
+        sizes = {i.filename: i.file_size for i in archive.infolist()}
+        extra = sorted(set(sizes) ^ MEMBERS)
+        if extra or len(archive.infolist()) != len(MEMBERS):
+            raise InputError(f"is no .keras file of this project (members {', '.join(sorted(sizes))[:80]!r})")
+        if sizes["config.json"] + sizes["metadata.json"] > MAX_CONFIG or sizes["model.weights.h5"] > MAX_WEIGHTS:
+            raise InputError("unpacks to more than any network of this project")
+        check_classes(json.loads(archive.read("config.json")))
+        check_weights(archive.read("model.weights.h5"))
+
+
+def check_classes(config):
+    """InputError if a configuration names a class outside Keras' plain layers, operations and initializers."""
+    pending = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending += value
+        elif isinstance(value, dict):
+            pending += value.values()
+            if "class_name" not in value:
+                continue
+            name, module = value["class_name"], value.get("module")
+            if name in RUN_CODE or not (name in MARKS or module in MODULES or (module, name) == CAST):
+                raise InputError(f"names {str(module)[:40]}.{str(name)[:40]}, which could run code and which no network of "
+                                 "this project has")  # fmt: skip
+
+
+def check_weights(data):
+    """InputError if an HDF5 file links outside itself or would unpack to more than MAX_WEIGHTS."""
+    import h5py
+
+    total = items = 0
+    with h5py.File(io.BytesIO(data), "r") as file:
+        pending = [file]
+        while pending:
+            group = pending.pop()
+            for name in group:
+                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                    raise InputError("its weights link to somewhere else")
+                item, items = group[name], items + 1
+                if items > 10_000:  # or a group that holds itself
+                    raise InputError("its weights have no end of groups")
+                if isinstance(item, h5py.Group):
+                    pending.append(item)
+                    continue
+                total += item.size * item.dtype.itemsize
+                if item.external or item.is_virtual or item.dtype.kind not in "fiub" or total > MAX_WEIGHTS:
+                    raise InputError("its weights are not plain arrays of bearable size")

@@ -1,0 +1,72 @@
+"""A million rows and a hundred thousand samples: time and peak memory of each script.
+
+    python tests/load.py [--rows 1000000]      # an hour; adds its figures to results/reliability.json
+
+The table is 10 000 phantom lesions a hundred times over (8 GB of CSV in a temporary folder). train_cnn.py takes its first
+epoch on it; train_gan.py --sample-only draws 100 000 images, from a generator trained here for one epoch on few rows.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def measure(script, *flags):
+    """(minutes, peak GiB) of one script, its children included."""
+    began = time.time()
+    print("$", script, *flags, flush=True)
+    process = subprocess.Popen([sys.executable, str(ROOT / script), *map(str, flags)], cwd=ROOT)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{script} failed")
+    found = round((time.time() - began) / 60, 1), round(usage.ru_maxrss / (1 << 20), 2)
+    print("  {} minutes, peak {} GiB".format(*found), flush=True)
+    return found
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--rows", type=int, default=1_000_000)
+    p.add_argument("--samples", type=int, default=100_000)
+    args = p.parse_args()
+    sys.path.insert(0, str(ROOT))
+    from reliability import note
+
+    from phantom import write_phantom
+
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        small = write_phantom(folder / "small", 10_000)
+        small.with_name("HAM10000_metadata.csv").unlink()
+        header, body = small.read_bytes().split(b"\n", 1)
+        large = folder / "hmnist_28_28_RGB.csv"
+        with open(large, "wb") as f:
+            f.write(header + b"\n")
+            for _ in range(args.rows // 10_000):
+                f.write(body)
+
+        def where(name):
+            return ["--models-dir", folder / name / "models", "--outputs-dir", folder / name / "outputs"]
+
+        eda = measure("eda.py", "--data", large, *where("large"))
+        cnn = measure("train_cnn.py", "--data", large, *where("large"), "--role", "control", "--epochs", 1)
+        large.unlink()
+        few = ["--data", small, "--subset", 300, *where("few")]
+        measure("train_gan.py", *few, "--epochs", 1, "--samples", 7)
+        sampling = measure(
+            "train_gan.py", *few, "--sample-only", "--samples", args.samples, "--no-png", "--out", folder / "set"
+        )
+    note("python tests/load.py " + " ".join(sys.argv[1:]), million_rows=args.rows // 10_000 * 10_000,
+         million_rows_peak_gib=max(eda[1], cnn[1]), million_rows_eda_minutes=eda[0], million_rows_eda_peak_gib=eda[1],
+         million_rows_cnn_minutes=cnn[0], million_rows_cnn_peak_gib=cnn[1], samples=args.samples,
+         samples_minutes=sampling[0], samples_peak_gib=sampling[1])  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""results/reliability.json: figures of killing.py, mutating.py, filling.py and load.py, each with its command."""
+
+import runlog
+from artifacts import read_json, write_json
+
+PATH = runlog.ROOT / "results" / "reliability.json"
+
+
+def note(command, **figures):
+    """Add figures and the command they came from."""
+    found = read_json(PATH, "tests/killing.py") if PATH.is_file() else {}
+    commands = found.get("commands", {}) | dict.fromkeys(figures, command.strip())
+    write_json(PATH, found | figures | {"commands": commands, "environment": runlog.environment()})

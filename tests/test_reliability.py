@@ -1,0 +1,212 @@
+"""Kills, hostile files, full disks, locks: a part of what killing.py, mutating.py and filling.py do at length."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+
+import filling
+import killing
+import mutating
+import numpy as np
+import pytest
+from conftest import CNN
+
+import artifacts
+import ham10000
+import saved_models
+from ham10000 import InputError, read_table
+
+
+def test_killed_and_resumed_runs_end_as_if_left_alone(table_path, tmp_path):
+    survived, differing = killing.compare(table_path, tmp_path, kills=2)
+    assert survived == 4
+    assert not differing
+
+
+def test_damaged_files_load_or_are_refused_in_one_line(tmp_path):
+    tried, wrong = mutating.try_files(tmp_path, 200, seed=1)
+    assert tried == 200
+    assert not wrong
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    return mutating.save_two_models(tmp_path_factory.mktemp("models"))
+
+
+def test_damaged_models_load_or_are_refused_in_one_line(models, tmp_path):
+    tried, wrong = mutating.try_models(models, 8, tmp_path, seed=1)
+    assert tried == 8
+    assert not wrong
+
+
+def rewrite(path, target, change):
+    """Copy a .keras file with `change` applied to its {member: bytes}."""
+    with zipfile.ZipFile(path) as archive:
+        members = {n: archive.read(n) for n in archive.namelist()}
+    change(members)
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for n, content in members.items():
+            archive.writestr(n, content)
+    return target
+
+
+@pytest.mark.parametrize(("module", "name"), [("keras.layers", "Lambda"), ("keras.layers", "TFSMLayer"), ("os", "system"),
+                                              ("keras.saving", "load_model"), ("keras.utils", "get_file"), (None, "Mine"),
+                                              ("keras", "function"), (None, "__lambda__")])  # fmt: skip
+def test_a_model_that_names_code_is_refused_before_keras_sees_it(models, tmp_path, monkeypatch, module, name):
+    import keras
+
+    def change(members):
+        config = json.loads(members["config.json"])
+        layer = config["config"]["layers"][-1]
+        layer["module"], layer["class_name"], layer["registered_name"] = module, name, None
+        members["config.json"] = json.dumps(config).encode()
+
+    monkeypatch.setattr(keras.saving, "load_model", lambda *a, **k: pytest.fail("Keras saw it"))
+    for path, load in models.items():
+        with pytest.raises(InputError, match="could run code"):
+            getattr(saved_models, load)(rewrite(path, tmp_path / "bad.keras", change))
+
+
+def test_a_real_lambda_is_refused(tmp_path):
+    import keras
+
+    image = keras.Input((28, 28, 3))
+    model = keras.Model(image, keras.layers.Lambda(lambda x: x[:, 0, 0, :1])(image))
+    model.save(tmp_path / "lambda.keras")
+    with pytest.raises(InputError, match="could run code"):
+        saved_models.load_classifier(tmp_path / "lambda.keras")
+
+
+def test_paths_links_and_bombs_in_a_model_are_refused(models, tmp_path):
+    import h5py
+
+    path, load = next(iter(models.items()))
+
+    def refuse(change, words):
+        with pytest.raises(InputError, match=words) as e:
+            getattr(saved_models, load)(rewrite(path, tmp_path / "bad.keras", change))
+        assert "\n" not in str(e.value)
+
+    refuse(lambda m: m.update({"../../escaped": b"x"}), "members")
+    refuse(lambda m: m.pop("config.json"), "members")
+    refuse(lambda m: m.update({"config.json": b"[" * (17 << 20)}), "unpacks to more")
+    refuse(lambda m: m.update({"config.json": b"[" * 100_000}), "not a readable model")
+
+    def weights(write):
+        def change(members):
+            f = io.BytesIO(members["model.weights.h5"])
+            with h5py.File(f, "r+") as file:
+                write(file)
+            members["model.weights.h5"] = f.getvalue()
+
+        return change
+
+    refuse(weights(lambda f: f.update({"x": h5py.ExternalLink("/etc/passwd", "/")})), "link")
+    refuse(weights(lambda f: f.update({"x": h5py.SoftLink("/layers")})), "link")
+    refuse(weights(lambda f: f.create_dataset("x", (1 << 33,), "f4", chunks=(1 << 20,), compression="gzip")), "bearable")
+    refuse(weights(lambda f: f.create_dataset("x", (4,), "f4", external=[("/etc/passwd", 0, 16)])), "bearable|readable")
+
+    def endless(file):
+        file["self"] = file["/"]
+
+    refuse(weights(endless), "no end")
+
+
+def test_a_classifier_is_no_generator_and_the_other_way_round(models):
+    generator, classifier = sorted(models, key=lambda p: p.name, reverse=True)
+    with pytest.raises(InputError, match="is no generator"):
+        saved_models.load_generator(classifier)
+    with pytest.raises(InputError, match="is no classifier"):
+        saved_models.load_classifier(generator)
+    with pytest.raises(InputError, match="no classifier of 2 classes"):
+        saved_models.load_classifier(classifier, 2)
+
+
+def test_bombs_are_cut_off_without_being_unpacked(table_path, tmp_path, monkeypatch):
+    import gzip
+
+    header, row = table_path.read_bytes().split(b"\n")[:2]
+    path = tmp_path / "bomb.csv.gz"
+    path.write_bytes(gzip.compress(header + b"\n" + (row + b"\n") * 30_000))
+    assert path.stat().st_size < 2 << 20
+    with pytest.raises(InputError, match="over 100 times its size"):
+        read_table(path)
+    path.write_bytes(gzip.compress(header + b"\n" + row + b"\n" + b"1," * 1_000_000))
+    with pytest.raises(InputError, match="a line of over"):
+        read_table(path)
+    monkeypatch.setattr(ham10000, "MAX_ROWS", 150)
+    with pytest.raises(InputError, match="more than 150 rows"):
+        read_table(table_path)
+
+
+def test_a_full_disk_leaves_nothing_half_written(table_path, tmp_path):
+    found = filling.fill(table_path, tmp_path, limits=(150_000,), scripts=("train_cnn.py",))
+    assert found["runs"] == 1
+    assert found["stopped"] == 1
+    assert not found["faults"]
+
+
+def test_two_runs_cannot_write_in_one_folder(table_path, scratch):
+    folder = artifacts.ensure_folder(scratch.models / "control")
+    code = "import sys, artifacts; artifacts.lock_folder(sys.argv[1]); print(1, flush=True); input()"
+    command = [sys.executable, "-c", code, str(folder)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    other = subprocess.Popen(command, **pipes, text=True, cwd=killing.ROOT)
+    try:
+        assert other.stdout.readline() == "1\n"
+        with pytest.raises(InputError, match=rf"process {other.pid} .* is writing here"):
+            scratch.run("train_cnn", *CNN, "--role", "control")
+    finally:
+        other.kill()
+        other.communicate()
+    (folder / ".classifier.1.tmp.keras").write_bytes(b"half a file of a killed process")
+    artifacts.lock_folder(folder)  # its process is gone, and so is its lock
+    assert not list(folder.glob(".*.tmp*"))
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_named(scratch):
+    scratch.models.mkdir(parents=True)
+    scratch.models.chmod(0o500)
+    with pytest.raises(InputError, match="cannot be"):
+        scratch.run("train_cnn", *CNN, "--role", "control")
+
+
+def test_a_folder_that_cannot_be_is_named(table_path, tmp_path):
+    import train_cnn
+
+    (tmp_path / "file").write_text("")
+    for where in (tmp_path / "file", "/proc/nowhere" if sys.platform == "linux" else tmp_path / "file"):
+        flags = ["--data", str(table_path), "--models-dir", str(where), "--outputs-dir", str(tmp_path / "o"), *CNN]
+        with pytest.raises(InputError, match=re.escape(str(where))):
+            train_cnn.main([*flags, "--role", "control"])
+
+
+def test_find_fault_names_the_place():
+    shape = {"a": artifacts.NUMBER, "b": {...: [int]}}
+    assert artifacts.find_fault({"a": 1.5, "b": {"x": [1, 2]}, "c": None}, shape, "") is None
+    faults = {
+        "b is missing": {"a": 1},
+        "a is true": {"a": True, "b": {}},
+        "b is no object": {"a": 1, "b": []},
+        'b.x[1] is "2"': {"a": 1, "b": {"x": [1, "2"]}},
+        "b.x is no list": {"a": 1, "b": {"x": 2}},
+    }
+    for words, value in faults.items():
+        assert artifacts.find_fault(value, shape, "") == words
+
+
+def test_a_checkpoint_of_another_shape_is_refused(tmp_path):
+    variables = [mutating.Variable(np.zeros((2, 3), np.float32))]
+    artifacts.save_state(tmp_path / "c.npz", variables, history=[1.0], fingerprint="f")
+    artifacts.load_state(tmp_path / "c.npz", variables, ["history"], "f")
+    with pytest.raises(InputError, match="another network"):
+        artifacts.load_state(tmp_path / "c.npz", [mutating.Variable(np.zeros((3, 2), np.float32))], ["history"], "f")
+    with pytest.raises(InputError, match="not a usable checkpoint"):
+        artifacts.load_state(tmp_path / "c.npz", [*variables, *variables], ["history"], "f")
