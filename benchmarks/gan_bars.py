@@ -18,15 +18,15 @@ the list above goes to every script, and nothing is written to results/.
 import argparse
 import json
 import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from workplace import Workplace, mean_and_std
 
 import artifacts
 import runlog
@@ -35,40 +35,6 @@ import train_gan
 from ham10000 import InputError
 
 CAS_IMAGES, CAS_EPOCHS = 20_000, 20
-
-
-class Workplace:
-    """Where the work and its results go, and the flags that every script gets."""
-
-    def __init__(self, folder, extra):
-        self.real = folder is None and not extra  # only the whole protocol on the whole table makes committed results
-        self.bars = folder or ROOT / "bars"
-        self.results = ROOT / "results" / "gan" if self.real else self.bars / "results"
-        self.extra = list(extra)
-
-    def models(self, name):
-        return self.bars / name / "models"
-
-    def outputs(self, name):
-        return self.bars / name / "outputs"
-
-    def flags(self, name):
-        return ["--models-dir", str(self.models(name)), "--outputs-dir", str(self.outputs(name)), "--if-stale"]
-
-    def call(self, script, name, *flags):
-        """Run one of the project's scripts in the folders of `name`; stop if it fails."""
-        flags = [*map(str, flags), *self.flags(name), *self.extra]
-        print("$", " ".join([script, *flags]), flush=True)
-        if subprocess.run([sys.executable, str(ROOT / script), *flags], cwd=ROOT).returncode:
-            raise SystemExit(f"{script} failed")
-
-    def note_reading(self, name):
-        """A line in results/TEST_LOG.md."""
-        if self.real:
-            log = ROOT / "results" / "TEST_LOG.md"
-            day, commit = time.strftime("%Y-%m-%d"), runlog.environment()["commit"]
-            line = f"| {day} | {commit} | `gan_bars.py`, {name}: the GAN and its two CAS networks |\n"
-            artifacts.write_text(log, log.read_text() + line)
 
 
 def evaluate_gan(place, name, seed):
@@ -86,8 +52,7 @@ def evaluate_gan(place, name, seed):
     place.call("train_gan.py", name, "--seed", seed, "--sample-only", "--samples", CAS_IMAGES, "--no-png", "--out", cas)
     place.call("train_cnn.py", name, "--seed", seed, "--real", "none", "--synthetic", cas / artifacts.TABLE_NAME,
                "--sampler", "balanced", *epochs, "--resume")  # fmt: skip
-    if not (place.outputs(name) / "evaluation" / "options.json").is_file():
-        place.note_reading(name)
+    place.note_reading(name, "the GAN and its two CAS networks")
     place.call("evaluate.py", name, "--seed", seed)
     return read_row(place.models(name), place.outputs(name))
 
@@ -159,20 +124,6 @@ def measure(place, what, seed):
     artifacts.write_json(place.results / f"{name}.json", row | {"curve": score_snapshots(place, name)})
 
 
-def mean_and_std(rows, name):
-    """{name: mean, name_std: standard deviation} over seeds, of a number or of each class's; None where undefined."""
-
-    def both(values):
-        values = [v for v in values if v is not None]
-        return (float(np.mean(values)) if values else None, float(np.std(values, ddof=1)) if len(values) > 1 else None)
-
-    values = [r[name] for r in rows]
-    if isinstance(values[0], dict):
-        found = {c: both([v.get(c) for v in values]) for c in values[0]}
-        return {f"{name}{end}": {c: f[i] for c, f in found.items()} for i, end in enumerate(("", "_std"))}
-    return dict(zip((name, f"{name}_std"), both(values), strict=True))
-
-
 def collect(place):
     """gan.json and gan_curve.csv from whatever the folder of results holds."""
     rows = [json.loads(p.read_text()) for p in sorted(place.results.glob("seed_*.json"))]
@@ -227,7 +178,7 @@ def main(argv=None):
     args, extra = p.parse_known_args(argv)
     if extra and not args.folder:
         p.error(f"{' '.join(extra)}: flags for the scripts need a --folder of their own")
-    place = Workplace(args.folder, extra)
+    place = Workplace("gan", args.folder, extra)
     if args.what == "collect":
         collect(place)
     else:

@@ -1,6 +1,6 @@
 """The MedMNIST ResNet-18 at 28 x 28, as a yardstick of cost: time of a training step beside train_cnn.py's own.
 
-    python benchmarks/resnet18_baseline.py [--blocks 5]
+    python benchmarks/resnet18_baseline.py [--blocks 5]      # -> results/classifier/cost.json
 
 Yang et al. 2023 (MedMNIST v2): ResNet-18 with a 3 x 3 stem and no pooling after it (He et al. 2016, as for CIFAR), batch
 128, Adam 1e-3, cross-entropy, 100 epochs. Alternating blocks of steps of both networks in one process; medians.
@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
+import artifacts
 import runlog
 import train_cnn
 from ham10000 import CLASSES, IMAGE_SHAPE
@@ -77,12 +79,9 @@ def main(argv=None):
         "ours": sum(train_cnn.plan_epochs(run.args, sum(run.parts == "train"))),
     }
     minutes = {name: step[name] * steps[name] / 60 for name in step}
-    print(
-        json.dumps(
-            {"seconds_a_step": step, "steps": steps, "minutes": minutes, "ratio": minutes["resnet18"] / minutes["ours"]},
-            indent=1,
-        )
-    )
+    out = {"seconds_a_step": step, "steps": steps, "minutes": minutes, "ratio": minutes["resnet18"] / minutes["ours"]}
+    artifacts.write_json(ROOT / "results" / "classifier" / "cost.json", out | {"environment": runlog.environment()})
+    print(json.dumps(out, indent=1))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def test_a_row_is_what_the_files_say(bars, pipeline):
 
 def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, capsys):
     row = bars.read_row(pipeline.models, pipeline.outputs)
-    place = bars.Workplace(tmp_path, [])
+    place = bars.Workplace("gan", tmp_path)
     with pytest.raises(InputError, match=r"seed_\*\.json"):
         bars.collect(place)
     place.results.mkdir()

@@ -1,0 +1,68 @@
+"""Where the benchmarks work, how they call the scripts, and how they gather seeds."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import artifacts
+import runlog
+
+
+class Workplace:
+    """Where the work and its results go, and the flags that every script gets."""
+
+    def __init__(self, what, folder=None, extra=()):
+        self.real = folder is None and not extra  # only the whole protocol on the whole table makes committed results
+        self.bars = folder or ROOT / "bars"
+        self.results = ROOT / "results" / what if self.real else self.bars / "results"
+        self.extra = list(extra)
+
+    def models(self, name):
+        return self.bars / name / "models"
+
+    def outputs(self, name):
+        return self.bars / name / "outputs"
+
+    def flags(self, name):
+        return ["--models-dir", str(self.models(name)), "--outputs-dir", str(self.outputs(name)), "--if-stale"]
+
+    def call(self, script, name, *flags):
+        """Run one of the project's scripts in the folders of `name`; stop if it fails. Returns its peak memory in GiB."""
+        flags = [*map(str, flags), *self.flags(name), *self.extra]
+        print("$", " ".join([script, *flags]), flush=True)
+        process = subprocess.Popen([sys.executable, str(ROOT / script), *flags], cwd=ROOT)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"{script} failed")
+        return usage.ru_maxrss / (1 << 20)
+
+    def note_reading(self, name, why):
+        """A line in results/TEST_LOG.md, unless this evaluation is there already."""
+        if (self.outputs(name) / "evaluation" / "options.json").is_file():
+            return
+        if self.real:
+            log = ROOT / "results" / "TEST_LOG.md"
+            day, commit = time.strftime("%Y-%m-%d"), runlog.environment()["commit"]
+            line = f"| {day} | {commit} | `{Path(sys.argv[0]).name}`, {name}: {why} |\n"
+            artifacts.write_text(log, log.read_text() + line)
+
+
+def mean_and_std(rows, name):
+    """{name: mean, name_std: standard deviation} over seeds, of a number or of each class's; None where undefined."""
+
+    def both(values):
+        values = [v for v in values if v is not None]
+        return (float(np.mean(values)) if values else None, float(np.std(values, ddof=1)) if len(values) > 1 else None)
+
+    values = [r[name] for r in rows]
+    if isinstance(values[0], dict):
+        found = {c: both([v.get(c) for v in values]) for c in values[0]}
+        return {f"{name}{end}": {c: f[i] for c, f in found.items()} for i, end in enumerate(("", "_std"))}
+    return dict(zip((name, f"{name}_std"), both(values), strict=True))
