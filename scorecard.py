@@ -111,7 +111,7 @@ def report_model(y, p, points, lesions, protocol):
 def compute_figures(predictions, lesions, context):
     """metrics.json as a function of the predictions alone.
 
-    predictions: {model: (rows, labels, p)}, all of the same rows; context: {protocol, data, points: {model: ...}}.
+    predictions: {model: (rows, labels, p)}, all of the same rows; context: as CONTEXT.
     """
     y = predictions["classifier"][1]
     protocol = context["protocol"]
@@ -190,7 +190,7 @@ def print_summary(folder):
         f"  majority class ({found['majority_baseline']['class']}): accuracy {show(found['majority_baseline'], 'accuracy')}"
     )
     for name, model in found["models"].items():
-        argmax, balanced = model["argmax"], model.get("balanced", {})
+        argmax, balanced = model["argmax"], model["balanced"]
         print(
             f"  {name}: accuracy {show(argmax, 'accuracy')}, balanced accuracy {show(argmax, 'balanced_accuracy')} "
             f"(argmax), {show(balanced, 'balanced_accuracy')} (balanced), macro-F1 {show(argmax, 'macro_f1')}, "

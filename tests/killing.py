@@ -34,7 +34,7 @@ def start(script, *flags):
 
 def finish(process):
     """Wait for a process; AssertionError with what it said if it failed."""
-    _, said = process.communicate()
+    _, said = process.communicate()  # closes its pipe too
     assert process.returncode == 0, said[-500:]
 
 
@@ -47,10 +47,9 @@ def survive(script, flags, seconds, kills, rng):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-        elif process.returncode == 0:
-            return done
         else:
             finish(process)
+            return done
     finish(start(script, *flags, "--resume"))
     return kills
 

@@ -186,32 +186,32 @@ def test_scripts_refuse_artifacts_of_another_split(pipeline):
             copy.write_bytes(kept)
 
 
-def test_if_stale_rebuilds_exactly_when_data_or_options_change(scratch, tmp_path, capsys):
+def test_if_stale_rebuilds_exactly_when_data_or_options_change(pipeline, scratch, tmp_path, capsys):
     """Staleness goes by content: an older-dated table after a phantom run must rebuild everything, split included."""
     from phantom import write_phantom
 
-    def steps(*extra):
+    def steps(run, *gan, short=("--epochs", "1"), draw=("--no-models",)):
+        """How many of the six steps had nothing to do."""
         capsys.readouterr()
-        short = ["--epochs", "1", "--if-stale"]
-        pipeline.run("eda", "--if-stale")
-        pipeline.run("train_gan", *GAN, *short, *extra)
-        pipeline.run("train_cnn", *CNN, "--role", "judge", *short)
-        pipeline.run("train_cnn", *CNN, *short)
-        pipeline.run("evaluate", "--if-stale")
-        pipeline.run("visualize_results", "--no-models", "--if-stale")
+        run.run("eda", "--if-stale")
+        run.run("train_gan", *GAN, *short, *gan, "--if-stale")
+        run.run("train_cnn", *CNN, "--role", "judge", *short, "--if-stale")
+        run.run("train_cnn", *CNN, *short, "--if-stale")
+        run.run("evaluate", "--if-stale")
+        run.run("visualize_results", *draw, "--if-stale")
         return capsys.readouterr().out.count("up to date")
 
-    pipeline = scratch
-    assert steps() == 0
-    assert steps() == 6
-    split = (pipeline.outputs / "split.csv").read_bytes()
+    shutil.copytree(pipeline.models, scratch.models)
+    shutil.copytree(pipeline.outputs, scratch.outputs)
+    assert steps(scratch, short=(), draw=()) == 6
+    split = (scratch.outputs / "split.csv").read_bytes()
     other = write_phantom(tmp_path / "other", 210, seed=5)
     os.utime(other, (1, 1))
-    pipeline = Pipeline(other, tmp_path)
-    assert steps() == 0
-    assert (pipeline.outputs / "split.csv").read_bytes() != split
-    assert steps() == 6
-    assert steps("--samples", "21") == 2  # eda and the judge do not depend on the synthetic set
+    changed = Pipeline(other, tmp_path)
+    assert steps(changed) == 0
+    assert (changed.outputs / "split.csv").read_bytes() != split
+    assert steps(changed) == 6
+    assert steps(changed, "--samples", "21") == 2  # eda and the judge do not depend on the synthetic set
 
 
 def test_without_metadata_every_output_says_how_lesions_were_grouped(table_path, tmp_path):
@@ -276,7 +276,7 @@ def test_arms_that_differ_in_more_than_their_data_are_not_subtracted(pipeline):
     assert "argmax" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
     context["arms"]["control"]["same"]["steps"] += 1
     assert "reason" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
-    context = {"protocol": "p", "data": None, "views": None, "points": {}}  # a bare predictions.csv works too
+    context = {"protocol": "p", "data": None, "views": None, "points": {}, "arms": {}}  # a bare predictions.csv works too
     assert scorecard.compute_figures(predictions, lesions, context)["models"]["control"]["balanced"]["reason"]
 
 
