@@ -56,3 +56,30 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
     write("seed_2", judge_sha256="another")
     with pytest.raises(InputError, match="same judge"):
         bars.collect(place)
+
+
+def test_classifier_rows_and_ensemble(pipeline, tmp_path):
+    classifier = load_benchmark("classifier_bars")
+    row = classifier.read_rows(pipeline.models, pipeline.outputs)
+    found = json.loads((pipeline.outputs / "evaluation/metrics.json").read_text())
+    assert row["classifier"]["acc"] == found["models"]["classifier"]["argmax"]["accuracy"]["value"]
+    assert row["control"]["balanced_accuracy"] == found["models"]["control"]["balanced"]["balanced_accuracy"]["value"]
+    assert row["classifier_minus_control"]["acc"] == pytest.approx(row["classifier"]["acc"] - row["control"]["acc"])
+    place = classifier.Workplace("classifier", tmp_path)
+    text = (pipeline.outputs / "evaluation/predictions.csv").read_text()
+    place.results.mkdir()
+    for split in ("image_split", "lesion_split"):
+        (place.results / f"{split}_split.csv").write_text((pipeline.outputs / "split.csv").read_text())
+        for seed in (0, 1):
+            (place.results / f"{split}_{seed}_predictions.csv").write_text(text)
+    for seed in (0, 1):
+        whole = {"seed": seed, "commit": "c", "environment": {}, "peak_gib": 1.0, "image_split": row, "lesion_split": row}
+        (place.results / f"seed_{seed}.json").write_text(json.dumps(whole))
+    classifier.collect(place)
+    out = json.loads((tmp_path / "classifier.json").read_text())
+    assert out["lesion_split"]["acc"] == row["classifier"]["acc"]
+    assert out["lesion_split"]["acc_std"] == 0
+    # an ensemble of equals decides as each of them
+    assert out["image_split"]["ensemble"]["acc"] == row["classifier"]["acc"]
+    assert out["image_split"]["ensemble"]["auc"] == pytest.approx(row["classifier"]["auc"])
+    assert out["minutes"] == row["classifier"]["minutes"]
