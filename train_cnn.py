@@ -53,6 +53,8 @@ def parse_args(argv=None):
     g.add_argument("--steps", type=runlog.positive, metavar="N", help="training steps, instead of --epochs")
     g.add_argument("--learning-rate", type=float, default=2e-3)
     g.add_argument("--width", type=runlog.positive, default=32, help="channels of the first stage")
+    g.add_argument("--keep", choices=("best", "last"), default="best",
+                   help="epoch whose weights are kept: least val log-loss, or the last")  # fmt: skip
     g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
     args = p.parse_args(argv)
     args.epochs = args.epochs or 40
@@ -270,7 +272,7 @@ def prepare(args, classes, steps):
 
 
 def train(run, folder, pool, val, shift, resuming=False):
-    """(network with the weights of the best epoch by val log-loss, history).
+    """(network with the weights of the best epoch by val log-loss, or with --keep last of the last; history).
 
     shift: float (k,), added to the logits before they are scored, so that every arm is chosen under the same prior.
     """
@@ -301,7 +303,7 @@ def train(run, folder, pool, val, shift, resuming=False):
                metrics.summarise(metrics.confusion(val_targets, p.argmax(axis=1), p.shape[1]))["balanced_accuracy"],
                time.time() - began)  # fmt: skip
         history.append(dict(zip(HISTORY, map(float, row), strict=True)))
-        if history[-1]["val_log_loss"] <= min(h["val_log_loss"] for h in history):
+        if args.keep == "last" or history[-1]["val_log_loss"] <= min(h["val_log_loss"] for h in history):
             best = [np.asarray(v) for v in network.variables]
         artifacts.save_state(checkpoint, state, history=[list(h.values()) for h in history], fingerprint=run.fingerprint,
                           **{f"best{i}": b for i, b in enumerate(best)})  # fmt: skip
@@ -360,7 +362,7 @@ def main(argv=None):
         trained_on=class_counts(pool_labels),
         real_images=len(pool_labels) - synthetic,
         synthetic_images=synthetic,
-        best_epoch=1 + int(np.argmin([h["val_log_loss"] for h in history])),
+        kept_epoch=len(history) if args.keep == "last" else 1 + int(np.argmin([h["val_log_loss"] for h in history])),
         temperature=temperature,
         calibrated_for="the average of 8 views (evaluate.py --views 8)",
         operating_points=calibration.fit_operating_points(p, val[1], prior),

@@ -7,9 +7,10 @@
 
 Each of the first three leaves one small file in results/gan/ and can be repeated after an interruption. Work lies in bars/.
 CAS (classification accuracy score, Ravuri and Vinyals 2019): test balanced accuracy of the classifier trained on 20 000
-synthetic images alone, and on the real train part, both with class-balanced batches, classic augmentation and equal steps;
-for both, real val images choose the epoch and the operating point (`balanced`), so test alone is new to them. The curve of
-the Frechet ratio over time is measured against val: test is read once a run, and noted in results/TEST_LOG.md.
+synthetic images alone, and on the real train part, both with class-balanced batches, classic augmentation, equal steps and
+their last weights (val log-loss would keep a hardly trained network: one taught by synthetic images is soon too sure of
+real ones); for both, real val images choose the operating point (`balanced`). The curve of the Frechet ratio over time is
+measured against val: test is read once a run, and noted in results/TEST_LOG.md.
 
 To try the commands on a small table: `gan_bars.py seed 0 --folder /tmp/bars --data table.csv --epochs 2`; what is not of
 the list above goes to every script, and nothing is written to results/.
@@ -39,19 +40,19 @@ CAS_IMAGES, CAS_EPOCHS = 20_000, 20
 
 def evaluate_gan(place, name, seed):
     """Judge and the two CAS networks beside a finished generator; evaluate, and return the row of figures."""
-    epochs = [] if "--epochs" in place.extra else ["--epochs", CAS_EPOCHS]
+    cas_flags = ["--sampler", "balanced", "--keep", "last", "--resume"]
+    cas_flags += [] if "--epochs" in place.extra else ["--epochs", CAS_EPOCHS]
     # One judge for all, and one network of real images for each seed: trained in folders of their own, then copied.
     place.call("train_cnn.py", "judge", "--role", "judge", "--resume")
-    place.call(
-        "train_cnn.py", f"real_{seed}", "--seed", seed, "--role", "control", "--sampler", "balanced", *epochs, "--resume"
-    )
-    for source, role in (("judge", "judge"), (f"real_{seed}", "control")):
+    real = f"real_{seed}"
+    place.call("train_cnn.py", real, "--seed", seed, "--role", "control", *cas_flags)
+    for source, role in (("judge", "judge"), (real, "control")):
         shutil.copytree(place.models(source) / role, place.models(name) / role, dirs_exist_ok=True)
     cas = place.outputs(name) / "cas"
     place.call("train_gan.py", name, "--seed", seed, "--sample-only", "--samples", 1000)
     place.call("train_gan.py", name, "--seed", seed, "--sample-only", "--samples", CAS_IMAGES, "--no-png", "--out", cas)
-    place.call("train_cnn.py", name, "--seed", seed, "--real", "none", "--synthetic", cas / artifacts.TABLE_NAME,
-               "--sampler", "balanced", *epochs, "--resume")  # fmt: skip
+    table = cas / artifacts.TABLE_NAME
+    place.call("train_cnn.py", name, "--seed", seed, "--real", "none", "--synthetic", table, *cas_flags)
     place.note_reading(name, "the GAN and its two CAS networks")
     place.call("evaluate.py", name, "--seed", seed)
     return read_row(place.models(name), place.outputs(name))

@@ -183,6 +183,26 @@ def test_same_seed_same_model_and_resume_is_exact(pipeline, scratch, monkeypatch
     assert not np.array_equal(c.get_weights()[-2], b.get_weights()[-2])
 
 
+def test_keep_last_is_the_last_epoch_and_best_the_best(scratch):
+    import keras
+
+    def train(keep, epochs):
+        scratch.run(
+            "train_cnn", *CNN, "--role", "control", "--keep", keep, "--epochs", str(epochs), "--learning-rate", "0.05"
+        )
+        options = artifacts.read_json(scratch.models / "control/options.json", "")
+        model = keras.saving.load_model(scratch.models / "control/classifier.keras", compile=False)
+        history = np.genfromtxt(scratch.models / "control/history.csv", delimiter=",", names=True)
+        return options["kept_epoch"], model.get_weights()[0], history["val_log_loss"]
+
+    kept, last, losses = train("last", 4)
+    assert kept == 4
+    best_epoch, best, again = train("best", 4)
+    np.testing.assert_array_equal(losses, again)
+    assert best_epoch == 1 + losses.argmin()
+    assert np.array_equal(last, best) == (best_epoch == 4)
+
+
 def test_augmentation_keeps_range_and_is_off_at_inference():
     import keras
 
