@@ -4,7 +4,7 @@
 
 Reads the table's train part. Writes models/gan/ (generator.keras, options.json, history.csv, samples/) and
 outputs/synthetic/ (hmnist_28_28_RGB.csv in Kaggle's layout with labels, images/<class>/, contact_sheet.png,
-provenance.json). About 40 minutes on two CPU cores for HAM10000; --resume goes on after an interruption.
+provenance.json). About 50 minutes on two CPU cores for HAM10000; --resume goes on after an interruption.
 
 The critic compares real and generated images of the same class (relativistic loss, Jolicoeur-Martineau 2018) under
 zero-centred gradient penalties on both (R3GAN, Huang et al. 2024), estimated by finite differences so that no second
@@ -32,12 +32,12 @@ def parse_args(argv=None):
     p = runlog.parser(__doc__)
     g = p.add_argument_group("GAN")
     g.add_argument("--batch", type=runlog.positive, default=64, help="real images a step, and as many generated ones")
-    g.add_argument("--learning-rate", type=float, default=1e-3)
+    g.add_argument("--learning-rate", type=float, default=5e-4)
     g.add_argument("--penalty", type=float, default=0.005, help="weight of the squared gradient norm, both penalties")
     g.add_argument("--label-power", type=float, default=0.5,
                    help="classes are drawn in proportion to count^P: 1 natural, 0 balanced")  # fmt: skip
     g.add_argument("--augment", type=float, default=0.3, help="probability of the critic's shift and zoom")
-    g.add_argument("--width", type=runlog.positive, default=48, help="channels at 7 x 7; half of it at 14 x 14")
+    g.add_argument("--width", type=runlog.positive, default=64, help="channels at 7 x 7; half of it at 14 x 14")
     g.add_argument("--grid-every", type=runlog.positive, default=10, help="epochs between sample grids")
     g.add_argument("--snapshots", action="store_true", help="keep the generator of every grid, in models/gan/snapshots/")
     g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
@@ -65,7 +65,7 @@ def parse_args(argv=None):
 # ---------------------------------------------------------------- the two networks
 
 
-def build_generator(width=48, size=IMAGE_SHAPE[0]):
+def build_generator(width=64, size=IMAGE_SHAPE[0]):
     """Functional model: latent float32 (n, 64), label int32 (n,) -> image float32 (n, size, size, 3) in [0, 255].
 
     The signs of the first three latent numbers choose one of the eight flips and turns of the picture. Dermoscopy has no
@@ -104,7 +104,7 @@ def build_generator(width=48, size=IMAGE_SHAPE[0]):
     return keras.Model([z, y], x, name="generator")
 
 
-def build_critic(width=48, size=IMAGE_SHAPE[0]):
+def build_critic(width=64, size=IMAGE_SHAPE[0]):
     """Functional model: image float32 (n, size, size, 3) in [0, 255], label int32 (n,) -> score (n,).
 
     Projection conditioning (Miyato and Koyama 2018): the score is a linear function of the features plus their inner
