@@ -141,6 +141,8 @@ def read_lesions(path, rows):
     except Exception as e:
         raise InputError(f"{path}: not a split.csv ({str(e).splitlines()[0][:100]})") from None
     test = split[split.part == "test"].set_index("row")["lesion"]
+    if test.index.has_duplicates:
+        raise InputError(f"{path}: row {test.index[test.index.duplicated()][0]} stands twice")
     if set(test.index) != set(rows):
         raise InputError(f"{path}: its test part is not the {len(rows)} predicted rows; the files do not belong together")
     return test.loc[rows].to_numpy(str)

@@ -242,7 +242,7 @@ def read_csv(path):
                 raise InputError(f"{path}: has a header and no rows")
             if first.count(b",") + 1 != len(columns):
                 raise InputError(locate_fault(path, columns))
-        with open_table(path) as f:
+        with open_table(path) as f, np.errstate(invalid="ignore"):  # inf becomes a number far out of range
             # int64, then a range check: pandas wraps 256 to 0 when asked for uint8 directly.
             for chunk in pd.read_csv(f, dtype="int64", chunksize=4096):
                 values = chunk.to_numpy()

@@ -7,6 +7,7 @@ train_gan.py and train_cnn.py write.
 
 import io
 import json
+import warnings
 import zipfile
 
 import numpy as np
@@ -48,7 +49,9 @@ def load(path, made_by):
         runlog.quiet_tensorflow()  # only now: a file that is refused needs no TensorFlow
         import keras
 
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with warnings.catch_warnings():  # what they would say follows as an error
+            warnings.simplefilter("ignore")
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
         finite = all(np.isfinite(w).all() for w in model.get_weights())
     except InputError as e:
         raise InputError(f"{path}: {e}; run {made_by} again") from None

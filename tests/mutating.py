@@ -291,7 +291,7 @@ def try_models(good, count, folder, seed=0):
             continue
         lines = done.stderr.strip().splitlines()
         if not (done.returncode == 0 or (done.returncode == 2 and len(lines) == 1)):
-            wrong.append(f"#{i} rc {done.returncode}: {lines[-1][:200] if lines else ''}")
+            wrong.append(f"#{i} rc {done.returncode}: {' | '.join(lines)[:300]}")
     return count, wrong
 
 
@@ -303,6 +303,7 @@ def save_two_models(folder):
     import train_gan
 
     runlog.quiet_tensorflow()
+    runlog.seed_everything(0)
     generator, classifier = folder / "generator.keras", folder / "classifier.keras"
     train_gan.build_generator(8).save(generator)
     calibration.with_calibration(train_cnn.build_network(7, 8), 1.0, np.zeros(7)).save(classifier)

@@ -211,3 +211,12 @@ def test_a_checkpoint_of_another_shape_is_refused(tmp_path):
         artifacts.load_state(tmp_path / "c.npz", [mutating.Variable(np.zeros((3, 2), np.float32))], ["history"], "f")
     with pytest.raises(InputError, match="not a usable checkpoint"):
         artifacts.load_state(tmp_path / "c.npz", [*variables, *variables], ["history"], "f")
+
+
+def test_a_split_file_with_a_row_twice_is_refused(tmp_path):
+    """Found by mutating.py: a part of the file repeated."""
+    zoo = mutating.Zoo(tmp_path)
+    lines = zoo.split.read_text().splitlines()
+    zoo.split.write_text("\n".join([*lines, lines[5]]) + "\n")
+    with pytest.raises(InputError, match=r"split\.csv: row 4 stands twice"):
+        zoo.evaluate(zoo.split)
