@@ -137,7 +137,8 @@ def read_lesions(path, rows):
     import pandas as pd
 
     try:
-        split = pd.read_csv(path, dtype={"row": "int64", "lesion": str, "part": str})[["row", "lesion", "part"]]
+        with np.errstate(invalid="ignore"):  # inf becomes a row that is not there
+            split = pd.read_csv(path, dtype={"row": "int64", "lesion": str, "part": str})[["row", "lesion", "part"]]
     except Exception as e:
         raise InputError(f"{path}: not a split.csv ({str(e).splitlines()[0][:100]})") from None
     test = split[split.part == "test"].set_index("row")["lesion"]
