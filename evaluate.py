@@ -26,7 +26,7 @@ MODELS = ("classifier", "control", "malignancy", "malignancy_control")
 FOLDERS = {"classifier": "cnn"}
 TRAINED = {"model_sha256": str, "operating_points": scorecard.POINTS, "real_images": int, "synthetic_images": int,
            "steps": int, "options": dict, "inputs": dict}  # fmt: skip
-ARM_OPTIONS = ("sampler", "augment", "batch", "learning_rate", "width", "seed", "repeat_real")
+ARM_OPTIONS = ("sampler", "augment", "batch", "learning_rate", "width", "keep", "seed", "repeat_real")
 ISIC_ORDER = ("mel", "nv", "bcc", "akiec", "bkl", "df", "vasc")
 
 

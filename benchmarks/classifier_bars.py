@@ -9,11 +9,10 @@ results/classifier/; it can be repeated after an interruption. Image split: the 
 images alone. Lesion split: real plus 1000 synthetic images, beside real images alone at equal steps; malignancy by a binary
 network and by summed probabilities. `collect` also scores the average of the seeds' predictions (`ensemble`).
 
-To try the commands on a small table: `classifier_bars.py seed 0 --folder /tmp/bars --data table.csv --epochs 2`, after
+To try the commands on a small table: `classifier_bars.py seed 0 --folder bars/try --data table.csv --epochs 2`, after
 `gan_bars.py seed 0` with the same flags.
 """
 
-import argparse
 import json
 import shutil
 import sys
@@ -24,7 +23,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from workplace import Workplace, mean_and_std
+from workplace import mean_and_std, parse_args
 
 import artifacts
 import evaluate
@@ -76,8 +75,7 @@ def measure(place, seed):
     image, lesion = f"image_{seed}", f"lesion_{seed}"
     same = ["--seed", seed]
     peak = place.call("train_cnn.py", image, *same, "--split", "image", "--synthetic", "none", "--resume")
-    place.note_reading(image, "the classifier under the image split")
-    place.call("evaluate.py", image, *same, "--split", "image")
+    place.evaluate(image, "the classifier under the image split", *same, "--split", "image")
 
     gan = place.models(f"seed_{seed}") / "gan"
     if not gan.is_dir():
@@ -88,8 +86,7 @@ def measure(place, seed):
     place.call("train_gan.py", lesion, *same, "--sample-only", "--samples", 1000, "--no-png")
     for flags in (["--role", "control"], ["--task", "malignancy"], []):
         peak = max(peak, place.call("train_cnn.py", lesion, *same, *flags, "--resume"))
-    place.note_reading(lesion, "classifier, control and malignancy under the lesion split")
-    place.call("evaluate.py", lesion, *same)
+    place.evaluate(lesion, "classifier, control and malignancy under the lesion split", *same)
 
     options = artifacts.read_json(place.models(lesion) / "cnn" / "options.json", "train_cnn.py")
     row = {"seed": seed, "commit": options["environment"]["commit"], "environment": options["environment"], "peak_gib": peak}
@@ -146,18 +143,11 @@ def collect(place):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=("seed", "collect"))
-    p.add_argument("number", type=int, nargs="?", default=0, help="of the seed")
-    p.add_argument("--folder", type=Path, help="work and results here, instead of bars/ and results/classifier/")
-    args, extra = p.parse_known_args(argv)
-    if extra and not args.folder:
-        p.error(f"{' '.join(extra)}: flags for the scripts need a --folder of their own")
-    place = Workplace("classifier", args.folder, extra)
-    if args.what == "collect":
+    what, seed, place = parse_args(__doc__, "classifier", ("seed", "collect"), argv)
+    if what == "collect":
         collect(place)
     else:
-        measure(place, args.number)
+        measure(place, seed)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,10 @@ their last weights (val log-loss would keep a hardly trained network: one taught
 real ones); for both, real val images choose the operating point (`balanced`). The curve of the Frechet ratio over time is
 measured against val: test is read once a run, and noted in results/TEST_LOG.md.
 
-To try the commands on a small table: `gan_bars.py seed 0 --folder /tmp/bars --data table.csv --epochs 2`; what is not of
+To try the commands on a small table: `gan_bars.py seed 0 --folder bars/try --data table.csv --epochs 2`; what is not of
 the list above goes to every script, and nothing is written to results/.
 """
 
-import argparse
 import json
 import shutil
 import sys
@@ -27,10 +26,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from workplace import Workplace, mean_and_std
+from workplace import mean_and_std, parse_args
 
 import artifacts
 import runlog
+import saved_models
 import synthetic_quality
 import train_gan
 from ham10000 import InputError
@@ -53,8 +53,7 @@ def evaluate_gan(place, name, seed):
     place.call("train_gan.py", name, "--seed", seed, "--sample-only", "--samples", CAS_IMAGES, "--no-png", "--out", cas)
     table = cas / artifacts.TABLE_NAME
     place.call("train_cnn.py", name, "--seed", seed, "--real", "none", "--synthetic", table, *cas_flags)
-    place.note_reading(name, "the GAN and its two CAS networks")
-    place.call("evaluate.py", name, "--seed", seed)
+    place.evaluate(name, "the GAN and its two CAS networks", "--seed", seed)
     return read_row(place.models(name), place.outputs(name))
 
 
@@ -92,19 +91,17 @@ def read_row(models, outputs):
 
 def score_snapshots(place, name):
     """[{epoch, minutes, frechet_ratio}] of the generators kept during training, by the judge on val."""
-    import keras
-
     models = place.models(name)
     args = train_gan.parse_args([*place.flags(name), *place.extra])
     run = runlog.Run(args, "gan_bars")
     path = models / "judge" / "classifier.keras"
-    judge = synthetic_quality.Judge(keras.saving.load_model(path), artifacts.file_sha256(path), run, held_out="val")
+    judge = synthetic_quality.Judge(saved_models.load_classifier(path), artifacts.file_sha256(path), run, held_out="val")
     held_out = judge.features(run.part("val")[0])
     seconds = np.cumsum(np.genfromtxt(models / "gan" / "history.csv", delimiter=",", names=True)["seconds"])
     rows = []
     for path in sorted((models / "gan" / "snapshots").glob("*.keras")):
         epoch = int(path.stem.split("_")[1])
-        generator = keras.saving.load_model(path)
+        generator = saved_models.load_generator(path)
         _, found, _ = synthetic_quality.measure_distances(run, None, judge, generator, None, held_out, by_class=False)
         rows.append({"epoch": epoch, "minutes": seconds[epoch - 1] / 60, "frechet_ratio": found["frechet_ratio"]["value"]})
     if not rows:
@@ -172,18 +169,11 @@ def draw_curve(curve, folder):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=("seed", "baseline", "collect"))
-    p.add_argument("number", type=int, nargs="?", default=0, help="of the seed")
-    p.add_argument("--folder", type=Path, help="work and results here, instead of bars/ and results/gan/")
-    args, extra = p.parse_known_args(argv)
-    if extra and not args.folder:
-        p.error(f"{' '.join(extra)}: flags for the scripts need a --folder of their own")
-    place = Workplace("gan", args.folder, extra)
-    if args.what == "collect":
+    what, seed, place = parse_args(__doc__, "gan", ("seed", "baseline", "collect"), argv)
+    if what == "collect":
         collect(place)
     else:
-        measure(place, args.what, args.number)
+        measure(place, what, seed)
 
 
 if __name__ == "__main__":

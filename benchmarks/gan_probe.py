@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 import artifacts
 import calibration
 import runlog
+import saved_models
 import synthetic_quality
 import train_cnn
 from ham10000 import CLASSES, InputError, Table
@@ -30,8 +31,6 @@ PROBE_SEED = 5001
 
 def build_probe(run):
     """The probe as a Judge of val; trained first if bars/probe/ has none of this split."""
-    import keras
-
     half = (run.parts == "train") & ~half_a(run.table, run.parts)
     folder = run.args.models_dir
     path = folder / "classifier.keras"
@@ -48,8 +47,9 @@ def build_probe(run):
         run.settle_split()
         run.finish(folder / "options.json", [path])
         (folder / "checkpoint.npz").unlink()
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    return synthetic_quality.Judge(model, artifacts.file_sha256(path), run, half, held_out="val")
+    return synthetic_quality.Judge(
+        saved_models.load_classifier(path), artifacts.file_sha256(path), run, half, held_out="val"
+    )
 
 
 def draw_set(run, generator, per_class=300):
@@ -61,9 +61,7 @@ def draw_set(run, generator, per_class=300):
 
 def probe(run, judge, path):
     """{name: value} of one generator."""
-    import keras
-
-    generator = keras.saving.load_model(path, compile=False, safe_mode=True)
+    generator = saved_models.load_generator(path)
     synthetic = draw_set(run, generator)
     held_images, held_labels = run.part("val")
     features, held = judge.features(synthetic.images), judge.features(held_images)

@@ -117,12 +117,12 @@ def build_table():
 
 
 def build_gan_section():
-    """The GAN beside the textbook one, from results/gan.json: Markdown, or nothing while there is no such file."""
+    """The GAN beside the textbook one, from results/gan.json: Markdown."""
     path = RUN.parent / "gan.json"
     if not path.is_file():
-        return "(not measured yet)"
+        return "Not measured yet: `benchmarks/gan_bars.py` does, by running the ordinary scripts."
     g = json.loads(path.read_text())
-    agreement, recall, se = (g[k] for k in ("label_agreement", "real_recall", "agreement_se"))
+    recall, se, has_dcgan = g["real_recall"], g["agreement_se"], "frechet_ratio_dcgan" in g
 
     def ours(name, form=".2f"):
         return f"{g[name]:{form}}" + (f" ± {g[name + '_std']:{form}}" if g.get(f"{name}_std") is not None else "")
@@ -130,25 +130,21 @@ def build_gan_section():
     def dcgan(name, form=".2f"):
         return f"{g[name + '_dcgan']:{form}}" if f"{name}_dcgan" in g else "not run"
 
-    def least(values):
+    def extreme(which, values):
         known = {c: v for c, v in values.items() if v is not None}
-        c = min(known, key=known.get)
+        c = which(known, key=known.get)
         return f"{known[c]:.2f} ({c})"
 
-    def most(values):
-        known = {c: v for c, v in values.items() if v is not None}
-        c = max(known, key=known.get)
-        return f"{known[c]:.2f} ({c})"
+    def row(label, name, worst="", form=".2f"):
+        return f"| {label} | {ours(name, form)}{worst} | {dcgan(name, form)} |"
 
-    def row(label, name, worst=None, form=".2f"):
-        return f"| {label} | {ours(name, form)}{worst or ''} | {dcgan(name, form)} |"
+    def gap(values):
+        """Of the class that the judge misses most, against real images of it, in standard errors."""
+        return extreme(min, {c: (values[c] - recall[c]) / max(se[c], 1e-9) for c in values if values[c] is not None})
 
-    gap = {c: (agreement[c] - recall[c]) / max(se[c], 1e-9) for c in agreement}
-    spread = ", ".join(f(g["diversity_ratio"]) for f in (least, most))
-    gap_dcgan = spread_dcgan = "not run"
-    if "label_agreement_dcgan" in g:
-        gap_dcgan = least({c: (g["label_agreement_dcgan"][c] - recall[c]) / max(se[c], 1e-9) for c in agreement})
-        spread_dcgan = ", ".join(f(g["diversity_ratio_dcgan"]) for f in (least, most))
+    def spread(values):
+        return f"{extreme(min, values)}, {extreme(max, values)}"
+
     lines = [
         "![Fréchet ratio over training time](results/gan_curve.png)",
         "",
@@ -158,12 +154,16 @@ def build_gan_section():
         "| --- | --- | --- |",
         row("Fréchet distance over the floor (1 = real images)", "frechet_ratio"),
         row("KID", "kid", form=".4f"),
-        row("coverage over half B's", "coverage_ratio", f"; least {least(g['coverage_ratio_by_class'])}"),
-        row("density over half B's", "density_ratio", f"; least {least(g['density_ratio_by_class'])}"),
-        f"| label agreement less the judge's recall on real, in standard errors: least | {least(gap)} | {gap_dcgan} |",
-        f"| diversity over real: least, most | {spread} | {spread_dcgan} |",
+        row("coverage over half B's", "coverage_ratio", f"; least {extreme(min, g['coverage_ratio_by_class'])}"),
+        row("density over half B's", "density_ratio", f"; least {extreme(min, g['density_ratio_by_class'])}"),
+        f"| label agreement less the judge's recall on real, in standard errors: least | {gap(g['label_agreement'])} | "
+        + (gap(g["label_agreement_dcgan"]) if has_dcgan else "not run")
+        + " |",
+        f"| diversity over real: least, most | {spread(g['diversity_ratio'])} | "
+        + (spread(g["diversity_ratio_dcgan"]) if has_dcgan else "not run")
+        + " |",
         row("CAS: balanced accuracy from synthetic images alone, over from real", "cas"),
-        row("memorised, of 1000; most in a class", "memorisation", f"; {most(g['memorisation_by_class'])}", ".3f"),
+        row("memorised, of 1000; most in a class", "memorisation", f"; {extreme(max, g['memorisation_by_class'])}", ".3f"),
     ]
     if "minutes_200_epochs" in g:
         lines += [
@@ -171,6 +171,8 @@ def build_gan_section():
             row("training images a second", "train_images_per_second", form=".0f"),
             f"| images sampled a second | {g['sample_images_per_second']:.0f} | |",
         ]
+    lines += ["", "From `results/gan.json` (every number, class by class) and `results/gan/` (one file a seed), written by "
+              "`benchmarks/gan_bars.py` running the ordinary scripts."]  # fmt: skip
     return "\n".join(lines)
 
 

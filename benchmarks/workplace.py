@@ -1,5 +1,6 @@
 """Where the benchmarks work, how they call the scripts, and how they gather seeds."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -43,15 +44,28 @@ class Workplace:
             raise SystemExit(f"{script} failed")
         return usage.ru_maxrss / (1 << 20)
 
-    def note_reading(self, name, why):
-        """A line in results/TEST_LOG.md, unless this evaluation is there already."""
-        if (self.outputs(name) / "evaluation" / "options.json").is_file():
-            return
-        if self.real:
+    def evaluate(self, name, why, *flags):
+        """Run evaluate.py; if it read the test part (nothing to do otherwise), a line in results/TEST_LOG.md says so."""
+        record = self.outputs(name) / "evaluation" / "options.json"
+        before = record.read_bytes() if record.is_file() else None
+        self.call("evaluate.py", name, *flags)
+        if self.real and record.read_bytes() != before:
             log = ROOT / "results" / "TEST_LOG.md"
             day, commit = time.strftime("%Y-%m-%d"), runlog.environment()["commit"]
             line = f"| {day} | {commit} | `{Path(sys.argv[0]).name}`, {name}: {why} |\n"
             artifacts.write_text(log, log.read_text() + line)
+
+
+def parse_args(doc, what, choices, argv=None):
+    """(choice, seed, Workplace) of a benchmark's command line; what argparse does not know goes to the scripts."""
+    p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("what", choices=choices)
+    p.add_argument("number", type=int, nargs="?", default=0, help="of the seed")
+    p.add_argument("--folder", type=Path, help=f"work and results here, instead of bars/ and results/{what}/")
+    args, extra = p.parse_known_args(argv)
+    if extra and not args.folder:
+        p.error(f"{' '.join(extra)}: flags for the scripts need a --folder of their own")
+    return args.what, args.number, Workplace(what, args.folder and args.folder.resolve(), extra)
 
 
 def mean_and_std(rows, name):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from conftest import load_benchmark
+from workplace import Workplace
 
 from ham10000 import CLASSES, InputError
 
@@ -30,7 +31,7 @@ def test_a_row_is_what_the_files_say(bars, pipeline):
 
 def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, capsys):
     row = bars.read_row(pipeline.models, pipeline.outputs)
-    place = bars.Workplace("gan", tmp_path)
+    place = Workplace("gan", tmp_path)
     with pytest.raises(InputError, match=r"seed_\*\.json"):
         bars.collect(place)
     place.results.mkdir()
@@ -53,6 +54,11 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
     assert curve[0] == "gan,seed,epoch,minutes,frechet_ratio"
     assert len(curve) == 1 + 4 * 2
     assert (tmp_path / "gan_curve.png").stat().st_size > 1000
+    publish = load_benchmark("publish_run")
+    publish.RUN = tmp_path / "run"
+    section = publish.build_gan_section()
+    assert "| Fréchet distance over the floor (1 = real images) | 4.00 ± 2.65 | 40.00 |" in section
+    assert "0.04 (akiec)" in section
     write("seed_2", judge_sha256="another")
     with pytest.raises(InputError, match="same judge"):
         bars.collect(place)
@@ -65,7 +71,7 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     assert row["classifier"]["acc"] == found["models"]["classifier"]["argmax"]["accuracy"]["value"]
     assert row["control"]["balanced_accuracy"] == found["models"]["control"]["balanced"]["balanced_accuracy"]["value"]
     assert row["classifier_minus_control"]["acc"] == pytest.approx(row["classifier"]["acc"] - row["control"]["acc"])
-    place = classifier.Workplace("classifier", tmp_path)
+    place = Workplace("classifier", tmp_path)
     text = (pipeline.outputs / "evaluation/predictions.csv").read_text()
     place.results.mkdir()
     for split in ("image_split", "lesion_split"):
@@ -83,3 +89,20 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     assert out["image_split"]["ensemble"]["acc"] == row["classifier"]["acc"]
     assert out["image_split"]["ensemble"]["auc"] == pytest.approx(row["classifier"]["auc"])
     assert out["minutes"] == row["classifier"]["minutes"]
+
+
+def test_a_reading_of_test_is_noted_when_there_was_one(tmp_path, monkeypatch):
+    import workplace
+
+    monkeypatch.setattr(workplace, "ROOT", tmp_path)
+    log = tmp_path / "results/TEST_LOG.md"
+    log.parent.mkdir()
+    log.write_text("")
+    place = Workplace("gan")
+    record = place.outputs("x") / "evaluation/options.json"
+    record.parent.mkdir(parents=True)
+    calls = iter(["first", "first", "second"])  # what the record says after each run: the middle one had nothing to do
+    monkeypatch.setattr(place, "call", lambda *a: record.write_text(next(calls)))
+    for lines in (1, 1, 2):
+        place.evaluate("x", "why")
+        assert log.read_text().count("x: why") == lines
