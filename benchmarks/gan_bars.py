@@ -105,7 +105,7 @@ def score_snapshots(place, name):
         _, found, _ = synthetic_quality.measure_distances(run, None, judge, generator, None, held_out, by_class=False)
         rows.append({"epoch": epoch, "minutes": seconds[epoch - 1] / 60, "frechet_ratio": found["frechet_ratio"]["value"]})
     if not rows:
-        raise SystemExit(f"{models / 'gan'} has no snapshots: it was trained without --snapshots; delete it and train again")
+        print(f"{models / 'gan'} was trained without --snapshots: no curve for it")
     return rows
 
 
@@ -157,9 +157,9 @@ def draw_curve(curve, folder):
 
     fig, ax = plt.subplots(figsize=(5, 3))
     for gan, colour in (("ours", figures.SYNTHETIC), ("dcgan", figures.REAL)):
-        for seed in sorted({row[1] for row in curve if row[0] == gan}):
+        for i, seed in enumerate(sorted({row[1] for row in curve if row[0] == gan})):
             _, _, _, minutes, ratio = zip(*(row for row in curve if row[:2] == (gan, seed)), strict=True)
-            label = {"ours": "ours, each seed", "dcgan": "textbook DCGAN"}[gan] if seed == 0 else None
+            label = {"ours": "ours, each seed", "dcgan": "textbook DCGAN"}[gan] if i == 0 else None
             ax.plot(minutes, ratio, ".-", color=colour, lw=1, label=label)
     ax.axhline(1, color="#999999", lw=0.8, ls="--")
     ax.text(0, 1, " real images", va="bottom", fontsize=7, color="#666666")
