@@ -132,6 +132,8 @@ def build_gan_section():
 
     def extreme(which, values):
         known = {c: v for c, v in values.items() if v is not None}
+        if not known:
+            return "undefined"
         c = which(known, key=known.get)
         return f"{known[c]:.2f} ({c})"
 
