@@ -165,6 +165,16 @@ def environment():
     }
 
 
+def peak_gib():
+    """Most memory this process has held so far, GiB; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1 << 10  # bytes there, KiB elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 30), 2)
+
+
 def find_table(args):
     """Path of the table: --data, or the first hmnist_28_28_RGB.csv[.gz|.xz|.zst] in data/."""
     if args.data:
@@ -334,13 +344,14 @@ class Run:
         return True
 
     def record(self, **outcome):
-        """The options.json content: identity, fingerprint, environment, outcome and wall time."""
+        """The options.json content: identity, fingerprint, environment, cost and outcome."""
         return {
             **self.identity,
             "fingerprint": self.fingerprint,
             "environment": self.environment,
             "date": time.strftime("%Y-%m-%d %H:%M:%S"),
             "wall_seconds": round(time.time() - self.began, 1),
+            "peak_gib": peak_gib(),
             **outcome,
         }
 

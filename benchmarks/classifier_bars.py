@@ -64,6 +64,7 @@ def read_rows(models, outputs):
     found = artifacts.read_json(outputs / "evaluation" / "metrics.json", "evaluate.py")
     rows = {name: pick(block) for name, block in found["models"].items()}
     rows["classifier"]["minutes"] = training_minutes(models / "cnn")
+    rows["classifier"]["peak_gib"] = artifacts.read_json(models / "cnn" / "options.json", "train_cnn.py")["peak_gib"]
     difference = found.get("classifier_minus_control")
     if difference:
         rows["classifier_minus_control"] = pick(difference, DIFFERENCES)
@@ -74,7 +75,7 @@ def measure(place, seed):
     """Train and evaluate one seed under both splits; results/classifier/seed_<seed>.json and its predictions."""
     image, lesion = f"image_{seed}", f"lesion_{seed}"
     same = ["--seed", seed]
-    peak = place.call("train_cnn.py", image, *same, "--split", "image", "--synthetic", "none", "--resume")
+    place.call("train_cnn.py", image, *same, "--split", "image", "--synthetic", "none", "--resume")
     place.evaluate(image, "the classifier under the image split", *same, "--split", "image")
 
     gan = place.models(f"seed_{seed}") / "gan"
@@ -85,11 +86,11 @@ def measure(place, seed):
     )
     place.call("train_gan.py", lesion, *same, "--sample-only", "--samples", 1000, "--no-png")
     for flags in (["--role", "control"], ["--task", "malignancy"], []):
-        peak = max(peak, place.call("train_cnn.py", lesion, *same, *flags, "--resume"))
+        place.call("train_cnn.py", lesion, *same, *flags, "--resume")
     place.evaluate(lesion, "classifier, control and malignancy under the lesion split", *same)
 
     options = artifacts.read_json(place.models(lesion) / "cnn" / "options.json", "train_cnn.py")
-    row = {"seed": seed, "commit": options["environment"]["commit"], "environment": options["environment"], "peak_gib": peak}
+    row = {"seed": seed, "commit": options["environment"]["commit"], "environment": options["environment"]}
     for split, name in (("image_split", image), ("lesion_split", lesion)):
         row[split] = read_rows(place.models(name), place.outputs(name))
         for kind in ("predictions.csv", "split.csv"):
@@ -133,7 +134,7 @@ def collect(place):
         k: out["image_split"][k] - out["lesion_split"]["control"][k] for k in ("acc", "auc", "balanced_accuracy")
     }
     out |= {"minutes": out["lesion_split"]["minutes"], "minutes_std": out["lesion_split"]["minutes_std"]}
-    out["peak_gib"] = max(r["peak_gib"] for r in rows)
+    out["peak_gib"] = max(r[split]["classifier"]["peak_gib"] for r in rows for split in ("image_split", "lesion_split"))
     cost = place.results / "cost.json"
     if cost.is_file():
         out["cost"] = json.loads(cost.read_text())

@@ -38,6 +38,7 @@ def copy_run(models, outputs):
     copies |= {outputs / name: Path(name).name for name in OUTPUT_FILES}
     copies |= {p: p.name for p in (outputs / "evaluation").glob("predictions_malignancy*.csv")}
     copies[outputs / "eda" / "summary.json"] = "eda_summary.json"
+    copies |= {outputs / f / "options.json": f"{f}_options.json" for f in ("eda", "evaluation", "figures")}
     copies[outputs / "synthetic" / "provenance.json"] = "synthetic_provenance.json"
     picture = outputs / "figures" / "real_and_synthetic.png"
     for path in [*copies, picture]:
@@ -55,6 +56,15 @@ def training_minutes(folder):
     """Sum of a history's epochs, interruptions left out."""
     rows = (RUN / f"{folder}_history.csv").read_text().splitlines()[1:]
     return sum(float(row.split(",")[-1]) for row in rows) / 60
+
+
+def peak_memory():
+    """'eda.py 1.2, ...': GiB that each script held at most."""
+    found = {}
+    for folder in ("eda", "gan", "cnn", "evaluation", "figures"):
+        record = json.loads((RUN / f"{folder}_options.json").read_text())
+        found[f"{record['script']}.py"] = record["peak_gib"]
+    return ", ".join(f"`{script}` {gib:.1f}" for script, gib in found.items())
 
 
 def cell(block, path, signed=False):
@@ -113,6 +123,8 @@ def build_table():
         f"{machine['packages']['tensorflow']}, Keras {machine['packages']['keras']}; "
         f"GAN {training_minutes('gan'):.0f} min, CNN {training_minutes('cnn'):.0f} min of training.",
     ]
+    if "peak_gib" in cnn:
+        lines.append(f"Memory, GiB at most: {peak_memory()}.")
     return "\n".join(lines)
 
 

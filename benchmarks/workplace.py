@@ -1,7 +1,6 @@
 """Where the benchmarks work, how they call the scripts, and how they gather seeds."""
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -35,14 +34,11 @@ class Workplace:
         return ["--models-dir", str(self.models(name)), "--outputs-dir", str(self.outputs(name)), "--if-stale"]
 
     def call(self, script, name, *flags):
-        """Run one of the project's scripts in the folders of `name`; stop if it fails. Returns its peak memory in GiB."""
+        """Run one of the project's scripts in the folders of `name`; stop if it fails."""
         flags = [*map(str, flags), *self.flags(name), *self.extra]
         print("$", " ".join([script, *flags]), flush=True)
-        process = subprocess.Popen([sys.executable, str(ROOT / script), *flags], cwd=ROOT)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
+        if subprocess.run([sys.executable, str(ROOT / script), *flags], cwd=ROOT).returncode:
             raise SystemExit(f"{script} failed")
-        return usage.ru_maxrss / (1 << 20)
 
     def evaluate(self, name, why, *flags):
         """Run evaluate.py; if it read the test part (nothing to do otherwise), a line in results/TEST_LOG.md says so."""

@@ -7,27 +7,23 @@ epoch on it; train_gan.py --sample-only draws 100 000 images, from a generator t
 """
 
 import argparse
-import os
+import json
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def measure(script, *flags):
-    """(minutes, peak GiB) of one script, its children included."""
-    began = time.time()
+def measure(script, *flags, record):
+    """(minutes, peak GiB) of one script, as its record says."""
     print("$", script, *flags, flush=True)
-    process = subprocess.Popen([sys.executable, str(ROOT / script), *map(str, flags)], cwd=ROOT)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    if subprocess.run([sys.executable, str(ROOT / script), *map(str, flags)], cwd=ROOT).returncode:
         raise SystemExit(f"{script} failed")
-    found = round((time.time() - began) / 60, 1), round(usage.ru_maxrss / (1 << 20), 2)
-    print("  {} minutes, peak {} GiB".format(*found), flush=True)
-    return found
+    found = json.loads(record.read_text())
+    print(f"  {found['wall_seconds']} seconds, peak {found['peak_gib']} GiB", flush=True)
+    return round(found["wall_seconds"] / 60, 1), found["peak_gib"]
 
 
 def main():
@@ -51,17 +47,16 @@ def main():
             for _ in range(args.rows // 10_000):
                 f.write(body)
 
-        def where(name):
-            return ["--models-dir", folder / name / "models", "--outputs-dir", folder / name / "outputs"]
-
-        eda = measure("eda.py", "--data", large, *where("large"))
-        cnn = measure("train_cnn.py", "--data", large, *where("large"), "--role", "control", "--epochs", 1)
+        models, outputs = folder / "models", folder / "outputs"
+        where = ["--models-dir", models, "--outputs-dir", outputs]
+        eda = measure("eda.py", "--data", large, *where, record=outputs / "eda/options.json")
+        control = ["--role", "control", "--epochs", 1]
+        cnn = measure("train_cnn.py", "--data", large, *where, *control, record=models / "control/options.json")
         large.unlink()
-        few = ["--data", small, "--subset", 300, *where("few")]
-        measure("train_gan.py", *few, "--epochs", 1, "--samples", 7)
-        sampling = measure(
-            "train_gan.py", *few, "--sample-only", "--samples", args.samples, "--no-png", "--out", folder / "set"
-        )
+        few = ["--data", small, "--subset", 300, "--models-dir", folder / "few", "--outputs-dir", folder / "few"]
+        measure("train_gan.py", *few, "--epochs", 1, "--samples", 7, record=folder / "few/gan/options.json")
+        many = ["--sample-only", "--samples", args.samples, "--no-png", "--out", folder / "set"]
+        sampling = measure("train_gan.py", *few, *many, record=folder / "set/provenance.json")
     note("python tests/load.py " + " ".join(sys.argv[1:]), million_rows=args.rows // 10_000 * 10_000,
          million_rows_peak_gib=max(eda[1], cnn[1]), million_rows_eda_minutes=eda[0], million_rows_eda_peak_gib=eda[1],
          million_rows_cnn_minutes=cnn[0], million_rows_cnn_peak_gib=cnn[1], samples=args.samples,
