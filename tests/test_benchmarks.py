@@ -79,7 +79,8 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
         for seed in (0, 1):
             (place.results / f"{split}_{seed}_predictions.csv").write_text(text)
     for seed in (0, 1):
-        whole = {"seed": seed, "commit": "c", "environment": {}, "image_split": row, "lesion_split": row}
+        both = {"image_split": row, "lesion_split": row | {"malignancy": row["classifier"]}}
+        whole = {"seed": seed, "commit": "c", "environment": {}, **both}
         (place.results / f"seed_{seed}.json").write_text(json.dumps(whole))
     classifier.collect(place)
     out = json.loads((tmp_path / "classifier.json").read_text())
@@ -90,6 +91,11 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     assert out["image_split"]["ensemble"]["auc"] == pytest.approx(row["classifier"]["auc"])
     assert out["minutes"] == row["classifier"]["minutes"]
     assert 0.2 < out["peak_gib"] < 8
+    publish = load_benchmark("publish_run")
+    publish.RUN = tmp_path / "run"
+    section = publish.build_classifier_section()
+    acc = ["{:.3f} ± 0.000".format(row[arm]["acc"]) for arm in ("classifier", "control", "classifier")]
+    assert "| accuracy | " + " | ".join(acc) + " |" in section
 
 
 def test_a_reading_of_test_is_noted_when_there_was_one(tmp_path, monkeypatch):
