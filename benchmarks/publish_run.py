@@ -232,13 +232,13 @@ def build_classifier_section():
         "",
         "The price of leakage: photographs of test lesions in train lift the same network by "
         f"{price['acc']:+.3f} of accuracy and {price['auc']:+.3f} of AUC. What 1000 synthetic images change at equal steps: "
-        f"accuracy {show(gain, 'acc')}, balanced accuracy {show(gain, 'balanced_accuracy')}, AUC {show(gain, 'auc')}. Malignant "
-        f"or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities, {show(binary, 'auc_malignant')} "
-        f"by a binary network; better: {better}.",
+        f"accuracy {show(gain, 'acc')}, balanced accuracy {show(gain, 'balanced_accuracy')}, AUC {show(gain, 'auc')}. "
+        f"Malignant or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities, "
+        f"{show(binary, 'auc_malignant')} by a binary network; better: {better}.",
         "",
-        f"Training takes {show(found, 'minutes', 1)} minutes and {found['peak_gib']:.1f} GiB.{cost} Best published at 28 x 28 "
-        "under an image split, of another draw: .768 accuracy (Google AutoML Vision, Yang et al. 2023) and .927 AUC (VGG16 "
-        "with ImageNet weights, MedMNIST+ study).",
+        f"Training takes {show(found, 'minutes', 1)} minutes and {found['peak_gib']:.1f} GiB.{cost} Best published at "
+        "28 x 28 under an image split, of another draw: .768 accuracy (Google AutoML Vision, Yang et al. 2023) and .927 AUC "
+        "(VGG16 with ImageNet weights, MedMNIST+ study).",
         "",
         "From `results/classifier.json` and `results/classifier/`, written by `benchmarks/classifier_bars.py`.",
     ]
