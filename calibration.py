@@ -40,10 +40,10 @@ def fit_temperature(network, images, targets, shift):
 def fit_operating_points(p, targets, prior):
     """What evaluate.py needs beside probabilities, from val: the balanced shift and score thresholds.
 
-    The balanced point is argmax(log p - tau log prior); tau in [0, 1.5] with the best val balanced accuracy (the smallest
+    The balanced point is argmax(log p - tau log prior); tau in [0, 2] with the best val balanced accuracy (the smallest
     on a tie).
     """
-    taus = np.linspace(0, 1.5, 31)
+    taus = np.linspace(0, 2, 41)
     log_prior = np.log(np.maximum(prior, 1e-6))
     scores = [
         metrics.summarise(metrics.confusion(targets, metrics.balanced_decision(p, -t * log_prior), p.shape[1]))[
@@ -61,7 +61,7 @@ def fit_operating_points(p, targets, prior):
     for name, (positive, score) in groups.items():
         for at in (90, 95):
             t = metrics.Ranking(positive, score).threshold(at / 100, w)
-            points[f"{name}_threshold_at_{at}_specificity"] = float(min(t, 1.0))
+            points[f"{name}_threshold_at_{at}_specificity"] = float(min(t, 2.0))  # 2: no probability reaches it
     return points
 
 

@@ -131,16 +131,16 @@ def nearest(images, others, exclude=None, block=512):
     return best, at
 
 
-def memorisation(fake, fake_labels, train, train_labels, train_lesions, held_out):
+def memorisation(fake, fake_labels, train, train_labels, train_lesions, held_out, held_lesions):
     """dict: which synthetic images are nearer to a training image than unseen lesions come.
 
-    distance, position (n,): to the nearest training image; threshold: 1st percentile of held-out images' distances to train,
-    below which a synthetic image counts as memorised; by_class: {class: {flagged (k,), threshold}} or None, the same within
-    the class against the 1st percentile of each training image's distance to its nearest image of another lesion. About .01
-    is what unseen real images would give.
+    distance, position (n,): to the nearest training image; threshold: 1st percentile of held-out images' distances to train
+    images of other lesions (a leaky split has lesions on both sides), below which a synthetic image counts as memorised;
+    by_class: {class: {flagged (k,), threshold}} or None, the same within the class against the 1st percentile of each
+    training image's distance to its nearest image of another lesion. About .01 is what unseen real images would give.
     """
     distance, position = nearest(fake, train)
-    held, _ = nearest(held_out, train)
+    held, _ = nearest(held_out, train, exclude=(held_lesions, train_lesions))
     threshold = float(np.quantile(held, 0.01))
     by_class = {}
     for code, name in enumerate(CLASSES):

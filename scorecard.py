@@ -99,7 +99,7 @@ def nest(figures):
 def report_model(y, p, points, lesions, protocol):
     """(nested figures of one model, its measure function)."""
     measure = build_measure(y, p, points)
-    found = metrics.with_intervals(measure, lesions, DRAWS)
+    found = metrics.with_intervals(measure, lesions, DRAWS, raised=("ece",))
     out = nest({name: figure(*v, len(y), protocol) for name, v in found.items()})
     if not points:
         out["balanced"] = {"value": None, "reason": "no operating points beside the predictions"}
@@ -123,7 +123,7 @@ def compute_figures(predictions, lesions, context):
         "trained_on": {name: arm["trained_on"] for name, arm in context["arms"].items()},
         "images": len(y),
         "lesions": len(set(lesions)),
-        "interval": f"95 %, percentile bootstrap over lesions, {DRAWS} draws",
+        "interval": f"95 %, percentile bootstrap over lesions, {DRAWS} draws; of ece, less its bias",
         "models": {},
     }
     baseline = metrics.with_intervals(lambda w: metrics.summarise(

@@ -2,8 +2,8 @@
 
 Distances to held-out images in the judge's features, each beside the same distance of real images the judge never
 learned from (half B: the floor); precision to coverage; label agreement; diversity; memorisation. The judge measures and
-does nothing else: no sample is chosen and no option tuned by it. (benchmarks/gan_probe.py tunes, with the halves swapped
-and val in place of test.)
+does nothing else: no sample is chosen and no option tuned by it; results/TEST_LOG.md notes the one time that its reading was
+known when a default changed. (benchmarks/gan_probe.py tunes, with the halves swapped and val in place of test.)
 """
 
 import numpy as np
@@ -58,7 +58,7 @@ def measure(run, synthetic, judge, generator):
     """
     if judge is None:
         return {"value": None, "reason": "no judge: run train_cnn.py --role judge"}
-    held_out = run.part(judge.held_out)[1]
+    held_out, lesions = run.part(judge.held_out)[1], run.lesions(judge.held_out)
     features, held_features = judge.features(synthetic.images), judge.features(run.part(judge.held_out)[0])
     n, distances, by_class = measure_distances(run, synthetic, judge, generator, features, held_features)
     measured = run.split["protocol"]
@@ -79,8 +79,8 @@ def measure(run, synthetic, judge, generator):
         "note": run.data_note,
         "distances": distances,
         "distances_by_class": by_class,
-        "label_agreement": label_agreement(judge, synthetic, *run.part(judge.held_out), measured),
-        "diversity": diversity(features, synthetic.labels, held_features, held_out, run.lesions(judge.held_out), measured),
+        "label_agreement": label_agreement(judge, synthetic, *run.part(judge.held_out), lesions, measured),
+        "diversity": diversity(features, synthetic.labels, held_features, held_out, lesions, measured),
         "memorisation": report_memorisation(run, synthetic, judge.held_out),
     }
 
@@ -146,7 +146,7 @@ def mean_of_draws(values, n, protocol):
     mean, std = np.mean(values), np.std(values, ddof=1)
     half = STUDENT_95 * std / np.sqrt(len(values))
     return {"value": mean, "low": mean - half, "high": mean + half, "std": std, "n": n,
-            "protocol": f"{protocol}; mean of {DRAWS} draws, Student's interval of it"}  # fmt: skip
+            "protocol": f"{protocol}; mean of {DRAWS} draws, Student's interval over them, held-out part fixed"}  # fmt: skip
 
 
 def share_of(flags, protocol):
@@ -157,7 +157,18 @@ def share_of(flags, protocol):
     return {"value": p, "low": low, "high": high, "n": n, "protocol": f"{protocol}; Wilson's interval over images"}
 
 
-def label_agreement(judge, synthetic, test_images, test_labels, protocol):
+def share_over_lesions(flags, lesions, protocol):
+    """A figure: the share of True, with the standard error `se` that varies by lesion (Cochran 1977, eq. 6.13: the share as
+    a ratio of sums over lesions) and the normal 95 % interval: photographs of one lesion are not independent."""
+    n, p = len(flags), np.mean(flags)
+    _, at = np.unique(lesions, return_inverse=True)
+    each = np.bincount(at, weights=flags - p)  # by lesion, of sum 0
+    se = np.sqrt((each**2).sum() * len(each) / max(len(each) - 1, 1)) / n
+    low, high = np.clip((p - 1.959964 * se, p + 1.959964 * se), 0, 1)
+    return {"value": p, "low": low, "high": high, "se": se, "n": n, "protocol": f"{protocol}; variance between lesions"}
+
+
+def label_agreement(judge, synthetic, test_images, test_labels, test_lesions, protocol):
     """By class: share of synthetic images the judge gives their own label, beside its recall on held-out real ones."""
     fake, real = judge.decide(synthetic.images), judge.decide(test_images)
     out = {}
@@ -166,8 +177,9 @@ def label_agreement(judge, synthetic, test_images, test_labels, protocol):
         if not f.any() or not r.any():
             out[name] = {"value": None, "reason": "no images of this class in the set or among the held-out"}
             continue
-        agreement, recall = share_of(fake[f] == code, protocol), share_of(real[r] == code, protocol)
-        se = np.sqrt(sum(s["value"] * (1 - s["value"]) / s["n"] for s in (agreement, recall)))
+        agreement = share_of(fake[f] == code, protocol)
+        recall = share_over_lesions(real[r] == code, test_lesions[r], protocol)
+        se = np.sqrt(agreement["value"] * (1 - agreement["value"]) / agreement["n"] + recall["se"] ** 2)
         out[name] = {**agreement, "real_recall": recall, "se_of_difference": se}
     return out
 
@@ -205,7 +217,13 @@ def report_memorisation(run, synthetic, held_out):
     images, labels = run.part("train")
     in_train = run.parts == "train"
     m = fidelity.memorisation(
-        synthetic.images, synthetic.labels, images, labels, run.lesions("train"), run.part(held_out)[0]
+        synthetic.images,
+        synthetic.labels,
+        images,
+        labels,
+        run.lesions("train"),
+        run.part(held_out)[0],
+        run.lesions(held_out),
     )
     columns = {"synthetic_row": np.arange(len(synthetic)), "label": synthetic.labels,
                "train_row": run.table.rows[in_train][m["position"]], "distance": m["distance"]}  # fmt: skip

@@ -343,8 +343,10 @@ def main(argv=None):
     targets = target(pool_labels)
     # What the network is taught is the pool's (or the uniform) prior; what it should say holds under the train prior.
     prior = calibration.prior_of(target(run.part("train")[1]), k)
-    taught = calibration.prior_of(targets, k, pool_weights) if args.sampler == "natural" else np.full(k, 1 / k)
-    shift = np.log(prior) - np.log(taught)
+    counts = np.bincount(targets, minlength=k)
+    drawn = np.ones(len(targets)) if args.sampler == "natural" else len(targets) / counts[targets]
+    taught = calibration.prior_of(targets, k, pool_weights * drawn)
+    shift = np.where(counts > 0, np.log(prior) - np.log(taught), 0)  # a class it was not taught stays as unlikely as it is
     val = (val_images, target(val_labels))
     network, history = train(run, folder, (pool_images, targets, pool_weights), val, shift, resuming)
     temperature = calibration.fit_temperature(network, *val, shift)

@@ -203,9 +203,9 @@ def draw_label_agreement(figures, inputs):
     for side, colour, label, pick in ((-0.2, figures.REAL, "real, held out: recall", lambda f: f["real_recall"]),
                                       (0.2, figures.SYNTHETIC, "synthetic: agreement", lambda f: f)):  # fmt: skip
         shares = [pick(found[CLASSES[i]]) for i in shown]
-        v, n = np.array([s["value"] for s in shares]), np.array([s["n"] for s in shares])
-        ax.bar(np.array(shown) + side, v * 100, 0.38, color=colour, label=label,
-               yerr=100 * np.sqrt(v * (1 - v) / n), error_kw={"linewidth": 0.8})  # fmt: skip
+        v, low, high = (100 * np.array([s[end] for s in shares]) for end in ("value", "low", "high"))
+        ax.bar(np.array(shown) + side, v, 0.38, color=colour, label=label, yerr=(v - low, high - v),
+               error_kw={"linewidth": 0.8})  # fmt: skip
     ax.set_xticks(range(len(CLASSES)), figures.TICKS)
     ax.set(xlabel="diagnosis", ylabel="judge agrees with the label (%)", ylim=(0, 119))
     ax.legend(frameon=False, fontsize=7, ncol=2, loc="upper center")

@@ -35,7 +35,9 @@ WANTED = {"acc": ("argmax", "accuracy"), "balanced_accuracy_argmax": ("argmax", 
           "macro_precision": ("argmax", "macro_precision"), "macro_recall": ("argmax", "macro_recall"),
           "macro_f1": ("argmax", "macro_f1"), "weighted_f1": ("argmax", "weighted_f1"), "auc": ("auc",),
           "auc_malignant": ("auc_malignant",), "average_precision_mel": ("average_precision_mel",), "ece": ("ece",),
-          "ece_if_perfect": ("ece_if_perfect",)}  # fmt: skip
+          "ece_if_perfect": ("ece_if_perfect",),
+          **{f"malignancy_{m}": ("argmax", f"malignancy_{m}")
+             for m in ("accuracy", "sensitivity", "specificity")}}  # fmt: skip
 WANTED |= {f"{what}_{end}": (f"{what}_{end}",) for what in ("melanoma", "malignant") for at in (90, 95)
            for end in (f"sensitivity_at_{at}_specificity", f"sensitivity_at_val_threshold_{at}",
                        f"specificity_at_val_threshold_{at}")}  # fmt: skip
@@ -54,17 +56,19 @@ def pick(block, names=WANTED):
     return out
 
 
-def training_minutes(folder):
-    """Minutes of training, interruptions left out."""
-    return float(np.genfromtxt(folder / "history.csv", delimiter=",", names=True)["seconds"].sum() / 60)
+def training_minutes(folder, options):
+    """Minutes of train_cnn.py from start to end; after an interruption, of its epochs alone."""
+    epochs = np.genfromtxt(folder / "history.csv", delimiter=",", names=True)["seconds"].sum()
+    return float(max(epochs, options["wall_seconds"]) / 60)
 
 
 def read_rows(models, outputs):
     """{model: {name: value}} and the paired differences, from metrics.json."""
     found = artifacts.read_json(outputs / "evaluation" / "metrics.json", "evaluate.py")
     rows = {name: pick(block) for name, block in found["models"].items()}
-    rows["classifier"]["minutes"] = training_minutes(models / "cnn")
-    rows["classifier"]["peak_gib"] = artifacts.read_json(models / "cnn" / "options.json", "train_cnn.py")["peak_gib"]
+    options = artifacts.read_json(models / "cnn" / "options.json", "train_cnn.py")
+    rows["classifier"] |= {"minutes": training_minutes(models / "cnn", options), "peak_gib": options["peak_gib"]}
+    rows["operating_points"] = options["operating_points"]
     difference = found.get("classifier_minus_control")
     if difference:
         rows["classifier_minus_control"] = pick(difference, DIFFERENCES)
@@ -100,11 +104,16 @@ def measure(place, seed):
     artifacts.write_json(place.results / f"seed_{seed}.json", row)
 
 
-def score_ensemble(place, split, seeds):
-    """{name: value} of the average of the seeds' predicted probabilities."""
-    parts = [evaluate.read_predictions(place.results / f"{split}_{s}_predictions.csv") for s in seeds]
+def score_ensemble(place, split, rows):
+    """{name: value} of the average of the seeds' predicted probabilities, at the average of their operating points."""
+    parts = [evaluate.read_predictions(place.results / f"{split}_{r['seed']}_predictions.csv") for r in rows]
+    points = [r[split]["operating_points"] for r in rows]
+    points = {name: np.mean([p[name] for p in points], axis=0) for name in points[0]}
     folder = place.bars / "ensemble" / split
     evaluate.write_predictions(folder / "predictions.csv", *parts[0][:2], np.mean([p for _, _, p in parts], axis=0))
+    artifacts.write_json(folder / "context.json", {
+        "protocol": f"{rows[0][split]['protocol']}; average of {len(rows)} seeds", "data": None, "views": 8,
+        "points": {"classifier": points}, "arms": {"classifier": {"trained_on": "", "same": {}}}})  # fmt: skip
     files = ["--from-predictions", folder / "predictions.csv", "--split", place.results / f"{split}_split.csv"]
     evaluate.main([*map(str, files), "--outputs-dir", str(folder)])
     found = artifacts.read_json(folder / "evaluation" / "from_predictions" / "metrics.json", "evaluate.py")
@@ -129,7 +138,7 @@ def collect(place):
             if model in rows[0][split]:
                 out[split][model] = over_seeds(model)
         if len(rows) > 1:
-            out[split]["ensemble"] = score_ensemble(place, split, seeds)
+            out[split]["ensemble"] = score_ensemble(place, split, rows)
     out["lesion_split"]["price_of_leakage"] = {
         k: out["image_split"][k] - out["lesion_split"]["control"][k] for k in ("acc", "auc", "balanced_accuracy")
     }

@@ -9,7 +9,7 @@ Each of the first three leaves one small file in results/gan/ and can be repeate
 CAS (classification accuracy score, Ravuri and Vinyals 2019): test balanced accuracy of the classifier trained on 20 000
 synthetic images alone, and on the real train part, both with class-balanced batches, classic augmentation, equal steps and
 their last weights (val log-loss would keep a hardly trained network: one taught by synthetic images is soon too sure of
-real ones); for both, real val images choose the operating point (`balanced`). The curve of the Frechet ratio over time is
+real ones), decided under the uniform prior that both were taught. The curve of the Frechet ratio over time is
 measured against val: test is read once a run, and noted in results/TEST_LOG.md.
 
 To try the commands on a small table: `gan_bars.py seed 0 --folder bars/try --data table.csv --epochs 2`; what is not of
@@ -29,13 +29,16 @@ sys.path.insert(0, str(ROOT))
 from workplace import mean_and_std, parse_args
 
 import artifacts
+import evaluate
+import metrics
 import runlog
 import saved_models
 import synthetic_quality
 import train_gan
-from ham10000 import InputError
+from ham10000 import CLASSES, InputError
 
 CAS_IMAGES, CAS_EPOCHS = 20_000, 20
+NOT_AVERAGED = ("environment", "commits", "agreement_se")
 
 
 def evaluate_gan(place, name, seed):
@@ -60,20 +63,21 @@ def evaluate_gan(place, name, seed):
 def read_row(models, outputs):
     """One seed's figures from the files of the scripts."""
     quality = artifacts.read_json(outputs / "evaluation" / "synthetic_quality.json", "evaluate.py")
-    found = artifacts.read_json(outputs / "evaluation" / "metrics.json", "evaluate.py")["models"]
     options = artifacts.read_json(models / "gan" / "options.json", "train_gan.py")
     d, by_class = quality["distances"], quality["distances_by_class"]
     agreement, memorisation = quality["label_agreement"], quality["memorisation"]
-    cas = {end: found[model]["balanced"]["balanced_accuracy"]["value"]
-           for end, model in (("synthetic", "classifier"), ("real", "control"))}  # fmt: skip
+    recall = {c: f.get("real_recall", {}) for c, f in agreement.items()}
+    cas = {"synthetic": decide_uniform(models / "cnn", outputs / "evaluation" / "predictions.csv"),
+           "real": decide_uniform(models / "control", outputs / "evaluation" / "predictions_control.csv")}  # fmt: skip
     return {
         **{k: d[k]["value"] for k in ("frechet_ratio", "frechet", "frechet_floor", "kid", "kid_floor", "precision", "recall",
                                       "coverage", "density", "coverage_ratio", "density_ratio")},
         "coverage_ratio_by_class": {c: f["coverage_ratio"]["value"] for c, f in by_class.items()},
         "density_ratio_by_class": {c: f["density_ratio"]["value"] for c, f in by_class.items()},
         "label_agreement": {c: f["value"] for c, f in agreement.items()},
-        "real_recall": {c: f["real_recall"]["value"] for c, f in agreement.items()},
-        "agreement_se": {c: f["se_of_difference"] for c, f in agreement.items()},
+        "real_recall": {c: f.get("value") for c, f in recall.items()},
+        "real_recall_se": {c: f.get("se") for c, f in recall.items()},
+        "agreement_se": {c: f.get("se_of_difference") for c, f in agreement.items()},
         "diversity_ratio": {c: f["value"] for c, f in quality["diversity"].items()},
         "memorisation": memorisation["value"],
         "memorisation_by_class": {c: f["value"] for c, f in memorisation["by_class"].items()},
@@ -82,11 +86,24 @@ def read_row(models, outputs):
         "cas": cas["synthetic"] / cas["real"],
         "training_minutes": options["training_seconds"] / 60,
         "seed": options["options"]["seed"],
-        "commit": options["environment"]["commit"],
+        "commits": {name: artifacts.read_json(path, "gan_bars.py")["environment"]["commit"] for name, path in (
+            ("gan", models / "gan/options.json"), ("judge", models / "judge/options.json"),
+            ("cas_real", models / "control/options.json"), ("cas_synthetic", models / "cnn/options.json"),
+            ("evaluation", outputs / "evaluation/options.json"))},
         "environment": options["environment"],
         "judge_sha256": quality["judge_sha256"],
         "protocol": quality["protocol"],
     }  # fmt: skip
+
+
+def decide_uniform(folder, predictions):
+    """Balanced accuracy of a network's test predictions, decided under the uniform prior instead of the train part's."""
+    options = artifacts.read_json(folder / "options.json", "train_cnn.py")
+    _, y, p = evaluate.read_predictions(predictions)
+    # The probabilities are softmax((logits + log prior) / T): so the prior goes.
+    shift = -np.log(np.maximum(options["operating_points"]["train_prior"], 1e-6)) / options["temperature"]
+    matrix = metrics.confusion(y, metrics.balanced_decision(p, shift), len(CLASSES))
+    return float(metrics.summarise(matrix)["balanced_accuracy"])
 
 
 def score_snapshots(place, name):
@@ -127,26 +144,51 @@ def collect(place):
     rows = [json.loads(p.read_text()) for p in sorted(place.results.glob("seed_*.json"))]
     if not rows:
         raise InputError(f"{place.results}: has no seed_*.json; run `gan_bars.py seed 0` first")
-    out = {"seeds": [r["seed"] for r in rows], "protocol": rows[0]["protocol"], "commits": [r["commit"] for r in rows]}
-    for name in (k for k, v in rows[0].items() if isinstance(v, float | dict) and k != "environment"):
+    out = {"seeds": [r["seed"] for r in rows], "protocol": rows[0]["protocol"], "commits": [r["commits"] for r in rows]}
+    for name in (k for k, v in rows[0].items() if isinstance(v, float | dict) and k not in NOT_AVERAGED):
         out |= mean_and_std(rows, name)
+    out |= compare_agreement(rows, out)
+    for end, extreme in (("min", min), ("max", max)):  # no seed may collapse
+        out[f"diversity_ratio_{end}"] = {c: extreme(r["diversity_ratio"][c] for r in rows) for c in CLASSES
+                                         if rows[0]["diversity_ratio"][c] is not None}  # fmt: skip
     curve = [("ours", r["seed"], *point.values()) for r in rows for point in r["curve"]]
     baseline, speed = (place.results / f"{name}.json" for name in ("baseline", "speed"))
     if baseline.is_file():
         rows.append(json.loads(baseline.read_text()))
-        out |= {f"{k}_dcgan": rows[-1][k] for k in ("frechet_ratio", "frechet", "kid", "cas", "label_agreement",
-                                                    "diversity_ratio", "coverage_ratio", "density_ratio")}  # fmt: skip
+        out |= {f"{k}_dcgan": rows[-1][k] for k in (
+            "frechet_ratio", "frechet", "kid", "cas", "label_agreement", "agreement_se", "diversity_ratio", "coverage_ratio",
+            "coverage_ratio_by_class", "density_ratio", "density_ratio_by_class", "memorisation", "memorisation_by_class",
+            "training_minutes")}  # fmt: skip
         curve += [("dcgan", 0, *point.values()) for point in rows[-1]["curve"]]
     if len({r["judge_sha256"] for r in rows}) > 1:
         raise InputError(f"{place.results}: not all rows were measured by the same judge")
     if speed.is_file():
-        out |= {k: v for k, v in json.loads(speed.read_text()).items() if isinstance(v, float)}
+        out |= {k: v for k, v in json.loads(speed.read_text()).items() if k != "environment"}
     out |= {"judge_sha256": rows[0]["judge_sha256"], "environment": rows[0]["environment"]}
     artifacts.write_json(place.results.parent / "gan.json", out)
+    print(json.dumps(out, indent=1))
+    if not curve:
+        return
     names = ("gan", "seed", "epoch", "minutes", "frechet_ratio")
     artifacts.write_csv(place.results.parent / "gan_curve.csv", dict(zip(names, zip(*curve, strict=True), strict=True)))
     draw_curve(curve, place.results.parent)
-    print(json.dumps(out, indent=1))
+
+
+def compare_agreement(rows, means):
+    """agreement_se of the mean over seeds, and which classes lie two of them above the judge's recall or below it.
+
+    Between seeds the synthetic images differ, while judge and test images, and so their share of the error, do not.
+    """
+    se, above, below = {}, [], []
+    for c, recall_se in rows[0]["real_recall_se"].items():
+        if recall_se is None:
+            continue
+        of_synthetic = np.mean([r["agreement_se"][c] ** 2 - recall_se**2 for r in rows]) / len(rows)
+        se[c] = float(np.sqrt(recall_se**2 + of_synthetic))
+        gap = means["label_agreement"][c] - means["real_recall"][c]
+        if abs(gap) > 2 * se[c]:
+            (above if gap > 0 else below).append(c)
+    return {"agreement_se": se, "over_typical": above, "under_recall": below}
 
 
 def draw_curve(curve, folder):

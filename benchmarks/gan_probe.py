@@ -70,9 +70,10 @@ def probe(run, judge, path):
     out = {k: round(found[k]["value"], 4) for k in names}
     out["coverage_by_class"] = {c: round(f["coverage_ratio"]["value"], 2) for c, f in by_class.items()}
     out["density_by_class"] = {c: round(f["density_ratio"]["value"], 2) for c, f in by_class.items()}
-    spread = synthetic_quality.diversity(features, synthetic.labels, held, held_labels, run.lesions("val"), "val", draws=2)
+    lesions = run.lesions("val")
+    spread = synthetic_quality.diversity(features, synthetic.labels, held, held_labels, lesions, "val", draws=2)
     out["diversity"] = {c: round(f["value"], 2) for c, f in spread.items()}
-    agreement = synthetic_quality.label_agreement(judge, synthetic, held_images, held_labels, "val")
+    agreement = synthetic_quality.label_agreement(judge, synthetic, held_images, held_labels, lesions, "val")
     out["agreement"] = {c: f"{f['value']:.2f}/{f['real_recall']['value']:.2f}" for c, f in agreement.items()}
     return out
 

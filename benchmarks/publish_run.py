@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 import artifacts
 import report
 import runlog
+from evaluate import FOLDERS
 from ham10000 import InputError
 
 RUN = ROOT / "results" / "run"
@@ -34,6 +35,10 @@ def copy_run(models, outputs):
     evaluated = artifacts.read_json(outputs / "evaluation" / "options.json", "evaluate.py")
     if evaluated["data"]["phantom"] or not evaluated["split"]["protocol"] == "lesion split":
         raise InputError(f"{outputs}: of phantom data, a subset or another split; only full runs on HAM10000 are published")
+    files = {f: models / FOLDERS.get(f, f) / "classifier.keras" for f in ("classifier", "control", "judge")}
+    for name, path in (files | {"generator": models / "gan" / "generator.keras"}).items():
+        if artifacts.file_sha256(path) != evaluated["inputs"].get(name):
+            raise InputError(f"{path}: is not the one that was evaluated; run evaluate.py again")
     copies = {models / folder / name: f"{folder}_{name}" for folder, name in MODEL_FILES}
     copies |= {outputs / name: Path(name).name for name in OUTPUT_FILES}
     copies |= {p: p.name for p in (outputs / "evaluation").glob("predictions_malignancy*.csv")}
@@ -81,7 +86,10 @@ def build_table():
     """The README's results section as Markdown."""
     found = json.loads((RUN / "metrics.json").read_text())
     quality = json.loads((RUN / "synthetic_quality.json").read_text())
-    gan, cnn = (json.loads((RUN / f"{f}_options.json").read_text()) for f in ("gan", "cnn"))
+    records = {f: json.loads((RUN / f"{f}_options.json").read_text()) for f in ("gan", "judge", "cnn", "control")}
+    gan, cnn = records["gan"], records["cnn"]
+    commits = sorted({f"`{r['environment']['commit']}`" for r in records.values()})
+    readings = sum(line.startswith("| 20") for line in (RUN.parent / "TEST_LOG.md").read_text().splitlines())
     models, d, arms = found["models"], quality["distances"], found["trained_on"]
     machine = gan["environment"]
     lines = [
@@ -119,9 +127,11 @@ def build_table():
         + " | ".join(f"{a['real_recall']['value']:.2f}" for a in agreement.values())
         + " |",
         "",
-        f"Command: `make`, commit `{gan['environment']['commit']}`; {machine['processors']} CPU cores, TensorFlow "
+        f"Command: `make`, trained at {', '.join(commits)}; {machine['processors']} CPU cores, TensorFlow "
         f"{machine['packages']['tensorflow']}, Keras {machine['packages']['keras']}; "
         f"GAN {training_minutes('gan'):.0f} min, CNN {training_minutes('cnn'):.0f} min of training.",
+        "",
+        f"Until now the test part has been read {readings} times: [results/TEST_LOG.md](results/TEST_LOG.md).",
     ]
     if "peak_gib" in cnn:
         lines.append(f"Memory, GiB at most: {peak_memory()}.")
@@ -134,7 +144,7 @@ def build_gan_section():
     if not path.is_file():
         return "Not measured yet: `benchmarks/gan_bars.py` does, by running the ordinary scripts."
     g = json.loads(path.read_text())
-    recall, se, has_dcgan = g["real_recall"], g["agreement_se"], "frechet_ratio_dcgan" in g
+    recall, has_dcgan = g["real_recall"], "frechet_ratio_dcgan" in g
 
     def ours(name, form=".2f"):
         return f"{g[name]:{form}}" + (f" ± {g[name + '_std']:{form}}" if g.get(f"{name}_std") is not None else "")
@@ -152,12 +162,15 @@ def build_gan_section():
     def row(label, name, worst="", form=".2f"):
         return f"| {label} | {ours(name, form)}{worst} | {dcgan(name, form)} |"
 
-    def gap(values):
+    def gap(end=""):
         """Of the class that the judge misses most, against real images of it, in standard errors."""
-        return extreme(min, {c: (values[c] - recall[c]) / max(se[c], 1e-9) for c in values if values[c] is not None})
+        agreement, se = g[f"label_agreement{end}"], g[f"agreement_se{end}"]
+        return extreme(
+            min, {c: (agreement[c] - recall[c]) / max(se[c], 1e-9) for c in agreement if agreement[c] is not None}
+        )
 
-    def spread(values):
-        return f"{extreme(min, values)}, {extreme(max, values)}"
+    def spread(least, most):
+        return f"{extreme(min, g[least])}, {extreme(max, g[most])}"
 
     lines = [
         "![Fréchet ratio over training time](results/gan_curve.png)",
@@ -170,11 +183,11 @@ def build_gan_section():
         row("KID", "kid", form=".4f"),
         row("coverage over half B's", "coverage_ratio", f"; least {extreme(min, g['coverage_ratio_by_class'])}"),
         row("density over half B's", "density_ratio", f"; least {extreme(min, g['density_ratio_by_class'])}"),
-        f"| label agreement less the judge's recall on real, in standard errors: least | {gap(g['label_agreement'])} | "
-        + (gap(g["label_agreement_dcgan"]) if has_dcgan else "not run")
+        f"| label agreement less the judge's recall on real, in standard errors: least | {gap()} | "
+        + (gap("_dcgan") if has_dcgan else "not run")
         + " |",
-        f"| diversity over real: least, most | {spread(g['diversity_ratio'])} | "
-        + (spread(g["diversity_ratio_dcgan"]) if has_dcgan else "not run")
+        f"| diversity over real, any seed: least, most | {spread('diversity_ratio_min', 'diversity_ratio_max')} | "
+        + (spread("diversity_ratio_dcgan", "diversity_ratio_dcgan") if has_dcgan else "not run")
         + " |",
         row("CAS: balanced accuracy from synthetic images alone, over from real", "cas"),
         row("memorised, of 1000; most in a class", "memorisation", f"; {extreme(max, g['memorisation_by_class'])}", ".3f"),

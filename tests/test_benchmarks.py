@@ -3,8 +3,10 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import load_benchmark
+from sklearn.metrics import balanced_accuracy_score
 from workplace import Workplace
 
 from ham10000 import CLASSES, InputError
@@ -18,13 +20,18 @@ def bars():
 def test_a_row_is_what_the_files_say(bars, pipeline):
     row = bars.read_row(pipeline.models, pipeline.outputs)
     quality = json.loads((pipeline.outputs / "evaluation/synthetic_quality.json").read_text())
-    metrics = json.loads((pipeline.outputs / "evaluation/metrics.json").read_text())["models"]
     d = quality["distances"]
     assert row["frechet_ratio"] == d["frechet_ratio"]["value"]
     assert row["frechet"] / row["frechet_floor"] == pytest.approx(row["frechet_ratio"], rel=0.2)  # ratio of means, of draws
     assert list(row["label_agreement"]) == list(row["diversity_ratio"]) == list(CLASSES)
-    ends = [metrics[m]["balanced"]["balanced_accuracy"]["value"] for m in ("classifier", "control")]
-    assert row["cas"] == pytest.approx(ends[0] / ends[1])
+    ends = []
+    for folder, name in (("cnn", "predictions"), ("control", "predictions_control")):
+        options = json.loads((pipeline.models / folder / "options.json").read_text())
+        found = pd.read_csv(pipeline.outputs / f"evaluation/{name}.csv")
+        odds = found[[f"p_{c}" for c in CLASSES]] ** options["temperature"] / options["operating_points"]["train_prior"]
+        ends.append(balanced_accuracy_score(found["label"], odds.to_numpy().argmax(axis=1)))
+    assert [row["cas_synthetic"], row["cas_real"], row["cas"]] == pytest.approx([*ends, ends[0] / ends[1]])
+    assert set(row["commits"]) == {"gan", "judge", "cas_real", "cas_synthetic", "evaluation"}
     history = np.genfromtxt(pipeline.models / "gan/history.csv", delimiter=",", names=True)
     assert row["training_minutes"] == pytest.approx(history["seconds"].sum() / 60, abs=0.01)
 

@@ -6,6 +6,7 @@ import scipy.linalg
 from prdc import compute_prdc
 
 import fidelity
+import metrics
 import synthetic_quality
 
 
@@ -86,7 +87,8 @@ def test_copies_of_lesions_are_flagged():
     }
     share = {}
     for name, fake in copies.items():
-        m = fidelity.memorisation(np.ascontiguousarray(fake), y[at], train, y, lesions[~held], images[held])
+        fake = np.ascontiguousarray(fake)
+        m = fidelity.memorisation(fake, y[at], train, y, lesions[~held], images[held], lesions[held])
         share[name] = (m["distance"] < m["threshold"]).mean()
     assert class_counts(y).min() > 2
     assert share["turned"] == 1
@@ -105,7 +107,7 @@ def test_copies_are_flagged_and_unseen_images_are_not():
     noisy = np.clip(train[150:200].astype(int) + rng.integers(-15, 16, (50, 28, 28, 3)), 0, 255).astype(np.uint8)
     fake = np.concatenate([plain, turned, shifted, noisy, fresh])
     fake_labels = np.concatenate([labels[:200], np.arange(200) % 7])
-    m = fidelity.memorisation(fake, fake_labels, train, labels, lesions, held_out)
+    m = fidelity.memorisation(fake, fake_labels, train, labels, lesions, held_out, 1000 + np.arange(300))
     flagged = m["distance"] < m["threshold"]
     assert flagged[:200].mean() > 0.99
     assert flagged[200:].mean() < 0.05
@@ -118,10 +120,28 @@ def test_photographs_of_the_same_lesion_do_not_set_the_class_threshold():
     base = smooth_images(rng, 60)
     train = np.concatenate([base, base])  # every lesion photographed twice, identically
     lesions, labels = np.tile(np.arange(60), 2), np.zeros(120, int)
-    m = fidelity.memorisation(base[:5], np.zeros(5, int), train, labels, lesions, smooth_images(rng, 50))
+    others, names = smooth_images(rng, 50), 1000 + np.arange(50)
+    m = fidelity.memorisation(base[:5], np.zeros(5, int), train, labels, lesions, others, names)
     assert m["by_class"]["akiec"]["threshold"] > 50
     assert m["by_class"]["akiec"]["flagged"].all()
     assert m["by_class"]["nv"] is None
+    # nor the overall one, where a leaky split has photographs of one lesion on both sides
+    held_out, held_lesions = np.concatenate([others, base]), np.concatenate([names, np.arange(60)])
+    leaky = fidelity.memorisation(base[:5], np.zeros(5, int), train, labels, lesions, held_out, held_lesions)
+    assert leaky["threshold"] > 50
+
+
+def test_recall_varies_between_lesions_not_photographs():
+    flags = np.random.default_rng(0).random(400) < 0.7
+    alone = synthetic_quality.share_over_lesions(flags, np.arange(400), "")
+    assert alone["se"] == pytest.approx(np.sqrt(flags.mean() * (1 - flags.mean()) / 400), rel=0.01)
+    fourfold = synthetic_quality.share_over_lesions(flags.repeat(4), np.arange(400).repeat(4), "")
+    assert fourfold["se"] == pytest.approx(alone["se"], rel=0.01)
+    # lesions of unequal size: as the bootstrap over lesions has it
+    lesions = np.sort(np.random.default_rng(1).integers(0, 120, 400))
+    found = synthetic_quality.share_over_lesions(flags, lesions, "")
+    _, low, high = metrics.with_intervals(lambda w: {"a": (w * flags).sum(axis=1) / w.sum(axis=1)}, lesions)["a"]
+    assert found["high"] - found["low"] == pytest.approx(high - low, rel=0.1)
 
 
 def test_diversity_counts_each_real_lesion_once():

@@ -102,6 +102,21 @@ def test_bootstrap_over_lesions_covers_the_binomial_error():
     assert (fourfold[2] - fourfold[1]) / 2 == pytest.approx(half, rel=0.1)
 
 
+def test_ece_lies_in_its_interval_though_resampling_raises_it():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        p = rng.dirichlet([0.5] * 7, 600)
+        y = (rng.random((600, 1)) > np.cumsum(p, axis=1)).sum(axis=1).clip(max=6)
+
+        def measure(w, y=y, p=p):
+            return {"ece": metrics.ece(y, p, w)}
+
+        value, low, high = metrics.with_intervals(measure, np.arange(600), draws=200, raised=("ece",))["ece"]
+        assert 0 <= low <= value < high
+        _, raised, _ = metrics.with_intervals(measure, np.arange(600), draws=200)["ece"]
+        assert raised > low
+
+
 def test_balanced_decision_moves_towards_rare_classes():
     p = np.array([[0.6, 0.4]])
     assert metrics.balanced_decision(p, np.zeros(2))[0] == 0
