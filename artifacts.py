@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ham10000 import InputError
+from ham10000 import InputError, first_line
 
 TABLE_NAME = "hmnist_28_28_RGB.csv"
 
@@ -77,7 +77,7 @@ def lock_folder(folder):
         os.truncate(lock, 0)
         os.write(lock, f"process {os.getpid()} ({Path(sys.argv[0]).name})".encode())
     LOCKS[name] = lock
-    for leftover in folder.glob(".*.tmp*"):
+    for leftover in folder.rglob(".*.tmp*"):
         leftover.unlink(missing_ok=True)
     return folder
 
@@ -128,17 +128,28 @@ def read_json(path, made_by, shape=None):
     shape: what must be in it, see find_fault.
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        value = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate could not be written again
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run {made_by} first") from None
     except (OSError, ValueError, RecursionError) as e:
-        raise InputError(f"{path}: not readable as JSON ({str(e)[:80]}); run {made_by} again") from None
+        raise InputError(f"{path}: not readable as JSON ({first_line(e)}); run {made_by} again") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: not a JSON object; run {made_by} again")
     fault = find_fault(value, shape or {}, "")
     if fault:
         raise InputError(f"{path}: {fault}; run {made_by} again")
     return value
+
+
+def refuse_constant(name):
+    """For json.loads: NaN and Infinity, which are no JSON."""
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def printable(text):
+    """Text that UTF-8 can hold: of a file name in another encoding, its odd bytes replaced."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def find_fault(value, shape, where):
@@ -201,9 +212,11 @@ def load_state(path, variables, names, fingerprint):
     except InputError:
         raise
     except Exception as e:
-        raise InputError(f"{path}: not a usable checkpoint ({str(e)[:100]}); train without --resume") from None
-    if any(tuple(v.shape) != a.shape for v, a in zip(variables, values, strict=True)):
+        raise InputError(f"{path}: not a usable checkpoint ({first_line(e)}); train without --resume") from None
+    if any((tuple(v.shape), str(v.dtype)) != (a.shape, str(a.dtype)) for v, a in zip(variables, values, strict=True)):
         raise InputError(f"{path}: a checkpoint of another network; train without --resume")
+    if not all(np.isfinite(a).all() for a in values):
+        raise InputError(f"{path}: has values that are not finite; train without --resume")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return extra

@@ -60,13 +60,26 @@ def draw_means(figures, table):
     """Mean and standard deviation image of each class."""
     fig, axes = figures.plt.subplots(2, len(CLASSES), figsize=(7, 2.2))
     for code, name in enumerate(CLASSES):
-        own = table.images[table.labels == code].astype(np.float32)
-        for ax, picture in zip(axes[:, code], (own.mean(axis=0), own.std(axis=0) * 2.5) if len(own) else (), strict=False):
-            figures.show_image(ax, np.clip(picture, 0, 255))
+        own = np.flatnonzero(table.labels == code)
+        if len(own):
+            mean, deviation = mean_and_deviation(table.images, own)
+            for ax, picture in zip(axes[:, code], (mean, deviation * 2.5), strict=True):
+                figures.show_image(ax, np.clip(picture, 0, 255))
         axes[0, code].set_title(f"{figures.tick(name)}\nn = {len(own)}", fontsize=8)
     axes[0, 0].set_ylabel("mean")
     axes[1, 0].set_ylabel("deviation\nx 2.5")
     return fig
+
+
+def mean_and_deviation(images, chosen, block=4096):
+    """(mean, standard deviation) float64 (h, w, c) of the chosen uint8 images, a block at a time: a table may be large."""
+    total, squares = (np.zeros(images.shape[1:]) for _ in range(2))
+    for start in range(0, len(chosen), block):
+        part = images[chosen[start : start + block]].astype(np.float64)
+        total += part.sum(axis=0)
+        squares += (part**2).sum(axis=0)
+    mean = total / len(chosen)
+    return mean, np.sqrt(np.maximum(squares / len(chosen) - mean**2, 0))
 
 
 def draw_colours(figures, table):

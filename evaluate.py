@@ -21,13 +21,13 @@ import saved_models
 import scorecard
 from ham10000 import CLASSES, InputError, read_table
 from lesions import NEAR_DUPLICATE_DISTANCE, group_lesions
+from predictions import read_lesions, read_predictions, write_isic, write_predictions
 
 MODELS = ("classifier", "control", "malignancy", "malignancy_control")
 FOLDERS = {"classifier": "cnn"}
 TRAINED = {"model_sha256": str, "operating_points": scorecard.POINTS, "real_images": int, "synthetic_images": int,
            "steps": int, "options": dict, "inputs": dict}  # fmt: skip
 ARM_OPTIONS = ("sampler", "augment", "batch", "learning_rate", "width", "keep", "seed", "repeat_real")
-ISIC_ORDER = ("mel", "nv", "bcc", "akiec", "bkl", "df", "vasc")
 
 
 def parse_args(argv=None):
@@ -96,59 +96,6 @@ def name_protocol(run, views):
     return run.split["protocol"] + ("; 1 view (calibrated for the average of 8)" if views == 1 else "")
 
 
-def write_predictions(path, rows, labels, p):
-    """predictions.csv: row, label, then p_<class> (seven classes) or p_malignant, nine significant digits."""
-    names = [f"p_{c}" for c in CLASSES] if p.shape[1] == len(CLASSES) else ["p_malignant"]
-    columns = p if p.shape[1] == len(CLASSES) else p[:, 1:]
-    artifacts.write_csv(path, {"row": rows, "label": labels, **dict(zip(names, columns.T, strict=True))})
-
-
-def read_predictions(path):
-    """(rows int64, labels int64, p float64 (n, 7) or (n, 2)) of a predictions.csv, checked."""
-    import pandas as pd
-
-    try:
-        frame = pd.read_csv(path)
-    except Exception as e:
-        raise InputError(f"{path}: not readable as CSV ({str(e).splitlines()[0][:100]}); run evaluate.py again") from None
-    names = [f"p_{c}" for c in CLASSES] if "p_malignant" not in frame else ["p_malignant"]
-    if frame.empty:
-        raise InputError(f"{path}: has no predictions")
-    for name in ("row", "label", *names):
-        if name not in frame:
-            raise InputError(f"{path}: no column {name!r}; expected row,label,{','.join(names)}")
-        if not np.issubdtype(frame[name].dtype, np.number) or not np.isfinite(frame[name]).all():
-            raise InputError(f"{path}: column {name} has values that are not numbers")
-    p = frame[names].to_numpy(float)
-    bad = np.flatnonzero((p < 0).any(axis=1) | (p > 1).any(axis=1)
-                         | ((np.abs(p.sum(axis=1) - 1) > 1e-4) & (len(names) > 1)))  # fmt: skip
-    if len(bad):
-        raise InputError(f"{path}: line {bad[0] + 2}: probabilities are not in [0, 1] with sum 1")
-    labels = frame["label"].to_numpy(int)
-    if labels.min() < 0 or labels.max() >= len(CLASSES):
-        raise InputError(f"{path}: labels must be 0 to {len(CLASSES) - 1}")
-    if frame["row"].duplicated().any():
-        raise InputError(f"{path}: row {frame['row'][frame['row'].duplicated()].iloc[0]} stands twice")
-    return frame["row"].to_numpy(int), labels, p if len(names) > 1 else np.column_stack([1 - p, p])
-
-
-def read_lesions(path, rows):
-    """str (n,): the lesion of each predicted row, from split.csv; InputError unless these are exactly its test part."""
-    import pandas as pd
-
-    try:
-        with np.errstate(invalid="ignore"):  # inf becomes a row that is not there
-            split = pd.read_csv(path, dtype={"row": "int64", "lesion": str, "part": str})[["row", "lesion", "part"]]
-    except Exception as e:
-        raise InputError(f"{path}: not a split.csv ({str(e).splitlines()[0][:100]})") from None
-    test = split[split.part == "test"].set_index("row")["lesion"]
-    if test.index.has_duplicates:
-        raise InputError(f"{path}: row {test.index[test.index.duplicated()][0]} stands twice")
-    if set(test.index) != set(rows):
-        raise InputError(f"{path}: its test part is not the {len(rows)} predicted rows; the files do not belong together")
-    return test.loc[rows].to_numpy(str)
-
-
 # ---------------------------------------------------------------- the three uses
 
 
@@ -165,7 +112,13 @@ def from_predictions(args):
             predictions[name] = read_predictions(other)
             if not np.array_equal(predictions[name][0], rows) or not np.array_equal(predictions[name][1], labels):
                 raise InputError(f"{other}: rows or labels differ from {path}'s; they are not of one evaluation")
-    context = {"protocol": f"split file {Path(args.split).name}", "data": None, "views": None, "points": {}, "arms": {}}
+    context = {
+        "protocol": f"split file {artifacts.printable(Path(args.split).name)}",
+        "data": None,
+        "views": None,
+        "points": {},
+        "arms": {},
+    }
     if path.with_name("context.json").is_file():
         context = artifacts.read_json(path.with_name("context.json"), "evaluate.py", scorecard.CONTEXT)
     folder = args.outputs_dir / "evaluation" / "from_predictions"  # beside the run's own figures, never over them
@@ -211,14 +164,6 @@ def evaluate_external(run, models):
     scorecard.write_figures(folder, {"classifier": (rows, labels, p)}, table.lesions, context)
     scorecard.print_summary(folder)
     return table, p
-
-
-def write_isic(path, table, p):
-    """The ISIC 2018 task 3 submission: image, then the seven probabilities in the challenge's order."""
-    ids = table.metadata["image_id"] if table.metadata is not None else [f"row{r:07d}" for r in table.rows]
-    columns = {c.upper(): p[:, CLASSES.index(c)] for c in ISIC_ORDER}
-    artifacts.write_csv(path, {"image": list(ids), **columns})
-    print(f"  ISIC submission -> {path}")
 
 
 def evaluate_test(run, models, synthetic, generator_path):
@@ -282,7 +227,9 @@ def read_synthetic(run):
 def main(argv=None):
     args = parse_args(argv)
     if args.from_predictions:
-        if not args.dry_run:
+        if args.dry_run:
+            print(f"evaluate: figures of {args.from_predictions} with the lesions of {args.split}")
+        else:
             from_predictions(args)
         return 0
     run = runlog.Run(args, "evaluate")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import artifacts
 import runlog
-from ham10000 import HAM10000_COUNTS, InputError, class_counts, read_table
+from ham10000 import HAM10000_COUNTS, InputError, class_counts, first_line, read_table
 from lesions import group_lesions
 
 HANDLE = "kmader/skin-cancer-mnist-ham10000/versions/2"
@@ -81,8 +81,8 @@ def download(out):
     except InputError:
         raise
     except Exception as e:
-        raise InputError(f"the download from Kaggle failed ({str(e).splitlines()[0][:150]}); {RECIPE}") from None
-    for name in FILES:
+        raise InputError(f"the download from Kaggle failed ({first_line(e)}); {RECIPE}") from None
+    for name in reversed(FILES):  # the metadata first: a table alone would pass for complete
         os.replace(cache / name, out / name)
     hashes = {n: artifacts.file_sha256(out / n) for n in FILES}
     record = {"source": HANDLE, "file_sha256": hashes, "data_sha256": table.sha256}

@@ -52,6 +52,11 @@ class InputError(Exception):
     """Bad input or a contradiction between inputs: one line saying what, where and what to do (exit code 2)."""
 
 
+def first_line(error):
+    """A short single line of an exception, for an InputError to quote."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+
+
 @dataclass
 class Table:
     """A checked table of images.
@@ -131,9 +136,12 @@ class Bounded(io.RawIOBase):
     def readinto(self, buffer):
         n = self.stream.readinto(buffer)
         self.left -= n
+        text = bytes(buffer[:n])
+        if b"\0" in text:  # pandas would end a cell there
+            raise InputError(f"{self.path}: holds a byte of value 0; expected text")
         if self.left < 0:
             raise InputError(f"{self.path}: unpacks to over {self.EXPANSION} times its size; no table of photographs does")
-        end = bytes(buffer[:n]).rfind(b"\n")
+        end = text.rfind(b"\n")
         self.since_line = self.since_line + n if end < 0 else n - end
         if self.since_line > self.MAX_LINE:
             raise InputError(
@@ -202,6 +210,7 @@ def locate_fault(path, columns):
             if len(cells) != width:
                 return f"{where} has {len(cells)} values; expected {width} (is the file truncated?)"
             for name, cell in zip(columns, cells, strict=True):
+                cell = cell.strip(b'"')
                 shown = cell[:20].decode("ascii", "replace")
                 top = len(CLASSES) - 1 if name == "label" else 255
                 try:
@@ -225,7 +234,7 @@ def describe_fault(path, columns, error):
         return str(e)
     except Exception as e:
         error = e
-    return f"{path}: cannot be read to its end ({str(error).splitlines()[0][:120]}); fetch the file again"
+    return f"{path}: cannot be read to its end ({first_line(error)}); fetch the file again"
 
 
 def read_csv(path):
@@ -265,8 +274,8 @@ def read_npz(path):
     names = [f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")]
     try:
         with zipfile.ZipFile(path) as archive:
-            if sum(i.file_size for i in archive.infolist()) > MAX_ROWS * 2352:
-                raise InputError(f"{path}: unpacks to more than {MAX_ROWS} images; not dermamnist.npz")
+            if sum(i.file_size for i in archive.infolist()) > Bounded.EXPANSION * path.stat().st_size:
+                raise InputError(f"{path}: unpacks to over {Bounded.EXPANSION} times its size; not dermamnist.npz")
         with np.load(path, allow_pickle=False) as archive:
             missing = [n for n in names if n not in archive.files]
             if missing:
@@ -275,14 +284,14 @@ def read_npz(path):
     except InputError:
         raise
     except Exception as e:  # zipfile, zlib and NumPy raise many kinds for a damaged file
-        raise InputError(f"{path}: not a readable .npz ({str(e)[:120]}); fetch dermamnist.npz again") from None
+        raise InputError(f"{path}: not a readable .npz ({first_line(e)}); fetch dermamnist.npz again") from None
     for part in PARTS:
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
         if images.shape[1:] != IMAGE_SHAPE or images.dtype != np.uint8:
             raise InputError(
                 f"{path}: {part}_images is {images.dtype} {images.shape}; expected uint8 (n, 28, 28, 3) (the 28-pixel file)"
             )
-        if labels.size != len(images) or labels.dtype.kind not in "iu":
+        if labels.shape not in ((len(images),), (len(images), 1)) or labels.dtype.kind not in "iu":
             raise InputError(f"{path}: {part}_labels is {labels.dtype} {labels.shape}; expected one integer an image")
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(CLASSES):
             raise InputError(f"{path}: {part}_labels has values outside 0 to {len(CLASSES) - 1}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ham10000 import CLASSES, PARTS, InputError
+from ham10000 import CLASSES, PARTS, InputError, first_line, open_table
 
 SHARES = (0.70, 0.10, 0.20)
 
@@ -35,9 +35,12 @@ def read_metadata(path, table):
     import pandas as pd
 
     try:
-        meta = pd.read_csv(path, dtype=str, keep_default_na=False)
+        with open_table(path) as f:
+            meta = pd.read_csv(f, dtype=str, keep_default_na=False)
+    except InputError:
+        raise
     except Exception as e:
-        raise InputError(f"{path}: not a readable CSV ({str(e).splitlines()[0][:120]})") from None
+        raise InputError(f"{path}: not a readable CSV ({first_line(e)})") from None
     for name in ("lesion_id", "image_id", "dx"):
         if name not in meta:
             raise InputError(f"{path}: no column {name!r}; expected HAM10000_metadata.csv")
@@ -58,6 +61,10 @@ def read_metadata(path, table):
         empty = np.flatnonzero(meta[name].to_numpy() == "")
         if len(empty):
             raise InputError(f"{path}: line {empty[0] + 2}, column {name} is empty")
+        odd = np.flatnonzero(meta[name].str.contains(r"[^\w.:-]").to_numpy())
+        if len(odd):
+            raise InputError(f"{path}: line {odd[0] + 2}, column {name} is {meta[name][odd[0]][:20]!r}; expected letters, "
+                             "digits, _ . : -")  # fmt: skip
     check_row_order(path, table, meta["lesion_id"].to_numpy())
     if "age" in meta:
         meta["age"] = pd.to_numeric(meta["age"], errors="coerce")
@@ -163,8 +170,16 @@ def area_means(images):
 
 
 def near_pairs(images, threshold=NEAR_DUPLICATE_DISTANCE, block=1024):
-    """int64 (m, 2), i < j: image pairs whose area means are nearer than `threshold` under some flip or turn."""
+    """int64 (m, 2), i < j: image pairs whose area means are nearer than `threshold` under some flip or turn.
+
+    Of images with equal means only the pairs with the first of them: a thousand blank ones would be half a million pairs.
+    """
     means = area_means(images)
+    _, first, same = np.unique(means.reshape(len(means), -1), axis=0, return_index=True, return_inverse=True)
+    again = np.flatnonzero(first[same] != np.arange(len(means)))
+    repeats = np.stack([first[same[again]], again], axis=1)
+    kept = np.sort(first)
+    means = means[kept]
     flat = means.reshape(len(means), -1)
     views = [np.ascontiguousarray(v.reshape(len(v), -1)) for v in dihedral_views(means)]
     squares = (flat**2).sum(axis=1)
@@ -176,8 +191,8 @@ def near_pairs(images, threshold=NEAR_DUPLICATE_DISTANCE, block=1024):
         for view in views:
             hit |= flat[rows] @ view[start:].T > limit
         i, j = np.nonzero(np.triu(hit, k=1))
-        found.append(np.stack([i + start, j + start], axis=1))
-    return np.concatenate(found)
+        found.append(kept[np.stack([i + start, j + start], axis=1)])
+    return np.concatenate([*found, repeats])
 
 
 def group_lesions(table, metadata="auto"):

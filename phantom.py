@@ -16,7 +16,7 @@ import numpy as np
 
 import artifacts
 import runlog
-from ham10000 import CLASSES, HAM10000_COUNTS, IMAGE_SHAPE, mark_as_phantom
+from ham10000 import CLASSES, HAM10000_COUNTS, IMAGE_SHAPE, InputError, mark_as_phantom, read_table
 
 FINE = 84  # drawn at three times the size, then area-averaged
 LEAST_IMAGES = 12  # of every class, whatever --rows is
@@ -176,6 +176,15 @@ def write_phantom(folder, rows, seed=0):
     return path
 
 
+def refuse_real(folder):
+    """InputError if `folder` holds a table or metadata that phantom lesions would replace and that are no phantoms."""
+    table, metadata = folder / artifacts.TABLE_NAME, folder / "HAM10000_metadata.csv"
+    if table.exists() and not read_table(table).is_phantom:
+        raise InputError(f"{table}: holds no phantom lesions and would be replaced; name another --out")
+    if metadata.exists() and "PHANTOM_" not in metadata.read_text(errors="replace")[:1000]:
+        raise InputError(f"{metadata}: is of no phantom lesions and would be replaced; name another --out")
+
+
 def parse_args(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--rows", type=runlog.positive, default=600, help="images (at least 12 of each class are drawn)")
@@ -186,6 +195,7 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
+    refuse_real(args.out)
     path = write_phantom(args.out, args.rows, args.seed)
     print(f"phantom lesions (drawn by code, no medical meaning) -> {path}")
     return 0

@@ -54,9 +54,10 @@ def metrics_section(found):
     for label, path in METRIC_ROWS:
         rows.append((label, *(pick(block, path) for _, block in columns)))
     baseline = found["majority_baseline"]
-    rows.append((f"Majority class ({baseline['class']}): accuracy", cell(baseline["accuracy"]), *[""] * (len(columns) - 1)))
-    head = f"<p>{found['images']} images of {found['lesions']} lesions. {html.escape(found['protocol'])}. 95 % intervals by "
-    head += "bootstrap over lesions; one seed.</p>"
+    majority = f"Majority class ({html.escape(str(baseline['class']))}): accuracy"
+    rows.append((majority, cell(baseline["accuracy"]), *[""] * (len(columns) - 1)))
+    size = html.escape(f"{found['images']} images of {found['lesions']} lesions. {found['protocol']}")
+    head = f"<p>{size}. 95 % intervals by bootstrap over lesions; one seed.</p>"
     return head + html_table(("", *(c for c, _ in columns)), rows)
 
 
@@ -74,7 +75,7 @@ def quality_section(quality):
     text += html_table(("", "synthetic", "real (half B)"), rows)
     return text + (
         f"<p>Fréchet ratio to the floor: {d['frechet_ratio']['value']:.1f}. Memorisation: {m['value']:.1%} of "
-        f"{m['n']} synthetic images lie nearer to a training image than all but 1 % of held-out images.</p>"
+        f"{m['n']:d} synthetic images lie nearer to a training image than all but 1 % of held-out images.</p>"
     )
 
 

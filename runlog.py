@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
 import platform
 import subprocess
@@ -56,6 +57,14 @@ def parser(doc, split_file=False):
     return p
 
 
+def number(text):
+    """argparse type: a finite number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{value} is not finite")
+    return value
+
+
 def positive(text):
     """argparse type: a whole number of at least 1."""
     value = int(text)
@@ -83,6 +92,10 @@ def script_main(main):
         sys.exit(main())
     except InputError as e:
         print(f"{Path(sys.argv[0]).name}: error: {e}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as e:  # a folder where a file should be, a folder closed to us, a full disk under the output
+        sys.stdout = None  # what could not be printed is not tried again
+        print(f"{Path(sys.argv[0]).name}: error: {e.filename or 'output'}: {e.strerror or e}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"{Path(sys.argv[0]).name}: stopped", file=sys.stderr)
@@ -122,7 +135,11 @@ def keep_freed_memory():
 
 
 def quiet_tensorflow():
-    """Import keras without its backend's start-up chatter, which TensorFlow writes straight to the stderr descriptor."""
+    """Import keras without its backend's start-up chatter, which TensorFlow writes straight to the stderr descriptor.
+
+    A keras.json of the user's must not change a network: KERAS_BACKEND alone chooses the backend, and the rest is set here.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off by default on AMD, where it is a third faster
     logging.getLogger("absl").setLevel(logging.ERROR)
@@ -131,14 +148,29 @@ def quiet_tensorflow():
     kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)
     try:
-        import keras  # noqa: F401
+        import keras
     finally:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(sink)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_epsilon(1e-7)
 
 
 # ---------------------------------------------------------------- records
+
+
+def read_commit():
+    """Commit of the code, with -dirty if it was changed since; None outside git or where the code is not what git tracks."""
+    if not (ROOT / ".git").exists():  # unpacked in another repository, perhaps: that one's commit says nothing
+        return None
+    try:
+        command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=10).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def environment():
@@ -149,13 +181,8 @@ def environment():
     for name in ("keras", "tensorflow", "jax", "numpy", "pandas", "scikit-learn", "matplotlib"):
         with contextlib.suppress(md.PackageNotFoundError):
             packages[name] = md.version(name)
-    try:
-        commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, capture_output=True,
-                                text=True, timeout=10).stdout.strip() or None  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        commit = None
     return {
-        "commit": commit,
+        "commit": read_commit(),
         "python": platform.python_version(),
         "packages": packages,
         "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
@@ -177,7 +204,7 @@ def peak_gib():
 
 def find_table(args):
     """Path of the table: --data, or the first hmnist_28_28_RGB.csv[.gz|.xz|.zst] in data/."""
-    if args.data:
+    if args.data is not None:
         return Path(args.data)
     for suffix in ("", ".gz", ".xz", ".zst"):
         path = ROOT / "data" / (artifacts.TABLE_NAME + suffix)
@@ -236,6 +263,13 @@ class Run:
     def fingerprint(self):
         identity = {**self.identity, "data": {**self.identity["data"], "name": None}}
         return hashlib.sha256(json.dumps(identity, sort_keys=True, default=artifacts.json_default).encode()).hexdigest()
+
+    @property
+    def training_key(self):
+        """The fingerprint with the training code, packages and backend: what must be the same to go on with a training."""
+        code = [artifacts.file_sha256(ROOT / f"{name}.py") for name in (self.script, "lesions", "ham10000", "runlog")]
+        same = [self.fingerprint, code, self.environment["packages"], self.environment["backend"]]
+        return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
     def part(self, name):
         """(images uint8 (k, 28, 28, 3), labels int32 (k,)) of one part."""
@@ -296,11 +330,12 @@ class Run:
         try:
             record = artifacts.read_json(options_path, self.script)
             outputs = record["outputs"].items()
-            return (
-                record["fingerprint"] == self.fingerprint
-                and split.read_bytes() == self.split_text.encode()
-                and all(artifacts.file_sha256(Path(options_path).parent / name) == digest for name, digest in outputs)
+            current = record["fingerprint"] == self.fingerprint and all(
+                artifacts.file_sha256(Path(options_path).parent / name) == digest for name, digest in outputs
             )
+            if current and not split.is_file():  # someone cleared outputs/: that is no reason to train again
+                self.settle_split()
+            return current and split.read_bytes() == self.split_text.encode()
         except (InputError, OSError, KeyError, AttributeError):
             return False
 
@@ -311,19 +346,19 @@ class Run:
         """
         if not self.args.resume:
             return False
-        if checkpoint.is_file() and artifacts.is_state_of(checkpoint, self.fingerprint):
+        if checkpoint.is_file() and artifacts.is_state_of(checkpoint, self.training_key):
             return True
         if checkpoint.is_file() and not self.args.if_stale:
-            raise InputError(f"{checkpoint}: damaged, or from a run with other data or options; repeat its flags or drop "
-                             "--resume")  # fmt: skip
+            raise InputError(f"{checkpoint}: damaged, or from a run with other data, options, code or packages; repeat its "
+                             "flags at its commit, or drop --resume")  # fmt: skip
         print(f"  no checkpoint to resume in {checkpoint.parent}/: starting from the first epoch")
         return False
 
     def begin(self, options_path, *stale):
         """Settle the split, lock the folder, and take away options.json and the files of these patterns: what is there is
         unfinished now."""
+        folder = artifacts.lock_folder(Path(options_path).parent)  # first: who waits for a folder changes nothing
         self.settle_split()
-        folder = artifacts.lock_folder(Path(options_path).parent)
         for path in [Path(options_path), *(p for pattern in stale for p in folder.glob(pattern))]:
             path.unlink(missing_ok=True)
 

@@ -7,16 +7,19 @@ train_gan.py and train_cnn.py write.
 
 import io
 import json
+import math
 import warnings
 import zipfile
 
 import numpy as np
 
 import runlog
-from ham10000 import IMAGE_SHAPE, InputError
+from ham10000 import IMAGE_SHAPE, InputError, first_line
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 MAX_CONFIG, MAX_WEIGHTS = 16 << 20, 1 << 30  # bytes
+MAX_NUMBERS = 1 << 30  # that the layers of a configuration could want weights of; --width 512 stays below
+SIZES = ("units", "filters", "input_dim", "output_dim")
 MODULES = {"keras", "keras.layers", "keras.initializers", "keras.src.ops.numpy", "keras.src.models.functional"}
 CAST = ("keras.src.ops.core", "Cast")  # the one harmless operation of a module of loops and maps
 MARKS = {"__keras_tensor__", "__slice__"}  # Keras' own notation in a configuration
@@ -62,11 +65,6 @@ def load(path, made_by):
     return model
 
 
-def first_line(error):
-    """A short single line of an exception."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-
-
 def check_archive(path):
     """InputError unless the zip holds the three members, of bearable size, and they pass."""
     with zipfile.ZipFile(path) as archive:
@@ -76,12 +74,14 @@ def check_archive(path):
             raise InputError(f"is no .keras file of this project (members {', '.join(sorted(sizes))[:80]!r})")
         if sizes["config.json"] + sizes["metadata.json"] > MAX_CONFIG or sizes["model.weights.h5"] > MAX_WEIGHTS:
             raise InputError("unpacks to more than any network of this project")
-        check_classes(json.loads(archive.read("config.json")))
+        config = json.loads(archive.read("config.json"))
+        check_classes(config)
+        check_sizes(config)
         check_weights(archive.read("model.weights.h5"))
 
 
-def check_classes(config):
-    """InputError if a configuration names a class outside Keras' plain layers, operations and initializers."""
+def objects(config):
+    """Yield every object (dict) in a JSON value."""
     pending = [config]
     while pending:
         value = pending.pop()
@@ -89,12 +89,31 @@ def check_classes(config):
             pending += value
         elif isinstance(value, dict):
             pending += value.values()
-            if "class_name" not in value:
-                continue
-            name, module = value["class_name"], value.get("module")
-            if name in RUN_CODE or not (name in MARKS or module in MODULES or (module, name) == CAST):
-                raise InputError(f"names {str(module)[:40]}.{str(name)[:40]}, which could run code and which no network of "
-                                 "this project has")  # fmt: skip
+            yield value
+
+
+def check_classes(config):
+    """InputError if a configuration names a class outside Keras' plain layers, operations and initializers."""
+    for value in objects(config):
+        if "class_name" not in value:
+            continue
+        name, module = value["class_name"], value.get("module")
+        if name in RUN_CODE or not (name in MARKS or module in MODULES or (module, name) == CAST):
+            raise InputError(f"names {str(module)[:40]}.{str(name)[:40]}, which could run code and which no network of "
+                             "this project has")  # fmt: skip
+
+
+def check_sizes(config):
+    """InputError if the layers of a configuration could want more weights than any network of this project: Keras makes
+    them all before it looks for their values in the file."""
+    largest = total = 0
+    for value in objects(config):
+        for size in (value[k] for k in SIZES if isinstance(value.get(k), int | float)):
+            kernel = value.get("kernel_size")
+            largest = max(largest, size)
+            total += size * (math.prod(kernel) if isinstance(kernel, list) else 1)
+    if largest * total > MAX_NUMBERS:
+        raise InputError(f"wants layers of up to {largest} channels: more than any network of this project")
 
 
 def check_weights(data):

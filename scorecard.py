@@ -171,7 +171,7 @@ def write_figures(folder, predictions, lesions, context):
         for i, what in enumerate(("", "_low", "_high")):
             values = [found[f"{m} {c}"][i] for c in CLASSES]
             table[m + what] = [f"{v:.6f}" if np.isfinite(v) else "" for v in values]
-    table["protocol"] = [f'"{context["protocol"]}"'] * len(CLASSES)
+    table["protocol"] = ['"{}"'.format(context["protocol"].replace('"', '""'))] * len(CLASSES)
     artifacts.write_csv(folder / "per_class.csv", table)
     columns = {f"decided_{c}": matrix[:, i].astype(int) for i, c in enumerate(CLASSES)}
     artifacts.write_csv(folder / "confusion.csv", {"true": CLASSES, **columns})

@@ -27,7 +27,9 @@ def class_mix(text, n, train_labels):
         if len(weights) != len(CLASSES) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum():
             raise InputError(f"--class-mix {text}: expected balanced, train, or seven weights of at least 0 for "
                              f"{','.join(CLASSES)}")  # fmt: skip
-    weights = weights * (class_counts(train_labels) > 0)  # of a class it never saw the generator knows nothing
+    weights = (
+        weights / weights.max() * (class_counts(train_labels) > 0)
+    )  # of a class it never saw the generator knows nothing
     if not weights.sum():
         raise InputError(f"--class-mix {text}: names only classes that have no images in the train part")
     return np.repeat(np.arange(len(CLASSES), dtype=np.int32), fidelity.apportion(weights, n))
@@ -81,7 +83,7 @@ def check_folder(folder):
         raise InputError(f"--out {folder}: is a file; name a folder")
     provenance = folder / "provenance.json"
     ours = provenance.is_file() and str(artifacts.read_json(provenance, "train_gan.py").get("what")).startswith(WHAT)
-    if folder.is_dir() and any(p.name != ".lock" for p in folder.iterdir()) and not ours:
+    if folder.is_dir() and any(not p.name.startswith(".") for p in folder.iterdir()) and not ours:
         raise InputError(f"--out {folder}: has files that are not a synthetic set; name an empty or new folder")
 
 
@@ -116,8 +118,6 @@ def write(run, generator, labels, folder):
         "images": dict(zip(CLASSES, class_counts(labels), strict=True)),
         "generator_sha256": run.identity["inputs"]["generator"],
         "table_sha256": artifacts.file_sha256(table),
-        **run.identity,
-        "fingerprint": run.fingerprint,
-        "outputs": {p.name: artifacts.file_sha256(p) for p in (table, sheet)},
+        **run.record(outputs={p.name: artifacts.file_sha256(p) for p in (table, sheet)}),
     })  # fmt: skip
     print(f"  {len(labels)} synthetic images -> {table}")

@@ -45,13 +45,13 @@ def parse_args(argv=None):
                    help="classic: turns, mirroring, zoom, aspect, shift, brightness, contrast, colour cast")  # fmt: skip
     g.add_argument("--sampler", choices=("natural", "balanced"), help="default natural; the judge's is balanced")
     g.add_argument("--repeat-real", type=int, default=0, metavar="N", help="add N repeated real images (a control)")
-    g.add_argument("--synthetic-weight", type=float, default=1.0, metavar="W", help="loss weight of synthetic rows")
+    g.add_argument("--synthetic-weight", type=runlog.number, default=1.0, metavar="W", help="loss weight of synthetic rows")
     g = p.add_argument_group("training")
     g.add_argument("--role", choices=("classifier", "control", "judge"), default="classifier")
     g.add_argument("--task", choices=("dx", "malignancy"), default="dx")
     g.add_argument("--batch", type=runlog.positive, default=128)
     g.add_argument("--steps", type=runlog.positive, metavar="N", help="training steps, instead of --epochs")
-    g.add_argument("--learning-rate", type=float, default=2e-3)
+    g.add_argument("--learning-rate", type=runlog.number, default=2e-3)
     g.add_argument("--width", type=runlog.positive, default=32, help="channels of the first stage")
     g.add_argument("--keep", choices=("best", "last"), default="best",
                    help="epoch whose weights are kept: least val log-loss, or the last")  # fmt: skip
@@ -287,7 +287,7 @@ def train(run, folder, pool, val, shift, resuming=False):
     history = []
     if resuming:
         names = [f"best{i}" for i in range(len(best))]
-        extra = artifacts.load_state(checkpoint, state, ["history", *names], run.fingerprint)
+        extra = artifacts.load_state(checkpoint, state, ["history", *names], run.training_key)
         history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
         best = [extra[n] for n in names]
         print(f"  resuming after epoch {len(history)}")
@@ -305,8 +305,9 @@ def train(run, folder, pool, val, shift, resuming=False):
         history.append(dict(zip(HISTORY, map(float, row), strict=True)))
         if args.keep == "last" or history[-1]["val_log_loss"] <= min(h["val_log_loss"] for h in history):
             best = [np.asarray(v) for v in network.variables]
-        artifacts.save_state(checkpoint, state, history=[list(h.values()) for h in history], fingerprint=run.fingerprint,
-                          **{f"best{i}": b for i, b in enumerate(best)})  # fmt: skip
+        kept = {f"best{i}": b for i, b in enumerate(best)}
+        past = [list(h.values()) for h in history]
+        artifacts.save_state(checkpoint, state, history=past, fingerprint=run.training_key, **kept)
         bar.set_postfix_str(f"loss {row[1]:.3f} val {row[2]:.3f} accuracy {row[3]:.3f}")
         bar.update()
     bar.close()

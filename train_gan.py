@@ -32,11 +32,11 @@ def parse_args(argv=None):
     p = runlog.parser(__doc__)
     g = p.add_argument_group("GAN")
     g.add_argument("--batch", type=runlog.positive, default=64, help="real images a step, and as many generated ones")
-    g.add_argument("--learning-rate", type=float, default=5e-4)
-    g.add_argument("--penalty", type=float, default=0.005, help="weight of the squared gradient norm, both penalties")
-    g.add_argument("--label-power", type=float, default=0.5,
+    g.add_argument("--learning-rate", type=runlog.number, default=5e-4)
+    g.add_argument("--penalty", type=runlog.number, default=0.005, help="weight of the squared gradient norms")
+    g.add_argument("--label-power", type=runlog.number, default=0.5,
                    help="classes are drawn in proportion to count^P: 1 natural, 0 balanced")  # fmt: skip
-    g.add_argument("--augment", type=float, default=0.3, help="probability of the critic's shift and zoom")
+    g.add_argument("--augment", type=runlog.number, default=0.3, help="probability of the critic's shift and zoom")
     g.add_argument("--width", type=runlog.positive, default=64, help="channels at 7 x 7; half of it at 14 x 14")
     g.add_argument("--grid-every", type=runlog.positive, default=10, help="epochs between sample grids")
     g.add_argument("--snapshots", action="store_true", help="keep the generator of every grid, in models/gan/snapshots/")
@@ -53,6 +53,8 @@ def parse_args(argv=None):
     args.out = args.out or args.outputs_dir / "synthetic"
     if not 0 <= args.augment <= 1:
         p.error(f"--augment {args.augment}: a probability, from 0 to 1")
+    if not 0 <= args.label_power <= 1:
+        p.error(f"--label-power {args.label_power}: from 0 (balanced) to 1 (natural)")
     if args.learning_rate <= 0 or args.penalty < 0:
         p.error("--learning-rate must be above 0 and --penalty at least 0")
     if args.width % 8:
@@ -316,7 +318,7 @@ def train(run, folder, resuming):
     checkpoint = folder / "checkpoint.npz"
     history = []
     if resuming:
-        extra = artifacts.load_state(checkpoint, state, ("history",), run.fingerprint)
+        extra = artifacts.load_state(checkpoint, state, ("history",), run.training_key)
         history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
         print(f"  resuming after epoch {len(history)}")
     batches.epoch = len(history)
@@ -338,7 +340,8 @@ def train(run, folder, resuming):
                 synthetic_set.save_grid(folder / "samples" / f"{name}.png", synthetic_set.fixed_grid(gan.ema), run.data_note)
                 if args.snapshots:
                     save_model(folder / "snapshots" / f"{name}.keras", gan.ema)
-            artifacts.save_state(checkpoint, state, history=[list(h.values()) for h in history], fingerprint=run.fingerprint)
+            past = [list(h.values()) for h in history]
+            artifacts.save_state(checkpoint, state, history=past, fingerprint=run.training_key)
             self.began = time.time()
             bar.set_postfix_str(f"critic {means[0]:.3f} generator {means[1]:.3f}")
             bar.update()
@@ -393,8 +396,8 @@ def main(argv=None):
         (folder / "checkpoint.npz").unlink(missing_ok=True)
         trained = True
     # From here on the run is that of the synthetic set, which depends on the generator, however made, and the sampling.
-    made = run.check_made_from(options, "train_gan.py")
-    if run.add_input("generator", generator_path) != made.get("outputs", {}).get("generator.keras"):
+    made = run.check_made_from(options, "train_gan.py", {"script": str, "options": dict, "outputs": {...: str}})
+    if run.add_input("generator", generator_path) != made["outputs"].get("generator.keras"):
         raise InputError(f"{generator_path}: is not the generator {options} describes; run train_gan.py again")
     del sampling["sample_only"]
     run.identity |= {"script": made["script"], "options": made["options"] | {"sampling": sampling}}

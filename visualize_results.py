@@ -80,7 +80,11 @@ class Inputs:
 
     def check_evaluation(self):
         """Missing unless outputs/evaluation is of this data and split, and of the models and synthetic set now on disk."""
-        record = self.run.check_made_from(need(self.evaluation / "options.json", "evaluate.py"), "evaluate.py")
+        path, shape = self.evaluation / "options.json", {"inputs": {...: str}, "outputs": {...: str}}
+        record = self.run.check_made_from(need(path, "evaluate.py"), "evaluate.py", shape)
+        for name, digest in record["outputs"].items():
+            if artifacts.file_sha256(need(self.evaluation / name, "evaluate.py")) != digest:
+                raise Missing(f"{self.evaluation / name} has changed since it was written: run evaluate.py")
         paths = {n: self.models / n / "classifier.keras" for n in ("control", "judge", "malignancy", "malignancy_control")}
         paths |= {
             "classifier": self.models / "cnn" / "classifier.keras",
@@ -363,7 +367,7 @@ def main(argv=None):
                *sorted((inputs.outputs / "eda").glob("*.png")), *sorted(inputs.evaluation.glob("*.*")),
                inputs.outputs / "synthetic" / artifacts.TABLE_NAME]  # fmt: skip
     for path in sources:
-        if path.is_file() and path.name != "options.json":
+        if path.is_file() and path.name != "options.json" and not path.name.startswith("."):
             run.add_input(f"{path.parent.name}/{path.name}", path)
     if not run.is_current(folder / "options.json"):
         if not args.no_models:

@@ -29,6 +29,7 @@ import artifacts
 import evaluate
 import runlog
 from ham10000 import InputError
+from predictions import read_predictions, write_predictions
 
 WANTED = {"acc": ("argmax", "accuracy"), "balanced_accuracy_argmax": ("argmax", "balanced_accuracy"),
           "balanced_accuracy": ("balanced", "balanced_accuracy"), "acc_balanced": ("balanced", "accuracy"),
@@ -106,11 +107,11 @@ def measure(place, seed):
 
 def score_ensemble(place, split, rows):
     """{name: value} of the average of the seeds' predicted probabilities, at the average of their operating points."""
-    parts = [evaluate.read_predictions(place.results / f"{split}_{r['seed']}_predictions.csv") for r in rows]
+    parts = [read_predictions(place.results / f"{split}_{r['seed']}_predictions.csv") for r in rows]
     points = [r[split]["operating_points"] for r in rows]
     points = {name: np.mean([p[name] for p in points], axis=0) for name in points[0]}
     folder = place.bars / "ensemble" / split
-    evaluate.write_predictions(folder / "predictions.csv", *parts[0][:2], np.mean([p for _, _, p in parts], axis=0))
+    write_predictions(folder / "predictions.csv", *parts[0][:2], np.mean([p for _, _, p in parts], axis=0))
     artifacts.write_json(folder / "context.json", {
         "protocol": f"{rows[0][split]['protocol']}; average of {len(rows)} seeds", "data": None, "views": 8,
         "points": {"classifier": points}, "arms": {"classifier": {"trained_on": "", "same": {}}}})  # fmt: skip

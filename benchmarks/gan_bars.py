@@ -29,13 +29,13 @@ sys.path.insert(0, str(ROOT))
 from workplace import mean_and_std, parse_args
 
 import artifacts
-import evaluate
 import metrics
 import runlog
 import saved_models
 import synthetic_quality
 import train_gan
 from ham10000 import CLASSES, InputError
+from predictions import read_predictions
 
 CAS_IMAGES, CAS_EPOCHS = 20_000, 20
 NOT_AVERAGED = ("environment", "commits", "agreement_se")
@@ -99,7 +99,7 @@ def read_row(models, outputs):
 def decide_uniform(folder, predictions):
     """Balanced accuracy of a network's test predictions, decided under the uniform prior instead of the train part's."""
     options = artifacts.read_json(folder / "options.json", "train_cnn.py")
-    _, y, p = evaluate.read_predictions(predictions)
+    _, y, p = read_predictions(predictions)
     # The probabilities are softmax((logits + log prior) / T): so the prior goes.
     shift = -np.log(np.maximum(options["operating_points"]["train_prior"], 1e-6)) / options["temperature"]
     matrix = metrics.confusion(y, metrics.balanced_decision(p, shift), len(CLASSES))

@@ -31,6 +31,7 @@ import evaluate
 from ham10000 import InputError, read_table
 from lesions import group_lesions
 from phantom import write_phantom
+from predictions import write_predictions
 
 LIMIT = 10  # seconds an answer may take
 MEMORY = 6 << 30  # bytes of address space, libraries included
@@ -128,7 +129,7 @@ class Variable:
     """As much of a Keras variable as artifacts.load_state touches."""
 
     def __init__(self, value):
-        self.value, self.shape = value, value.shape
+        self.value, self.shape, self.dtype = value, value.shape, value.dtype
 
     def __array__(self, dtype=None, copy=None):
         return self.value
@@ -150,7 +151,7 @@ class Zoo:
         rng = np.random.default_rng(0)
         p = rng.dirichlet(np.ones(7), n)
         self.predictions, self.split, self.context = (folder / f for f in ("predictions.csv", "split.csv", "context.json"))
-        evaluate.write_predictions(self.predictions, np.arange(n), self.table.labels, p)
+        write_predictions(self.predictions, np.arange(n), self.table.labels, p)
         artifacts.write_text(self.split, "row,lesion,part\n" + "".join(f"{i},L{i // 2},test\n" for i in range(n)))
         self.points = {"tau": 0.5, "balanced_shift": [0.1] * 7, "train_prior": [1 / 7] * 7} | {
             f"{k}_threshold_at_{s}_specificity": 0.4 for k in ("melanoma", "malignant") for s in (90, 95)

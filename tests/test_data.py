@@ -150,6 +150,32 @@ def test_phantom_mark_is_seen_and_photographs_have_none(table_path):
     assert not ham10000.has_phantom_mark(np.random.default_rng(0).integers(0, 256, (1, 28, 28, 3), dtype=np.uint8))
 
 
+def test_phantoms_never_replace_a_table_or_metadata_of_photographs(tmp_path):
+    import phantom
+
+    phantom.main(["--rows", "84", "--out", str(tmp_path)])
+    phantom.main(["--rows", "84", "--out", str(tmp_path)])  # phantoms may be drawn again
+    table, metadata = tmp_path / "hmnist_28_28_RGB.csv", tmp_path / "HAM10000_metadata.csv"
+    metadata.write_text(metadata.read_text().replace("PHANTOM_", "ISIC_"))
+    with pytest.raises(InputError, match="would be replaced"):
+        phantom.main(["--out", str(tmp_path)])
+    metadata.unlink()
+    lines = table.read_text().splitlines()
+    lines[1] = lines[1].rsplit(",", 57)[0] + ",7" * 56 + ",0"
+    table.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match="would be replaced"):
+        phantom.main(["--out", str(tmp_path)])
+
+
+def test_blank_images_do_not_make_pairs_by_the_million():
+    from lesions import near_pairs
+
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 3), dtype=np.uint8)
+    images[10:30] = 200
+    images[35] = images[3]
+    assert sorted(map(tuple, near_pairs(images).tolist())) == [(3, 35), *((10, i) for i in range(11, 30))]
+
+
 def test_phantoms_are_deterministic_and_have_every_class(table_path, tmp_path):
     from phantom import write_phantom
 

@@ -229,7 +229,7 @@ def test_interrupted_and_resumed_run_is_the_uninterrupted_one(pipeline, scratch,
         scratch.run("train_gan", *GAN)
     monkeypatch.setattr(artifacts, "save_state", real)
     assert not (scratch.models / "gan/options.json").exists()
-    with pytest.raises(InputError, match="other data or options"):
+    with pytest.raises(InputError, match="other data, options, code"):
         scratch.run("train_gan", *GAN, "--resume", "--learning-rate", "2e-3")
     scratch.run("train_gan", *GAN, "--resume")
     ours = (scratch.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()

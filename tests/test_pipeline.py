@@ -12,6 +12,7 @@ import artifacts
 import report
 import scorecard
 from ham10000 import CLASSES, InputError, read_table
+from predictions import read_lesions, read_predictions
 
 
 def test_every_artifact_is_there(pipeline):
@@ -235,7 +236,6 @@ def test_image_split_is_called_leaky(table_path, tmp_path):
 
 
 def test_report_escapes_what_it_shows(pipeline):
-
     assert report.cell({"value": None, "reason": "<script>"}) == "&lt;script&gt;"
     text = (pipeline.outputs / "report.html").read_text()
     assert text.count("data:image/png;base64,") >= 12
@@ -266,13 +266,11 @@ def test_optional_models_of_other_data_are_left_out_not_fatal(pipeline, table_pa
 
 
 def test_arms_that_differ_in_more_than_their_data_are_not_subtracted(pipeline):
-    import evaluate
-
     folder = pipeline.outputs / "evaluation"
     context = json.loads((folder / "context.json").read_text())
-    predictions = {"classifier": evaluate.read_predictions(folder / "predictions.csv"),
-                   "control": evaluate.read_predictions(folder / "predictions_control.csv")}  # fmt: skip
-    lesions = evaluate.read_lesions(pipeline.outputs / "split.csv", predictions["classifier"][0])
+    predictions = {"classifier": read_predictions(folder / "predictions.csv"),
+                   "control": read_predictions(folder / "predictions_control.csv")}  # fmt: skip
+    lesions = read_lesions(pipeline.outputs / "split.csv", predictions["classifier"][0])
     assert "argmax" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
     context["arms"]["control"]["same"]["steps"] += 1
     assert "reason" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
@@ -310,6 +308,42 @@ def test_resume_of_a_finished_run_trains_nothing(pipeline, table_path, tmp_path,
     copy.run("train_cnn", *CNN, "--resume")
     assert capsys.readouterr().out.count("up to date") == 2
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    (copy.outputs / "split.csv").unlink()  # who clears outputs/ keeps the networks
+    copy.run("train_cnn", *CNN, "--if-stale", "--resume")
+    assert capsys.readouterr().out.count("up to date") == 1
+    assert (copy.outputs / "split.csv").read_bytes() == before[copy.outputs / "split.csv"]
+
+
+def test_a_training_goes_on_only_with_its_own_code_and_packages(scratch, tmp_path, monkeypatch):
+    import runlog
+    import train_gan
+
+    run = runlog.Run(train_gan.parse_args(scratch.flags), "train_gan")
+    keys = {run.training_key}
+    run.environment["packages"]["keras"] = "0"
+    keys.add(run.training_key)
+    for path in runlog.ROOT.glob("*.py"):
+        shutil.copy(path, tmp_path)
+    (tmp_path / "train_gan.py").write_text(
+        (tmp_path / "train_gan.py").read_text().replace("PENALTY_STEP = 4", "PENALTY_STEP = 9")
+    )
+    monkeypatch.setattr(runlog, "ROOT", tmp_path)
+    keys.add(run.training_key)
+    assert len(keys) == 3
+
+
+def test_files_changed_since_the_evaluation_are_not_shown(pipeline, table_path, tmp_path):
+    copy = Pipeline(table_path, tmp_path)
+    shutil.copytree(pipeline.models, copy.models)
+    shutil.copytree(pipeline.outputs, copy.outputs)
+    path = copy.outputs / "evaluation/metrics.json"
+    path.write_text(path.read_text().replace('"class": "nv"', '"class": "<script>alert(1)</script>"'))
+    copy.run("visualize_results", "--no-models")
+    text = (copy.outputs / "report.html").read_text()
+    assert "metrics.json has changed since it was written" in text
+    assert "<script>" not in text
+    found = json.loads(path.read_text())
+    assert "<script>" not in report.metrics_section(found)
 
 
 def test_a_synthetic_set_without_its_generator_is_measured_on_its_own_images(pipeline, table_path, tmp_path):

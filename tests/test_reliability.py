@@ -99,6 +99,15 @@ def test_paths_links_and_bombs_in_a_model_are_refused(models, tmp_path):
     refuse(lambda m: m.update({"config.json": b"[" * (17 << 20)}), "unpacks to more")
     refuse(lambda m: m.update({"config.json": b"[" * 100_000}), "not a readable model")
 
+    def widen(members):
+        config = json.loads(members["config.json"])
+        for layer in config["config"]["layers"]:
+            if "units" in layer["config"]:
+                layer["config"]["units"] = 16_000_000
+        members["config.json"] = json.dumps(config).encode()
+
+    refuse(widen, "wants layers of up to 16000000")
+
     def weights(write):
         def change(members):
             f = io.BytesIO(members["model.weights.h5"])
@@ -211,6 +220,11 @@ def test_a_checkpoint_of_another_shape_is_refused(tmp_path):
         artifacts.load_state(tmp_path / "c.npz", [mutating.Variable(np.zeros((3, 2), np.float32))], ["history"], "f")
     with pytest.raises(InputError, match="not a usable checkpoint"):
         artifacts.load_state(tmp_path / "c.npz", [*variables, *variables], ["history"], "f")
+    for odd, words in ((np.full((2, 3), np.nan, np.float32), "not finite"), (np.zeros((2, 3), complex), "another network"),
+                       (np.full((2, 3), "x"), "another network")):  # fmt: skip
+        artifacts.save_state(tmp_path / "c.npz", [odd], history=[1.0], fingerprint="f")
+        with pytest.raises(InputError, match=words):
+            artifacts.load_state(tmp_path / "c.npz", variables, ["history"], "f")
 
 
 def test_a_split_file_with_a_row_twice_is_refused(tmp_path):
@@ -220,3 +234,63 @@ def test_a_split_file_with_a_row_twice_is_refused(tmp_path):
     zoo.split.write_text("\n".join([*lines, lines[5]]) + "\n")
     with pytest.raises(InputError, match=r"split\.csv: row 4 stands twice"):
         zoo.evaluate(zoo.split)
+
+
+def test_cells_that_would_be_read_as_another_number_are_refused(tmp_path):
+    zoo = mutating.Zoo(tmp_path)
+    text = zoo.predictions.read_text()
+    row, label, rest = text.splitlines()[3].split(",", 2)
+    for odd in (f"{row},{label}.7,{rest}", f"{row}.4,{label},{rest}", f"1e300,{label},{rest}", f"{row},-1,{rest}"):
+        zoo.predictions.write_text(text.replace(f"\n{row},{label},{rest}\n", f"\n{odd}\n"))
+        with pytest.raises(InputError, match="not whole numbers"):
+            zoo.evaluate(zoo.predictions)
+    raw = (tmp_path / artifacts.TABLE_NAME).read_bytes()
+    path = tmp_path / "nul.csv"
+    path.write_bytes(raw[:40_000] + b"\0" + raw[40_000:])
+    with pytest.raises(InputError, match="byte of value 0"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("change", [{"data": {"y": float("nan")}}, {"protocol": "\ud800"}])
+def test_json_that_cannot_be_written_again_is_refused(tmp_path, change):
+    zoo = mutating.Zoo(tmp_path)
+    zoo.context.write_text(json.dumps(json.loads(zoo.context.read_text()) | change))
+    with pytest.raises(InputError, match="not readable as JSON"):
+        zoo.evaluate(zoo.context)
+
+
+def test_small_files_that_unpack_to_much_are_refused_by_every_reader(tmp_path):
+    import gzip
+
+    from lesions import group_lesions
+
+    zoo = mutating.Zoo(tmp_path)
+    for source, read in ((zoo.metadata, lambda p: group_lesions(zoo.table, str(p))), (zoo.predictions, zoo.evaluate)):
+        lines = source.read_bytes().splitlines(keepends=True)
+        body = gzip.compress(lines[0] + lines[1] * 400_000)
+        path = source if read == zoo.evaluate else tmp_path / "bomb.csv.gz"
+        path.write_bytes(body)
+        with pytest.raises(InputError, match="over 100 times its size"):
+            read(path)
+
+
+def test_a_keras_configuration_of_the_user_changes_nothing(tmp_path):
+    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first", "floatx": "float16", "backend": "jax"}')
+    code = (
+        "import runlog; runlog.quiet_tensorflow(); import keras, train_cnn; network = train_cnn.build_network(7, 8);"
+        "print(keras.backend.backend(), network.count_params(), network.get_layer('logits').compute_dtype)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"} | {"KERAS_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=killing.ROOT, capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == ["tensorflow", "18783", "float32"], done.stderr
+
+
+def test_an_unreadable_place_ends_in_one_line(table_path, tmp_path):
+    """A folder where a file should be: what the system says, on one line, and exit code 2."""
+    where = ["--data", str(table_path), "--models-dir", str(tmp_path), "--outputs-dir", str(tmp_path)]
+    (tmp_path / "eda" / "options.json").mkdir(parents=True)
+    done = subprocess.run([sys.executable, "eda.py", *where], cwd=killing.ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("eda.py: error: ")
+    assert "eda/options.json" in done.stderr
+    assert done.stderr.count("\n") == 1
