@@ -24,6 +24,7 @@ CROSS_LESION_DUPLICATES = (
 NEAR_DUPLICATE_DISTANCE = 50.0
 """L2 distance between 7 x 7 x 3 area means (grey levels) below which two images count as one photograph.
 Measured on the complete table: see results/run/eda_summary.json and the README for precision and recall."""
+MOST_PARTNERS = 50
 GROUPING_ROW_LIMIT = 50_000  # the search is quadratic: skipped above this
 
 
@@ -172,27 +173,26 @@ def area_means(images):
 def near_pairs(images, threshold=NEAR_DUPLICATE_DISTANCE, block=1024):
     """int64 (m, 2), i < j: image pairs whose area means are nearer than `threshold` under some flip or turn.
 
-    Of images with equal means only the pairs with the first of them: a thousand blank ones would be half a million pairs.
+    Of each image only the pairs with the first MOST_PARTNERS: a thousand blank images would be half a million pairs.
     """
     means = area_means(images)
-    _, first, same = np.unique(means.reshape(len(means), -1), axis=0, return_index=True, return_inverse=True)
-    again = np.flatnonzero(first[same] != np.arange(len(means)))
-    repeats = np.stack([first[same[again]], again], axis=1)
-    kept = np.sort(first)
-    means = means[kept]
     flat = means.reshape(len(means), -1)
     views = [np.ascontiguousarray(v.reshape(len(v), -1)) for v in dihedral_views(means)]
     squares = (flat**2).sum(axis=1)
-    found = []
+    found, partners = [], np.zeros(len(flat), dtype=np.int64)
     for start in range(0, len(flat), block):
         rows = slice(start, start + block)
         limit = (threshold**2 - squares[rows, None] - squares[None, start:]) / -2
         hit = np.zeros(limit.shape, dtype=bool)
         for view in views:
             hit |= flat[rows] @ view[start:].T > limit
-        i, j = np.nonzero(np.triu(hit, k=1))
-        found.append(kept[np.stack([i + start, j + start], axis=1)])
-    return np.concatenate([*found, repeats])
+        hit = np.triu(hit, k=1)
+        if (partners[start:] + hit.sum(axis=0)).max() > MOST_PARTNERS:
+            hit &= partners[start:] + hit.cumsum(axis=0) <= MOST_PARTNERS
+        partners[start:] += hit.sum(axis=0)
+        i, j = np.nonzero(hit)
+        found.append(np.stack([i + start, j + start], axis=1))
+    return np.concatenate(found)
 
 
 def group_lesions(table, metadata="auto"):

@@ -168,12 +168,18 @@ def test_phantoms_never_replace_a_table_or_metadata_of_photographs(tmp_path):
 
 
 def test_blank_images_do_not_make_pairs_by_the_million():
-    from lesions import near_pairs
+    from lesions import MOST_PARTNERS, merge_groups, near_pairs
 
-    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 3), dtype=np.uint8)
-    images[10:30] = 200
-    images[35] = images[3]
-    assert sorted(map(tuple, near_pairs(images).tolist())) == [(3, 35), *((10, i) for i in range(11, 30))]
+    images = np.random.default_rng(0).integers(0, 256, (400, 28, 28, 3), dtype=np.uint8)
+    images[100:300] = 200
+    images[350] = images[3]
+    for block in (64, 1024):
+        pairs = near_pairs(images, block=block)
+        assert len(pairs) == 1 + sum(min(i, MOST_PARTNERS) for i in range(200))
+        groups = merge_groups(400, pairs)
+        assert (groups[100:300] == 100).all()
+        assert groups[350] == 3
+        assert len(set(groups)) == 400 - 199 - 1
 
 
 def test_phantoms_are_deterministic_and_have_every_class(table_path, tmp_path):
