@@ -152,11 +152,12 @@ def draw_gan_training(figures, inputs):
 
 def draw_embedding(figures, inputs):
     """t-SNE of the judge's features of held-out real and of synthetic images, side by side in one map."""
-    import keras
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     judge = inputs.model("judge")
+    import keras  # only once there is a network to run: it takes seconds and chatters
+
     features = keras.Model(judge.input, judge.get_layer("features").output)
     made = inputs.synthetic()
     images, labels = inputs.run.part("test")
