@@ -207,8 +207,8 @@ def load_state(path, variables, names, fingerprint):
         with np.load(path, allow_pickle=False) as archive:
             if str(archive["fingerprint"]) != fingerprint:
                 raise InputError(f"{path}: from a run with other data or options; repeat its flags or drop --resume")
-            values = [archive[f"v{i:04d}"] for i in range(len(variables))]
-            extra = {n: archive[n] for n in names}
+            values = [np.asarray(archive[f"v{i:04d}"]) for i in range(len(variables))]  # bytes, if it is no array
+            extra = {n: np.asarray(archive[n]) for n in names}
     except InputError:
         raise
     except Exception as e:

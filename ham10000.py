@@ -280,7 +280,7 @@ def read_npz(path):
             missing = [n for n in names if n not in archive.files]
             if missing:
                 raise InputError(f"{path}: no array {missing[0]!r}; expected MedMNIST's dermamnist.npz")
-            arrays = {n: archive[n] for n in names}
+            arrays = {n: np.asarray(archive[n]) for n in names}  # what is no array in the file arrives as bytes
     except InputError:
         raise
     except Exception as e:  # zipfile, zlib and NumPy raise many kinds for a damaged file

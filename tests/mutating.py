@@ -160,6 +160,14 @@ class Zoo:
         context = {"protocol": "lesion split", "data": {"name": "t", "note": ""}, "views": 8}
         context |= {"points": {"classifier": self.points}, "arms": {"classifier": same}}
         artifacts.write_json(self.context, context)
+        options = {
+            "model_sha256": "0",
+            "operating_points": self.points,
+            "real_images": 10,
+            "synthetic_images": 0,
+            "steps": 3,
+        }
+        options |= {"options": {"seed": 0, "batch": 128}, "inputs": {}}
         self.variables = [Variable(rng.normal(size=(4, 3)).astype(np.float32)) for _ in range(3)]
         checkpoint = folder / "checkpoint.npz"
         artifacts.save_state(checkpoint, self.variables, history=[[1.0, 2.0]], fingerprint="f")
@@ -180,7 +188,7 @@ class Zoo:
             "predictions.csv": (self.predictions.read_bytes(), damage, self.evaluate),
             "split.csv": (self.split.read_bytes(), damage, self.evaluate),
             "context.json": (self.context.read_bytes(), damage_json, self.evaluate),
-            "options.json": (self.context.read_bytes(), damage_json, lambda p: artifacts.read_json(p, "train_cnn.py")),
+            "options.json": (json.dumps(options).encode(), damage_json, self.describe),
             "checkpoint.npz": (checkpoint.read_bytes(), hostile_npz, self.resume),
             "bomb.csv.gz": (raw, bomb, read_table),
         }
@@ -196,6 +204,12 @@ class Zoo:
                            str(self.folder / "outputs")])  # fmt: skip
         finally:
             files[path.name].write_bytes(kept)
+
+    def describe(self, path):
+        """The options.json of a network, as evaluate.py takes it up into context.json."""
+        artifacts.write_json(
+            self.folder / "arm.json", evaluate.describe_arm(artifacts.read_json(path, "train_cnn.py", evaluate.TRAINED))
+        )
 
     def resume(self, path):
         artifacts.load_state(path, self.variables, ["history"], "f")

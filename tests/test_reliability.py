@@ -294,3 +294,18 @@ def test_an_unreadable_place_ends_in_one_line(table_path, tmp_path):
     assert done.stderr.startswith("eda.py: error: ")
     assert "eda/options.json" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_an_archive_member_that_is_no_array_is_refused(tmp_path):
+    """Found by mutating.py: NumPy hands such a member over as bytes."""
+    zoo = mutating.Zoo(tmp_path)
+    for kind, member, words in (
+        ("dermamnist.npz", "val_images.npy", "val_images is"),
+        ("checkpoint.npz", "v0001.npy", "network"),
+    ):
+        path = tmp_path / f"odd_{kind}"
+        with zipfile.ZipFile(io.BytesIO(zoo.kinds[kind][0])) as source, zipfile.ZipFile(path, "w") as target:
+            for name in source.namelist():
+                target.writestr(name, b"no array" if name == member else source.read(name))
+        with pytest.raises(InputError, match=words):
+            zoo.kinds[kind][2](path)
