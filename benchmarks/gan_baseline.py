@@ -109,7 +109,7 @@ def train(run, folder, resuming):
     gan = Dcgan()
     checkpoint, history = folder / "checkpoint.npz", []
     if resuming:
-        history = artifacts.load_state(checkpoint, gan.state, ("history",), run.fingerprint)["history"].tolist()
+        history = artifacts.load_state(checkpoint, gan.state, ("history",), run.training_key)["history"].tolist()
     bar = runlog.progress(args.epochs, len(history), "DCGAN")
     for epoch in range(len(history), args.epochs):
         began = time.time()
@@ -123,7 +123,7 @@ def train(run, folder, resuming):
                 folder / "samples" / f"{name}.png", synthetic_set.fixed_grid(gan.generator), run.data_note
             )
             train_gan.save_model(folder / "snapshots" / f"{name}.keras", gan.generator)
-        artifacts.save_state(checkpoint, gan.state, history=history, fingerprint=run.fingerprint)
+        artifacts.save_state(checkpoint, gan.state, history=history, fingerprint=run.training_key)
         bar.set_postfix_str("critic {:.3f} generator {:.3f}".format(*history[-1][1:3]))
         bar.update()
     bar.close()

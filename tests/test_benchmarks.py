@@ -9,6 +9,7 @@ from conftest import load_benchmark
 from sklearn.metrics import balanced_accuracy_score
 from workplace import Workplace
 
+import saved_models
 from ham10000 import CLASSES, InputError
 
 
@@ -120,3 +121,28 @@ def test_a_reading_of_test_is_noted_when_there_was_one(tmp_path, monkeypatch):
     for lines in (1, 1, 2):
         place.evaluate("x", "why")
         assert log.read_text().count("x: why") == lines
+
+
+def test_the_baseline_resumes_where_it_stopped(scratch, monkeypatch):
+    import artifacts
+
+    baseline, real = load_benchmark("gan_baseline"), artifacts.save_state
+
+    def stop(*a, **k):
+        real(*a, **k)
+        raise KeyboardInterrupt
+
+    def weights():
+        return saved_models.load_generator(scratch.models / "gan/generator.keras").get_weights()
+
+    flags = [*scratch.flags, "--epochs", "2"]
+    baseline.main(flags)
+    whole = weights()
+    (scratch.models / "gan/options.json").unlink()
+    monkeypatch.setattr(artifacts, "save_state", stop)
+    with pytest.raises(KeyboardInterrupt):
+        baseline.main(flags)
+    monkeypatch.setattr(artifacts, "save_state", real)
+    baseline.main([*flags, "--resume"])
+    for a, b in zip(whole, weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
