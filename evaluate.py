@@ -112,13 +112,8 @@ def from_predictions(args):
             predictions[name] = read_predictions(other)
             if not np.array_equal(predictions[name][0], rows) or not np.array_equal(predictions[name][1], labels):
                 raise InputError(f"{other}: rows or labels differ from {path}'s; they are not of one evaluation")
-    context = {
-        "protocol": f"split file {artifacts.printable(Path(args.split).name)}",
-        "data": None,
-        "views": None,
-        "points": {},
-        "arms": {},
-    }
+    protocol = f"split file {artifacts.printable(Path(args.split).name)}"
+    context = {"protocol": protocol, "data": None, "views": None, "points": {}, "arms": {}}
     if path.with_name("context.json").is_file():
         context = artifacts.read_json(path.with_name("context.json"), "evaluate.py", scorecard.CONTEXT)
     folder = args.outputs_dir / "evaluation" / "from_predictions"  # beside the run's own figures, never over them

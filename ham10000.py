@@ -144,9 +144,7 @@ class Bounded(io.RawIOBase):
         end = text.rfind(b"\n")
         self.since_line = self.since_line + n if end < 0 else n - end
         if self.since_line > self.MAX_LINE:
-            raise InputError(
-                f"{self.path}: has a line of over {self.MAX_LINE} bytes; expected Kaggle's hmnist_28_28_RGB.csv"
-            )
+            raise InputError(f"{self.path}: has a line of over {self.MAX_LINE} bytes; no table of this project has")
         return n
 
     def close(self):

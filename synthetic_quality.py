@@ -214,17 +214,10 @@ def diversity(fake, fake_labels, real, real_labels, real_lesions, protocol, draw
 
 def report_memorisation(run, synthetic, held_out):
     """Shares of the synthetic set nearer to training images than unseen lesions come; nearest.csv holds each pair."""
-    images, labels = run.part("train")
     in_train = run.parts == "train"
-    m = fidelity.memorisation(
-        synthetic.images,
-        synthetic.labels,
-        images,
-        labels,
-        run.lesions("train"),
-        run.part(held_out)[0],
-        run.lesions(held_out),
-    )
+    seen = (*run.part("train"), run.lesions("train"))
+    unseen = (run.part(held_out)[0], run.lesions(held_out))
+    m = fidelity.memorisation(synthetic.images, synthetic.labels, *seen, *unseen)
     columns = {"synthetic_row": np.arange(len(synthetic)), "label": synthetic.labels,
                "train_row": run.table.rows[in_train][m["position"]], "distance": m["distance"]}  # fmt: skip
     artifacts.write_csv(run.args.outputs_dir / "evaluation" / "nearest.csv", columns)

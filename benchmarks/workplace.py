@@ -3,7 +3,6 @@
 import argparse
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import artifacts
-import runlog
 
 
 class Workplace:
@@ -41,15 +39,13 @@ class Workplace:
             raise SystemExit(f"{script} failed")
 
     def evaluate(self, name, why, *flags):
-        """Run evaluate.py; if it read the test part (nothing to do otherwise), a line in results/TEST_LOG.md says so."""
-        record = self.outputs(name) / "evaluation" / "options.json"
-        before = record.read_bytes() if record.is_file() else None
+        """Run evaluate.py; a line in results/TEST_LOG.md says when it read the test part, if none does yet."""
         self.call("evaluate.py", name, *flags)
-        if self.real and record.read_bytes() != before:
-            log = ROOT / "results" / "TEST_LOG.md"
-            day, commit = time.strftime("%Y-%m-%d"), runlog.environment()["commit"]
-            line = f"| {day} | {commit} | `{Path(sys.argv[0]).name}`, {name}: {why} |\n"
-            artifacts.write_text(log, log.read_text() + line)
+        record = artifacts.read_json(self.outputs(name) / "evaluation" / "options.json", "evaluate.py")
+        log = ROOT / "results" / "TEST_LOG.md"
+        reading = f"| {record['date'][:10]} | {record['environment']['commit']} | `{Path(sys.argv[0]).name}`, {name}: "
+        if self.real and reading not in log.read_text():
+            artifacts.write_text(log, log.read_text() + f"{reading}{why} |\n")
 
 
 def parse_args(doc, what, choices, argv=None):

@@ -106,7 +106,7 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     assert "| accuracy | " + " | ".join(acc) + " |" in section
 
 
-def test_a_reading_of_test_is_noted_when_there_was_one(tmp_path, monkeypatch):
+def test_a_reading_of_test_is_noted_once(tmp_path, monkeypatch):
     import workplace
 
     monkeypatch.setattr(workplace, "ROOT", tmp_path)
@@ -116,8 +116,12 @@ def test_a_reading_of_test_is_noted_when_there_was_one(tmp_path, monkeypatch):
     place = Workplace("gan")
     record = place.outputs("x") / "evaluation/options.json"
     record.parent.mkdir(parents=True)
-    calls = iter(["first", "first", "second"])  # what the record says after each run: the middle one had nothing to do
-    monkeypatch.setattr(place, "call", lambda *a: record.write_text(next(calls)))
+    commits = iter(["a", "a", "b"])  # of the record after each call: the second had nothing to do
+
+    def call(*_):
+        record.write_text(json.dumps({"date": "2026-01-02 03:04:05", "environment": {"commit": next(commits)}}))
+
+    monkeypatch.setattr(place, "call", call)
     for lines in (1, 1, 2):
         place.evaluate("x", "why")
         assert log.read_text().count("x: why") == lines

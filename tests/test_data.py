@@ -150,6 +150,16 @@ def test_phantom_mark_is_seen_and_photographs_have_none(table_path):
     assert not ham10000.has_phantom_mark(np.random.default_rng(0).integers(0, 256, (1, 28, 28, 3), dtype=np.uint8))
 
 
+def test_mean_and_deviation_in_blocks_are_those_of_the_whole():
+    import eda
+
+    images = np.random.default_rng(0).integers(0, 256, (50, 28, 28, 3), dtype=np.uint8)
+    chosen = np.arange(3, 45, 2)
+    mean, deviation = eda.mean_and_deviation(images, chosen, block=8)
+    np.testing.assert_allclose(mean, images[chosen].mean(axis=0))
+    np.testing.assert_allclose(deviation, images[chosen].std(axis=0), atol=1e-9)
+
+
 def test_phantoms_never_replace_a_table_or_metadata_of_photographs(tmp_path):
     import phantom
 
