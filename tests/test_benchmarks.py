@@ -148,5 +148,8 @@ def test_the_baseline_resumes_where_it_stopped(scratch, monkeypatch):
         baseline.main(flags)
     monkeypatch.setattr(artifacts, "save_state", real)
     baseline.main([*flags, "--resume"])
+    # Not to the last bit: oneDNN's order of addition in this graph varies from step to step, even within one process, and
+    # Adam makes a whole step of a gradient that is all rounding. A forgotten slot or another order of the images moves
+    # most weights by about a step, 2e-4.
     for a, b in zip(whole, weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+        assert np.mean(np.abs(a - b)) < 1e-7
