@@ -45,7 +45,7 @@ def copy_run(models, outputs):
     copies[outputs / "eda" / "summary.json"] = "eda_summary.json"
     copies |= {outputs / f / "options.json": f"{f}_options.json" for f in ("eda", "evaluation", "figures")}
     copies[outputs / "synthetic" / "provenance.json"] = "synthetic_provenance.json"
-    picture = outputs / "figures" / "real_and_synthetic.png"
+    picture = outputs / "figures" / "class_grid.png"  # synthetic images alone: the table's licence keeps real ones out
     for path in [*copies, picture]:
         if not path.is_file():
             raise InputError(f"{path}: no such file; finish the run first")
@@ -54,7 +54,7 @@ def copy_run(models, outputs):
     for path, name in copies.items():
         shutil.copyfile(path, RUN / name)
     with Image.open(picture) as figure:
-        figure.convert("RGB").quantize(256).save(RUN / "real_and_synthetic.png", optimize=True)
+        figure.convert("RGB").quantize(256).save(RUN / "class_grid.png", optimize=True)
 
 
 def training_minutes(folder):
@@ -93,7 +93,7 @@ def build_table():
     models, d, arms = found["models"], quality["distances"], found["trained_on"]
     machine = gan["environment"]
     lines = [
-        "![Real and synthetic lesions of each class](results/run/real_and_synthetic.png)",
+        "![Synthetic lesions: one latent vector a column, one class a row](results/run/class_grid.png)",
         "",
         f"HAM10000, {found['protocol']}, test part: {found['images']} images of {found['lesions']} lesions, "
         f"{found['views']}-view average, seed {gan['options']['seed']}, 95 % intervals over lesions. Majority class alone: "
