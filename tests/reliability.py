@@ -7,7 +7,9 @@ PATH = runlog.ROOT / "results" / "reliability.json"
 
 
 def note(command, **figures):
-    """Add figures and the command they came from."""
+    """Add figures, with the command and the commit that they came from."""
     found = read_json(PATH, "tests/killing.py") if PATH.is_file() else {}
+    environment = runlog.environment()
     commands = found.get("commands", {}) | dict.fromkeys(figures, command.strip())
-    write_json(PATH, found | figures | {"commands": commands, "environment": runlog.environment()})
+    commits = found.get("commits", {}) | dict.fromkeys(figures, environment.pop("commit"))
+    write_json(PATH, found | figures | {"commands": commands, "commits": commits, "environment": environment})
