@@ -267,7 +267,7 @@ class Run:
     @property
     def training_key(self):
         """The fingerprint with the training code, packages and backend: what must be the same to go on with a training."""
-        names = [f"{name}.py" for name in (self.script, "lesions", "ham10000", "runlog")]
+        names = [f"{name}.py" for name in (self.script, "augmentation", "lesions", "ham10000", "runlog")]
         paths = [folder / name for name in names for folder in (ROOT, ROOT / "benchmarks")]
         code = [artifacts.file_sha256(path) for path in paths if path.is_file()]
         same = [self.fingerprint, code, self.environment["packages"], self.environment["backend"]]

@@ -33,17 +33,20 @@ import metrics
 import runlog
 import saved_models
 import synthetic_quality
+import train_cnn
 import train_gan
 from ham10000 import CLASSES, InputError
 from predictions import read_predictions
 
+CAS_RECIPE = [f"--{name.replace('_', '-')}={value}" for name, value in train_cnn.JUDGE_RECIPE.items() if name != "epochs"]
 CAS_IMAGES, CAS_EPOCHS = 20_000, 20
 NOT_AVERAGED = ("environment", "commits", "agreement_se")
 
 
 def evaluate_gan(place, name, seed):
     """Judge and the two CAS networks beside a finished generator; evaluate, and return the row of figures."""
-    cas_flags = ["--sampler", "balanced", "--keep", "last", "--resume"]
+    # The judge's recipe; whatever becomes of the classifier's, these stay comparable.
+    cas_flags = [*CAS_RECIPE, "--keep", "last", "--resume"]
     cas_flags += [] if "--epochs" in place.extra else ["--epochs", CAS_EPOCHS]
     # One judge for all, and one network of real images for each seed: trained in folders of their own, then copied.
     place.call("train_cnn.py", "judge", "--role", "judge", "--resume")

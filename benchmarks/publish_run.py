@@ -54,7 +54,7 @@ def copy_run(models, outputs):
     for path, name in copies.items():
         shutil.copyfile(path, RUN / name)
     with Image.open(picture) as figure:
-        figure.convert("RGB").quantize(256).save(RUN / "class_grid.png", optimize=True)
+        figure.convert("RGB").quantize(256).save(RUN / picture.name, optimize=True)
 
 
 def training_minutes(folder):

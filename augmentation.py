@@ -1,0 +1,51 @@
+"""Classic augmentation of training images, as Keras layers."""
+
+import numpy as np
+
+
+def build_augmentation(kind, seed, colour_gain=0.0):
+    """List of Keras layers on images float32 (n, size, size, 3) in [0, 255], active in training only.
+
+    `classic` draws for each image a turn by any angle, a mirroring, zoom, aspect and shift, applied in one bilinear
+    resampling with mirrored edges (stock layers, chained, would blur a picture this small three times and cost more), then
+    contrast, brightness and a little colour cast. Then each channel is multiplied by exp(u), |u| <= colour_gain: another
+    lamp, another camera. Hue is otherwise left alone: colour is diagnostic.
+    """
+    import keras
+    from keras import layers, ops
+
+    class RandomView(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.generator = keras.random.SeedGenerator(seed)
+
+        def call(self, images, training=None):
+            if not training:
+                return images
+            n, size = ops.shape(images)[0], images.shape[1]
+
+            def draw(low, high, shape=()):
+                return keras.random.uniform((n, *shape), low, high, seed=self.generator)
+
+            angle, zoom, aspect = draw(-np.pi, np.pi), ops.exp(draw(-0.2, 0.1)), ops.exp(draw(-0.08, 0.08))
+            mirror = ops.where(draw(0, 1) < 0.5, -1.0, 1.0)
+            # The output pixel (x, y) is read at (a x + b y + c, d x + e y + f).
+            a, b = zoom * aspect * mirror * ops.cos(angle), -zoom * ops.sin(angle)
+            d, e = zoom * aspect * mirror * ops.sin(angle), zoom * ops.cos(angle)
+            middle = (size - 1) / 2
+            c = middle - (a + b) * middle + draw(-0.08, 0.08) * size
+            f = middle - (d + e) * middle + draw(-0.08, 0.08) * size
+            zero = ops.zeros_like(a)
+            images = ops.image.affine_transform(
+                images, ops.stack([a, b, c, d, e, f, zero, zero], axis=1), "bilinear", "reflect", data_format="channels_last"
+            )
+            mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
+            contrast = draw(0.8, 1.2, (1, 1, 1)) * draw(0.95, 1.05, (1, 1, 3))
+            images = (images - mean) * contrast + mean + draw(-25, 25, (1, 1, 1))
+            if colour_gain:
+                images = images * ops.exp(draw(-colour_gain, colour_gain, (1, 1, 3)))
+            return ops.clip(images, 0, 255)
+
+    if kind == "none":
+        return []
+    return [RandomView() if kind == "classic" else layers.RandomFlip("horizontal_and_vertical", seed=seed)]
