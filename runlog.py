@@ -163,14 +163,20 @@ def quiet_tensorflow():
 
 
 def read_commit():
-    """Commit of the code, with -dirty if it was changed since; None outside git or where the code is not what git tracks."""
+    """Commit of the code, with -dirty if it was changed since (results/ is no code); None outside git or where the code is
+    not what git tracks."""
     if not (ROOT / ".git").exists():  # unpacked in another repository, perhaps: that one's commit says nothing
         return None
+
+    def git(*command):
+        return subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, timeout=10).stdout.strip()
+
     try:
-        command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=10).stdout.strip() or None
+        commit = git("rev-parse", "--short=12", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
     except (OSError, subprocess.SubprocessError):
         return None
+    return commit + "-dirty" * bool(changed) if commit else None
 
 
 def environment():

@@ -228,7 +228,8 @@ def build_classifier_section():
         return f"{block[name]:.{digits}f}" + (f" ± {std:.{digits}f}" if std is not None else "")
 
     lines = [
-        f"Mean ± standard deviation over seeds {', '.join(map(str, found['seeds']))}; {found['views']}-view average.",
+        ("Mean ± standard deviation over seeds " if len(found["seeds"]) > 1 else "One seed: ")
+        + f"{', '.join(map(str, found['seeds']))}; {found['views']}-view average.",
         "",
         "| | image split, real alone: leaky | lesion split, real alone | lesion split, real + synthetic |",
         "| --- | --- | --- | --- |",
@@ -243,7 +244,7 @@ def build_classifier_section():
     cost = f" MedMNIST's ResNet-18 would take {found['cost']['ratio']:.0f} times as long." if "cost" in found else ""
     lines += [
         "",
-        "The price of leakage: photographs of test lesions in train lift the same network by "
+        "The price of leakage: with photographs of test lesions in train the same network moves by "
         f"{price['acc']:+.3f} of accuracy and {price['auc']:+.3f} of AUC. What 1000 synthetic images change at equal steps: "
         f"accuracy {show(gain, 'acc')}, balanced accuracy {show(gain, 'balanced_accuracy')}, AUC {show(gain, 'auc')}. "
         f"Malignant or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities, "

@@ -17,6 +17,7 @@ from conftest import CNN
 
 import artifacts
 import ham10000
+import runlog
 import saved_models
 from ham10000 import InputError, read_table
 
@@ -309,3 +310,24 @@ def test_an_archive_member_that_is_no_array_is_refused(tmp_path):
                 target.writestr(name, b"no array" if name == member else source.read(name))
         with pytest.raises(InputError, match=words):
             zoo.kinds[kind][2](path)
+
+
+def test_commit_is_dirty_when_code_changed_and_not_when_results_did(tmp_path, monkeypatch):
+    monkeypatch.setattr(runlog, "ROOT", tmp_path)
+    assert runlog.read_commit() is None
+
+    def git(*command):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        return subprocess.run(["git", *who, *command], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    git("init")
+    (tmp_path / "results").mkdir()
+    for name in ("code.py", "results/figure.json"):
+        (tmp_path / name).write_text("1")
+    git("add", ".")
+    git("commit", "-m", "first")
+    clean = git("rev-parse", "HEAD")[:12]
+    (tmp_path / "results/figure.json").write_text("2")
+    assert runlog.read_commit() == clean
+    (tmp_path / "code.py").write_text("2")
+    assert runlog.read_commit() == f"{clean}-dirty"
