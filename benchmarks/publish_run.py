@@ -64,11 +64,12 @@ def training_minutes(folder):
 
 
 def peak_memory():
-    """'eda.py 1.2, ...': GiB that each script held at most."""
+    """'eda.py 1.2, ...': GiB that each script held at most; one whose run did not record it is left out."""
     found = {}
     for folder in ("eda", "gan", "cnn", "evaluation", "figures"):
         record = json.loads((RUN / f"{folder}_options.json").read_text())
-        found[f"{record['script']}.py"] = record["peak_gib"]
+        if "peak_gib" in record:
+            found[f"{record['script']}.py"] = record["peak_gib"]
     return ", ".join(f"`{script}` {gib:.1f}" for script, gib in found.items())
 
 
@@ -133,8 +134,8 @@ def build_table():
         "",
         f"Until now the test part has been read {readings} times: [results/TEST_LOG.md](results/TEST_LOG.md).",
     ]
-    if "peak_gib" in cnn:
-        lines.append(f"Memory, GiB at most: {peak_memory()}.")
+    if memory := peak_memory():
+        lines += ["", f"Memory, GiB at most: {memory}."]
     return "\n".join(lines)
 
 
