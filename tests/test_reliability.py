@@ -278,7 +278,7 @@ def test_small_files_that_unpack_to_much_are_refused_by_every_reader(tmp_path):
 def test_a_keras_configuration_of_the_user_changes_nothing(tmp_path):
     (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first", "floatx": "float16", "backend": "jax"}')
     code = (
-        "import runlog; runlog.quiet_tensorflow(); import keras, train_cnn; network = train_cnn.build_network(7, 8);"
+        "import runlog; runlog.quiet_tensorflow(); import keras, train_cnn; network = train_cnn.build_network(7, 8, stem=1);"
         "print(keras.backend.backend(), network.count_params(), network.get_layer('logits').compute_dtype)"
     )
     environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"} | {"KERAS_HOME": str(tmp_path)}
