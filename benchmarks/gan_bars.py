@@ -154,19 +154,22 @@ def collect(place):
     for end, extreme in (("min", min), ("max", max)):  # no seed may collapse
         out[f"diversity_ratio_{end}"] = {c: extreme(r["diversity_ratio"][c] for r in rows) for c in CLASSES
                                          if rows[0]["diversity_ratio"][c] is not None}  # fmt: skip
-    curve = [("ours", r["seed"], *point.values()) for r in rows for point in r["curve"]]
-    baseline, speed = (place.results / f"{name}.json" for name in ("baseline", "speed"))
-    if baseline.is_file():
-        rows.append(json.loads(baseline.read_text()))
-        out |= {f"{k}_dcgan": rows[-1][k] for k in (
-            "frechet_ratio", "frechet", "kid", "cas", "label_agreement", "agreement_se", "diversity_ratio", "coverage_ratio",
-            "coverage_ratio_by_class", "density_ratio", "density_ratio_by_class", "memorisation", "memorisation_by_class",
-            "training_minutes")}  # fmt: skip
-        curve += [("dcgan", 0, *point.values()) for point in rows[-1]["curve"]]
     if len({r["judge_sha256"] for r in rows}) > 1:
-        raise InputError(f"{place.results}: not all rows were measured by the same judge")
+        raise InputError(f"{place.results}: not all seeds were measured by the same judge")
+    baseline, speed = (place.results / f"{name}.json" for name in ("baseline", "speed"))
     if speed.is_file():
         out |= {k: v for k, v in json.loads(speed.read_text()).items() if k != "environment"}
+    curve = [("ours", r["seed"], *point) for r in rows for point in curve_points(r["curve"], out.get("minutes_200_epochs"))]
+    if baseline.is_file():
+        # A judge trained anew on another machine differs in its last digits and so in its hash: the baseline carries its own
+        # floor and recall, and is read against those.
+        dcgan = json.loads(baseline.read_text())
+        out |= {f"{k}_dcgan": dcgan[k] for k in (
+            "frechet_ratio", "frechet", "kid", "cas", "label_agreement", "agreement_se", "diversity_ratio", "coverage_ratio",
+            "coverage_ratio_by_class", "density_ratio", "density_ratio_by_class", "memorisation", "memorisation_by_class",
+            "frechet_floor", "kid_floor", "real_recall", "cas_synthetic", "cas_real", "training_minutes", "judge_sha256",
+            "environment")}  # fmt: skip
+        curve += [("dcgan", 0, *point) for point in curve_points(dcgan["curve"], out.get("minutes_200_epochs_dcgan"))]
     out |= {"judge_sha256": rows[0]["judge_sha256"], "environment": rows[0]["environment"]}
     artifacts.write_json(place.results.parent / "gan.json", out)
     print(json.dumps(out, indent=1))
@@ -175,6 +178,13 @@ def collect(place):
     names = ("gan", "seed", "epoch", "minutes", "frechet_ratio")
     artifacts.write_csv(place.results.parent / "gan_curve.csv", dict(zip(names, zip(*curve, strict=True), strict=True)))
     draw_curve(curve, place.results.parent)
+
+
+def curve_points(curve, minutes_200_epochs):
+    """(epoch, minutes, frechet_ratio) of each point. Where the alternating blocks have been timed, the minutes follow from
+    them: runs of other days and machines are then drawn on one axis."""
+    return [(p["epoch"], p["epoch"] / 200 * minutes_200_epochs if minutes_200_epochs else p["minutes"], p["frechet_ratio"])
+            for p in curve]  # fmt: skip
 
 
 def compare_agreement(rows, means):

@@ -145,7 +145,7 @@ def build_gan_section():
     if not path.is_file():
         return "Not measured yet: `benchmarks/gan_bars.py` does, by running the ordinary scripts."
     g = json.loads(path.read_text())
-    recall, has_dcgan = g["real_recall"], "frechet_ratio_dcgan" in g
+    has_dcgan = "frechet_ratio_dcgan" in g
 
     def ours(name, form=".2f"):
         return f"{g[name]:{form}}" + (f" ± {g[name + '_std']:{form}}" if g.get(f"{name}_std") is not None else "")
@@ -165,7 +165,7 @@ def build_gan_section():
 
     def gap(end=""):
         """Of the class that the judge misses most, against real images of it, in standard errors."""
-        agreement, se = g[f"label_agreement{end}"], g[f"agreement_se{end}"]
+        agreement, recall, se = (g[f"{name}{end}"] for name in ("label_agreement", "real_recall", "agreement_se"))
         return extreme(
             min, {c: (agreement[c] - recall[c]) / max(se[c], 1e-9) for c in agreement if agreement[c] is not None}
         )
@@ -173,10 +173,14 @@ def build_gan_section():
     def spread(least, most):
         return f"{extreme(min, g[least])}, {extreme(max, g[most])}"
 
+    judge = ""
+    if g.get("judge_sha256_dcgan", g["judge_sha256"]) != g["judge_sha256"]:
+        judge = (", trained on another machine and measured by a judge of the same recipe trained there: its floor is "
+                 f"{g['frechet_floor_dcgan']:.3f}, this GAN's {g['frechet_floor']:.3f}")  # fmt: skip
     lines = [
         "![Fréchet ratio over training time](results/gan_curve.png)",
         "",
-        f"{g['protocol']}. Mean ± standard deviation of {len(g['seeds'])} seeds; the textbook DCGAN one seed.",
+        f"{g['protocol']}. Mean ± standard deviation of {len(g['seeds'])} seeds; the textbook DCGAN one seed{judge}.",
         "",
         "| 200 epochs | this GAN | textbook DCGAN |",
         "| --- | --- | --- |",

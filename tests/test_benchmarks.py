@@ -50,7 +50,7 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
 
     for seed, ratio in enumerate((2.0, 3.0, 7.0)):
         write(f"seed_{seed}", seed=seed, frechet_ratio=ratio, memorisation_by_class=dict.fromkeys(CLASSES, ratio / 100))
-    write("baseline", frechet_ratio=40.0)
+    write("baseline", frechet_ratio=40.0, judge_sha256="of another machine", frechet_floor=0.25)
     bars.collect(place)
     found = json.loads((tmp_path / "gan.json").read_text())
     assert found["seeds"] == [0, 1, 2]
@@ -62,11 +62,19 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
     assert curve[0] == "gan,seed,epoch,minutes,frechet_ratio"
     assert len(curve) == 1 + 4 * 2
     assert (tmp_path / "gan_curve.png").stat().st_size > 1000
+    (place.results / "speed.json").write_text(json.dumps({
+        "minutes_200_epochs": 50, "minutes_200_epochs_dcgan": 100, "train_images_per_second": 8.0,
+        "train_images_per_second_dcgan": 4.0, "sample_images_per_second": 9.0, "environment": {}}))  # fmt: skip
+    bars.collect(place)
+    timed = pd.read_csv(tmp_path / "gan_curve.csv").groupby("gan")["minutes"].unique()
+    assert timed["ours"].tolist() == [0.25, 0.5]
+    assert timed["dcgan"].tolist() == [0.5, 1.0]
     publish = load_benchmark("publish_run")
     publish.RUN = tmp_path / "run"
     section = publish.build_gan_section()
     assert "| Fréchet distance over the floor (1 = real images) | 4.00 ± 2.65 | 40.00 |" in section
     assert "0.04 (akiec)" in section
+    assert "trained there: its floor is 0.250" in section
     write("seed_2", judge_sha256="another")
     with pytest.raises(InputError, match="same judge"):
         bars.collect(place)
