@@ -3,6 +3,9 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
+ifeq ($(filter oneshell,$(.FEATURES)),)
+$(error GNU make 3.82 or newer is needed (macOS ships 3.81): brew install make, then gmake)
+endif
 PYTHON ?= python3
 PY := .venv/bin/python
 DATA ?=

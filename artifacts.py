@@ -7,12 +7,14 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
+import archives
 from ham10000 import InputError, first_line
 
 TABLE_NAME = "hmnist_28_28_RGB.csv"
@@ -128,8 +130,10 @@ def read_json(path, made_by, shape=None):
     shape: what must be in it, see find_fault.
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate could not be written again
+        text = Path(path).read_text(encoding="utf-8")
+        value = json.loads(text, parse_constant=refuse_number, parse_int=bounded_int)
+        # A lone surrogate, or 1e309, which Python reads as infinity, could not be written again.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run {made_by} first") from None
     except (OSError, ValueError, RecursionError) as e:
@@ -142,14 +146,19 @@ def read_json(path, made_by, shape=None):
     return value
 
 
-def refuse_constant(name):
+def refuse_number(text):
     """For json.loads: NaN and Infinity, which are no JSON."""
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{text[:20]} is no number of JSON that this project writes")
+
+
+def bounded_int(text):
+    """For json.loads: a whole number that NumPy can hold."""
+    return int(text) if len(text) < 19 else refuse_number(text)
 
 
 def printable(text):
-    """Text that UTF-8 can hold: of a file name in another encoding, its odd bytes replaced."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """Text of one line that UTF-8 can hold: of a file name in another encoding or with line breaks, a replacement."""
+    return " ".join(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").split())
 
 
 def find_fault(value, shape, where):
@@ -177,8 +186,10 @@ def find_fault(value, shape, where):
 
 
 def file_sha256(path):
-    """Hex SHA-256 of a file's bytes."""
+    """Hex SHA-256 of a file's bytes; InputError if there is no such file."""
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise InputError(f"{path}: is no file")  # a device, say, which has no end
         with open(path, "rb") as f:
             return hashlib.file_digest(f, "sha256").hexdigest()
     except OSError as e:
@@ -195,28 +206,36 @@ def save_state(path, variables, **extra):
 def is_state_of(path, fingerprint):
     """True if the checkpoint was written by a run of this fingerprint."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return str(archive["fingerprint"]) == fingerprint
+        return str(archives.read_arrays(path, ["fingerprint"], 1 << 12)["fingerprint"]) == fingerprint
     except Exception:  # NumPy and zipfile raise many kinds for a damaged file; all mean no
         return False
 
 
-def load_state(path, variables, names, fingerprint):
-    """Assign the state written by save_state and return its extra arrays by name; InputError if it does not fit."""
+def load_state(path, variables, shapes, fingerprint):
+    """Assign the state written by save_state and return its extra arrays by name; InputError if it does not fit.
+
+    shapes: {name: shape} of the extra arrays, None for any length; like the variables, they must be finite numbers.
+    """
+    names = [f"v{i:04d}" for i in range(len(variables))]
+    most = (1 << 20) + 4 * sum(math.prod(v.shape) * 8 for v in variables)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if str(archive["fingerprint"]) != fingerprint:
-                raise InputError(f"{path}: from a run with other data or options; repeat its flags or drop --resume")
-            values = [np.asarray(archive[f"v{i:04d}"]) for i in range(len(variables))]  # bytes, if it is no array
-            extra = {n: np.asarray(archive[n]) for n in names}
-    except InputError:
-        raise
+        found = archives.read_arrays(path, ["fingerprint", *names, *shapes], most)
     except Exception as e:
         raise InputError(f"{path}: not a usable checkpoint ({first_line(e)}); train without --resume") from None
-    if any((tuple(v.shape), str(v.dtype)) != (a.shape, str(a.dtype)) for v, a in zip(variables, values, strict=True)):
-        raise InputError(f"{path}: a checkpoint of another network; train without --resume")
-    if not all(np.isfinite(a).all() for a in values):
-        raise InputError(f"{path}: has values that are not finite; train without --resume")
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-    return extra
+    if str(found.pop("fingerprint")) != fingerprint:
+        raise InputError(f"{path}: from a run with other data or options; repeat its flags or drop --resume")
+    wanted = {n: (tuple(v.shape), str(v.dtype)) for n, v in zip(names, variables, strict=True)}
+    for name, value in found.items():
+        if name in wanted:
+            fits = (value.shape, str(value.dtype)) == wanted[name]
+        else:
+            shape = shapes[name]
+            fits = value.dtype.kind in "iuf" and value.ndim == len(shape) and all(
+                n in (None, m) for n, m in zip(shape, value.shape, strict=True))  # fmt: skip
+        if not fits:
+            raise InputError(f"{path}: a checkpoint of another network; train without --resume")
+        if not np.isfinite(value).all():
+            raise InputError(f"{path}: has values that are not finite; train without --resume")
+    for name, variable in zip(names, variables, strict=True):
+        variable.assign(found.pop(name))
+    return found

@@ -186,7 +186,7 @@ def main(argv=None):
     run.begin(folder / "options.json", "*.png", "*.pdf")
     import figures
 
-    table, note = run.table, run.data_note
+    table, note = run.table, run.figure_note
 
     def save(fig, name):
         figures.save(fig, folder, name, note)
@@ -207,13 +207,14 @@ def main(argv=None):
         if table.metadata is not None:
             summary["near_duplicates_against_lesion_ids"] = measure_grouping(table, pairs)
         summary["near_duplicate_pairs"] = len(pairs)
-    if len(set(table.lesions)) < len(table):
+    leaks = "what an image split would leak is unknown without lesion ids"
+    if table.metadata is not None and (run.parts == "test").any():
         fig, summary["image_split_leakage"] = draw_leakage(figures, table, args.split_seed)
         save(fig, "leakage")
+        leaks = f"an image split would leak {summary['image_split_leakage']['overall']:.1%} of the test images"
     artifacts.write_json(folder / "summary.json", summary)
     sizes = ", ".join(f"{p} {(run.parts == p).sum()}" for p in PARTS)
-    print(f"  parts: {sizes} images; an image split would leak "
-          f"{summary.get('image_split_leakage', {}).get('overall', 0):.1%} of the test images")  # fmt: skip
+    print(f"  parts: {sizes} images; {leaks}")
     run.finish(folder / "options.json", [*folder.glob("*.p*"), folder / "summary.json"])
     return 0
 

@@ -27,7 +27,8 @@ MODELS = ("classifier", "control", "malignancy", "malignancy_control")
 FOLDERS = {"classifier": "cnn"}
 TRAINED = {"model_sha256": str, "operating_points": scorecard.POINTS, "real_images": int, "synthetic_images": int,
            "steps": int, "options": dict, "inputs": dict}  # fmt: skip
-ARM_OPTIONS = ("sampler", "augment", "batch", "learning_rate", "width", "keep", "seed", "repeat_real")
+# Options in which two arms may differ and still differ in their data alone; `steps` stands for epochs.
+DATA_OPTIONS = ("role", "task", "real", "synthetic_weight", "epochs", "steps")
 
 
 def parse_args(argv=None):
@@ -35,6 +36,8 @@ def parse_args(argv=None):
     g = p.add_argument_group("evaluation")
     g.add_argument("--views", type=int, choices=(1, 8), default=8, help="flips and turns averaged in each prediction")
     g.add_argument("--external", metavar="TABLE", help="score this table instead of the test part")
+    g.add_argument("--external-metadata", metavar="CSV", default="none",
+                   help="its lesion and image ids, in the format of HAM10000_metadata.csv")  # fmt: skip
     g.add_argument("--isic-submission", metavar="FILE", help="also write the predictions in the ISIC challenge's format")
     g.add_argument("--from-predictions", metavar="CSV", help="recompute the figures from a predictions.csv")
     args = p.parse_args(argv)
@@ -54,41 +57,44 @@ def parse_args(argv=None):
 def find_models(run):
     """{name: options} of the trained networks of this data and split; their hashes become inputs of the run.
 
-    The classifier must be there. Others are left out, with a note, when they are absent or of other data.
+    The classifier must be there; others are left out where they are absent or still being trained.
     """
     found = {}
     for name in (*MODELS, "judge"):
         folder = run.args.models_dir / FOLDERS.get(name, name)
         path = folder / "classifier.keras"
+        if name != "classifier" and not (folder / "options.json").is_file():
+            if path.is_file():
+                print(f"  left out: {folder}: its training is unfinished")
+            continue
         made_by = f"train_cnn.py (for {folder})"
         try:
             options = run.check_made_from(folder / "options.json", made_by, TRAINED)
-            if options.get("model_sha256") != artifacts.file_sha256(path):
+            if run.add_input(name, path) != options["model_sha256"]:
                 raise InputError(f"{path}: is not the model its options.json describes; run {made_by} again")
         except InputError as e:
-            if name == "classifier":
-                raise
-            if path.is_file():
-                print(f"  left out: {e}")
-            continue
-        run.add_input(name, path)
+            raise InputError(f"{e}{'' if name == 'classifier' else f', or remove {folder}'}") from None
         found[name] = options
     return found
 
 
 def load_model(run, name):
-    """The keras model of find_models' entry `name`."""
+    """The keras model of find_models' entry `name`; InputError if its file has been replaced since."""
     classes = 2 if name.startswith("malignancy") else len(CLASSES)
-    return saved_models.load_classifier(run.args.models_dir / FOLDERS.get(name, name) / "classifier.keras", classes)
+    path = run.args.models_dir / FOLDERS.get(name, name) / "classifier.keras"
+    model = saved_models.load_classifier(path, classes)
+    if artifacts.file_sha256(path) != run.identity["inputs"][name]:
+        raise InputError(f"{path}: was replaced while evaluate.py ran; run it again")
+    return model
 
 
 def describe_arm(options):
     """What a network was trained on and how, as far as arms must agree in it to be compared."""
     real, synthetic = options["real_images"], options["synthetic_images"]
     words = [f"{real} real"] * bool(real) + [f"{synthetic} synthetic"] * bool(synthetic)
-    shared = {k: options["options"].get(k) for k in ARM_OPTIONS}
-    learned = options["inputs"].get("synthetic")
-    return {"trained_on": " + ".join(words), "synthetic_sha256": learned, "same": {"steps": options["steps"], **shared}}
+    shared = {k: v for k, v in options["options"].items() if k not in DATA_OPTIONS}
+    shared |= {"steps": options["steps"], "extra_real_sha256": options["inputs"].get("real")}
+    return {"trained_on": " + ".join(words), "synthetic_sha256": options["inputs"].get("synthetic"), "same": shared}
 
 
 def name_protocol(run, views):
@@ -102,6 +108,10 @@ def name_protocol(run, views):
 def from_predictions(args):
     """Recompute metrics.json, per_class.csv and confusion.csv from files; context.json beside them is used if there."""
     path = Path(args.from_predictions)
+    if path.name in [f"predictions_{name}.csv" for name in MODELS]:
+        raise InputError(f"{path}: is of another model than the classifier; name the predictions.csv beside it, with which "
+                         "it is scored too")  # fmt: skip
+    check_unchanged(path)
     rows, labels, p = read_predictions(path)
     if p.shape[1] != len(CLASSES):
         raise InputError(f"{path}: has p_malignant; expected the seven-class predictions.csv")
@@ -112,20 +122,33 @@ def from_predictions(args):
             predictions[name] = read_predictions(other)
             if not np.array_equal(predictions[name][0], rows) or not np.array_equal(predictions[name][1], labels):
                 raise InputError(f"{other}: rows or labels differ from {path}'s; they are not of one evaluation")
-    protocol = f"split file {artifacts.printable(Path(args.split).name)}"
+    lesions, leaky = read_lesions(args.split, rows)
+    protocol = f"split file {artifacts.printable(Path(args.split).name)}" + (", leaky" if leaky else "")
     context = {"protocol": protocol, "data": None, "views": None, "points": {}, "arms": {}}
     if path.with_name("context.json").is_file():
         context = artifacts.read_json(path.with_name("context.json"), "evaluate.py", scorecard.CONTEXT)
     folder = args.outputs_dir / "evaluation" / "from_predictions"  # beside the run's own figures, never over them
-    scorecard.write_figures(folder, predictions, read_lesions(args.split, rows), context)
+    scorecard.write_figures(folder, predictions, lesions, context)
     scorecard.print_summary(folder)
     print(f"evaluate: figures of {path} -> {folder}/")
+
+
+def check_unchanged(path):
+    """InputError unless predictions.csv and what lies beside it are of one evaluation, where an options.json there tells."""
+    options = path.with_name("options.json")
+    if not options.is_file():
+        return
+    record = artifacts.read_json(options, "evaluate.py", {"outputs": {...: str}})
+    for name in ("predictions.csv", "context.json", *(f"predictions_{n}.csv" for n in MODELS[1:])):
+        beside = path.with_name(name)
+        if beside.is_file() and record["outputs"].get(name) != artifacts.file_sha256(beside):
+            raise InputError(f"{beside}: is not the file {options} describes; run evaluate.py again, or move it elsewhere")
 
 
 def evaluate_external(run, models):
     """Score another table; refuse it if it is mostly training images."""
     args = run.args
-    table = read_table(args.external)
+    table = group_lesions(read_table(args.external), args.external_metadata)
     if table.layout != "hmnist_28_28_RGB":
         raise InputError(f"{table.path}: is {table.layout}; the classifier needs hmnist_28_28_RGB")
     distance, _ = fidelity.nearest(table.images, run.table.images[run.parts != "test"])
@@ -136,19 +159,22 @@ def evaluate_external(run, models):
             f"{table.path}: {dropped} of {len(table)} images are training images (nearer than {NEAR_DUPLICATE_DISTANCE:g}); "
             "this is no external table (DermaMNIST's npz is HAM10000 itself)"
         )
-    table = group_lesions(table.take(np.flatnonzero(keep)), "none")
-    folder = args.outputs_dir / "evaluation" / f"external_{Path(table.path).name.split('.')[0]}"
+    table = table.take(np.flatnonzero(keep))
+    name = artifacts.printable(Path(table.path).name)
+    folder = args.outputs_dir / "evaluation" / f"external_{name.split('.')[0]}"
+    run.identity["inputs"]["external"] = table.sha256
+    run.begin(folder / "options.json", "*.csv", "*.json")
     p = metrics.predict_views(load_model(run, "classifier"), table.images, args.views)
     write_predictions(folder / "predictions.csv", table.rows, table.labels, p)
     protocol = (
-        f"external table {Path(table.path).name}, {dropped} of {dropped + len(table)} images dropped as near-duplicates of "
+        f"external table {name}, {dropped} of {dropped + len(table)} images dropped as near-duplicates of "
         f"training images, grouped by {table.grouping}; classifier of {run.identity['data']['name']}, "
         f"{name_protocol(run, args.views)}"
     )
     note = "; ".join(filter(None, [run.data_note, "external table: PHANTOM DATA" if table.is_phantom else ""]))
     context = {
         "protocol": protocol,
-        "data": {"name": Path(table.path).name, "sha256": table.sha256, "note": note},
+        "data": {"name": name, "sha256": table.sha256, "note": note},
         "model_sha256": models["classifier"]["model_sha256"],
         "views": args.views,
         "points": {"classifier": models["classifier"]["operating_points"]},
@@ -158,7 +184,9 @@ def evaluate_external(run, models):
     rows, labels, p = read_predictions(folder / "predictions.csv")
     scorecard.write_figures(folder, {"classifier": (rows, labels, p)}, table.lesions, context)
     scorecard.print_summary(folder)
-    return table, p
+    if args.isic_submission:
+        write_isic(Path(args.isic_submission), table, p)
+    run.finish(folder / "options.json", [*folder.glob("*.csv"), *folder.glob("*.json")])
 
 
 def evaluate_test(run, models, synthetic, generator_path):
@@ -193,7 +221,7 @@ def evaluate_synthetic(run, models, synthetic, generator_path):
         return {"value": None, "reason": "no synthetic set: run train_gan.py"}
     judge = None
     if "judge" in models:
-        judge = synthetic_quality.Judge(load_model(run, "judge"), models["judge"]["model_sha256"], run)
+        judge = synthetic_quality.Judge(load_model(run, "judge"), run)
     generator = None
     if generator_path is not None:
         generator = saved_models.load_generator(generator_path)
@@ -234,10 +262,7 @@ def main(argv=None):
     models = find_models(run)
     if args.external:
         runlog.quiet_tensorflow()
-        run.settle_split()
-        table, p = evaluate_external(run, models)
-        if args.isic_submission:
-            write_isic(Path(args.isic_submission), table, p)
+        evaluate_external(run, models)
         return 0
     synthetic, generator_path = read_synthetic(run)
     learned = models["classifier"]["inputs"].get("synthetic")

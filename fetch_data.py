@@ -68,6 +68,7 @@ def check_download(folder):
 def download(out):
     """Fetch both files from Kaggle into `out`, checked; InputError with the recipe if that fails."""
     began = time.time()
+    artifacts.lock_folder(out)
     if not answers():
         raise InputError(f"Kaggle cannot be reached ({time.time() - began:.0f} s); {RECIPE}")
     os.environ.setdefault("KAGGLEHUB_CACHE", str(out / ".kagglehub"))

@@ -3,6 +3,7 @@
 Import it after argument parsing: it loads matplotlib and seaborn.
 """
 
+import io
 import os
 
 os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # no dates inside PDFs: figures repeat byte for byte
@@ -26,6 +27,7 @@ sns.set_theme(context="paper", style="whitegrid")
 plt.rcParams.update({
     "figure.dpi": 100, "savefig.dpi": 160, "savefig.bbox": "tight", "font.size": 9, "axes.titlesize": 10,
     "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # a table's words are words, whatever dollar signs they hold
 })  # fmt: skip
 
 
@@ -41,9 +43,11 @@ def save(fig, folder, name, note=""):
     """Write folder/name.png and .pdf, with `note` under the figure (phantom or leaky runs say so there); returns the PNG."""
     if note:
         fig.text(0.5, -0.02, note, ha="center", va="top", fontsize=8, color="#B00020")
-    for suffix in (".pdf", ".png"):
+    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
+        drawn = io.BytesIO()  # a disk that fills up under Matplotlib's PDF writer would end in an error of its own
+        fig.savefig(drawn, format=suffix[1:], metadata=metadata)
         with artifacts.atomic(folder / (name + suffix)) as t:
-            fig.savefig(t, metadata={"CreationDate": None} if suffix == ".pdf" else {"Software": None})
+            t.write_bytes(drawn.getvalue())
     plt.close(fig)
     return folder / f"{name}.png"
 

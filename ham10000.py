@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+import archives
+
 CLASSES = ("akiec", "bcc", "bkl", "df", "nv", "vasc", "mel")  # code in the CSV = position here
 CLASS_NAMES = {
     "akiec": "actinic keratosis / intraepithelial carcinoma",
@@ -168,6 +170,14 @@ def open_table(path):
     return io.BufferedReader(Bounded(path, stream), 1 << 16)
 
 
+def open_narrow(path, most=64):
+    """open_table for a file of few columns: pandas takes minutes to tell a hundred thousand of one name apart."""
+    with open_table(path) as f:
+        if f.readline(Bounded.MAX_LINE).count(b",") >= most:
+            raise InputError(f"{path}: has over {most} columns; no such file of this project has")
+    return open_table(path)
+
+
 def read_layout(path, header):
     """(layout name, image shape, column names) of a header line, or InputError saying how it is wrong."""
     try:
@@ -193,13 +203,14 @@ def read_layout(path, header):
     return (*LAYOUTS[n], columns)
 
 
-def locate_fault(path, columns):
-    """The first fault of a CSV body in words, found line by line (slow, so only once reading has failed)."""
+def locate_fault(path, columns, good=0):
+    """The first fault of a CSV body in words, found line by line (slow, so only once reading has failed, and only after
+    the first `good` rows, which have been read)."""
     width = len(columns)
     with open_table(path) as f:
         f.readline(1 << 20)
         for number, line in enumerate(iter(lambda: f.readline(1 << 20), b""), start=2):
-            if not line.strip():
+            if number < 2 + good or not line.strip():
                 continue
             cells = line.rstrip(b"\r\n").split(b",")
             where = f"{path}: line {number}"
@@ -220,14 +231,14 @@ def locate_fault(path, columns):
     return f"{path}: not readable as a table of whole numbers"
 
 
-def describe_fault(path, columns, error):
+def describe_fault(path, columns, error, good):
     """One line for whatever made reading fail: a body that does not parse, or a file that cannot be read to its end.
 
     Every decompressor raises its own kinds of error, so the second pass of locate_fault decides which it was.
     """
     try:
         if columns is not None and not isinstance(error, OSError | EOFError):
-            return locate_fault(path, columns)
+            return locate_fault(path, columns, good)
     except InputError as e:
         return str(e)
     except Exception as e:
@@ -254,7 +265,7 @@ def read_csv(path):
             for chunk in pd.read_csv(f, dtype="int64", chunksize=4096):
                 values = chunk.to_numpy()
                 if values.min() < 0 or values.max() > 255 or values[:, -1].max() >= len(CLASSES):
-                    raise InputError(locate_fault(path, columns))
+                    raise InputError(locate_fault(path, columns, n))
                 n += len(values)
                 if n > MAX_ROWS:
                     raise InputError(f"{path}: more than {MAX_ROWS} rows; split the table into smaller files")
@@ -263,7 +274,7 @@ def read_csv(path):
     except InputError:
         raise
     except Exception as e:
-        raise InputError(describe_fault(path, columns, e)) from None
+        raise InputError(describe_fault(path, columns, e, n)) from None
     return layout, np.concatenate(pixels).reshape(-1, *shape), np.concatenate(labels)
 
 
@@ -272,13 +283,13 @@ def read_npz(path):
     names = [f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")]
     try:
         with zipfile.ZipFile(path) as archive:
+            there = set(archive.namelist())
             if sum(i.file_size for i in archive.infolist()) > Bounded.EXPANSION * path.stat().st_size:
                 raise InputError(f"{path}: unpacks to over {Bounded.EXPANSION} times its size; not dermamnist.npz")
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [n for n in names if n not in archive.files]
-            if missing:
-                raise InputError(f"{path}: no array {missing[0]!r}; expected MedMNIST's dermamnist.npz")
-            arrays = {n: np.asarray(archive[n]) for n in names}  # what is no array in the file arrives as bytes
+        missing = [n for n in names if f"{n}.npy" not in there]
+        if missing:
+            raise InputError(f"{path}: no array {missing[0]!r}; expected MedMNIST's dermamnist.npz")
+        arrays = archives.read_arrays(path, names, Bounded.EXPANSION * path.stat().st_size)
     except InputError:
         raise
     except Exception as e:  # zipfile, zlib and NumPy raise many kinds for a damaged file

@@ -139,10 +139,15 @@ def reliability(correct, confidence, w=None, bins=BINS):
     correct: float (..., n), 1 where the top label is right; confidence: float (n,).
     """
     w = np.ones(len(confidence)) if w is None else w
-    member = np.eye(bins)[np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)]
-    weight = w @ member
+    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+
+    def by_bin(x):
+        # No matrix product: BLAS adds in another order on another processor, and these figures are compared byte for byte.
+        return np.stack([x[..., bin_of == i].sum(axis=-1) for i in range(bins)], axis=-1)
+
+    weight = by_bin(w)
     with np.errstate(invalid="ignore"):
-        return weight, (w * confidence) @ member / weight, (w * correct) @ member / weight
+        return weight, by_bin(w * confidence) / weight, by_bin(w * correct) / weight
 
 
 def ece(y, p, w=None):

@@ -171,6 +171,7 @@ def write_phantom(folder, rows, seed=0):
     """Write the table and its metadata into `folder`; returns the table's path."""
     images, labels, meta = draw_table(rows, seed)
     path = Path(folder) / artifacts.TABLE_NAME
+    path.unlink(missing_ok=True)  # between the two writes no table may stand beside another's metadata
     artifacts.write_csv(path.with_name("HAM10000_metadata.csv"), meta)  # first: a table alone would pass for complete
     artifacts.write_table(path, [(images, labels)])
     return path

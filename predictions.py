@@ -4,7 +4,7 @@ probability of each. Written by evaluate.py, read by whoever wants figures; and 
 import numpy as np
 
 import artifacts
-from ham10000 import CLASSES, InputError, first_line, open_table
+from ham10000 import CLASSES, InputError, first_line, open_narrow
 
 ISIC_ORDER = ("mel", "nv", "bcc", "akiec", "bkl", "df", "vasc")
 
@@ -21,7 +21,7 @@ def read_predictions(path):
     import pandas as pd
 
     try:
-        with open_table(path) as f:
+        with open_narrow(path) as f:
             frame = pd.read_csv(f)
     except InputError:
         raise
@@ -49,11 +49,12 @@ def read_predictions(path):
 
 
 def read_lesions(path, rows):
-    """str (n,): the lesion of each predicted row, from split.csv; InputError unless these are exactly its test part."""
+    """(str (n,) the lesion of each predicted row, whether one of them has images in train too), from split.csv; InputError
+    unless the rows are exactly its test part."""
     import pandas as pd
 
     try:
-        with open_table(path) as f, np.errstate(invalid="ignore"):  # inf becomes a row that is not there
+        with open_narrow(path) as f, np.errstate(invalid="ignore"):  # inf becomes a row that is not there
             split = pd.read_csv(f, dtype={"row": "int64", "lesion": str, "part": str})[["row", "lesion", "part"]]
     except InputError:
         raise
@@ -64,7 +65,7 @@ def read_lesions(path, rows):
         raise InputError(f"{path}: row {test.index[test.index.duplicated()][0]} stands twice")
     if set(test.index) != set(rows):
         raise InputError(f"{path}: its test part is not the {len(rows)} predicted rows; the files do not belong together")
-    return test.loc[rows].to_numpy(str)
+    return test.loc[rows].to_numpy(str), bool(test.isin(split[split.part == "train"]["lesion"]).any())
 
 
 def write_isic(path, table, p):

@@ -63,20 +63,19 @@ def metrics_section(found):
 
 def quality_section(quality):
     """The synthetic set's table, each distance beside its floor."""
+    m = quality.get("memorisation")
+    memorised = "" if m is None else (f"<p>Memorisation: {m['value']:.1%} of {m['n']:d} synthetic images lie nearer to a "
+                                      "training image than all but 1 % of held-out images.</p>")  # fmt: skip
     if "distances" not in quality:
-        return f"<p>{html.escape(str(quality.get('reason', 'not measured')))}</p>"
+        return f"<p>{html.escape(str(quality.get('reason', 'not measured')))}</p>" + memorised
     d = quality["distances"]
     rows = [(name, f"{d[key]['value']:.4g}", f"{d[floor]['value']:.4g}") for name, key, floor in (
         ("Fréchet distance", "frechet", "frechet_floor"), ("Kernel distance (KID)", "kid", "kid_floor"),
         ("Precision", "precision", "precision_half_b"), ("Recall", "recall", "recall_half_b"),
-        ("Density", "density", "density_half_b"), ("Coverage", "coverage", "coverage_half_b"))]  # fmt: skip
-    m = quality["memorisation"]
+        ("Density", "density", "density_half_b"), ("Coverage", "coverage", "coverage_half_b")) if key in d]  # fmt: skip
     text = f"<p>{html.escape(quality['protocol'])}. Judge {html.escape(quality['judge_sha256'][:12])}.</p>"
     text += html_table(("", "synthetic", "real (half B)"), rows)
-    return text + (
-        f"<p>Fréchet ratio to the floor: {d['frechet_ratio']['value']:.1f}. Memorisation: {m['value']:.1%} of "
-        f"{m['n']:d} synthetic images lie nearer to a training image than all but 1 % of held-out images.</p>"
-    )
+    return text + f"<p>Fréchet ratio to the floor: {d['frechet_ratio']['value']:.1f}.</p>" + memorised
 
 
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}
@@ -106,8 +105,9 @@ def build(run, drawn, left_out, missing):
         parts.append(f"<p>{html.escape(missing)}</p>" if missing else section(artifacts.read_json(path, "evaluate.py")))
     eda = []
     if (eda_folder / "options.json").is_file():
-        run.check_made_from(eda_folder / "options.json", "eda.py")
-        eda = [(p, f"{p.stem.replace('_', ' ').capitalize()} (eda.py).") for p in sorted(eda_folder.glob("*.png"))]
+        record = run.check_made_from(eda_folder / "options.json", "eda.py", {"outputs": {...: str}})
+        eda = [(p, f"{p.stem.replace('_', ' ').capitalize()} (eda.py).") for p in sorted(eda_folder.glob("*.png"))
+               if record["outputs"].get(p.name) == artifacts.file_sha256(p)]  # fmt: skip
     for title, shown in (("Results", drawn), ("The data", eda)):
         if shown:
             parts.append(f"<h2>{title}</h2>")

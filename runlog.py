@@ -91,7 +91,8 @@ def script_main(main):
     try:
         sys.exit(main())
     except InputError as e:
-        print(f"{Path(sys.argv[0]).name}: error: {e}", file=sys.stderr)
+        message = str(e).encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # file names may be in any encoding
+        print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
         sys.exit(2)
     except OSError as e:  # a folder where a file should be, a folder closed to us, a full disk under the output
         sys.stdout = None  # what could not be printed is not tried again
@@ -211,6 +212,8 @@ def peak_gib():
 def find_table(args):
     """Path of the table: --data, or the first hmnist_28_28_RGB.csv[.gz|.xz|.zst] in data/."""
     if args.data is not None:
+        if len(args.data.splitlines()) > 1:
+            raise InputError(f"--data {artifacts.printable(args.data)!r}: has a line break in its name; rename it")
         return Path(args.data)
     for suffix in ("", ".gz", ".xz", ".zst"):
         path = ROOT / "data" / (artifacts.TABLE_NAME + suffix)
@@ -230,7 +233,8 @@ class Run:
         self.args, self.script, self.began = args, script, time.time()
         if args.deterministic:  # for JAX, and before it starts
             os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
-        self.environment = environment()  # now: the commit that runs, whatever is checked out when it ends
+        # Now: the commit that runs, whatever is checked out when it ends.
+        self.environment = environment() | {"deterministic": args.deterministic}
         self.table = group_lesions(read_table(find_table(args)), args.metadata)
         self.full_rows = len(self.table)
         if args.subset:
@@ -243,7 +247,12 @@ class Run:
         self.identity = {
             "script": script,
             "options": {k: v for k, v in sorted(vars(args).items()) if k not in NOT_IDENTITY},
-            "data": {"name": Path(t.path).name, "sha256": t.sha256, "rows": self.full_rows, "phantom": t.is_phantom},
+            "data": {
+                "name": artifacts.printable(Path(t.path).name),
+                "sha256": t.sha256,
+                "rows": self.full_rows,
+                "phantom": t.is_phantom,
+            },
             "split": {
                 "protocol": ("lesion split" if args.split == "lesion" else "image split, leaky")
                 + ("" if t.metadata is not None else f", no lesion ids: grouped by {t.grouping}")
@@ -262,6 +271,13 @@ class Run:
         return "PHANTOM DATA: drawn by code, no medical meaning" if self.table.is_phantom else ""
 
     @property
+    def figure_note(self):
+        """What stands under every figure: that the data are phantoms, the split is leaky, lesions are guessed; or ''."""
+        leaky = "LEAKY image split" if self.args.split == "image" else ""
+        guessed = "" if self.table.metadata is not None else f"no lesion ids: grouped by {self.table.grouping}"
+        return "; ".join(filter(None, (self.data_note, leaky, guessed)))
+
+    @property
     def split(self):
         return self.identity["split"]
 
@@ -273,10 +289,11 @@ class Run:
     @property
     def training_key(self):
         """The fingerprint with the training code, packages and backend: what must be the same to go on with a training."""
-        names = [f"{name}.py" for name in (self.script, "augmentation", "lesions", "ham10000", "runlog")]
+        modules = ("augmentation", "calibration", "metrics", "artifacts", "lesions", "ham10000", "runlog")
+        names = [f"{name}.py" for name in (self.script, *modules)]
         paths = [folder / name for name in names for folder in (ROOT, ROOT / "benchmarks")]
         code = [artifacts.file_sha256(path) for path in paths if path.is_file()]
-        same = [self.fingerprint, code, self.environment["packages"], self.environment["backend"]]
+        same = [self.fingerprint, code, *(self.environment[k] for k in ("packages", "backend", "deterministic"))]
         return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
     def part(self, name):
@@ -306,6 +323,10 @@ class Run:
                 f"{path}: made from other data, --subset, --split or --split-seed than this run's; use the same flags for "
                 "every script, another --outputs-dir and --models-dir, or delete it"
             )
+        for leftover in self.args.outputs_dir.glob(".*.tmp*"):  # of a process killed while it wrote there
+            with contextlib.suppress(OSError):
+                if time.time() - leftover.stat().st_mtime > 3600:
+                    leftover.unlink()
         artifacts.write_text(path, self.split_text)
         artifacts.write_json(record, {"data": self.identity["data"], "split": self.split})
 
@@ -344,7 +365,7 @@ class Run:
             if current and not split.is_file():  # someone cleared outputs/: that is no reason to train again
                 self.settle_split()
             return current and split.read_bytes() == self.split_text.encode()
-        except (InputError, OSError, KeyError, AttributeError):
+        except (InputError, OSError, KeyError, AttributeError, ValueError):
             return False
 
     def can_resume(self, checkpoint):
@@ -375,7 +396,8 @@ class Run:
         t, split = self.table, self.split
         counts = ", ".join(f"{(self.parts == p).sum()} {p}" for p in PARTS)
         print(
-            f"{self.script}: {len(t)} images of {len(set(t.lesions))} lesions ({Path(t.path).name}, sha256 {t.sha256[:12]})"
+            f"{self.script}: {len(t)} images of {len(set(t.lesions))} lesions ({self.identity['data']['name']}, sha256 "
+            f"{t.sha256[:12]})"
         )
         print(f"  split: {counts}; {split['protocol']}; grouped by {t.grouping}")
         for note in [*t.notes, self.data_note]:

@@ -1,10 +1,11 @@
-"""Loading saved networks as untrusted files: nothing in one is run, unpacked unseen, or used before it is checked.
+"""Saved networks: written so that equal networks are equal files, and loaded as untrusted files.
 
 A .keras file is a zip of two JSON files and an HDF5 file. Keras' safe_mode refuses marked lambdas; here, before Keras sees
 the file, its members and sizes, every class its configuration names, and every HDF5 link are held against what
-train_gan.py and train_cnn.py write.
+train_gan.py and train_cnn.py write: nothing in it is run, unpacked unseen, or used before it is checked.
 """
 
+import hashlib
 import io
 import json
 import math
@@ -13,6 +14,8 @@ import zipfile
 
 import numpy as np
 
+import archives
+import artifacts
 import runlog
 from ham10000 import IMAGE_SHAPE, InputError, first_line
 
@@ -20,10 +23,46 @@ MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 MAX_CONFIG, MAX_WEIGHTS = 16 << 20, 1 << 30  # bytes
 MAX_NUMBERS = 1 << 30  # that the layers of a configuration could want weights of; --width 512 stays below
 SIZES = ("units", "filters", "input_dim", "output_dim")
-MODULES = {"keras", "keras.layers", "keras.initializers", "keras.src.ops.numpy", "keras.src.models.functional"}
-CAST = ("keras.src.ops.core", "Cast")  # the one harmless operation of a module of loops and maps
-MARKS = {"__keras_tensor__", "__slice__"}  # Keras' own notation in a configuration
-RUN_CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "function"}
+STEPS = ("strides", "pool_size", "kernel_size", "dilation_rate")
+MAX_STEP = 16
+UNSIZED = ("shared_object_id", "seed")  # whole numbers that are the size of nothing
+MADE_OF = {
+    "keras": "DTypePolicy",
+    "keras.initializers": "GlorotUniform Ones RandomNormal RandomUniform Zeros",
+    "keras.layers": "Activation AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Dense Dropout "
+                    "Embedding Flatten GlobalAveragePooling2D InputLayer LeakyReLU Rescaling Reshape Softmax",
+    "keras.src.models.functional": "Functional",
+    "keras.src.ops.core": "Cast",
+    "keras.src.ops.numpy": "Add Flip GetItem Greater Multiply Reshape Subtract Sum Transpose",
+    None: "__keras_tensor__ __slice__",  # Keras' own notation in a configuration
+}  # fmt: skip
+"""What the networks of this project are made of; whatever else a configuration names is refused."""
+
+
+def save(path, model):
+    """Write a network as .keras, atomically, and without what differs from one writing to the next: the date, and the
+    addresses of objects in memory by which Keras tells shared ones."""
+    with artifacts.atomic(path) as t:
+        model.save(t)
+        with zipfile.ZipFile(t) as archive:
+            members = {name: archive.read(name) for name in sorted(archive.namelist())}
+        config, numbers = json.loads(members["config.json"]), {}
+        for value in objects(config):
+            if "shared_object_id" in value:
+                value["shared_object_id"] = numbers.setdefault(value["shared_object_id"], len(numbers) + 1)
+        members["config.json"] = json.dumps(config).encode()
+        members["metadata.json"] = json.dumps(json.loads(members["metadata.json"]) | {"date_saved": ""}).encode()
+        with zipfile.ZipFile(t, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980
+
+
+def weights_sha256(model):
+    """Hex SHA-256 of a network's weights, array by array."""
+    digest = hashlib.sha256()
+    for w in model.get_weights():
+        digest.update(f"{w.dtype.str} {w.shape}".encode() + np.ascontiguousarray(w).tobytes())
+    return digest.hexdigest()
 
 
 def load_generator(path):
@@ -74,10 +113,11 @@ def check_archive(path):
             raise InputError(f"is no .keras file of this project (members {', '.join(sorted(sizes))[:80]!r})")
         if sizes["config.json"] + sizes["metadata.json"] > MAX_CONFIG or sizes["model.weights.h5"] > MAX_WEIGHTS:
             raise InputError("unpacks to more than any network of this project")
-        config = json.loads(archive.read("config.json"))
+        config = json.loads(archives.read_member(archive, "config.json", MAX_CONFIG))
         check_classes(config)
         check_sizes(config)
-        check_weights(archive.read("model.weights.h5"))
+        archives.read_member(archive, "metadata.json", MAX_CONFIG)
+        check_weights(archives.read_member(archive, "model.weights.h5", MAX_WEIGHTS))
 
 
 def objects(config):
@@ -93,14 +133,15 @@ def objects(config):
 
 
 def check_classes(config):
-    """InputError if a configuration names a class outside Keras' plain layers, operations and initializers."""
+    """InputError if a configuration names a class that no network of this project has."""
     for value in objects(config):
         if "class_name" not in value:
             continue
         name, module = value["class_name"], value.get("module")
-        if name in RUN_CODE or not (name in MARKS or module in MODULES or (module, name) == CAST):
-            raise InputError(f"names {str(module)[:40]}.{str(name)[:40]}, which could run code and which no network of "
-                             "this project has")  # fmt: skip
+        known = MADE_OF.get(module, "") if isinstance(module, str | None) else ""
+        if name not in known.split():
+            raise InputError(f"names {str(module)[:40]}.{str(name)[:40]}, which no network of this project has and which "
+                             "could run code")  # fmt: skip
 
 
 def check_sizes(config):
@@ -108,12 +149,21 @@ def check_sizes(config):
     them all before it looks for their values in the file."""
     largest = total = 0
     for value in objects(config):
+        if max((n for k in STEPS for n in numbers_in(value.get(k))), default=0) > MAX_STEP:
+            raise InputError("has layers of longer steps than any network of this project")
+        largest = max([largest, *(n for k, v in value.items() if k not in UNSIZED for n in numbers_in(v))])
         for size in (value[k] for k in SIZES if isinstance(value.get(k), int | float)):
             kernel = value.get("kernel_size")
-            largest = max(largest, size)
             total += size * (math.prod(kernel) if isinstance(kernel, list) else 1)
-    if largest * total > MAX_NUMBERS:
+    if largest * max(total, 1) > MAX_NUMBERS:
         raise InputError(f"wants layers of up to {largest} channels: more than any network of this project")
+
+
+def numbers_in(value):
+    """The numbers of a JSON value that are not inside an object."""
+    if isinstance(value, list):
+        return [n for v in value for n in numbers_in(v)]
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
 def check_weights(data):

@@ -10,6 +10,7 @@ import numpy as np
 
 import artifacts
 import fidelity
+import saved_models
 from ham10000 import CLASSES, class_counts
 from lesions import half_a
 from synthetic_set import draw_latents, generate
@@ -24,14 +25,14 @@ class Judge:
 
     model: keras classifier with a layer `features`; half: bool (n,), the train images it learned from, on which its
     components are fitted (default half A); held_out: the part that is measured against; floor: bool (n,), the train images
-    it never saw.
+    it never saw; sha256: of its weights, so that one instrument has one name however often it is saved.
     """
 
-    def __init__(self, model, sha256, run, half=None, held_out="test"):
+    def __init__(self, model, run, half=None, held_out="test"):
         import keras
 
         half = half_a(run.table, run.parts) if half is None else half
-        self.sha256, self.held_out = sha256, held_out
+        self.sha256, self.held_out = saved_models.weights_sha256(model), held_out
         self.floor = (run.parts == "train") & ~half
         self.model = keras.Model(model.input, [model.get_layer("features").output, model.output])
         self.components = fidelity.Components(self.look(run.table.images[half])[0])
@@ -53,11 +54,13 @@ class Judge:
 def measure(run, synthetic, judge, generator):
     """The whole of synthetic_quality.json as a dict.
 
-    synthetic: Table of the synthetic set; judge: Judge or None; generator: keras model or None, in which case distances are
-    measured on the synthetic set itself, as far as its classes reach.
+    synthetic: Table of the synthetic set; judge: Judge, or None, without which only memorisation is measured; generator:
+    keras model or None, in which case distances are measured on the synthetic set itself, as far as its classes reach.
     """
     if judge is None:
-        return {"value": None, "reason": "no judge: run train_cnn.py --role judge"}
+        return {"value": None, "reason": "no judge: run train_cnn.py --role judge", "protocol": run.split["protocol"],
+                "data": run.identity["data"], "note": run.data_note,
+                "memorisation": report_memorisation(run, synthetic, "test")}  # fmt: skip
     held_out, lesions = run.part(judge.held_out)[1], run.lesions(judge.held_out)
     features, held_features = judge.features(synthetic.images), judge.features(run.part(judge.held_out)[0])
     n, distances, by_class = measure_distances(run, synthetic, judge, generator, features, held_features)
@@ -153,7 +156,8 @@ def share_of(flags, protocol):
     """A figure: the share of True, with Wilson's 95 % interval."""
     n, p, z = len(flags), np.mean(flags), 1.959964
     middle, half = (p + z**2 / (2 * n)), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    low, high = np.clip((middle + np.array([-half, half])) / (1 + z**2 / n), 0, 1)
+    low, high = (middle + np.array([-half, half])) / (1 + z**2 / n)
+    low, high = max(0, min(low, p)), min(1, max(high, p))  # at 0 and 1 rounding would leave p outside
     return {"value": p, "low": low, "high": high, "n": n, "protocol": f"{protocol}; Wilson's interval over images"}
 
 

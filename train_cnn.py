@@ -31,6 +31,7 @@ import calibration
 import fidelity
 import metrics
 import runlog
+import saved_models
 from ham10000 import CLASSES, IMAGE_SHAPE, MALIGNANT, InputError, class_counts, read_table
 from lesions import NEAR_DUPLICATE_DISTANCE, half_a
 
@@ -292,10 +293,10 @@ def train(run, folder, pool, val, shift, resuming=False):
     checkpoint = folder / "checkpoint.npz"
     history = []
     if resuming:
-        names = [f"best{i}" for i in range(len(best))]
-        extra = artifacts.load_state(checkpoint, state, ["history", *names], run.training_key)
-        history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
-        best = [extra[n] for n in names]
+        shapes = {"history": (None, len(HISTORY))} | {f"best{i}": b.shape for i, b in enumerate(best)}
+        extra = artifacts.load_state(checkpoint, state, shapes, run.training_key)
+        history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra.pop("history")]
+        best = list(extra.values())
         print(f"  resuming after epoch {len(history)}")
     bar = runlog.progress(len(plan), len(history), FOLDERS[args.role, args.task])
     for epoch in range(len(history), len(plan)):
@@ -338,9 +339,9 @@ def main(argv=None):
     if run.is_current(options):
         print("  up to date")
         return 0
-    runlog.quiet_tensorflow()
     resuming = run.can_resume(folder / "checkpoint.npz")
     run.begin(options)
+    runlog.quiet_tensorflow()
 
     def target(labels):
         return MALIGNANT[labels].astype(np.int32) if args.task == "malignancy" else labels
@@ -360,8 +361,7 @@ def main(argv=None):
     # The judge weighs every class alike, as the synthetic set has them; its epoch, though, is chosen under the train prior
     # like any other's, or the few val images of the rare classes would decide.
     model = calibration.with_calibration(network, temperature, np.zeros(k) if args.role == "judge" else shift)
-    with artifacts.atomic(model_path) as t:
-        model.save(t)
+    saved_models.save(model_path, model)
     p = metrics.predict_views(model, val_images)
     artifacts.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
     run.finish(

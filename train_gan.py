@@ -318,7 +318,7 @@ def train(run, folder, resuming):
     checkpoint = folder / "checkpoint.npz"
     history = []
     if resuming:
-        extra = artifacts.load_state(checkpoint, state, ("history",), run.training_key)
+        extra = artifacts.load_state(checkpoint, state, {"history": (None, len(HISTORY))}, run.training_key)
         history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
         print(f"  resuming after epoch {len(history)}")
     batches.epoch = len(history)
@@ -339,7 +339,7 @@ def train(run, folder, resuming):
                 name = f"epoch_{epoch + 1:04d}"
                 synthetic_set.save_grid(folder / "samples" / f"{name}.png", synthetic_set.fixed_grid(gan.ema), run.data_note)
                 if args.snapshots:
-                    save_model(folder / "snapshots" / f"{name}.keras", gan.ema)
+                    saved_models.save(folder / "snapshots" / f"{name}.keras", gan.ema)
             past = [list(h.values()) for h in history]
             artifacts.save_state(checkpoint, state, history=past, fingerprint=run.training_key)
             self.began = time.time()
@@ -350,15 +350,9 @@ def train(run, folder, resuming):
         gan.fit(batches, epochs=args.epochs, initial_epoch=len(history), callbacks=[EachEpoch()], shuffle=False, verbose=0)
     bar.close()
     gan.ema.trainable = True  # only the training had to leave it alone
-    save_model(folder / "generator.keras", gan.ema)
+    saved_models.save(folder / "generator.keras", gan.ema)
     artifacts.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
     return history
-
-
-def save_model(path, generator):
-    """Write a generator as .keras, atomically."""
-    with artifacts.atomic(path) as t:
-        generator.save(t)
 
 
 def use_xla():
@@ -387,9 +381,9 @@ def main(argv=None):
     if args.sample_only:
         run.settle_split()
     elif not run.is_current(options):
-        runlog.quiet_tensorflow()
         resuming = run.can_resume(folder / "checkpoint.npz")
         run.begin(options, *(() if resuming else ("samples/*.png", "snapshots/*.keras")))
+        runlog.quiet_tensorflow()
         history = train(run, folder, resuming)
         seconds = round(sum(h["seconds"] for h in history), 1)
         run.finish(options, [generator_path, folder / "history.csv"], training_seconds=seconds)

@@ -54,11 +54,17 @@ class Inputs:
         self.evaluation = self.outputs / "evaluation"
         self._cache = {}
 
+    def file(self, path, made_by, record="options.json"):
+        """`path`, if it is the file of this data and split that the record beside it describes; Missing if it is not."""
+        found = self.run.check_made_from(need(path.with_name(record), made_by), made_by, {"outputs": {...: str}})
+        if artifacts.file_sha256(need(path, made_by)) != found["outputs"].get(path.name):
+            raise Missing(f"{path} is not the file its {record} describes: run {made_by}")
+        return path
+
     def model(self, folder, file="classifier.keras"):
         if self.args.no_models:
             raise Missing("--no-models was given")
-        path = need(self.models / folder / file, "train_gan.py" if folder == "gan" else "train_cnn.py")
-        self.run.check_made_from(path.with_name("options.json"), "its training script")
+        path = self.file(self.models / folder / file, "train_gan.py" if folder == "gan" else "train_cnn.py")
         if path not in self._cache:
             self._cache[path] = (saved_models.load_generator if folder == "gan" else saved_models.load_classifier)(path)
         return self._cache[path]
@@ -66,8 +72,7 @@ class Inputs:
     def synthetic(self):
         from ham10000 import read_table
 
-        path = need(self.outputs / "synthetic" / artifacts.TABLE_NAME, "train_gan.py")
-        self.run.check_made_from(path.with_name("provenance.json"), "train_gan.py")
+        path = self.file(self.outputs / "synthetic" / artifacts.TABLE_NAME, "train_gan.py", "provenance.json")
         if path not in self._cache:
             self._cache[path] = read_table(path)
         return self._cache[path]
@@ -136,8 +141,7 @@ def draw_interpolation(figures, inputs):
 
 def draw_gan_training(figures, inputs):
     """Losses of both players and the critic's accuracy over the epochs."""
-    inputs.run.check_made_from(need(inputs.models / "gan" / "options.json", "train_gan.py"), "train_gan.py")
-    history = frame(inputs.models / "gan" / "history.csv", "train_gan.py")
+    history = frame(inputs.file(inputs.models / "gan" / "history.csv", "train_gan.py"), "train_gan.py")
     fig, (left, right) = figures.plt.subplots(1, 2, figsize=(6.6, 2.5))
     left.plot(history.epoch, history.critic_loss, color=figures.REAL, label="critic")
     left.plot(history.epoch, history.generator_loss, color=figures.SYNTHETIC, label="generator")
@@ -225,10 +229,9 @@ def draw_cnn_training(figures, inputs):
     fig, (left, right) = figures.plt.subplots(1, 2, figsize=(6.6, 2.5))
     for folder, colour in (("cnn", figures.SYNTHETIC), ("control", figures.REAL)):
         try:
-            options = inputs.run.check_made_from(
-                need(inputs.models / folder / "options.json", "train_cnn.py"), "train_cnn.py"
-            )
-            history = frame(inputs.models / folder / "history.csv", "train_cnn.py")
+            history = frame(inputs.file(inputs.models / folder / "history.csv", "train_cnn.py"), "train_cnn.py")
+            options = inputs.run.check_made_from(inputs.models / folder / "options.json", "train_cnn.py",
+                                                 {"real_images": int, "synthetic_images": int})  # fmt: skip
         except (Missing, InputError):
             if folder == "cnn":
                 raise
@@ -376,7 +379,7 @@ def main(argv=None):
         run.begin(folder / "options.json", "*.png", "*.pdf")
         import figures
 
-        note = "; ".join(t for t in (run.data_note, "LEAKY image split" if args.split == "image" else "") if t)
+        note = run.figure_note
         drawn, left_out = [], []
         for name, (draw, caption) in FIGURES.items():
             try:

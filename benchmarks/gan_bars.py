@@ -115,7 +115,7 @@ def score_snapshots(place, name):
     args = train_gan.parse_args([*place.flags(name), *place.extra])
     run = runlog.Run(args, "gan_bars")
     path = models / "judge" / "classifier.keras"
-    judge = synthetic_quality.Judge(saved_models.load_classifier(path), artifacts.file_sha256(path), run, held_out="val")
+    judge = synthetic_quality.Judge(saved_models.load_classifier(path), run, held_out="val")
     held_out = judge.features(run.part("val")[0])
     seconds = np.cumsum(np.genfromtxt(models / "gan" / "history.csv", delimiter=",", names=True)["seconds"])
     rows = []

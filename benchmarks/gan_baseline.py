@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import artifacts
 import runlog
+import saved_models
 import synthetic_set
 import train_gan
 from ham10000 import CLASSES, IMAGE_SHAPE
@@ -109,7 +110,7 @@ def train(run, folder, resuming):
     gan = Dcgan()
     checkpoint, history = folder / "checkpoint.npz", []
     if resuming:
-        history = artifacts.load_state(checkpoint, gan.state, ("history",), run.training_key)["history"].tolist()
+        history = artifacts.load_state(checkpoint, gan.state, {"history": (None, 4)}, run.training_key)["history"].tolist()
     bar = runlog.progress(args.epochs, len(history), "DCGAN")
     for epoch in range(len(history), args.epochs):
         began = time.time()
@@ -122,12 +123,12 @@ def train(run, folder, resuming):
             synthetic_set.save_grid(
                 folder / "samples" / f"{name}.png", synthetic_set.fixed_grid(gan.generator), run.data_note
             )
-            train_gan.save_model(folder / "snapshots" / f"{name}.keras", gan.generator)
+            saved_models.save(folder / "snapshots" / f"{name}.keras", gan.generator)
         artifacts.save_state(checkpoint, gan.state, history=history, fingerprint=run.training_key)
         bar.set_postfix_str("critic {:.3f} generator {:.3f}".format(*history[-1][1:3]))
         bar.update()
     bar.close()
-    train_gan.save_model(folder / "generator.keras", gan.generator)
+    saved_models.save(folder / "generator.keras", gan.generator)
     columns = ("epoch", "critic_loss", "generator_loss", "seconds")
     artifacts.write_csv(folder / "history.csv", dict(zip(columns, np.array(history).T, strict=True)))
     return [h[-1] for h in history]

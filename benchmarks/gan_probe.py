@@ -42,14 +42,11 @@ def build_probe(run):
         shift = np.log(calibration.prior_of(run.part("train")[1], len(CLASSES))) + np.log(len(CLASSES))
         network, _ = train_cnn.train(run, folder, pool, run.part("val"), shift)
         temperature = calibration.fit_temperature(network, *run.part("val"), shift)
-        with artifacts.atomic(path) as t:
-            calibration.with_calibration(network, temperature, np.zeros(len(CLASSES))).save(t)
+        saved_models.save(path, calibration.with_calibration(network, temperature, np.zeros(len(CLASSES))))
         run.settle_split()
         run.finish(folder / "options.json", [path])
         (folder / "checkpoint.npz").unlink()
-    return synthetic_quality.Judge(
-        saved_models.load_classifier(path), artifacts.file_sha256(path), run, half, held_out="val"
-    )
+    return synthetic_quality.Judge(saved_models.load_classifier(path), run, half, held_out="val")
 
 
 def draw_set(run, generator, per_class=300):

@@ -22,7 +22,7 @@ LIMITED = """
 import os, resource, sys
 n = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (n, n))
-os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+os.execv(sys.executable, [sys.executable, "-B", *sys.argv[2:]])  # -B: Python would cut its own compiled files short
 """
 
 

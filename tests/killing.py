@@ -2,8 +2,9 @@
 
     python tests/killing.py [--kills 20] [--seed 0]      # minutes; adds its counts to results/reliability.json
 
-Compared byte for byte: the synthetic CSV of train_gan.py and the prediction CSV of evaluate.py on what train_cnn.py left.
-test_reliability.py runs a handful.
+Compared byte for byte: the synthetic CSV and generator of train_gan.py, the network of train_cnn.py and evaluate.py's
+prediction CSV of it. Half of the kills come at a random moment, half as soon as a file is being written. It counts how
+often training went on in the middle: a trainer that began anew would end alike. test_reliability.py runs a handful.
 """
 
 import argparse
@@ -22,48 +23,56 @@ GAN = ["--epochs", "3", "--samples", "70", "--width", "8", "--batch", "32", "--g
 CNN = ["--epochs", "3", "--width", "8", "--batch", "32", "--synthetic", "none"]
 
 
-WORK = {"train_gan.py": (GAN, "synthetic/hmnist_28_28_RGB.csv"), "train_cnn.py": (CNN, "evaluation/predictions.csv")}
+WORK = {"train_gan.py": (GAN, ("outputs/synthetic/hmnist_28_28_RGB.csv", "models/gan/generator.keras")),
+        "train_cnn.py": (CNN, ("outputs/evaluation/predictions.csv", "models/cnn/classifier.keras"))}  # fmt: skip
 
 
 def start(script, *flags):
     """A script in a process group of its own."""
-    command = [sys.executable, str(ROOT / script), *map(str, flags)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    command = [sys.executable, "-u", str(ROOT / script), *map(str, flags)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             start_new_session=True)  # fmt: skip
 
 
 def finish(process):
-    """Wait for a process; AssertionError with what it said if it failed."""
-    _, said = process.communicate()  # closes its pipe too
-    assert process.returncode == 0, said[-500:]
+    """Wait for a process and return 1 if it resumed a training, else 0; AssertionError with what it said if it failed."""
+    said, complaint = process.communicate()  # closes its pipes too
+    assert process.returncode == 0, complaint[-500:]
+    return int("resuming after epoch" in said)
 
 
-def survive(script, flags, seconds, kills, rng):
-    """Kill and resume `script` until it has been killed `kills` times, then let it end; returns the kills it took."""
+def wait_for_moment(process, folder, seconds, rng):
+    """Sleep until a random moment, and then for every second kill until a temporary file is being written."""
+    deadline, writing = time.time() + rng.uniform(0, seconds), rng.random() < 0.5
+    while process.poll() is None and (time.time() < deadline or (writing and not any(folder.rglob(".*.tmp*")))):
+        time.sleep(0.001 if writing and time.time() >= deadline else 0.02)
+
+
+def survive(script, flags, folder, seconds, kills, rng):
+    """Kill and resume `script` until it has been killed `kills` times, then let it end: (kills it took, resumptions)."""
+    resumed = 0
     for done in range(kills):
         process = start(script, *flags, "--resume")
-        time.sleep(rng.uniform(0, seconds))
-        if process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-        else:
-            finish(process)
-            return done
-    finish(start(script, *flags, "--resume"))
-    return kills
+        wait_for_moment(process, folder, seconds, rng)
+        if process.poll() is not None:
+            return done, resumed + finish(process)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        said, _ = process.communicate()
+        resumed += "resuming after epoch" in said
+    return kills, resumed + finish(start(script, *flags, "--resume"))
 
 
 def compare(table, folder, kills, seed=0, scripts=("train_gan.py", "train_cnn.py")):
-    """(kills survived, files that differ) over as many rounds as `kills` kills take."""
+    """(kills survived, trainings resumed in the middle, files that differ) over as many rounds as `kills` kills take."""
     rng = random.Random(seed)
-    survived, differing = 0, []
+    survived, resumed, differing = 0, 0, []
     for script in scripts:
-        work, result = WORK[script]
+        work, results = WORK[script]
 
         def run_flags(name, stem=Path(script).stem):
             here = folder / f"{stem}_{name}"
-            return ["--data", table, "--models-dir", here / "models", "--outputs-dir", here / "outputs"], here / "outputs"
+            return ["--data", table, "--models-dir", here / "models", "--outputs-dir", here / "outputs"], here
 
         def complete(flags, script=script):
             if script == "train_cnn.py":
@@ -76,15 +85,13 @@ def compare(table, folder, kills, seed=0, scripts=("train_gan.py", "train_cnn.py
         complete(flags)
         left, number = kills, 0
         while left:
-            flags, outputs = run_flags(f"killed{number}")
-            took = survive(script, [*flags, *work], seconds, min(left, 3), rng)
+            flags, here = run_flags(f"killed{number}")
+            took, again = survive(script, [*flags, *work], here, seconds, min(left, 3), rng)
             complete(flags)
-            survived, left, number = survived + took, left - took, number + 1
-            if (outputs / result).read_bytes() != (alone / result).read_bytes():
-                differing.append(f"{script}: {result}")
-            models = outputs.with_name("models")
-            differing += [f"{script}: {p.name} left behind" for p in models.rglob(".*.tmp*")]
-    return survived, differing
+            survived, resumed, left, number = survived + took, resumed + again, left - took, number + 1
+            differing += [f"{script}: {r}" for r in results if (here / r).read_bytes() != (alone / r).read_bytes()]
+            differing += [f"{script}: {p.name} left behind" for p in (here / "models").rglob(".*.tmp*")]
+    return survived, resumed, differing
 
 
 def main():
@@ -99,9 +106,10 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         table = write_phantom(Path(folder), 200)
-        survived, differing = compare(table, Path(folder), args.kills, args.seed)
-    print(f"{survived} kills survived; differing: {differing or 'none'}")
-    note("python tests/killing.py " + " ".join(sys.argv[1:]), kills_survived=survived, kills_differing=len(differing))
+        survived, resumed, differing = compare(table, Path(folder), args.kills, args.seed)
+    print(f"{survived} kills survived, {resumed} resumptions; differing: {differing or 'none'}")
+    note("python tests/killing.py " + " ".join(sys.argv[1:]), kills_survived=survived, kills_resumed=resumed,
+         kills_differing=len(differing))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -81,8 +81,10 @@ def damage_json(data, rng):
     if rng.random() < 0.2:
         del node[key]
     else:
-        node[key] = rng.choice([None, -1, 1e308, "x", "../../x", [], {}, [1] * 9, {"value": 3}, True, "\ud7ff", 10**30])
-    return json.dumps(value).encode()
+        node[key] = rng.choice(
+            [None, -1, 1e308, "x", "../../x", [], {}, [1] * 9, {"value": 3}, True, "\ud7ff", 10**30, 10**400, "@"]
+        )
+    return json.dumps(value).replace('"@"', "1e309").encode()
 
 
 def npz(arrays):
@@ -107,8 +109,10 @@ def hostile_npz(data, rng):
                                b"'descr': '>i4'", b"'descr': 'x'", b"'descr': '<M8[ns]'"]), members[name])  # fmt: skip
     elif kind == 2:
         members[rng.choice(["../../escaped.npy", "/tmp/escaped.npy", "a" * 300 + ".npy"])] = members.pop(name)
-    elif kind == 3:  # a bomb: 300 MB of zeros in 300 kB
-        members[name] += b"\0" * (300 << 20)
+    elif kind == 3:  # a bomb: 300 MB of zeros in 300 kB, as its header says
+        f = io.BytesIO()
+        np.save(f, np.zeros(300 << 20, np.uint8))
+        members[name] = f.getvalue()
     else:
         members[name] = damage(members[name], rng)
     f = io.BytesIO()
@@ -212,7 +216,7 @@ class Zoo:
         )
 
     def resume(self, path):
-        artifacts.load_state(path, self.variables, ["history"], "f")
+        artifacts.load_state(path, self.variables, {"history": (None, 2)}, "f")
 
 
 def try_files(folder, count, seed=0):
@@ -266,10 +270,14 @@ def hostile_model(data, rng):
     """A .keras file with damage, or with a configuration or weights that try something."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {n: archive.read(n) for n in archive.namelist()}
-    kind = rng.randrange(5)
+    kind = rng.randrange(6)
     if kind == 0:
         return damage(data, rng)
-    if kind == 1:
+    if kind == 5:  # some size becomes a huge one
+        numbers = list(re.finditer(rb"(?<=[\[ ])\d+(?=[,\]}])", members["config.json"]))
+        m, huge = rng.choice(numbers), rng.choice([b"40000000", b"1000000000", b"20000", b"0", b"-1"])
+        members["config.json"] = members["config.json"][: m.start()] + huge + members["config.json"][m.end() :]
+    elif kind == 1:
         members["config.json"] = damage_json(members["config.json"], rng)
     elif kind == 2:
         members["model.weights.h5"] = damage(members["model.weights.h5"], rng)

@@ -167,3 +167,12 @@ def test_neighbour_ratios_are_one_for_real_images_and_fall_for_a_collapsed_set()
     collapsed = synthetic_quality.compare_neighbours(held_out, fake[:1] + 0.01 * fake, half_b, rng)
     assert collapsed["coverage_ratio"][0] < 0.2
     assert synthetic_quality.compare_neighbours(held_out[:4], fake, half_b, rng) == {}
+
+
+@pytest.mark.parametrize("n", [10, 286])
+def test_an_interval_of_a_share_holds_the_share(n):
+    for flags in (np.ones(n, bool), np.zeros(n, bool)):
+        found = synthetic_quality.share_of(flags, "p")
+        assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1
+    half = synthetic_quality.share_of(np.arange(100) < 50, "p")
+    assert (half["low"], half["high"]) == pytest.approx((0.4038, 0.5962), abs=1e-4)  # Wilson 1927, by statsmodels

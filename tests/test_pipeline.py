@@ -9,6 +9,7 @@ import pytest
 from conftest import CNN, GAN, Pipeline
 
 import artifacts
+import evaluate
 import report
 import scorecard
 from ham10000 import CLASSES, InputError, read_table
@@ -209,6 +210,7 @@ def test_if_stale_rebuilds_exactly_when_data_or_options_change(pipeline, scratch
     other = write_phantom(tmp_path / "other", 210, seed=5)
     os.utime(other, (1, 1))
     changed = Pipeline(other, tmp_path)
+    shutil.rmtree(changed.models / "control")  # which make would train again
     assert steps(changed) == 0
     assert (changed.outputs / "split.csv").read_bytes() != split
     assert steps(changed) == 6
@@ -253,13 +255,23 @@ def test_nothing_is_left_of_a_failed_write(tmp_path):
         artifacts.write_text(tmp_path / "file" / "x.csv", "")
 
 
-def test_optional_models_of_other_data_are_left_out_not_fatal(pipeline, table_path, tmp_path, capsys):
+def test_models_of_other_data_stop_the_evaluation_and_unfinished_ones_are_left_out(pipeline, table_path, tmp_path, capsys):
     copy = Pipeline(table_path, tmp_path)
     shutil.copytree(pipeline.models, copy.models)
     options = copy.models / "control/options.json"
     options.write_text(options.read_text().replace(artifacts.read_json(options, "")["data"]["sha256"], "0" * 64))
+    with pytest.raises(InputError, match=r"control/options.json: made from other data.* or remove .*control$"):
+        copy.run("evaluate")
+    assert not (copy.outputs / "evaluation").exists()
+    options.unlink()
+    shutil.rmtree(copy.models / "judge")
+    shutil.copytree(pipeline.outputs / "synthetic", copy.outputs / "synthetic")
     copy.run("evaluate")
-    assert "left out" in capsys.readouterr().out
+    assert "control: its training is unfinished" in capsys.readouterr().out
+    quality = artifacts.read_json(copy.outputs / "evaluation/synthetic_quality.json", "")
+    assert "no judge" in quality["reason"]
+    assert 0 <= quality["memorisation"]["value"] <= 1  # needs no judge
+    assert "Memorisation" in report.quality_section(quality)
     found = artifacts.read_json(copy.outputs / "evaluation/metrics.json", "")
     assert list(found["models"]) == ["classifier"]
     assert not (copy.outputs / "evaluation/predictions_control.csv").exists()
@@ -270,12 +282,66 @@ def test_arms_that_differ_in_more_than_their_data_are_not_subtracted(pipeline):
     context = json.loads((folder / "context.json").read_text())
     predictions = {"classifier": read_predictions(folder / "predictions.csv"),
                    "control": read_predictions(folder / "predictions_control.csv")}  # fmt: skip
-    lesions = read_lesions(pipeline.outputs / "split.csv", predictions["classifier"][0])
+    lesions, leaky = read_lesions(pipeline.outputs / "split.csv", predictions["classifier"][0])
+    assert not leaky
     assert "argmax" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
     context["arms"]["control"]["same"]["steps"] += 1
     assert "reason" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
     context = {"protocol": "p", "data": None, "views": None, "points": {}, "arms": {}}  # a bare predictions.csv works too
     assert scorecard.compute_figures(predictions, lesions, context)["models"]["control"]["balanced"]["reason"]
+
+
+def test_arms_that_differ_in_their_recipe_are_no_pair():
+    options = {"real_images": 9, "synthetic_images": 0, "steps": 5, "inputs": {},
+               "options": {"optimizer": "muon", "stem": 2, "role": "control", "synthetic_weight": 1.0}}  # fmt: skip
+    arm = evaluate.describe_arm(options)["same"]
+
+    def other(**changes):
+        return evaluate.describe_arm(options | {"options": options["options"] | changes})["same"]
+
+    assert arm == other(role="classifier", synthetic_weight=0.5)
+    assert arm != other(optimizer="adamw")
+    assert arm != other(stem=1)
+    assert arm != evaluate.describe_arm(options | {"inputs": {"real": "of more images"}})["same"]
+
+
+def test_predictions_of_another_model_or_evaluation_are_refused(pipeline, tmp_path):
+    folder = tmp_path / "evaluation"
+    shutil.copytree(pipeline.outputs / "evaluation", folder)
+    flags = ["--split", str(pipeline.outputs / "split.csv"), "--outputs-dir", str(tmp_path), "--from-predictions"]
+    with pytest.raises(InputError, match="is of another model"):
+        evaluate.main([*flags, str(folder / "predictions_control.csv")])
+    evaluate.main([*flags, str(folder / "predictions.csv")])
+    context = folder / "context.json"
+    context.write_text(context.read_text().replace("lesion split", "another split"))
+    with pytest.raises(InputError, match=r"context.json: is not the file"):
+        evaluate.main([*flags, str(folder / "predictions.csv")])
+
+
+def test_a_split_that_shares_lesions_is_called_leaky_from_files_alone(pipeline, tmp_path):
+    text = (pipeline.outputs / "split.csv").read_text()
+    rows = [line.split(",") for line in text.splitlines()[1:]]
+    test, train = (next(r for r in rows if r[2] == part) for part in ("test", "train"))
+    leaking = text.replace(",".join(test), f"{test[0]},{train[1]},test")
+    (tmp_path / "split.csv").write_text(leaking)
+    shutil.copy(pipeline.outputs / "evaluation/predictions.csv", tmp_path)
+    evaluate.main(["--from-predictions", str(tmp_path / "predictions.csv"), "--split", str(tmp_path / "split.csv"),
+                   "--outputs-dir", str(tmp_path)])  # fmt: skip
+    found = artifacts.read_json(tmp_path / "evaluation/from_predictions/metrics.json", "")
+    assert found["protocol"] == "split file split.csv, leaky"
+
+
+def test_figures_are_drawn_from_the_files_their_records_describe(pipeline, table_path, tmp_path):
+    copy = Pipeline(table_path, tmp_path)
+    shutil.copytree(pipeline.models, copy.models)
+    shutil.copytree(pipeline.outputs, copy.outputs)
+    for path in (copy.models / "gan/history.csv", copy.outputs / "synthetic/hmnist_28_28_RGB.csv"):
+        path.write_text(path.read_text() + "\n")
+    (copy.outputs / "eda/foreign.png").write_bytes((copy.outputs / "eda/samples.png").read_bytes())
+    copy.run("visualize_results", "--no-models")
+    text = (copy.outputs / "report.html").read_text()
+    assert text.count("is not the file its") >= 2
+    assert "foreign" not in text.lower()
 
 
 def test_a_changed_output_is_stale(scratch, capsys):

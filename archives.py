@@ -1,0 +1,60 @@
+"""Zip archives as untrusted files: .npz and .keras both are zips, and what one says of its own sizes may be a lie."""
+
+import math
+import zipfile
+
+import numpy as np
+
+PIECE = 1 << 16
+READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of bzip2 and LZMA zipfile unpacks whole blocks, however large
+
+
+def read_member(archive, name, most):
+    """The bytes of one member of a ZipFile, read piece by piece; ValueError if they are more than `most`."""
+    pieces, size = [], 0
+    with open_member(archive, name) as f:
+        while piece := f.read(PIECE):
+            pieces.append(piece)
+            size += len(piece)
+            if size > most:
+                raise ValueError(f"{name} unpacks to over {most} bytes")
+    return b"".join(pieces)
+
+
+def open_member(archive, name):
+    """A member of a ZipFile as a stream that gives no more than it is asked for, nor than the size it declares."""
+    info = archive.getinfo(name)
+    if info.compress_type not in READABLE:
+        raise ValueError(f"{name} is compressed in a way that no file of this project is")
+    return archive.open(info)
+
+
+def read_arrays(path, names, most):
+    """{name: array} of an .npz, read only if its headers and declared sizes agree on at most `most` bytes in all.
+
+    ValueError, KeyError, or whatever zipfile and NumPy raise, for a file that is not that; nothing is unpickled.
+    """
+    found = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in names:
+            declared = archive.getinfo(f"{name}.npy").file_size
+            most -= declared
+            if most < 0:
+                raise ValueError(f"{name} unpacks to more than there can be")
+            with open_member(archive, f"{name}.npy") as f:
+                shape, dtype = read_header(f)
+            if math.prod(shape) * dtype.itemsize > declared:
+                raise ValueError(f"{name} says that it is larger than it is")
+            with open_member(archive, f"{name}.npy") as f:
+                found[name] = np.lib.format.read_array(f, allow_pickle=False)
+    return found
+
+
+def read_header(stream):
+    """(shape, dtype) at the start of a .npy stream."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    return shape, dtype
