@@ -133,7 +133,7 @@ def draw_metadata(figures, table):
         share = np.array([[(names[table.labels == i] == v).mean() if (table.labels == i).any() else np.nan
                            for i in range(len(CLASSES))] for v in order])  # fmt: skip
         figures.sns.heatmap(share * 100, annot=True, fmt=".0f", cmap="Blues", cbar=False, ax=ax, annot_kws={"fontsize": 6.5},
-                            xticklabels=figures.TICKS, yticklabels=list(order))  # fmt: skip
+                            xticklabels=figures.TICKS, yticklabels=[figures.plain(v) for v in order])  # fmt: skip
         ax.set(title=f"{column} (% of images of a class)", xlabel="diagnosis")
         ax.tick_params(labelsize=7)
     return fig

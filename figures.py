@@ -27,7 +27,6 @@ sns.set_theme(context="paper", style="whitegrid")
 plt.rcParams.update({
     "figure.dpi": 100, "savefig.dpi": 160, "savefig.bbox": "tight", "font.size": 9, "axes.titlesize": 10,
     "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "figure.constrained_layout.use": True,
-    "text.parse_math": False,  # a table's words are words, whatever dollar signs they hold
 })  # fmt: skip
 
 
@@ -37,6 +36,11 @@ def tick(name):
 
 
 TICKS = [tick(c) for c in CLASSES]
+
+
+def plain(text):
+    """Words of a table as Matplotlib shows them letter by letter: a dollar sign would start a formula."""
+    return str(text).replace("$", r"\$")
 
 
 def save(fig, folder, name, note=""):

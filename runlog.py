@@ -195,8 +195,18 @@ def environment():
         "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
         "system": platform.system(),
         "machine": platform.machine(),
+        "processor": read_processor(),
         "processors": os.cpu_count(),
     }
+
+
+def read_processor():
+    """The processor's name, as far as the system tells."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or None
 
 
 def peak_gib():

@@ -158,7 +158,7 @@ def collect(place):
         raise InputError(f"{place.results}: not all seeds were measured by the same judge")
     baseline, speed = (place.results / f"{name}.json" for name in ("baseline", "speed"))
     if speed.is_file():
-        out |= {k: v for k, v in json.loads(speed.read_text()).items() if k != "environment"}
+        out |= {k + "_speed" * (k == "environment"): v for k, v in json.loads(speed.read_text()).items()}
     curve = [("ours", r["seed"], *point) for r in rows for point in curve_points(r["curve"], out.get("minutes_200_epochs"))]
     if baseline.is_file():
         # A judge trained anew on another machine differs in its last digits and so in its hash: the baseline carries its own
