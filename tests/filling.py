@@ -109,8 +109,9 @@ def main():
         found = fill(table, Path(folder), limits, space=mount if args.tmpfs else None)
     print(json.dumps(found, indent=1))
     command = "python tests/filling.py " + " ".join(sys.argv[1:])
-    note(command, disk_full_runs=found["runs"], disk_full_stopped=found["stopped"],
-         disk_full_partial_files=len(found["faults"]))  # fmt: skip
+    what = "disk_full" if args.tmpfs else "file_limit"
+    counts = {"runs": found["runs"], "stopped": found["stopped"], "partial_files": len(found["faults"])}
+    note(command, **{f"{what}_{k}": v for k, v in counts.items()})
 
 
 if __name__ == "__main__":
