@@ -122,7 +122,7 @@ def build_table():
     lines += [
         f"| memorised, of the {m['n']} images written | {m['value']:.3f} | (of held-out images .01, by definition) |",
         "",
-        f"Judge: weights sha256 `{quality['judge_sha256'][:12]}`.",
+        f"Judge `{quality['judge_sha256'][:12]}`.",
         "",
     ]
     agreement = quality["label_agreement"]
