@@ -6,7 +6,7 @@
     python train_cnn.py --task malignancy    # benign / malignant -> models/malignancy/
 
 Reads the table's train part (val chooses the epoch and calibrates; test is never touched) and the synthetic table, whose
-rows can only enter training. Writes classifier.keras, options.json and history.csv. 3 to 10 minutes each on two CPU cores;
+rows can only enter training. Writes classifier.keras, options.json and history.csv. 7 to 20 minutes each on two CPU cores;
 --resume goes on after an interruption.
 
 Class imbalance: batches follow the natural mix, so that the probabilities stay calibrated; the shift of the prior by
@@ -37,7 +37,7 @@ from lesions import NEAR_DUPLICATE_DISTANCE, half_a
 
 JUDGE_SEED = 10015  # the judge is one instrument: --seed does not move it
 # What a flag left out means. The judge keeps its recipe, or figures measured with it could not be compared.
-RECIPE = {"epochs": 28, "sampler": "natural", "optimizer": "muon", "stem": 2, "colour_gain": 0.06}
+RECIPE = {"epochs": 60, "sampler": "natural", "optimizer": "muon", "stem": 2, "colour_gain": 0.06}
 JUDGE_RECIPE = {"epochs": 40, "sampler": "balanced", "optimizer": "adamw", "stem": 1, "colour_gain": 0.0}
 FOLDERS = {("classifier", "dx"): "cnn", ("classifier", "malignancy"): "malignancy", ("control", "dx"): "control",
            ("control", "malignancy"): "malignancy_control", ("judge", "dx"): "judge"}  # fmt: skip

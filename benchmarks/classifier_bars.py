@@ -1,15 +1,16 @@
 """The classifier's figures of merit: results/classifier.json, from the ordinary scripts.
 
-    python benchmarks/classifier_bars.py seed 0      # both splits, real + synthetic, control, malignancy: about an hour
+    python benchmarks/classifier_bars.py image 0     # the leaky image split, real images alone: ten minutes
+    python benchmarks/classifier_bars.py lesion 0    # real + synthetic, control, malignancy: half an hour
     python benchmarks/resnet18_baseline.py           # what a step costs beside MedMNIST's ResNet-18
     python benchmarks/classifier_bars.py collect     # write results/classifier.json from results/classifier/
 
-`seed N` needs the GAN of that seed (gan_bars.py seed N) and leaves one small file and the predictions in
-results/classifier/; it can be repeated after an interruption. Image split: the leaky 70/10/20 protocol of older work, real
-images alone. Lesion split: real plus 1000 synthetic images, beside real images alone at equal steps; malignancy by a binary
-network and by summed probabilities. `collect` also scores the average of the seeds' predictions (`ensemble`).
+Each of `image N` and `lesion N` leaves one small file and the predictions in results/classifier/, and can be repeated after
+an interruption. Image split: the leaky 70/10/20 protocol of older work. Lesion split: real plus 1000 synthetic images of
+the GAN of that seed (gan_bars.py seed N), beside real images alone at equal steps; malignancy by a binary network and by
+summed probabilities. `collect` also scores the average of the seeds' predictions (`ensemble`).
 
-To try the commands on a small table: `classifier_bars.py seed 0 --folder bars/try --data table.csv --epochs 2`, after
+To try the commands on a small table: `classifier_bars.py lesion 0 --folder bars/try --data table.csv --epochs 2`, after
 `gan_bars.py seed 0` with the same flags.
 """
 
@@ -42,6 +43,18 @@ WANTED = {"acc": ("argmax", "accuracy"), "balanced_accuracy_argmax": ("argmax", 
 WANTED |= {f"{what}_{end}": (f"{what}_{end}",) for what in ("melanoma", "malignant") for at in (90, 95)
            for end in (f"sensitivity_at_{at}_specificity", f"sensitivity_at_val_threshold_{at}",
                        f"specificity_at_val_threshold_{at}")}  # fmt: skip
+RECIPE = (
+    "epochs",
+    "batch",
+    "optimizer",
+    "learning_rate",
+    "weight_decay",
+    "stem",
+    "width",
+    "sampler",
+    "augment",
+    "colour_gain",
+)
 DIFFERENCES = ("acc", "balanced_accuracy", "acc_balanced", "macro_f1", "auc")
 
 
@@ -76,44 +89,49 @@ def read_rows(models, outputs):
     return rows | {"protocol": found["protocol"]}
 
 
-def measure(place, seed):
-    """Train and evaluate one seed under both splits; results/classifier/seed_<seed>.json and its predictions."""
-    image, lesion = f"image_{seed}", f"lesion_{seed}"
-    same = ["--seed", seed]
-    place.call("train_cnn.py", image, *same, "--split", "image", "--synthetic", "none", "--resume")
-    place.evaluate(image, "the classifier under the image split", *same, "--split", "image")
+def measure_image(place, seed):
+    """Train and evaluate one seed under the image split."""
+    name, flags = f"image_{seed}", ["--seed", seed, "--split", "image"]
+    place.call("train_cnn.py", name, *flags, "--synthetic", "none", "--resume")
+    place.evaluate(name, "the classifier under the image split", *flags)
+    write_row(place, "image_split", name, seed)
 
+
+def measure_lesion(place, seed):
+    """Train and evaluate one seed under the lesion split: with its GAN's images, without, and benign / malignant."""
+    name, flags = f"lesion_{seed}", ["--seed", seed]
     gan = place.models(f"seed_{seed}") / "gan"
     if not gan.is_dir():
         raise InputError(f"{gan}: no GAN of this seed; run gan_bars.py seed {seed} first")
-    shutil.copytree(
-        gan, place.models(lesion) / "gan", dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock", "snapshots")
-    )
-    place.call("train_gan.py", lesion, *same, "--sample-only", "--samples", 1000, "--no-png")
-    for flags in (["--role", "control"], ["--task", "malignancy"], []):
-        place.call("train_cnn.py", lesion, *same, *flags, "--resume")
-    place.evaluate(lesion, "classifier, control and malignancy under the lesion split", *same)
+    shutil.copytree(gan, place.models(name) / "gan", dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock", "snapshots"))
+    place.call("train_gan.py", name, *flags, "--sample-only", "--samples", 1000, "--no-png")
+    for arm in (["--role", "control"], ["--task", "malignancy"], []):
+        place.call("train_cnn.py", name, *flags, *arm, "--resume")
+    place.evaluate(name, "classifier, control and malignancy under the lesion split", *flags)
+    write_row(place, "lesion_split", name, seed)
 
-    options = artifacts.read_json(place.models(lesion) / "cnn" / "options.json", "train_cnn.py")
-    row = {"seed": seed, "commit": options["environment"]["commit"], "environment": options["environment"]}
-    for split, name in (("image_split", image), ("lesion_split", lesion)):
-        row[split] = read_rows(place.models(name), place.outputs(name))
-        for kind in ("predictions.csv", "split.csv"):
-            source = place.outputs(name) / ("evaluation" if kind == "predictions.csv" else "") / kind
-            target = f"{split}_{kind}" if kind == "split.csv" else f"{split}_{seed}_{kind}"
-            artifacts.write_text(place.results / target, source.read_text())
-    artifacts.write_json(place.results / f"seed_{seed}.json", row)
+
+def write_row(place, split, name, seed):
+    """results/classifier/<split>_<seed>.json, its predictions beside it, and the split file, the same for every seed."""
+    models, outputs = place.models(name), place.outputs(name)
+    options = artifacts.read_json(models / "cnn" / "options.json", "train_cnn.py")
+    recipe = {key: options["options"][key] for key in RECIPE}
+    row = {"seed": seed, "recipe": recipe, "environment": options["environment"], **read_rows(models, outputs)}
+    predictions = (outputs / "evaluation" / "predictions.csv").read_text()
+    artifacts.write_text(place.results / f"{split}_{seed}_predictions.csv", predictions)
+    artifacts.write_text(place.results / f"{split}_split.csv", (outputs / "split.csv").read_text())
+    artifacts.write_json(place.results / f"{split}_{seed}.json", row)
 
 
 def score_ensemble(place, split, rows):
     """{name: value} of the average of the seeds' predicted probabilities, at the average of their operating points."""
     parts = [read_predictions(place.results / f"{split}_{r['seed']}_predictions.csv") for r in rows]
-    points = [r[split]["operating_points"] for r in rows]
+    points = [r["operating_points"] for r in rows]
     points = {name: np.mean([p[name] for p in points], axis=0) for name in points[0]}
     folder = place.bars / "ensemble" / split
     write_predictions(folder / "predictions.csv", *parts[0][:2], np.mean([p for _, _, p in parts], axis=0))
     artifacts.write_json(folder / "context.json", {
-        "protocol": f"{rows[0][split]['protocol']}; average of {len(rows)} seeds", "data": None, "views": 8,
+        "protocol": f"{rows[0]['protocol']}; average of {len(rows)} seeds", "data": None, "views": 8,
         "points": {"classifier": points}, "arms": {"classifier": {"trained_on": "", "same": {}}}})  # fmt: skip
     files = ["--from-predictions", folder / "predictions.csv", "--split", place.results / f"{split}_split.csv"]
     evaluate.main([*map(str, files), "--outputs-dir", str(folder)])
@@ -121,44 +139,49 @@ def score_ensemble(place, split, rows):
     return pick(found["models"]["classifier"])
 
 
+def collect_split(place, split):
+    """Means and standard deviations over the seeds of one split, and the ensemble of them."""
+    rows = [json.loads(p.read_text()) for p in sorted(place.results.glob(f"{split}_[0-9].json"))]
+    if not rows:
+        raise InputError(f"{place.results}: has no {split}_*.json; run `classifier_bars.py {split.split('_')[0]} 0` first")
+    if any(r["recipe"] != rows[0]["recipe"] for r in rows):
+        raise InputError(f"{place.results}: the seeds of the {split} were not trained by one recipe; run the older again")
+
+    def over_seeds(model):
+        found = [r[model] for r in rows]
+        return {k: v for name in found[0] for k, v in mean_and_std(found, name).items()}
+
+    out = {"protocol": rows[0]["protocol"], "seeds": [r["seed"] for r in rows], "recipe": rows[0]["recipe"],
+           "environments": [r["environment"] for r in rows], **over_seeds("classifier")}  # fmt: skip
+    for model in ("control", "classifier_minus_control", "malignancy"):
+        if model in rows[0]:
+            out[model] = over_seeds(model)
+    if len(rows) > 1:
+        out["ensemble"] = score_ensemble(place, split, rows)
+    return out
+
+
 def collect(place):
     """classifier.json from whatever the folder of results holds."""
-    rows = [json.loads(p.read_text()) for p in sorted(place.results.glob("seed_*.json"))]
-    if not rows:
-        raise InputError(f"{place.results}: has no seed_*.json; run `classifier_bars.py seed 0` first")
-    seeds = [r["seed"] for r in rows]
-    out = {"seeds": seeds, "commits": [r["commit"] for r in rows], "views": 8}
-    for split in ("image_split", "lesion_split"):
-
-        def over_seeds(model, split=split):
-            found = [r[split][model] for r in rows]
-            return {k: v for name in found[0] for k, v in mean_and_std(found, name).items()}
-
-        out[split] = {"protocol": rows[0][split]["protocol"], **over_seeds("classifier")}
-        for model in ("control", "classifier_minus_control", "malignancy"):
-            if model in rows[0][split]:
-                out[split][model] = over_seeds(model)
-        if len(rows) > 1:
-            out[split]["ensemble"] = score_ensemble(place, split, rows)
-    out["lesion_split"]["price_of_leakage"] = {
-        k: out["image_split"][k] - out["lesion_split"]["control"][k] for k in ("acc", "auc", "balanced_accuracy")
-    }
-    out |= {"minutes": out["lesion_split"]["minutes"], "minutes_std": out["lesion_split"]["minutes_std"]}
-    out["peak_gib"] = max(r[split]["classifier"]["peak_gib"] for r in rows for split in ("image_split", "lesion_split"))
+    image, lesion = (collect_split(place, split) for split in ("image_split", "lesion_split"))
+    if image["recipe"] == lesion["recipe"]:  # else their difference is not leakage alone
+        lesion["price_of_leakage"] = {k: image[k] - lesion["control"][k] for k in ("acc", "auc", "balanced_accuracy")}
+    out = {"views": 8, "image_split": image, "lesion_split": lesion}
+    out |= {name: lesion[name] for name in ("minutes", "minutes_std")}
+    out["peak_gib"] = max(split["peak_gib"] for split in (image, lesion))
     cost = place.results / "cost.json"
     if cost.is_file():
         out["cost"] = json.loads(cost.read_text())
-    out["environment"] = rows[0]["environment"]
     artifacts.write_json(place.results.parent / "classifier.json", out)
     print(json.dumps(out, indent=1))
 
 
 def main(argv=None):
-    what, seed, place = parse_args(__doc__, "classifier", ("seed", "collect"), argv)
+    what, seed, place = parse_args(__doc__, "classifier", ("image", "lesion", "collect"), argv)
     if what == "collect":
         collect(place)
     else:
-        measure(place, seed)
+        {"image": measure_image, "lesion": measure_lesion}[what](place, seed)
 
 
 if __name__ == "__main__":

@@ -90,14 +90,16 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     place = Workplace("classifier", tmp_path)
     text = (pipeline.outputs / "evaluation/predictions.csv").read_text()
     place.results.mkdir()
-    for split in ("image_split", "lesion_split"):
+
+    def write(split, seed, epochs=2, **more):
+        whole = {"seed": seed, "recipe": {"epochs": epochs}, "environment": {}, **row, **more}
+        (place.results / f"{split}_{seed}.json").write_text(json.dumps(whole))
+        (place.results / f"{split}_{seed}_predictions.csv").write_text(text)
         (place.results / f"{split}_split.csv").write_text((pipeline.outputs / "split.csv").read_text())
-        for seed in (0, 1):
-            (place.results / f"{split}_{seed}_predictions.csv").write_text(text)
+
     for seed in (0, 1):
-        both = {"image_split": row, "lesion_split": row | {"malignancy": row["classifier"]}}
-        whole = {"seed": seed, "commit": "c", "environment": {}, **both}
-        (place.results / f"seed_{seed}.json").write_text(json.dumps(whole))
+        write("image_split", seed)
+        write("lesion_split", seed, malignancy=row["classifier"])
     classifier.collect(place)
     out = json.loads((tmp_path / "classifier.json").read_text())
     assert out["lesion_split"]["acc"] == row["classifier"]["acc"]
@@ -112,6 +114,14 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     section = publish.build_classifier_section()
     acc = ["{:.3f} ± 0.000".format(row[arm]["acc"]) for arm in ("classifier", "control", "classifier")]
     assert "| accuracy | " + " | ".join(acc) + " |" in section
+    assert "The price of leakage" in section
+    write("image_split", 0, epochs=3)
+    with pytest.raises(InputError, match="one recipe"):
+        classifier.collect(place)
+    write("image_split", 1, epochs=3)
+    classifier.collect(place)  # no split mixes recipes now, but the two splits are not comparable
+    assert "price_of_leakage" not in json.loads((tmp_path / "classifier.json").read_text())["lesion_split"]
+    assert "The price of leakage" not in publish.build_classifier_section()
 
 
 def test_a_reading_of_test_is_noted_once(tmp_path, monkeypatch):
