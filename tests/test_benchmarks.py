@@ -9,6 +9,7 @@ from conftest import load_benchmark
 from sklearn.metrics import balanced_accuracy_score
 from workplace import Workplace
 
+import runlog
 import saved_models
 from ham10000 import CLASSES, InputError
 
@@ -92,7 +93,7 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     place.results.mkdir()
 
     def write(split, seed, epochs=2, **more):
-        whole = {"seed": seed, "recipe": {"epochs": epochs}, "environment": {}, **row, **more}
+        whole = {"seed": seed, "recipe": {"epochs": epochs}, "environment": runlog.environment(), **row, **more}
         (place.results / f"{split}_{seed}.json").write_text(json.dumps(whole))
         (place.results / f"{split}_{seed}_predictions.csv").write_text(text)
         (place.results / f"{split}_split.csv").write_text((pipeline.outputs / "split.csv").read_text())
