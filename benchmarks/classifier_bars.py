@@ -141,7 +141,7 @@ def score_ensemble(place, split, rows):
 
 def collect_split(place, split):
     """Means and standard deviations over the seeds of one split, and the ensemble of them."""
-    rows = [json.loads(p.read_text()) for p in sorted(place.results.glob(f"{split}_[0-9].json"))]
+    rows = [json.loads(p.read_text()) for p in sorted(place.results.glob(f"{split}_*.json"))]
     if not rows:
         raise InputError(f"{place.results}: has no {split}_*.json; run `classifier_bars.py {split.split('_')[0]} 0` first")
     if any(r["recipe"] != rows[0]["recipe"] for r in rows):
