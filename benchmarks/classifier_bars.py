@@ -153,6 +153,7 @@ def collect_split(place, split):
 
     out = {"protocol": rows[0]["protocol"], "seeds": [r["seed"] for r in rows], "recipe": rows[0]["recipe"],
            "environments": [r["environment"] for r in rows], **over_seeds("classifier")}  # fmt: skip
+    out["peak_gib"] = max(r["classifier"]["peak_gib"] for r in rows)
     for model in ("control", "classifier_minus_control", "malignancy"):
         if model in rows[0]:
             out[model] = over_seeds(model)
