@@ -354,6 +354,13 @@ def test_a_changed_output_is_stale(scratch, capsys):
     assert (scratch.outputs / "eda/leakage.png").is_file()
 
 
+def test_a_result_without_deterministic_is_stale_for_a_run_with_it(scratch, capsys, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")  # put back afterwards
+    for flags, stale in (([], True), (["--deterministic"], True), (["--deterministic"], False), ([], False)):
+        scratch.run("eda", "--if-stale", *flags)
+        assert ("up to date" not in capsys.readouterr().out) == stale
+
+
 def test_synthetic_set_never_replaces_other_files(scratch, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/hmnist_28_28_RGB.csv").write_text("precious")
