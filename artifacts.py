@@ -9,7 +9,9 @@ import hashlib
 import json
 import math
 import os
+import re
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,7 @@ def ensure_folder(path):
     return Path(path)
 
 
+LEFTOVER = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")  # what atomic() writes to
 LOCKS = {}  # folder -> descriptor of its lock file, open as long as the process: the system lets go of it however that ends
 
 
@@ -79,9 +82,18 @@ def lock_folder(folder):
         os.truncate(lock, 0)
         os.write(lock, f"process {os.getpid()} ({Path(sys.argv[0]).name})".encode())
     LOCKS[name] = lock
-    for leftover in folder.rglob(".*.tmp*"):
-        leftover.unlink(missing_ok=True)
+    for inside, subfolders, _ in os.walk(folder):
+        subfolders[:] = [s for s in subfolders if not (Path(inside) / s / ".lock").exists()]  # those are others' own
+        remove_leftovers(Path(inside))
     return folder
+
+
+def remove_leftovers(folder, older_than=0):
+    """Remove what killed processes left half-written right in a folder, at least `older_than` seconds ago."""
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):  # another process was faster
+            if LEFTOVER.fullmatch(path.name) and path.is_file() and time.time() - path.stat().st_mtime >= older_than:
+                path.unlink()
 
 
 def write_text(path, text):
@@ -122,6 +134,7 @@ def write_table(path, chunks):
 
 
 NUMBER = (int, float)
+MAX_JSON = 1 << 26  # bytes; the largest this project writes are a few hundred thousand
 
 
 def read_json(path, made_by, shape=None):
@@ -130,6 +143,8 @@ def read_json(path, made_by, shape=None):
     shape: what must be in it, see find_fault.
     """
     try:
+        if Path(path).stat().st_size > MAX_JSON:
+            raise ValueError(f"over {MAX_JSON} bytes")
         text = Path(path).read_text(encoding="utf-8")
         value = json.loads(text, parse_constant=refuse_number, parse_int=bounded_int)
         # A lone surrogate, or 1e309, which Python reads as infinity, could not be written again.

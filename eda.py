@@ -179,6 +179,7 @@ def main(argv=None):
     run = runlog.Run(args, "eda")
     if not run.announce():
         return 0
+    run.identity["inputs"]["metadata"] = run.table.metadata_sha256  # of which the split knows the lesions alone
     folder = args.outputs_dir / "eda"
     if run.is_current(folder / "options.json"):
         print("  up to date")

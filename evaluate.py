@@ -54,13 +54,13 @@ def parse_args(argv=None):
 # ---------------------------------------------------------------- predictions
 
 
-def find_models(run):
-    """{name: options} of the trained networks of this data and split; their hashes become inputs of the run.
+def find_models(run, names):
+    """{name: options} of the networks `names` of this data and split; their hashes become inputs of the run.
 
-    The classifier must be there; others are left out where they are absent or still being trained.
+    The classifier must be there, and be trained; others are left out where they are absent or still being trained.
     """
     found = {}
-    for name in (*MODELS, "judge"):
+    for name in names:
         folder = run.args.models_dir / FOLDERS.get(name, name)
         path = folder / "classifier.keras"
         if name != "classifier" and not (folder / "options.json").is_file():
@@ -83,9 +83,14 @@ def load_model(run, name):
     classes = 2 if name.startswith("malignancy") else len(CLASSES)
     path = run.args.models_dir / FOLDERS.get(name, name) / "classifier.keras"
     model = saved_models.load_classifier(path, classes)
+    check_not_replaced(run, name, path)
+    return model
+
+
+def check_not_replaced(run, name, path):
+    """InputError unless what has just been read from `path` is still the run's input `name`."""
     if artifacts.file_sha256(path) != run.identity["inputs"][name]:
         raise InputError(f"{path}: was replaced while evaluate.py ran; run it again")
-    return model
 
 
 def describe_arm(options):
@@ -128,7 +133,13 @@ def from_predictions(args):
     if path.with_name("context.json").is_file():
         context = artifacts.read_json(path.with_name("context.json"), "evaluate.py", scorecard.CONTEXT)
     folder = args.outputs_dir / "evaluation" / "from_predictions"  # beside the run's own figures, never over them
+    artifacts.lock_folder(folder)
+    (folder / "options.json").unlink(missing_ok=True)
     scorecard.write_figures(folder, predictions, lesions, context)
+    sources = [path, Path(args.split), *(path.with_name(f"predictions_{name}.csv") for name in list(predictions)[1:])]
+    hashes = {artifacts.printable(source.name): artifacts.file_sha256(source) for source in sources}
+    record = {"script": "evaluate", "inputs": hashes, "environment": runlog.environment()}
+    artifacts.write_json(folder / "options.json", record)
     scorecard.print_summary(folder)
     print(f"evaluate: figures of {path} -> {folder}/")
 
@@ -148,7 +159,7 @@ def check_unchanged(path):
 def evaluate_external(run, models):
     """Score another table; refuse it if it is mostly training images."""
     args = run.args
-    table = group_lesions(read_table(args.external), args.external_metadata)
+    table = group_lesions(read_table(args.external), args.external_metadata, external=True)
     if table.layout != "hmnist_28_28_RGB":
         raise InputError(f"{table.path}: is {table.layout}; the classifier needs hmnist_28_28_RGB")
     distance, _ = fidelity.nearest(table.images, run.table.images[run.parts != "test"])
@@ -159,12 +170,18 @@ def evaluate_external(run, models):
             f"{table.path}: {dropped} of {len(table)} images are training images (nearer than {NEAR_DUPLICATE_DISTANCE:g}); "
             "this is no external table (DermaMNIST's npz is HAM10000 itself)"
         )
-    table = table.take(np.flatnonzero(keep))
+    if artifacts.file_sha256(args.external) == models["classifier"]["inputs"].get("real"):
+        raise InputError(f"{table.path}: the classifier was trained on it (--real); this is no external table")
     name = artifacts.printable(Path(table.path).name)
-    folder = args.outputs_dir / "evaluation" / f"external_{name.split('.')[0]}"
-    run.identity["inputs"]["external"] = table.sha256
+    folder = args.outputs_dir / "evaluation" / f"external_{name.split('.')[0]}_{table.sha256[:8]}"
+    run.identity["inputs"] |= {"external": table.sha256, "external_metadata": table.metadata_sha256}
     run.begin(folder / "options.json", "*.csv", "*.json")
+    for note in table.notes:
+        print(f"  note: {note}")
     p = metrics.predict_views(load_model(run, "classifier"), table.images, args.views)
+    if args.isic_submission:  # of every image, as the challenge wants
+        write_isic(Path(args.isic_submission), table, p)
+    table, p = table.take(np.flatnonzero(keep)), p[keep]
     write_predictions(folder / "predictions.csv", table.rows, table.labels, p)
     protocol = (
         f"external table {name}, {dropped} of {dropped + len(table)} images dropped as near-duplicates of "
@@ -184,8 +201,6 @@ def evaluate_external(run, models):
     rows, labels, p = read_predictions(folder / "predictions.csv")
     scorecard.write_figures(folder, {"classifier": (rows, labels, p)}, table.lesions, context)
     scorecard.print_summary(folder)
-    if args.isic_submission:
-        write_isic(Path(args.isic_submission), table, p)
     run.finish(folder / "options.json", [*folder.glob("*.csv"), *folder.glob("*.json")])
 
 
@@ -225,6 +240,7 @@ def evaluate_synthetic(run, models, synthetic, generator_path):
     generator = None
     if generator_path is not None:
         generator = saved_models.load_generator(generator_path)
+        check_not_replaced(run, "generator", generator_path)
     return synthetic_quality.measure(run, synthetic, judge, generator)
 
 
@@ -259,7 +275,7 @@ def main(argv=None):
     run.require_rgb28()
     if not run.announce():
         return 0
-    models = find_models(run)
+    models = find_models(run, ("classifier",) if args.external else (*MODELS, "judge"))
     if args.external:
         runlog.quiet_tensorflow()
         evaluate_external(run, models)
@@ -272,7 +288,7 @@ def main(argv=None):
         )
     folder = args.outputs_dir / "evaluation"
     options = folder / "options.json"
-    if run.is_current(options):
+    if run.is_current(options) and (not args.isic_submission or Path(args.isic_submission).is_file()):
         print("  up to date")
         return 0
     runlog.quiet_tensorflow()

@@ -38,9 +38,11 @@ def tick(name):
 TICKS = [tick(c) for c in CLASSES]
 
 
-def plain(text):
-    """Words of a table as Matplotlib shows them letter by letter: a dollar sign would start a formula."""
-    return str(text).replace("$", r"\$")
+def plain(text, most=40):
+    """Words of a table as Matplotlib shows them letter by letter: a dollar sign would start a formula, a long cell a picture
+    as wide as it; of more than `most` letters the first stand for all."""
+    text = artifacts.printable(str(text))
+    return (text if len(text) <= most else text[: most - 1] + "…").replace("$", r"\$")
 
 
 def save(fig, folder, name, note=""):

@@ -6,6 +6,7 @@ HAM10000 (Tschandl et al., Scientific Data 2018, doi:10.1038/sdata.2018.161) at 
 Which images show one lesion, and which part of the split each falls in, is in lesions.py.
 """
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -91,6 +92,11 @@ class Table:
                      self.lesions[index], self.grouping, meta, self.notes)  # fmt: skip
 
     @property
+    def metadata_sha256(self):
+        """Hex SHA-256 of the metadata; '' without."""
+        return "" if self.metadata is None else hashlib.sha256(self.metadata.to_csv(index=False).encode()).hexdigest()
+
+    @property
     def is_phantom(self):
         """True if the images carry phantom.py's mark; no photograph does, save with probability 2^-56 each."""
         return bool(len(self) and self.layout == "hmnist_28_28_RGB" and has_phantom_mark(self.images[:100]))
@@ -154,8 +160,45 @@ class Bounded(io.RawIOBase):
         super().close()
 
 
+class Zstandard(io.RawIOBase):
+    """A .zst file's content. Unlike zstandard's own reader it raises EOFError where the file ends within a frame."""
+
+    PIECE = 1 << 10  # bytes of the file at a time: each can unpack to 30 000 times as many
+
+    def __init__(self, path, mode):
+        import zstandard
+
+        self.file = open(path, mode)  # noqa: SIM115, closed by close()
+        self.start = zstandard.ZstdDecompressor().decompressobj
+        self.frame, self.begun, self.packed, self.text = self.start(), False, b"", b""
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        while not self.text:
+            if self.frame.eof:
+                self.packed, self.frame, self.begun = self.frame.unused_data, self.start(), False
+            fresh = self.packed or self.file.read(self.PIECE)
+            self.packed = b""
+            if not fresh:
+                if self.begun:
+                    raise EOFError("it ends in the middle")
+                return 0
+            self.begun, self.text = True, memoryview(self.frame.decompress(fresh))
+        n = min(len(buffer), len(self.text))
+        buffer[:n], self.text = self.text[:n], self.text[n:]
+        return n
+
+    def close(self):
+        self.file.close()
+        super().close()
+
+
 def open_table(path):
     """A binary stream of the table's text, decompressed by content (gzip, xz, zstd) whatever the name says."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise InputError(f"{path}: is no file")  # a pipe, say, on which one waits for ever
     with open(path, "rb") as f:
         magic = f.read(6)
     if magic[:2] == b"\x1f\x8b":
@@ -163,7 +206,7 @@ def open_table(path):
     elif magic == b"\xfd7zXZ\x00":
         unpack = lzma.open
     elif magic[:4] == b"\x28\xb5\x2f\xfd":
-        from zstandard import open as unpack
+        unpack = Zstandard
     else:
         unpack = open
     stream = unpack(path, "rb")
@@ -173,7 +216,10 @@ def open_table(path):
 def open_narrow(path, most=64):
     """open_table for a file of few columns: pandas takes minutes to tell a hundred thousand of one name apart."""
     with open_table(path) as f:
-        if f.readline(Bounded.MAX_LINE).count(b",") >= most:
+        lines = [f.readline(Bounded.MAX_LINE), f.readline(Bounded.MAX_LINE)]
+        if lines[0] and (not lines[0].strip() or lines[0].count(b'"') % 2):  # which pandas would skip, or read on from
+            raise InputError(f"{path}: line 1 is not the names of columns")
+        if max(line.count(b",") for line in lines) >= most:
             raise InputError(f"{path}: has over {most} columns; no such file of this project has")
     return open_table(path)
 
@@ -181,7 +227,7 @@ def open_narrow(path, most=64):
 def read_layout(path, header):
     """(layout name, image shape, column names) of a header line, or InputError saying how it is wrong."""
     try:
-        text = header.decode("ascii").strip()
+        text = header.removeprefix(codecs.BOM_UTF8).decode("ascii").strip()  # a mark that spreadsheets put there
     except UnicodeDecodeError:
         raise InputError(f"{path}: line 1 is not text; expected the header of Kaggle's hmnist_28_28_RGB.csv") from None
     if not text:
@@ -279,13 +325,14 @@ def read_csv(path):
 
 
 def read_npz(path):
-    """(layout, images, labels) of MedMNIST's dermamnist.npz, all parts joined, labels in this project's order."""
-    names = [f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")]
+    """(layout, images, labels) of MedMNIST's dermamnist.npz, its parts joined (one will do), labels in our order."""
     try:
         with zipfile.ZipFile(path) as archive:
             there = set(archive.namelist())
             if sum(i.file_size for i in archive.infolist()) > Bounded.EXPANSION * path.stat().st_size:
                 raise InputError(f"{path}: unpacks to over {Bounded.EXPANSION} times its size; not dermamnist.npz")
+        parts = [p for p in PARTS if {f"{p}_images.npy", f"{p}_labels.npy"} & there]
+        names = [f"{part}_{kind}" for part in parts or PARTS for kind in ("images", "labels")]
         missing = [n for n in names if f"{n}.npy" not in there]
         if missing:
             raise InputError(f"{path}: no array {missing[0]!r}; expected MedMNIST's dermamnist.npz")
@@ -294,7 +341,7 @@ def read_npz(path):
         raise
     except Exception as e:  # zipfile, zlib and NumPy raise many kinds for a damaged file
         raise InputError(f"{path}: not a readable .npz ({first_line(e)}); fetch dermamnist.npz again") from None
-    for part in PARTS:
+    for part in parts:
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
         if images.shape[1:] != IMAGE_SHAPE or images.dtype != np.uint8:
             raise InputError(
@@ -304,8 +351,8 @@ def read_npz(path):
             raise InputError(f"{path}: {part}_labels is {labels.dtype} {labels.shape}; expected one integer an image")
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(CLASSES):
             raise InputError(f"{path}: {part}_labels has values outside 0 to {len(CLASSES) - 1}")
-    images = np.concatenate([arrays[f"{p}_images"] for p in PARTS])
-    labels = np.concatenate([arrays[f"{p}_labels"].reshape(-1) for p in PARTS])
+    images = np.concatenate([arrays[f"{p}_images"] for p in parts])
+    labels = np.concatenate([arrays[f"{p}_labels"].reshape(-1) for p in parts])
     if not len(labels):
         raise InputError(f"{path}: holds no images")
     return "hmnist_28_28_RGB", images, DERMAMNIST_TO_HAM[labels].astype(np.int32)

@@ -31,8 +31,11 @@ GROUPING_ROW_LIMIT = 50_000  # the search is quadratic: skipped above this
 # ---------------------------------------------------------------- groups
 
 
-def read_metadata(path, table):
-    """DataFrame of HAM10000_metadata.csv (lesion_id, image_id, dx, ...), refused unless it describes `table` row by row."""
+def read_metadata(path, table, external=False):
+    """DataFrame of HAM10000_metadata.csv (lesion_id, image_id, dx, ...), refused unless it describes `table` row by row.
+
+    external: of another table, which is not split: image_id alone will do, and lesions that do not look alike are noted.
+    """
     import pandas as pd
 
     try:
@@ -43,7 +46,7 @@ def read_metadata(path, table):
     except Exception as e:
         raise InputError(f"{path}: not a readable CSV ({first_line(e)})") from None
     for name in ("lesion_id", "image_id", "dx"):
-        if name not in meta:
+        if name not in meta and not (external and name != "image_id"):
             raise InputError(f"{path}: no column {name!r}; expected HAM10000_metadata.csv")
     if len(meta) != len(table):
         raise InputError(
@@ -51,14 +54,14 @@ def read_metadata(path, table):
             "(--metadata none groups near-duplicate images instead)"
         )
     expected = np.array(CLASSES)[table.labels]
-    wrong = np.flatnonzero(meta["dx"].to_numpy() != expected)
+    wrong = np.flatnonzero(meta["dx"].to_numpy() != expected) if "dx" in meta else []
     if len(wrong):
         i = wrong[0]
         raise InputError(
             f"{path}: line {i + 2}, column dx is {meta['dx'][i][:20]!r}, but that row of {table.path} is labelled "
             f"{expected[i]!r} ({len(wrong)} rows disagree); the files are not in the same order"
         )
-    for name in ("lesion_id", "image_id"):
+    for name in meta.columns.intersection(["lesion_id", "image_id"]):
         empty = np.flatnonzero(meta[name].to_numpy() == "")
         if len(empty):
             raise InputError(f"{path}: line {empty[0] + 2}, column {name} is empty")
@@ -66,7 +69,10 @@ def read_metadata(path, table):
         if len(odd):
             raise InputError(f"{path}: line {odd[0] + 2}, column {name} is {meta[name][odd[0]][:20]!r}; expected letters, "
                              "digits, _ . : -")  # fmt: skip
-    check_row_order(path, table, meta["lesion_id"].to_numpy())
+    if "lesion_id" in meta and (fault := find_other_order(table, meta["lesion_id"].to_numpy())):
+        if not external:
+            raise InputError(f"{path}: {fault} (--metadata none groups near-duplicate images instead)")
+        table.notes.append(f"the metadata's {fault}")
     if "age" in meta:
         age = pd.to_numeric(meta["age"], errors="coerce")
         meta["age"] = age.where((age >= 0) & (age <= 130))
@@ -131,16 +137,15 @@ def row_order_scores(table, lesion_ids, least_pairs=20, draws=4000):
     return scores
 
 
-def check_row_order(path, table, lesion_ids):
-    """InputError unless photographs said to show one lesion look alike, class by class: equal labels prove little,
-    because the table has only 25 runs of them."""
+def find_other_order(table, lesion_ids):
+    """What says that the lesion ids are in another order than the images: photographs said to show one lesion do not look
+    alike, class by class; or None. (Equal labels prove little: the table has only 25 runs of them.)"""
     for name, (score, pairs) in row_order_scores(table, lesion_ids).items():
         if score < ORDER_THRESHOLD:
-            raise InputError(
-                f"{path}: its lesion ids do not fit the images of class {name}: same-lesion pairs are nearer than random "
-                f"pairs in {score:.2f} of comparisons, at least {ORDER_THRESHOLD} expected ({pairs} pairs); the rows are "
-                "in another order (--metadata none groups near-duplicate images instead)"
-            )
+            return (f"lesion ids do not fit the images of class {name}: same-lesion pairs are nearer than random pairs in "
+                    f"{score:.2f} of comparisons, at least {ORDER_THRESHOLD} expected ({pairs} pairs); the rows are in "
+                    "another order")  # fmt: skip
+    return None
 
 
 def merge_groups(n, pairs):
@@ -204,10 +209,11 @@ def near_pairs(images, threshold=NEAR_DUPLICATE_DISTANCE, block=1024):
     return np.concatenate(found)
 
 
-def group_lesions(table, metadata="auto"):
+def group_lesions(table, metadata="auto", external=False):
     """Fill table.lesions, .grouping, .metadata and .notes in place.
 
     metadata: a path; 'none'; or 'auto', which takes HAM10000_metadata.csv beside the table when it is there.
+    external: see read_metadata.
     """
     beside = Path(table.path).with_name("HAM10000_metadata.csv")
     if metadata == "auto":
@@ -218,7 +224,8 @@ def group_lesions(table, metadata="auto"):
     if str(metadata) != "none":
         if not Path(metadata).is_file():
             raise InputError(f"{metadata}: no such file (--metadata takes HAM10000_metadata.csv, or none)")
-        table.metadata = read_metadata(metadata, table)
+        table.metadata = read_metadata(metadata, table, external)
+    if table.metadata is not None and "lesion_id" in table.metadata:
         table.lesions = lesions_from_metadata(table.metadata)
         table.grouping = "lesion ids of the metadata, known cross-lesion duplicates merged"
     elif len(table) > GROUPING_ROW_LIMIT or table.images.shape[1] % 7:

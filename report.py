@@ -22,6 +22,12 @@ def html_table(head, rows):
     return "".join(lines) + "</table>"
 
 
+OPERATING_ROWS = tuple(
+    (f"{name}: {label}", (f"{key}_{measure}",))
+    for name, key in (("Melanoma", "melanoma"), ("Malignant", "malignant")) for at in (90, 95)
+    for label, measure in ((f"sensitivity at {at} % specificity", f"sensitivity_at_{at}_specificity"),
+                           (f"sensitivity at val's threshold for {at} %", f"sensitivity_at_val_threshold_{at}"),
+                           ("specificity realised there", f"specificity_at_val_threshold_{at}")))  # fmt: skip
 METRIC_ROWS = (
     ("Accuracy", ("argmax", "accuracy")), ("Balanced accuracy", ("argmax", "balanced_accuracy")),
     ("Balanced accuracy, balanced point", ("balanced", "balanced_accuracy")),
@@ -51,7 +57,7 @@ def metrics_section(found):
             block = block.get(key, {})
         return cell(block)
 
-    for label, path in METRIC_ROWS:
+    for label, path in METRIC_ROWS + OPERATING_ROWS:
         rows.append((label, *(pick(block, path) for _, block in columns)))
     baseline = found["majority_baseline"]
     majority = f"Majority class ({html.escape(str(baseline['class']))}): accuracy"

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import artifacts
-from ham10000 import PARTS, InputError, class_counts, read_table
+from ham10000 import PARTS, InputError, class_counts, first_line, read_table
 from lesions import group_lesions, split_table, subset
 
 ROOT = Path(__file__).resolve().parent
@@ -93,6 +93,10 @@ def script_main(main):
     except InputError as e:
         message = str(e).encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # file names may be in any encoding
         print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
+        sys.exit(2)
+    except (MemoryError, OverflowError) as e:  # an option, or a table, too large for this machine
+        print(f"{Path(sys.argv[0]).name}: error: more than this machine can hold ({first_line(e)}); ask for less, or use a "
+              "smaller table or --subset", file=sys.stderr)  # fmt: skip
         sys.exit(2)
     except OSError as e:  # a folder where a file should be, a folder closed to us, a full disk under the output
         sys.stdout = None  # what could not be printed is not tried again
@@ -328,17 +332,19 @@ class Run:
         """Write outputs/split.csv, or check that the one there is this run's; InputError if it is not."""
         path = self.args.outputs_dir / "split.csv"
         record = path.with_suffix(".json")
-        if path.is_file() and path.read_bytes() != self.split_text.encode() and not self.args.if_stale:
+        if path.is_file() and not self.has_split(path) and not self.args.if_stale:
             raise InputError(
                 f"{path}: made from other data, --subset, --split or --split-seed than this run's; use the same flags for "
                 "every script, another --outputs-dir and --models-dir, or delete it"
             )
-        for leftover in self.args.outputs_dir.glob(".*.tmp*"):  # of a process killed while it wrote there
-            with contextlib.suppress(OSError):
-                if time.time() - leftover.stat().st_mtime > 3600:
-                    leftover.unlink()
         artifacts.write_text(path, self.split_text)
         artifacts.write_json(record, {"data": self.identity["data"], "split": self.split})
+        artifacts.remove_leftovers(self.args.outputs_dir, older_than=3600)  # nobody locks this folder: one may be at work
+
+    def has_split(self, path):
+        """True if the file at `path` is this run's split.csv."""
+        text = self.split_text.encode()
+        return path.stat().st_size == len(text) and path.read_bytes() == text
 
     def add_input(self, name, path):
         """Record the hash of a file this run reads, as part of its identity; returns the hash."""
@@ -377,7 +383,7 @@ class Run:
                 return False
             if current and not split.is_file():  # someone cleared outputs/: that is no reason to train again
                 self.settle_split()
-            return current and split.read_bytes() == self.split_text.encode()
+            return current and self.has_split(split)
         except (InputError, OSError, KeyError, AttributeError, ValueError):
             return False
 

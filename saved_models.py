@@ -5,6 +5,7 @@ the file, its members and sizes, every class its configuration names, and every 
 train_gan.py and train_cnn.py write: nothing in it is run, unpacked unseen, or used before it is checked.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -21,16 +22,14 @@ from ham10000 import IMAGE_SHAPE, InputError, first_line
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 MAX_CONFIG, MAX_WEIGHTS = 16 << 20, 1 << 30  # bytes
-MAX_NUMBERS = 1 << 30  # that the layers of a configuration could want weights of; --width 512 stays below
-SIZES = ("units", "filters", "input_dim", "output_dim")
 STEPS = ("strides", "pool_size", "kernel_size", "dilation_rate")
 MAX_STEP = 16
-UNSIZED = ("shared_object_id", "seed")  # whole numbers that are the size of nothing
+SLACK = 1 << 16  # numbers that layers may hold beyond those of the file: states of random generators
 MADE_OF = {
     "keras": "DTypePolicy",
     "keras.initializers": "GlorotUniform Ones RandomNormal RandomUniform Zeros",
     "keras.layers": "Activation AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Dense Dropout "
-                    "Embedding Flatten GlobalAveragePooling2D InputLayer LeakyReLU Rescaling Reshape Softmax",
+                    "Embedding GlobalAveragePooling2D InputLayer LeakyReLU Rescaling Reshape Softmax",
     "keras.src.models.functional": "Functional",
     "keras.src.ops.core": "Cast",
     "keras.src.ops.numpy": "Add Flip GetItem Greater Multiply Reshape Subtract Sum Transpose",
@@ -69,8 +68,9 @@ def load_generator(path):
     """The generator of a .keras file: latent float32 (n, z), label int32 (n,) -> image float32 (n, 28, 28, 3)."""
     model = load(path, "train_gan.py")
     shapes = [tuple(i.shape) for i in model.inputs]
-    if len(shapes) != 2 or len(shapes[0]) != 2 or shapes[1] != (None,) or tuple(model.output.shape[1:]) != IMAGE_SHAPE:
-        raise InputError(f"{path}: is no generator (inputs {shapes}, output {model.output.shape}); run train_gan.py again")
+    outputs = [tuple(o.shape) for o in model.outputs]
+    if len(shapes) != 2 or len(shapes[0]) != 2 or shapes[1] != (None,) or outputs != [(None, *IMAGE_SHAPE)]:
+        raise InputError(f"{path}: is no generator (inputs {shapes}, outputs {outputs}); run train_gan.py again")
     return model
 
 
@@ -78,8 +78,9 @@ def load_classifier(path, classes=7):
     """The classifier of a .keras file: image float32 (n, 28, 28, 3) in [0, 255] -> probabilities float32 (n, classes)."""
     model = load(path, "train_cnn.py")
     shapes = [tuple(i.shape) for i in model.inputs]
-    if shapes != [(None, *IMAGE_SHAPE)] or tuple(model.output.shape) != (None, classes):
-        what = f"inputs {shapes}, output {model.output.shape}"
+    outputs = [tuple(o.shape) for o in model.outputs]
+    if shapes != [(None, *IMAGE_SHAPE)] or outputs != [(None, classes)]:
+        what = f"inputs {shapes}, outputs {outputs}"
         raise InputError(f"{path}: is no classifier of {classes} classes ({what}); run train_cnn.py again")
     return model
 
@@ -87,12 +88,12 @@ def load_classifier(path, classes=7):
 def load(path, made_by):
     """The keras model of a checked .keras file; InputError for anything that is not one or that could run code."""
     try:
-        check_archive(path)
+        numbers = check_archive(path)
         runlog.quiet_tensorflow()  # only now: a file that is refused needs no TensorFlow
         import keras
 
-        with warnings.catch_warnings():  # what they would say follows as an error
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(), bounded_weights(numbers + SLACK):
+            warnings.simplefilter("ignore")  # what they would say follows as an error
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
         finite = all(np.isfinite(w).all() for w in model.get_weights())
     except InputError as e:
@@ -105,7 +106,7 @@ def load(path, made_by):
 
 
 def check_archive(path):
-    """InputError unless the zip holds the three members, of bearable size, and they pass."""
+    """How many numbers its weights are; InputError unless the zip holds the three members, of bearable size, that pass."""
     with zipfile.ZipFile(path) as archive:
         sizes = {i.filename: i.file_size for i in archive.infolist()}
         extra = sorted(set(sizes) ^ MEMBERS)
@@ -115,9 +116,9 @@ def check_archive(path):
             raise InputError("unpacks to more than any network of this project")
         config = json.loads(archives.read_member(archive, "config.json", MAX_CONFIG))
         check_classes(config)
-        check_sizes(config)
+        check_steps(config)
         archives.read_member(archive, "metadata.json", MAX_CONFIG)
-        check_weights(archives.read_member(archive, "model.weights.h5", MAX_WEIGHTS))
+        return check_weights(archives.read_member(archive, "model.weights.h5", MAX_WEIGHTS))
 
 
 def objects(config):
@@ -144,19 +145,11 @@ def check_classes(config):
                              "could run code")  # fmt: skip
 
 
-def check_sizes(config):
-    """InputError if the layers of a configuration could want more weights than any network of this project: Keras makes
-    them all before it looks for their values in the file."""
-    largest = total = 0
+def check_steps(config):
+    """InputError if a layer of a configuration takes longer steps than those of any network of this project."""
     for value in objects(config):
         if max((n for k in STEPS for n in numbers_in(value.get(k))), default=0) > MAX_STEP:
             raise InputError("has layers of longer steps than any network of this project")
-        largest = max([largest, *(n for k, v in value.items() if k not in UNSIZED for n in numbers_in(v))])
-        for size in (value[k] for k in SIZES if isinstance(value.get(k), int | float)):
-            kernel = value.get("kernel_size")
-            total += size * (math.prod(kernel) if isinstance(kernel, list) else 1)
-    if largest * max(total, 1) > MAX_NUMBERS:
-        raise InputError(f"wants layers of up to {largest} channels: more than any network of this project")
 
 
 def numbers_in(value):
@@ -166,11 +159,33 @@ def numbers_in(value):
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
+@contextlib.contextmanager
+def bounded_weights(most):
+    """Within, layers that want more than `most` numbers in all are refused with InputError: Keras makes the weights that a
+    configuration wants before it looks for their values in the file, so a small file could fill the memory."""
+    from keras.layers import Layer
+
+    add_weight, left = Layer.add_weight, most
+
+    def bounded(layer, shape=None, *args, **kwargs):
+        nonlocal left
+        left -= abs(math.prod(shape or ()))
+        if left < 0:
+            raise InputError("wants more weights than it holds")
+        return add_weight(layer, shape, *args, **kwargs)
+
+    Layer.add_weight = bounded
+    try:
+        yield
+    finally:
+        Layer.add_weight = add_weight
+
+
 def check_weights(data):
-    """InputError if an HDF5 file links outside itself or would unpack to more than MAX_WEIGHTS."""
+    """How many numbers an HDF5 file holds; InputError if it links outside itself or would unpack to over MAX_WEIGHTS."""
     import h5py
 
-    total = items = 0
+    numbers = total = items = 0
     with h5py.File(io.BytesIO(data), "r") as file:
         pending = [file]
         while pending:
@@ -184,6 +199,8 @@ def check_weights(data):
                 if isinstance(item, h5py.Group):
                     pending.append(item)
                     continue
+                numbers += item.size
                 total += item.size * item.dtype.itemsize
                 if item.external or item.is_virtual or item.dtype.kind not in "fiub" or total > MAX_WEIGHTS:
                     raise InputError("its weights are not plain arrays of bearable size")
+    return numbers

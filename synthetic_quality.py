@@ -11,7 +11,7 @@ import numpy as np
 import artifacts
 import fidelity
 import saved_models
-from ham10000 import CLASSES, class_counts
+from ham10000 import CLASSES, InputError, class_counts
 from lesions import half_a
 from synthetic_set import draw_latents, generate
 
@@ -31,10 +31,13 @@ class Judge:
     def __init__(self, model, run, half=None, held_out="test"):
         import keras
 
+        features = next((layer for layer in model.layers if layer.name == "features"), None)
+        if features is None or len(features.output.shape) != 2:
+            raise InputError("the judge has no layer `features` of vectors; run train_cnn.py --role judge again")
         half = half_a(run.table, run.parts) if half is None else half
         self.sha256, self.held_out = saved_models.weights_sha256(model), held_out
         self.floor = (run.parts == "train") & ~half
-        self.model = keras.Model(model.input, [model.get_layer("features").output, model.output])
+        self.model = keras.Model(model.input, [features.output, model.output])
         self.components = fidelity.Components(self.look(run.table.images[half])[0])
 
     def look(self, images):

@@ -5,7 +5,7 @@
     python train_cnn.py --role judge         # the measuring instrument, half A of train -> models/judge/
     python train_cnn.py --task malignancy    # benign / malignant -> models/malignancy/
 
-Reads the table's train part (val chooses the epoch and calibrates; test is never touched) and the synthetic table, whose
+Reads the table's train part (val calibrates; test is never touched) and the synthetic table, whose
 rows can only enter training. Writes classifier.keras, options.json and history.csv. 7 to 20 minutes each on two CPU cores;
 --resume goes on after an interruption.
 
@@ -37,8 +37,10 @@ from lesions import NEAR_DUPLICATE_DISTANCE, half_a
 
 JUDGE_SEED = 10015  # the judge is one instrument: --seed does not move it
 # What a flag left out means. The judge keeps its recipe, or figures measured with it could not be compared.
-RECIPE = {"epochs": 60, "sampler": "natural", "optimizer": "muon", "stem": 2, "colour_gain": 0.06}
-JUDGE_RECIPE = {"epochs": 40, "sampler": "balanced", "optimizer": "adamw", "stem": 1, "colour_gain": 0.0}
+RECIPE = {"epochs": 60, "sampler": "natural", "optimizer": "muon", "stem": 2, "colour_gain": 0.06, "keep": "last",
+          "synthetic_weight": 0.25}  # fmt: skip
+JUDGE_RECIPE = {"epochs": 40, "sampler": "balanced", "optimizer": "adamw", "stem": 1, "colour_gain": 0.0, "keep": "best",
+                "synthetic_weight": 1.0}  # fmt: skip
 FOLDERS = {("classifier", "dx"): "cnn", ("classifier", "malignancy"): "malignancy", ("control", "dx"): "control",
            ("control", "malignancy"): "malignancy_control", ("judge", "dx"): "judge"}  # fmt: skip
 
@@ -55,7 +57,8 @@ def parse_args(argv=None):
                    help="classic multiplies each channel by exp(u), |u| < G; default 0.06, the judge's is 0")  # fmt: skip
     g.add_argument("--sampler", choices=("natural", "balanced"), help="default natural; the judge's is balanced")
     g.add_argument("--repeat-real", type=int, default=0, metavar="N", help="add N repeated real images (a control)")
-    g.add_argument("--synthetic-weight", type=runlog.number, default=1.0, metavar="W", help="loss weight of synthetic rows")
+    g.add_argument("--synthetic-weight", type=runlog.number, metavar="W",
+                   help="loss weight of synthetic rows; default 0.25, by val (results/LOG.md)")  # fmt: skip
     g = p.add_argument_group("training")
     g.add_argument("--role", choices=("classifier", "control", "judge"), default="classifier")
     g.add_argument("--task", choices=("dx", "malignancy"), default="dx")
@@ -66,8 +69,8 @@ def parse_args(argv=None):
     g.add_argument("--weight-decay", type=runlog.number, default=0.02)
     g.add_argument("--stem", type=int, choices=(1, 2), help="stride of the first convolution; default 2, the judge's is 1")
     g.add_argument("--width", type=runlog.positive, help="its channels; default 48 after a stem of 2, 32 after 1")
-    g.add_argument("--keep", choices=("best", "last"), default="best",
-                   help="epoch whose weights are kept: least val log-loss, or the last")  # fmt: skip
+    g.add_argument("--keep", choices=("best", "last"),
+                   help="epoch whose weights are kept; default last, the judge's is best: least val log-loss")  # fmt: skip
     g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
     args = p.parse_args(argv)
     if args.role == "judge":
@@ -279,7 +282,7 @@ def prepare(args, classes, steps):
 
 
 def train(run, folder, pool, val, shift, resuming=False):
-    """(network with the weights of the best epoch by val log-loss, or with --keep last of the last; history).
+    """(network with the weights of the last epoch, or with --keep best of the best by val log-loss; history).
 
     shift: float (k,), added to the logits before they are scored, so that every arm is chosen under the same prior.
     """

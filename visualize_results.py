@@ -182,11 +182,9 @@ def draw_embedding(figures, inputs):
 
 def draw_nearest_pairs(figures, inputs):
     """The ten synthetic images nearest to a training image, with that image below."""
-    evaluated = inputs.run.check_made_from(need(inputs.evaluation / "options.json", "evaluate.py"), "evaluate.py")
-    table = need(inputs.outputs / "synthetic" / artifacts.TABLE_NAME, "train_gan.py")
-    if evaluated["inputs"].get("synthetic") != artifacts.file_sha256(table):
-        raise Missing("the synthetic set is newer than its evaluation: run evaluate.py")
-    nearest = frame(inputs.evaluation / "nearest.csv", "evaluate.py").sort_values("distance", kind="stable").head(10)
+    inputs.check_evaluation()
+    nearest = frame(inputs.file(inputs.evaluation / "nearest.csv", "evaluate.py"), "evaluate.py")
+    nearest = nearest.sort_values("distance", kind="stable").head(10)
     made = inputs.synthetic()
     fig, axes = figures.plt.subplots(2, len(nearest), figsize=(0.75 * len(nearest), 2.1), squeeze=False)
     reals = inputs.image_of_row(nearest.train_row)

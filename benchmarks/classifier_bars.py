@@ -5,10 +5,11 @@
     python benchmarks/resnet18_baseline.py           # what a step costs beside MedMNIST's ResNet-18
     python benchmarks/classifier_bars.py collect     # write results/classifier.json from results/classifier/
 
-Each of `image N` and `lesion N` leaves one small file and the predictions in results/classifier/, and can be repeated after
-an interruption. Image split: the leaky 70/10/20 protocol of older work. Lesion split: real plus 1000 synthetic images of
-the GAN of that seed (gan_bars.py seed N), beside real images alone at equal steps; malignancy by a binary network and by
-summed probabilities. `collect` also scores the average of the seeds' predictions (`ensemble`).
+Each of `image N` and `lesion N` leaves one small file and a folder of predictions in results/classifier/, from which
+`evaluate.py --from-predictions` gives every figure again, and can be repeated after an interruption. Image split: the leaky
+70/10/20 protocol of older work. Lesion split: real plus the synthetic images of the GAN of that seed (gan_bars.py seed N),
+beside real images alone at equal steps; malignancy by a binary network and by summed probabilities. `collect` also scores
+the average of the seeds' predictions (`ensemble`).
 
 To try the commands on a small table: `classifier_bars.py lesion 0 --folder bars/try --data table.csv --epochs 2`, after
 `gan_bars.py seed 0` with the same flags.
@@ -29,6 +30,7 @@ from workplace import mean_and_std, parse_args
 import artifacts
 import evaluate
 import runlog
+import scorecard
 from ham10000 import InputError
 from predictions import read_predictions, write_predictions
 
@@ -54,6 +56,8 @@ RECIPE = (
     "sampler",
     "augment",
     "colour_gain",
+    "keep",
+    "synthetic_weight",
 )
 DIFFERENCES = ("acc", "balanced_accuracy", "acc_balanced", "macro_f1", "auc")
 
@@ -82,7 +86,6 @@ def read_rows(models, outputs):
     rows = {name: pick(block) for name, block in found["models"].items()}
     options = artifacts.read_json(models / "cnn" / "options.json", "train_cnn.py")
     rows["classifier"] |= {"minutes": training_minutes(models / "cnn", options), "peak_gib": options["peak_gib"]}
-    rows["operating_points"] = options["operating_points"]
     difference = found.get("classifier_minus_control")
     if difference:
         rows["classifier_minus_control"] = pick(difference, DIFFERENCES)
@@ -104,7 +107,7 @@ def measure_lesion(place, seed):
     if not gan.is_dir():
         raise InputError(f"{gan}: no GAN of this seed; run gan_bars.py seed {seed} first")
     shutil.copytree(gan, place.models(name) / "gan", dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock", "snapshots"))
-    place.call("train_gan.py", name, *flags, "--sample-only", "--samples", 1000, "--no-png")
+    place.call("train_gan.py", name, *flags, "--sample-only", "--no-png")
     for arm in (["--role", "control"], ["--task", "malignancy"], []):
         place.call("train_cnn.py", name, *flags, *arm, "--resume")
     place.evaluate(name, "classifier, control and malignancy under the lesion split", *flags)
@@ -112,23 +115,27 @@ def measure_lesion(place, seed):
 
 
 def write_row(place, split, name, seed):
-    """results/classifier/<split>_<seed>.json, its predictions beside it, and the split file, the same for every seed."""
+    """results/classifier/<split>_<seed>.json, a folder of its predictions, and the split file, the same for every seed."""
     models, outputs = place.models(name), place.outputs(name)
     options = artifacts.read_json(models / "cnn" / "options.json", "train_cnn.py")
-    recipe = {key: options["options"][key] for key in RECIPE}
+    recipe = {key: options["options"][key] for key in RECIPE} | {"synthetic_images": options["synthetic_images"]}
     row = {"seed": seed, "recipe": recipe, "environment": options["environment"], **read_rows(models, outputs)}
-    predictions = (outputs / "evaluation" / "predictions.csv").read_text()
-    artifacts.write_text(place.results / f"{split}_{seed}_predictions.csv", predictions)
+    for path in [*(outputs / "evaluation").glob("predictions*.csv"), outputs / "evaluation" / "context.json"]:
+        artifacts.write_text(place.results / f"{split}_{seed}" / path.name, path.read_text())
     artifacts.write_text(place.results / f"{split}_split.csv", (outputs / "split.csv").read_text())
     artifacts.write_json(place.results / f"{split}_{seed}.json", row)
 
 
-def score_ensemble(place, split, rows):
-    """{name: value} of the average of the seeds' predicted probabilities, at the average of their operating points."""
-    parts = [read_predictions(place.results / f"{split}_{r['seed']}_predictions.csv") for r in rows]
-    points = [r["operating_points"] for r in rows]
+def score_ensemble(place, split, rows, name="classifier"):
+    """{name: value} of the average of the seeds' predicted probabilities, at the average of their operating points; and
+    {name: half the width of the 95 % interval} of accuracy and AUC."""
+    folders = [place.results / f"{split}_{r['seed']}" for r in rows]
+    file = "predictions.csv" if name == "classifier" else f"predictions_{name}.csv"
+    parts = [read_predictions(folder / file) for folder in folders]
+    contexts = [artifacts.read_json(folder / "context.json", "evaluate.py", scorecard.CONTEXT) for folder in folders]
+    points = [c["points"][name] for c in contexts]
     points = {name: np.mean([p[name] for p in points], axis=0) for name in points[0]}
-    folder = place.bars / "ensemble" / split
+    folder = place.bars / "ensemble" / f"{split}_{name}"
     write_predictions(folder / "predictions.csv", *parts[0][:2], np.mean([p for _, _, p in parts], axis=0))
     artifacts.write_json(folder / "context.json", {
         "protocol": f"{rows[0]['protocol']}; average of {len(rows)} seeds", "data": None, "views": 8,
@@ -136,7 +143,9 @@ def score_ensemble(place, split, rows):
     files = ["--from-predictions", folder / "predictions.csv", "--split", place.results / f"{split}_split.csv"]
     evaluate.main([*map(str, files), "--outputs-dir", str(folder)])
     found = artifacts.read_json(folder / "evaluation" / "from_predictions" / "metrics.json", "evaluate.py")
-    return pick(found["models"]["classifier"])
+    block = found["models"]["classifier"]
+    ends = {"acc": block["argmax"]["accuracy"], "auc": block["auc"]}
+    return pick(block) | {"half_widths": {k: (v["high"] - v["low"]) / 2 for k, v in ends.items()}}
 
 
 def collect_split(place, split):
@@ -157,16 +166,29 @@ def collect_split(place, split):
     for model in ("control", "classifier_minus_control", "malignancy"):
         if model in rows[0]:
             out[model] = over_seeds(model)
-    if len(rows) > 1:
-        out["ensemble"] = score_ensemble(place, split, rows)
+    if "classifier_minus_control" in out:
+        found = [r["classifier_minus_control"] for r in rows]
+        for word, sign in (("better", 1), ("worse", -1)):
+            out["classifier_minus_control"][f"{word}_in_every_seed"] = [
+                n for n in DIFFERENCES if all(sign * f[n] > 0 for f in found)]  # fmt: skip
+    if "malignancy" in out:
+        apart = [r["classifier"]["auc_malignant"] - r["malignancy"]["auc_malignant"] for r in rows]
+        out["malignancy"]["sum_minus_binary"] = apart
+    out["ensemble"] = score_ensemble(place, split, rows)
+    if "control" in out:
+        out["control"]["ensemble"] = score_ensemble(place, split, rows, "control")
     return out
 
 
 def collect(place):
     """classifier.json from whatever the folder of results holds."""
     image, lesion = (collect_split(place, split) for split in ("image_split", "lesion_split"))
-    if image["recipe"] == lesion["recipe"]:  # else their difference is not leakage alone
-        lesion["price_of_leakage"] = {k: image[k] - lesion["control"][k] for k in ("acc", "auc", "balanced_accuracy")}
+    other = [k for k in image["recipe"] if image["recipe"][k] != lesion["recipe"].get(k) and "synthetic" not in k]
+    if not other:  # else their difference is not leakage alone
+        price = {k: image[k] - lesion["control"][k] for k in ("acc", "auc", "balanced_accuracy")}
+        widths = [arm["ensemble"]["half_widths"] for arm in (image, lesion["control"])]
+        price |= {f"{k}_half_width": float(np.hypot(widths[0][k], widths[1][k])) for k in widths[0]}
+        lesion["price_of_leakage"] = price
     out = {"views": 8, "image_split": image, "lesion_split": lesion}
     out |= {name: lesion[name] for name in ("minutes", "minutes_std")}
     out["peak_gib"] = max(split["peak_gib"] for split in (image, lesion))

@@ -233,7 +233,15 @@ CLASSIFIER_ROWS = (("accuracy", "acc"), ("macro AUC, one against the rest", "auc
                    ("melanoma: sensitivity at 90 % specificity", "melanoma_sensitivity_at_90_specificity"),
                    ("the same at val's threshold", "melanoma_sensitivity_at_val_threshold_90"),
                    ("specificity there, .90 intended", "melanoma_specificity_at_val_threshold_90"),
+                   ("melanoma: sensitivity at 95 % specificity", "melanoma_sensitivity_at_95_specificity"),
+                   ("the same at val's threshold", "melanoma_sensitivity_at_val_threshold_95"),
+                   ("specificity there, .95 intended", "melanoma_specificity_at_val_threshold_95"),
                    ("malignant: sensitivity at 90 % specificity", "malignant_sensitivity_at_90_specificity"),
+                   ("the same at val's threshold", "malignant_sensitivity_at_val_threshold_90"),
+                   ("specificity there, .90 intended", "malignant_specificity_at_val_threshold_90"),
+                   ("malignant: sensitivity at 95 % specificity", "malignant_sensitivity_at_95_specificity"),
+                   ("the same at val's threshold", "malignant_sensitivity_at_val_threshold_95"),
+                   ("specificity there, .95 intended", "malignant_specificity_at_val_threshold_95"),
                    ("expected calibration error", "ece"), ("were it perfectly calibrated", "ece_if_perfect"))  # fmt: skip
 
 
@@ -261,24 +269,33 @@ def build_classifier_section():
     ]
     for label, name in CLASSIFIER_ROWS:
         lines.append(f"| {label} | " + " | ".join(show(arm, name) for arm in arms) + " |")
-    if "ensemble" in image:
-        seeds = ["{acc:.3f}, {auc:.3f}".format(**arm["ensemble"]) if "ensemble" in arm else "" for arm in arms]
-        lines.append("| average of the seeds' probabilities: accuracy, AUC | " + " | ".join(seeds) + " |")
+    seeds = ["{acc:.3f}, {auc:.3f}, {ece:.3f}".format(**arm["ensemble"]) for arm in arms]
+    lines.append("| average of the seeds' probabilities: accuracy, AUC, calibration error | " + " | ".join(seeds) + " |")
     gain, binary = lesion["classifier_minus_control"], lesion["malignancy"]
-    better = "the sum" if lesion["auc_malignant"] >= binary["auc_malignant"] else "the binary network"
+    signs = {d > 0 for d in binary["sum_minus_binary"]}
+    better = "neither in every seed" if len(signs) > 1 else "the sum" if signs == {True} else "the binary network"
+    better += " (" + ", ".join(f"{d:+.3f}" for d in binary["sum_minus_binary"]) + ")"
+    named = {n: label for label, n in CLASSIFIER_ROWS}
+    always = {word: ", ".join(named[n] for n in gain[f"{word}_in_every_seed"]) or "nothing" for word in ("better", "worse")}
+    verdict = " So the synthetic images gained nothing here." if always["better"] == "nothing" else ""
     machines = sorted({f"{e['processors']} cores, {e.get('processor') or e['machine']}" for e in lesion["environments"]})
     cost = f" MedMNIST's ResNet-18 would take {found['cost']['ratio']:.0f} times as long." if "cost" in found else ""
     if price := lesion.get("price_of_leakage"):
         lines += [
             "",
             "The price of leakage: with photographs of test lesions in train the same network moves by "
-            f"{price['acc']:+.3f} of accuracy and {price['auc']:+.3f} of AUC, each split read on its own test part.",
+            f"{price['acc']:+.3f} (± {price['acc_half_width']:.3f}) of accuracy and {price['auc']:+.3f} "
+            f"(± {price['auc_half_width']:.3f}) of AUC; in brackets the half width of a 95 % interval over lesions, each "
+            "split read on its own test part.",
         ]
     lines += [
         "",
-        "What 1000 synthetic images change at equal steps: accuracy "
+        f"What {lesion['recipe']['synthetic_images']} synthetic images of weight {lesion['recipe']['synthetic_weight']:g} "
+        "change at equal steps: accuracy "
         f"{show(gain, 'acc')}, balanced accuracy at the balanced point {show(gain, 'balanced_accuracy')}, AUC "
-        f"{show(gain, 'auc')}. Malignant or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities, "
+        f"{show(gain, 'auc')}. Better in every seed: {always['better']}; worse in every seed: {always['worse']}.{verdict}",
+        "",
+        f"Malignant or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities, "
         f"{show(binary, 'auc_malignant')} by a binary network; better: {better}.",
         "",
         f"{lesion['recipe']['epochs']} epochs take {show(found, 'minutes', 1)} minutes ({'; '.join(machines)}) and "

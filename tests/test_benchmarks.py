@@ -89,13 +89,16 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     assert row["control"]["balanced_accuracy"] == found["models"]["control"]["balanced"]["balanced_accuracy"]["value"]
     assert row["classifier_minus_control"]["acc"] == pytest.approx(row["classifier"]["acc"] - row["control"]["acc"])
     place = Workplace("classifier", tmp_path)
-    text = (pipeline.outputs / "evaluation/predictions.csv").read_text()
     place.results.mkdir()
 
     def write(split, seed, epochs=2, **more):
-        whole = {"seed": seed, "recipe": {"epochs": epochs}, "environment": runlog.environment(), **row, **more}
+        recipe = {"epochs": epochs, "synthetic_images": 70, "synthetic_weight": 0.25}
+        whole = {"seed": seed, "recipe": recipe, "environment": runlog.environment(), **row, **more}
         (place.results / f"{split}_{seed}.json").write_text(json.dumps(whole))
-        (place.results / f"{split}_{seed}_predictions.csv").write_text(text)
+        (place.results / f"{split}_{seed}").mkdir(exist_ok=True)
+        evaluation = pipeline.outputs / "evaluation"
+        for path in [*evaluation.glob("predictions*.csv"), evaluation / "context.json"]:
+            (place.results / f"{split}_{seed}" / path.name).write_bytes(path.read_bytes())
         (place.results / f"{split}_split.csv").write_text((pipeline.outputs / "split.csv").read_text())
 
     for seed in (0, 1):
@@ -108,6 +111,12 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     # an ensemble of equals decides as each of them
     assert out["image_split"]["ensemble"]["acc"] == row["classifier"]["acc"]
     assert out["image_split"]["ensemble"]["auc"] == pytest.approx(row["classifier"]["auc"])
+    gain = out["lesion_split"]["classifier_minus_control"]
+    assert ("acc" in gain["better_in_every_seed"]) == (row["classifier_minus_control"]["acc"] > 0)
+    assert ("acc" in gain["worse_in_every_seed"]) == (row["classifier_minus_control"]["acc"] < 0)
+    price = out["lesion_split"]["price_of_leakage"]
+    ends = [found["models"][name]["argmax"]["accuracy"] for name in ("classifier", "control")]
+    assert price["acc_half_width"] == pytest.approx(np.hypot(*((e["high"] - e["low"]) / 2 for e in ends)))
     assert out["minutes"] == row["classifier"]["minutes"]
     assert 0.2 < out["peak_gib"] < 8
     publish = load_benchmark("publish_run")
@@ -116,6 +125,8 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     acc = ["{:.3f} ± 0.000".format(row[arm]["acc"]) for arm in ("classifier", "control", "classifier")]
     assert "| accuracy | " + " | ".join(acc) + " |" in section
     assert "The price of leakage" in section
+    assert "70 synthetic images of weight 0.25" in section
+    assert ("gained nothing" in section) == (not gain["better_in_every_seed"])
     write("image_split", 0, epochs=3)
     with pytest.raises(InputError, match="one recipe"):
         classifier.collect(place)

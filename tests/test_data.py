@@ -70,6 +70,14 @@ def test_dermamnist_labels_are_converted(tmp_path):
     assert table.images[:, 0, 0, 0].tolist() == [0] * 7 + [10] * 7 + [20] * 7
 
 
+def test_npz_of_one_part_is_enough(tmp_path, table):
+    arrays = {"test_images": table.images[:9], "test_labels": np.argsort(ham10000.DERMAMNIST_TO_HAM)[table.labels[:9], None]}
+    np.savez(tmp_path / "test.npz", **arrays)
+    found = read_table(tmp_path / "test.npz")
+    np.testing.assert_array_equal(found.images, table.images[:9])
+    np.testing.assert_array_equal(found.labels, table.labels[:9])
+
+
 def test_npz_with_pickles_or_other_arrays_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", train_images=np.zeros((2, 28, 28, 3), np.uint8))
     refuse(tmp_path / "a.npz", "train_labels")
@@ -131,6 +139,14 @@ def test_unreadable_files_are_named(tmp_path, table_path):
     refuse(tmp_path / "cut.csv.gz", "fetch the file again")
     (tmp_path / "cut.csv.zst").write_bytes(zstandard.compress(table_path.read_bytes())[:20000])
     refuse(tmp_path / "cut.csv.zst")
+    packer = zstandard.ZstdCompressor().compressobj()  # flushed after each line, so that a cut file ends with a whole one
+    pieces = [packer.compress(line) + packer.flush(1) for line in table_path.read_bytes().splitlines(keepends=True)]
+    (tmp_path / "cut.csv.zst").write_bytes(b"".join(pieces[: len(pieces) // 2]))
+    refuse(tmp_path / "cut.csv.zst", "cannot be read to its end")
+    (tmp_path / "two.csv.zst").write_bytes(b"".join(zstandard.compress(p) for p in table_path.read_bytes().partition(b"\n")))
+    assert read_table(tmp_path / "two.csv.zst").sha256 == read_table(table_path).sha256  # frame after frame
+    (tmp_path / "mark.csv").write_bytes(b"\xef\xbb\xbf" + table_path.read_bytes())  # as spreadsheets write it
+    assert read_table(tmp_path / "mark.csv").sha256 == read_table(table_path).sha256
     for name, pack in (("rot.csv.gz", gzip.compress), ("rot.csv.xz", lzma.compress), ("rot.csv.zst", zstandard.compress)):
         packed = bytearray(pack(table_path.read_bytes()))
         for i in range(len(packed) // 2, len(packed) // 2 + 40):

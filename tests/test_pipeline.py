@@ -142,19 +142,32 @@ def test_external_table(pipeline, tmp_path):
     from phantom import draw_table
 
     images, labels, _ = draw_table(90, seed=7)
+    known = read_table(pipeline.table)  # of whose images one is not new
+    images[5], labels[5] = known.images[0], known.labels[0]
     artifacts.write_table(tmp_path / "other.csv", [(images, labels)])
+    (tmp_path / "ids.csv").write_text("image_id\n" + "".join(f"ISIC_{i}\n" for i in range(90)))
     isic = tmp_path / "isic.csv"
-    pipeline.run("evaluate", "--external", str(tmp_path / "other.csv"), "--isic-submission", str(isic))
-    folder = pipeline.outputs / "evaluation" / "external_other"
+    control = pipeline.models / "control" / "options.json"
+    kept = control.read_text()
+    control.write_text("of another split")  # which has no part in this
+    try:
+        pipeline.run("evaluate", "--external", str(tmp_path / "other.csv"), "--external-metadata", str(tmp_path / "ids.csv"),
+                     "--isic-submission", str(isic))  # fmt: skip
+    finally:
+        control.write_text(kept)
+    folder = next((pipeline.outputs / "evaluation").glob("external_other_*"))
     found = artifacts.read_json(folder / "metrics.json", "")
     assert "external table other.csv" in found["protocol"]
     lines = isic.read_text().splitlines()
     assert lines[0] == "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC"
     import pandas as pd
 
-    ours = pd.read_csv(folder / "predictions.csv")
-    np.testing.assert_allclose(pd.read_csv(isic)["NV"], ours["p_nv"])
-    assert len(lines) == len(ours) + 1
+    ours = pd.read_csv(folder / "predictions.csv").set_index("row")
+    theirs = pd.read_csv(isic)
+    assert theirs["image"].tolist() == [f"ISIC_{i}" for i in range(90)]  # whole, though figures leave the known one out
+    assert 5 not in ours.index
+    np.testing.assert_allclose(theirs["NV"][ours.index], ours["p_nv"])
+    assert artifacts.read_json(folder / "options.json", "")["inputs"]["external_metadata"]
     shutil.rmtree(folder)
 
 
@@ -352,6 +365,24 @@ def test_a_changed_output_is_stale(scratch, capsys):
     scratch.run("eda", "--if-stale")
     assert "up to date" not in capsys.readouterr().out
     assert (scratch.outputs / "eda/leakage.png").is_file()
+
+
+def test_other_metadata_of_the_same_lesions_is_stale(scratch, tmp_path, capsys):
+    other = tmp_path / "other.csv"
+    other.write_text(scratch.table.with_name("HAM10000_metadata.csv").read_text().replace(",female,", ",male,"))
+    for flags, stale in (([], True), (["--metadata", str(other)], True), (["--metadata", str(other)], False), ([], True)):
+        scratch.run("eda", "--if-stale", *flags)
+        assert ("up to date" not in capsys.readouterr().out) == stale
+
+
+def test_long_cells_do_not_widen_a_picture(scratch, tmp_path):
+    from PIL import Image
+
+    text = scratch.table.with_name("HAM10000_metadata.csv").read_text()
+    (tmp_path / "other.csv").write_text(text.replace(",back,", "," + "b" * 100_000 + ","))
+    scratch.run("eda", "--metadata", str(tmp_path / "other.csv"))
+    with Image.open(scratch.outputs / "eda" / "metadata.png") as picture:
+        assert picture.width < 5000
 
 
 def test_a_result_without_deterministic_is_stale_for_a_run_with_it(scratch, capsys, monkeypatch):

@@ -22,6 +22,7 @@ import ham10000
 import runlog
 import saved_models
 from ham10000 import InputError, read_table
+from predictions import read_predictions
 
 
 def test_killed_and_resumed_runs_end_as_if_left_alone(table_path, tmp_path):
@@ -77,6 +78,55 @@ def test_two_runs_cannot_write_in_one_folder(table_path, scratch):
     (folder / ".classifier.1.tmp.keras").write_bytes(b"half a file of a killed process")
     artifacts.lock_folder(folder)  # its process is gone, and so is its lock
     assert not list(folder.glob(".*.tmp*"))
+
+
+def test_only_half_written_files_of_its_own_are_swept_from_a_folder(tmp_path):
+    """Not a user's files of like names, nor what another process is writing in a folder that it has locked."""
+    others = [tmp_path / name for name in ("proj/.notes.tmp.md", ".config/.save.tmp1", "mine/.t.12.tmp.csv")]
+    left = [tmp_path / name for name in (".t.12.tmp.csv", "samples/.grid.7.tmp.png", ".checkpoint.123.tmp.npz")]
+    for path in [*others, *left]:
+        artifacts.ensure_folder(path.parent)
+        path.write_text("")
+    artifacts.ensure_folder(tmp_path / ".1.tmp.d" / "x")
+    (tmp_path / "mine" / ".lock").write_text("")
+    artifacts.lock_folder(tmp_path)
+    assert all(path.is_file() for path in others)
+    assert not any(path.exists() for path in left)
+
+
+def test_more_than_the_machine_holds_is_one_line(capsys):
+    for error in (MemoryError("Unable to allocate 1 PiB"), OverflowError("too large")):
+
+        def main(error=error):
+            raise error
+
+        with pytest.raises(SystemExit) as e:
+            runlog.script_main(main)
+        assert e.value.code == 2
+        assert "more than this machine can hold" in capsys.readouterr().err
+
+
+def test_huge_or_endless_files_are_refused_unread(tmp_path, table_path, scratch):
+    for name in ("context.json", "split.csv"):
+        with open(tmp_path / name, "wb") as f:
+            f.truncate(20 << 30)  # sparse: it takes no room
+    with pytest.raises(InputError, match="over 67108864 bytes"):
+        artifacts.read_json(tmp_path / "context.json", "evaluate.py")
+    scratch.outputs.mkdir(parents=True)
+    os.replace(tmp_path / "split.csv", scratch.outputs / "split.csv")
+    with pytest.raises(InputError, match="made from other data"):
+        scratch.run("eda")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="is no file"):
+        read_predictions(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("text", ["\n" + "a," * 30_000, '"\n",' * 30_000, "a,b\n" + "1," * 30_000])
+def test_columns_without_end_are_refused_at_once(tmp_path, text):
+    """pandas takes minutes to tell them apart."""
+    (tmp_path / "wide.csv").write_text(text)
+    with pytest.raises(InputError, match="columns"):
+        read_predictions(tmp_path / "wide.csv")
 
 
 @pytest.mark.parametrize(("script", "flags"), [("eda.py", []), ("train_cnn.py", [*CNN, "--role", "control"])])

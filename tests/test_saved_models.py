@@ -83,7 +83,7 @@ def test_paths_links_and_bombs_in_a_model_are_refused(models, tmp_path):
                 layer["config"]["units"] = 16_000_000
         members["config.json"] = json.dumps(config).encode()
 
-    refuse(widen, "wants layers of up to 16000000")
+    refuse(widen, "wants more weights than it holds")
 
     def weights(write):
         def change(members):
@@ -115,10 +115,7 @@ def test_a_classifier_is_no_generator_and_the_other_way_round(models):
         saved_models.load_classifier(classifier, 2)
 
 
-def test_networks_that_would_fill_the_memory_are_refused_before_keras_sees_them(models, tmp_path, monkeypatch):
-    import keras
-
-    monkeypatch.setattr(keras.saving, "load_model", lambda *a, **k: pytest.fail("Keras saw it"))
+def test_networks_that_would_fill_the_memory_are_refused_before_keras_makes_them(models, tmp_path):
     path = next(p for p in models if p.name == "generator.keras")
 
     def refuse(words, change):
@@ -130,11 +127,35 @@ def test_networks_that_would_fill_the_memory_are_refused_before_keras_sees_them(
         with pytest.raises(InputError, match=words):
             saved_models.load_generator(rewrite(path, tmp_path / "bad.keras", edit))
 
-    refuse("up to 40000000", lambda layers: layers["Dense"]["build_config"].update(input_shape=[None, 40_000_000]))
-    refuse("up to 50000000", lambda layers: layers["Reshape"]["config"].update(target_shape=[50_000_000]))
+    more = "wants more weights than it holds"
+    refuse(more, lambda layers: layers["Dense"]["build_config"].update(input_shape=[None, 40_000_000]))
+    refuse(more, lambda layers: layers["Conv2D"]["config"].update(filters=1 << 40))
+    refuse(more, lambda layers: layers["Embedding"]["config"].update(input_dim=1 << 40))
+    refuse("not a readable model", lambda layers: layers["Dense"]["config"].update(units=-(10**12)))
+    refuse("not a readable model", lambda layers: layers["Reshape"]["config"].update(target_shape=[50_000_000]))
     refuse("longer steps", lambda layers: layers["Conv2DTranspose"]["config"].update(strides=[1000, 1000]))
     for name in ("DepthwiseConv2D", "UpSampling2D", "EinsumDense", "MultiHeadAttention"):
         refuse("no network of this project", lambda layers, name=name: layers["Dense"].update(class_name=name))
+
+
+def test_weights_are_counted_whatever_makes_them_many(tmp_path):
+    """A wide input flattened into a dense layer: no number in the configuration is large."""
+    from keras import Sequential, layers
+
+    with pytest.raises(InputError, match="more weights"), saved_models.bounded_weights(1 << 20):
+        Sequential([layers.Input((400, 400, 3)), layers.Flatten(), layers.Dense(7)])
+    assert Sequential([layers.Input((400, 400, 3)), layers.Flatten(), layers.Dense(1)]).count_params() == 480_001
+
+
+def test_a_network_of_two_outputs_is_refused(models, tmp_path):
+    import keras
+
+    image = keras.Input((28, 28, 3))
+    p = keras.layers.Dense(7)(keras.layers.GlobalAveragePooling2D()(image))
+    keras.Model(image, [p, p]).save(tmp_path / "two.keras")
+    for load, words in (("load_classifier", "is no classifier"), ("load_generator", "is no generator")):
+        with pytest.raises(InputError, match=words):
+            getattr(saved_models, load)(tmp_path / "two.keras")
 
 
 def test_equal_networks_are_equal_files(tmp_path):
