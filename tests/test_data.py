@@ -70,7 +70,8 @@ def test_dermamnist_labels_are_converted(tmp_path):
     assert table.images[:, 0, 0, 0].tolist() == [0] * 7 + [10] * 7 + [20] * 7
 
 
-def test_npz_of_one_part_is_enough(tmp_path, table):
+def test_npz_of_one_part_is_enough(tmp_path, table_path):
+    table = read_table(table_path)
     arrays = {"test_images": table.images[:9], "test_labels": np.argsort(ham10000.DERMAMNIST_TO_HAM)[table.labels[:9], None]}
     np.savez(tmp_path / "test.npz", **arrays)
     found = read_table(tmp_path / "test.npz")
