@@ -148,6 +148,14 @@ def compute_figures(predictions, lesions, context):
         out["classifier_minus_control"] = nest({
             n: figure(*v, len(y), protocol + "; paired over lesions, one seed each") for n, v in paired.items()
         })  # fmt: skip
+    if "malignancy" in measures:
+
+        def gap(w):
+            return {"auc_malignant": measures["classifier"](w)["auc_malignant"] - measures["malignancy"](w)["auc_malignant"]}
+
+        paired = metrics.with_intervals(gap, lesions, DRAWS)["auc_malignant"]
+        words = "; seven probabilities summed, less the binary network's; paired over lesions"
+        out["sum_minus_binary"] = {"auc_malignant": figure(*paired, len(y), protocol + words)}
     return out
 
 

@@ -272,9 +272,8 @@ def build_classifier_section():
     seeds = ["{acc:.3f}, {auc:.3f}, {ece:.3f}".format(**arm["ensemble"]) for arm in arms]
     lines.append("| average of the seeds' probabilities: accuracy, AUC, calibration error | " + " | ".join(seeds) + " |")
     gain, binary = lesion["classifier_minus_control"], lesion["malignancy"]
-    signs = {d > 0 for d in binary["sum_minus_binary"]}
-    better = "neither in every seed" if len(signs) > 1 else "the sum" if signs == {True} else "the binary network"
-    better += " (" + ", ".join(f"{d:+.3f}" for d in binary["sum_minus_binary"]) + ")"
+    apart = binary["sum_minus_binary"]
+    better = "the sum" if apart["low"] > 0 else "the binary network" if apart["high"] < 0 else "neither, for all one can see"
     named = {n: label for label, n in CLASSIFIER_ROWS}
     always = {word: ", ".join(named[n] for n in gain[f"{word}_in_every_seed"]) or "nothing" for word in ("better", "worse")}
     verdict = " So the synthetic images gained nothing here." if always["better"] == "nothing" else ""
@@ -296,7 +295,8 @@ def build_classifier_section():
         f"{show(gain, 'auc')}. Better in every seed: {always['better']}; worse in every seed: {always['worse']}.{verdict}",
         "",
         f"Malignant or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities, "
-        f"{show(binary, 'auc_malignant')} by a binary network; better: {better}.",
+        f"{show(binary, 'auc_malignant')} by a binary network; of seed 0, sum less binary {cell(apart, (), signed=True)}; "
+        f"better: {better}.",
         "",
         f"{lesion['recipe']['epochs']} epochs take {show(found, 'minutes', 1)} minutes ({'; '.join(machines)}) and "
         f"{found['peak_gib']:.1f} GiB.{cost} Best known to us at 28 x 28 under an image split, of another draw: .768 "

@@ -103,7 +103,7 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
 
     for seed in (0, 1):
         write("image_split", seed)
-        write("lesion_split", seed, malignancy=row["classifier"])
+        write("lesion_split", seed, malignancy=row["classifier"], sum_minus_binary={"value": 0.1, "low": -0.1, "high": 0.2})
     classifier.collect(place)
     out = json.loads((tmp_path / "classifier.json").read_text())
     assert out["lesion_split"]["acc"] == row["classifier"]["acc"]
@@ -126,6 +126,7 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     assert "| accuracy | " + " | ".join(acc) + " |" in section
     assert "The price of leakage" in section
     assert "70 synthetic images of weight 0.25" in section
+    assert "less binary +0.100 (-0.100 to +0.200); better: neither" in section
     assert ("gained nothing" in section) == (not gain["better_in_every_seed"])
     write("image_split", 0, epochs=3)
     with pytest.raises(InputError, match="one recipe"):

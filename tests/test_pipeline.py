@@ -461,3 +461,19 @@ def test_a_synthetic_set_without_its_generator_is_measured_on_its_own_images(pip
     n = quality["distances"]["frechet"]["n"]
     assert n == quality["distances"]["frechet_floor"]["n"] <= 35  # no image is drawn twice
     assert f"{n} images" in quality["protocol"]
+
+
+def test_summed_probabilities_beside_a_binary_network():
+    """The paired interval of their difference holds what scikit-learn says of both."""
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    y, p = rng.integers(7, size=400), rng.dirichlet(np.ones(7), 400)
+    malignant = scorecard.MALIGNANT[y]
+    b = np.clip(0.3 + 0.2 * malignant + rng.normal(0, 0.2, 400), 0, 1)
+    predictions = {"classifier": (np.arange(400), y, p), "malignancy": (np.arange(400), y, np.column_stack([1 - b, b]))}
+    context = {"protocol": "", "data": None, "views": 8, "points": {}, "arms": {}}
+    found = scorecard.compute_figures(predictions, np.arange(400).astype(str), context)["sum_minus_binary"]["auc_malignant"]
+    expected = roc_auc_score(malignant, p[:, scorecard.MALIGNANT].sum(axis=1)) - roc_auc_score(malignant, b)
+    assert found["value"] == pytest.approx(expected)
+    assert found["low"] < found["value"] < found["high"] < 0
