@@ -23,6 +23,8 @@ from lesions import group_lesions
 HANDLE = "kmader/skin-cancer-mnist-ham10000/versions/2"
 FILES = (artifacts.TABLE_NAME, "HAM10000_metadata.csv")
 HOST = ("www.kaggle.com", 443)
+# Of the table behind results/. Another one is used and named: it may be the same photographs, resampled anew.
+HAM10000_SHA256 = "01ac7b4b073574dfc30c6551c1789b95314a3f076ecfd71df16890c3d4602f65"
 RECIPE = """by hand:
   1. open https://www.kaggle.com/datasets/kmader/skin-cancer-mnist-ham10000
   2. download hmnist_28_28_RGB.csv and HAM10000_metadata.csv
@@ -86,6 +88,9 @@ def download(out):
     for name in reversed(FILES):  # the metadata first: a table alone would pass for complete
         os.replace(cache / name, out / name)
     hashes = {n: artifacts.file_sha256(out / n) for n in FILES}
+    if table.sha256 != HAM10000_SHA256:
+        other = f"sha256 {table.sha256[:12]}, there {HAM10000_SHA256[:12]}"
+        print(f"  note: its pixels are not those behind results/ ({other})", file=sys.stderr)
     record = {"source": HANDLE, "file_sha256": hashes, "data_sha256": table.sha256}
     artifacts.write_json(out / "provenance.json", record)
     shutil.rmtree(cache, ignore_errors=True)

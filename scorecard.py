@@ -123,6 +123,7 @@ def compute_figures(predictions, lesions, context):
         "trained_on": {name: arm["trained_on"] for name, arm in context["arms"].items()},
         "images": len(y),
         "lesions": len(set(lesions)),
+        "classes": [c for c, n in zip(CLASSES, class_counts(y), strict=True) if n],  # over which macro figures are means
         "interval": f"95 %, percentile bootstrap over lesions, {DRAWS} draws; of ece, less its bias",
         "models": {},
     }
@@ -189,6 +190,8 @@ def print_summary(folder):
     """The few figures a reader wants first."""
     found = json.loads((folder / "metrics.json").read_text())
     print(f"  {found['protocol']}: {found['images']} images of {found['lesions']} lesions")
+    if len(found["classes"]) < len(CLASSES):
+        print(f"  only {', '.join(found['classes'])}: macro figures are means over these")
 
     def show(block, name):
         f = block.get(name) or {}
