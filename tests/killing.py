@@ -3,8 +3,9 @@
     python tests/killing.py [--kills 20] [--seed 0]      # minutes; adds its counts to results/reliability.json
 
 Compared byte for byte: the synthetic CSV and generator of train_gan.py, the network of train_cnn.py and evaluate.py's
-prediction CSV of it. Half of the kills come at a random moment, half as soon as a file is being written. It counts how
-often training went on in the middle: a trainer that began anew would end alike. test_reliability.py runs a handful.
+prediction CSV of it. Half of the kills come at a random moment of the run, half soon after an epoch's checkpoint; of both,
+every second one as soon as a file is being written. It counts how often training went on in the middle: a trainer that began
+anew would end alike. test_reliability.py runs a handful.
 """
 
 import argparse
@@ -42,10 +43,21 @@ def finish(process):
 
 
 def wait_for_moment(process, folder, seconds, rng):
-    """Sleep until a random moment, and then for every second kill until a temporary file is being written."""
-    deadline, writing = time.time() + rng.uniform(0, seconds), rng.random() < 0.5
+    """Sleep until a random moment, of the whole run or of what follows a checkpoint, and then for every second kill until a
+    temporary file is being written."""
+    began, in_training, writing = time.time(), rng.random() < 0.5, rng.random() < 0.5
+    while in_training and process.poll() is None and not has_checkpoint(folder, began):
+        time.sleep(0.002)
+    deadline = time.time() + rng.uniform(0, 0.5 if in_training else seconds)
     while process.poll() is None and (time.time() < deadline or (writing and not any(folder.rglob(".*.tmp*")))):
         time.sleep(0.001 if writing and time.time() >= deadline else 0.02)
+
+
+def has_checkpoint(folder, since):
+    """True if a checkpoint has been written there since that time."""
+    with contextlib.suppress(FileNotFoundError):  # the last one goes when its training ends
+        return any(p.stat().st_mtime >= since for p in folder.rglob("checkpoint.npz"))
+    return False
 
 
 def survive(script, flags, folder, seconds, kills, rng):
