@@ -302,8 +302,8 @@ def build_classifier_section():
         f"{found['peak_gib']:.1f} GiB.{cost} Best known to us at 28 x 28 under an image split, of another draw: .768 "
         "accuracy (Google AutoML Vision, Yang et al. 2023) and .927 AUC (VGG16 with ImageNet weights, MedMNIST+ study).",
         "",
-        "From `results/classifier.json` and `results/classifier/`, written by `benchmarks/classifier_bars.py`; there are the "
-        "predictions of each seed, for `evaluate.py --from-predictions`.",
+        "From `results/classifier.json` and `results/classifier/`, written by `benchmarks/classifier_bars.py`; the "
+        "predictions of each seed are there, for `evaluate.py --from-predictions`.",
     ]
     return "\n".join(lines)
 
