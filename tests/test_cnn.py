@@ -29,7 +29,8 @@ def test_pool_is_train_plus_synthetic_and_nothing_else(pipeline):
     train, train_labels = run.part("train")
     np.testing.assert_array_equal(images, np.concatenate([train, synthetic.images]))
     np.testing.assert_array_equal(labels, np.concatenate([train_labels, synthetic.labels]))
-    assert (weights == 1).all()
+    np.testing.assert_array_equal(weights, np.repeat([1, np.float32(run.args.synthetic_weight)], [len(train), count]))
+    assert 0 < run.args.synthetic_weight < 1
     assert count == len(synthetic)
     # no held-out photograph, and no synthetic row in what selects or scores
     held_out = hashes(run.part("val")[0]) | hashes(run.part("test")[0])
