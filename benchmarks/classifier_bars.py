@@ -7,9 +7,9 @@
 
 Each of `image N` and `lesion N` leaves one small file and a folder of predictions in results/classifier/, from which
 `evaluate.py --from-predictions` gives every figure again, and can be repeated after an interruption. Image split: the leaky
-70/10/20 protocol of older work. Lesion split: real plus the synthetic images of the GAN of that seed (gan_bars.py seed N),
-beside real images alone at equal steps; malignancy by summed probabilities and, of seed 0, by a binary network. `collect`
-also scores the average of the seeds' predictions (`ensemble`).
+70/10/20 protocol of older work. Lesion split: real plus synthetic images, drawn anew for each seed from one GAN
+(gan_bars.py seed 0), beside real images alone at equal steps; malignancy by summed probabilities and, of seed 0, by a binary
+network. `collect` also scores the average of the seeds' predictions (`ensemble`).
 
 To try the commands on a small table: `classifier_bars.py lesion 0 --folder bars/try --data table.csv --epochs 2`, after
 `gan_bars.py seed 0` with the same flags.
@@ -103,11 +103,11 @@ def measure_image(place, seed):
 
 
 def measure_lesion(place, seed):
-    """Train and evaluate one seed under the lesion split: with its GAN's images, without, and benign / malignant."""
+    """Train and evaluate one seed under the lesion split: with the GAN's images, without, and benign / malignant."""
     name, flags = f"lesion_{seed}", ["--seed", seed]
-    gan = place.models(f"seed_{seed}") / "gan"
+    gan = place.models("seed_0") / "gan"
     if not gan.is_dir():
-        raise InputError(f"{gan}: no GAN of this seed; run gan_bars.py seed {seed} first")
+        raise InputError(f"{gan}: no GAN; run gan_bars.py seed 0 first")
     shutil.copytree(gan, place.models(name) / "gan", dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock", "snapshots"))
     place.call("train_gan.py", name, *flags, "--sample-only", "--no-png")
     arms = [["--role", "control"], ["--task", "malignancy"], []]
@@ -187,8 +187,9 @@ def collect(place):
     """classifier.json from whatever the folder of results holds."""
     image, lesion = (collect_split(place, split) for split in ("image_split", "lesion_split"))
     other = [k for k in image["recipe"] if image["recipe"][k] != lesion["recipe"].get(k) and "synthetic" not in k]
-    if not other:  # else their difference is not leakage alone
+    if set(other) <= {"keep"}:  # else their difference is not leakage alone
         price = {k: image[k] - lesion["control"][k] for k in ("acc", "auc", "balanced_accuracy")}
+        price["recipes_differ_in"] = other
         widths = [arm["ensemble"]["half_widths"] for arm in (image, lesion["control"])]
         price |= {f"{k}_half_width": float(np.hypot(widths[0][k], widths[1][k])) for k in widths[0]}
         lesion["price_of_leakage"] = price

@@ -77,11 +77,11 @@ def large_memory():
     """The same at a hundred times the table, from results/reliability.json; '' until tests/load.py has run."""
     path = RUN.parent / "reliability.json"
     found = json.loads(path.read_text()) if path.is_file() else {}
-    if "million_rows" not in found:
-        return ""
-    eda, cnn, sampling = (found[f"{name}_peak_gib"] for name in ("million_rows_eda", "million_rows_cnn", "samples"))
-    return (f" On {found['million_rows']:,} rows: `eda.py` {eda:.1f}, `train_cnn.py` {cnn:.1f}; sampling "
-            f"{found['samples']:,} images: {sampling:.1f} (`tests/load.py`).")  # fmt: skip
+    what = {"million_rows_eda": "`eda.py` on {million_rows:,} rows",
+            "million_rows_cnn": "`train_cnn.py` on {million_rows:,}",
+            "samples": "sampling {samples:,} images"}  # fmt: skip
+    parts = [f"{v.format(**found)} {found[k + '_peak_gib']:.1f}" for k, v in what.items() if f"{k}_peak_gib" in found]
+    return f" Under load (`tests/load.py`): {', '.join(parts)}." if parts else ""
 
 
 def cell(block, path, signed=False):
@@ -280,17 +280,20 @@ def build_classifier_section():
     machines = sorted({f"{e['processors']} cores, {e.get('processor') or e['machine']}" for e in lesion["environments"]})
     cost = f" MedMNIST's ResNet-18 would take {found['cost']['ratio']:.0f} times as long." if "cost" in found else ""
     if price := lesion.get("price_of_leakage"):
+        kept = {"best": "epoch of least val log-loss", "last": "last epoch"}
+        epochs = [f"the {kept[split['recipe']['keep']]} kept" for split in (image, lesion)]
+        unlike = f" ({epochs[0]}; without them, {epochs[1]})" if price["recipes_differ_in"] else ""
         lines += [
             "",
-            "The price of leakage: with photographs of test lesions in train the same network moves by "
+            f"The price of leakage: with photographs of test lesions in train{unlike} the same network moves by "
             f"{price['acc']:+.3f} (± {price['acc_half_width']:.3f}) of accuracy and {price['auc']:+.3f} "
             f"(± {price['auc_half_width']:.3f}) of AUC; in brackets the half width of a 95 % interval over lesions, each "
             "split read on its own test part.",
         ]
     lines += [
         "",
-        f"What {lesion['recipe']['synthetic_images']} synthetic images of weight {lesion['recipe']['synthetic_weight']:g} "
-        "change at equal steps: accuracy "
+        f"What {lesion['recipe']['synthetic_images']} synthetic images of weight {lesion['recipe']['synthetic_weight']:g}, "
+        "drawn anew for each seed from one GAN, change at equal steps: accuracy "
         f"{show(gain, 'acc')}, balanced accuracy at the balanced point {show(gain, 'balanced_accuracy')}, AUC "
         f"{show(gain, 'auc')}. Better in every seed: {always['better']}; worse in every seed: {always['worse']}.{verdict}",
         "",

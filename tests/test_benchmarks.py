@@ -91,8 +91,8 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     place = Workplace("classifier", tmp_path)
     place.results.mkdir()
 
-    def write(split, seed, epochs=2, **more):
-        recipe = {"epochs": epochs, "synthetic_images": 70, "synthetic_weight": 0.25}
+    def write(split, seed, epochs=2, keep="last", **more):
+        recipe = {"epochs": epochs, "keep": keep, "synthetic_images": 70, "synthetic_weight": 0.25}
         whole = {"seed": seed, "recipe": recipe, "environment": runlog.environment(), **row, **more}
         (place.results / f"{split}_{seed}.json").write_text(json.dumps(whole))
         (place.results / f"{split}_{seed}").mkdir(exist_ok=True)
@@ -125,9 +125,13 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     acc = ["{:.3f} ± 0.000".format(row[arm]["acc"]) for arm in ("classifier", "control", "classifier")]
     assert "| accuracy | " + " | ".join(acc) + " |" in section
     assert "The price of leakage" in section
-    assert "70 synthetic images of weight 0.25" in section
+    assert "70 synthetic images of weight 0.25, drawn anew" in section
     assert "less binary +0.100 (-0.100 to +0.200); better: neither" in section
     assert ("gained nothing" in section) == (not gain["better_in_every_seed"])
+    for seed in (0, 1):
+        write("image_split", seed, keep="best")
+    classifier.collect(place)
+    assert "the epoch of least val log-loss kept; without them, the last epoch kept" in publish.build_classifier_section()
     write("image_split", 0, epochs=3)
     with pytest.raises(InputError, match="one recipe"):
         classifier.collect(place)
