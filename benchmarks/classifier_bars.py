@@ -167,19 +167,18 @@ def collect_split(place, split):
            "environments": [r["environment"] for r in rows], **over_seeds("classifier")}  # fmt: skip
     out["peak_gib"] = max(r["classifier"]["peak_gib"] for r in rows)
     for model in ("control", "classifier_minus_control", "malignancy"):
-        if model in rows[0]:
-            out[model] = over_seeds(model)
+        if any(model in r for r in rows):
+            out[model] = over_seeds(model) | {"seeds": [r["seed"] for r in rows if model in r]}
     if "classifier_minus_control" in out:
-        found = [r["classifier_minus_control"] for r in rows]
+        found = [r["classifier_minus_control"] for r in rows if "classifier_minus_control" in r]
         for word, sign in (("better", 1), ("worse", -1)):
             out["classifier_minus_control"][f"{word}_in_every_seed"] = [
                 n for n in DIFFERENCES if all(sign * f[n] > 0 for f in found)]  # fmt: skip
     if "malignancy" in out:
-        out["malignancy"] |= {"seeds": [r["seed"] for r in rows if "malignancy" in r],
-                              "sum_minus_binary": rows[0]["sum_minus_binary"]}  # fmt: skip
+        out["malignancy"]["sum_minus_binary"] = next(r["sum_minus_binary"] for r in rows if "malignancy" in r)
     out["ensemble"] = score_ensemble(place, split, rows)
     if "control" in out:
-        out["control"]["ensemble"] = score_ensemble(place, split, rows, "control")
+        out["control"]["ensemble"] = score_ensemble(place, split, [r for r in rows if "control" in r], "control")
     return out
 
 

@@ -259,7 +259,10 @@ def build_classifier_section():
         return f"{block[name]:.{digits}f}" + (f" ± {std:.{digits}f}" if std is not None else "")
 
     def describe(split):
-        return f"{split['protocol']}, {split['recipe']['epochs']} epochs, seeds {', '.join(map(str, split['seeds']))}"
+        seeds = ", ".join(map(str, split["seeds"]))
+        if split.get("control", split)["seeds"] != split["seeds"]:
+            seeds += f", of them real alone {', '.join(map(str, split['control']['seeds']))}"
+        return f"{split['protocol']}, {split['recipe']['epochs']} epochs, seeds {seeds}"
 
     lines = [
         f"Mean ± standard deviation over seeds ({describe(image)}; {describe(lesion)}); {found['views']}-view average.",
