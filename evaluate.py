@@ -28,7 +28,7 @@ FOLDERS = {"classifier": "cnn"}
 TRAINED = {"model_sha256": str, "operating_points": scorecard.POINTS, "real_images": int, "synthetic_images": int,
            "steps": int, "options": dict, "inputs": dict}  # fmt: skip
 # Options in which two arms may differ and still differ in their data alone; `steps` stands for epochs.
-DATA_OPTIONS = ("role", "task", "real", "synthetic_weight", "epochs", "steps")
+DATA_OPTIONS = ("role", "task", "real", "repeat_real", "synthetic_weight", "epochs", "steps")
 
 
 def parse_args(argv=None):
@@ -132,11 +132,14 @@ def from_predictions(args):
     context = {"protocol": protocol, "data": None, "views": None, "points": {}, "arms": {}}
     if path.with_name("context.json").is_file():
         context = artifacts.read_json(path.with_name("context.json"), "evaluate.py", scorecard.CONTEXT)
+        if leaky and "leaky" not in context["protocol"]:
+            context["protocol"] += ", leaky"
     folder = args.outputs_dir / "evaluation" / "from_predictions"  # beside the run's own figures, never over them
     artifacts.lock_folder(folder)
     (folder / "options.json").unlink(missing_ok=True)
     scorecard.write_figures(folder, predictions, lesions, context)
     sources = [path, Path(args.split), *(path.with_name(f"predictions_{name}.csv") for name in list(predictions)[1:])]
+    sources += filter(Path.is_file, [path.with_name("context.json")])
     hashes = {artifacts.printable(source.name): artifacts.file_sha256(source) for source in sources}
     record = {"script": "evaluate", "inputs": hashes, "environment": runlog.environment()}
     artifacts.write_json(folder / "options.json", record)
@@ -170,7 +173,8 @@ def evaluate_external(run, models):
             f"{table.path}: {dropped} of {len(table)} images are training images (nearer than {NEAR_DUPLICATE_DISTANCE:g}); "
             "this is no external table (DermaMNIST's npz is HAM10000 itself)"
         )
-    if artifacts.file_sha256(args.external) == models["classifier"]["inputs"].get("real"):
+    added = models["classifier"]["inputs"].get("real")
+    if added == table.sha256:
         raise InputError(f"{table.path}: the classifier was trained on it (--real); this is no external table")
     name = artifacts.printable(Path(table.path).name)
     folder = args.outputs_dir / "evaluation" / f"external_{name.split('.')[0]}_{table.sha256[:8]}"
@@ -183,9 +187,10 @@ def evaluate_external(run, models):
         write_isic(Path(args.isic_submission), table, p)
     table, p = table.take(np.flatnonzero(keep)), p[keep]
     write_predictions(folder / "predictions.csv", table.rows, table.labels, p)
+    searched = " (the --real table not searched)" if added else ""
     protocol = (
         f"external table {name}, {dropped} of {dropped + len(table)} images dropped as near-duplicates of "
-        f"training images, grouped by {table.grouping}; classifier of {run.identity['data']['name']}, "
+        f"training images{searched}, grouped by {table.grouping}; classifier of {run.identity['data']['name']}, "
         f"{name_protocol(run, args.views)}"
     )
     note = "; ".join(filter(None, [run.data_note, "external table: PHANTOM DATA" if table.is_phantom else ""]))
@@ -277,7 +282,7 @@ def main(argv=None):
         return 0
     models = find_models(run, ("classifier",) if args.external else (*MODELS, "judge"))
     if args.external:
-        runlog.quiet_tensorflow()
+        runlog.quiet_tensorflow(args.deterministic)
         evaluate_external(run, models)
         return 0
     synthetic, generator_path = read_synthetic(run)
@@ -291,7 +296,7 @@ def main(argv=None):
     if run.is_current(options) and (not args.isic_submission or Path(args.isic_submission).is_file()):
         print("  up to date")
         return 0
-    runlog.quiet_tensorflow()
+    runlog.quiet_tensorflow(args.deterministic)
     run.begin(options, "*.csv", "*.json")
     evaluate_test(run, models, synthetic, generator_path)
     run.finish(options, [*folder.glob("*.csv"), *folder.glob("*.json")])

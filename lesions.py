@@ -290,15 +290,15 @@ def split_table(table, kind="lesion", seed=0):
         if not len(own):
             continue
         own = own[hash_order(names[own], f"{kind}{seed}")]
-        # A unit belongs where its middle image falls; the first three units go to train, test, val so that no part
-        # of a class that has three lesions is empty.
+        # A unit belongs where its middle image falls, the first always to train; the last two units fill an empty test or
+        # val part, test first, so that no part of a class that has three lesions is empty.
         middle = (np.cumsum(sizes[own]) - sizes[own] / 2) / sizes[own].sum()
         part[own] = np.array(PARTS)[np.searchsorted(np.cumsum(SHARES)[:2], middle, side="right")]
         if len(own) >= 3:
-            if "val" not in part[own]:
-                part[own[-2]] = "val"
             if "test" not in part[own]:
                 part[own[-1]] = "test"
+            if "val" not in part[own]:
+                part[own[-2]] = "val"
     return part[codes]
 
 

@@ -88,15 +88,13 @@ NOT_IDENTITY = {"data", "metadata", "deterministic", "dry_run", "if_stale", "res
 
 def script_main(main):
     """Run a script's `main`; bad input becomes one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")  # file names may be in any encoding
     try:
         sys.exit(main())
     except InputError as e:
-        message = str(e).encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # file names may be in any encoding
-        print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
-        sys.exit(2)
-    except (MemoryError, OverflowError) as e:  # an option, or a table, too large for this machine
-        print(f"{Path(sys.argv[0]).name}: error: more than this machine can hold ({first_line(e)}); ask for less, or use a "
-              "smaller table or --subset", file=sys.stderr)  # fmt: skip
+        print(f"{Path(sys.argv[0]).name}: error: {e}", file=sys.stderr)
         sys.exit(2)
     except OSError as e:  # a folder where a file should be, a folder closed to us, a full disk under the output
         sys.stdout = None  # what could not be printed is not tried again
@@ -105,6 +103,13 @@ def script_main(main):
     except KeyboardInterrupt:
         print(f"{Path(sys.argv[0]).name}: stopped", file=sys.stderr)
         sys.exit(130)
+    except Exception as e:
+        if not isinstance(e, (MemoryError, OverflowError)) and type(e).__name__ != "ResourceExhaustedError":  # TensorFlow's
+            raise
+        # An option, or a table, too large for this machine.
+        print(f"{Path(sys.argv[0]).name}: error: more than this machine can hold ({first_line(e)}); ask for less, or use a "
+              "smaller table or --subset", file=sys.stderr)  # fmt: skip
+        sys.exit(2)
 
 
 def seed_everything(seed, deterministic=False):
@@ -139,7 +144,7 @@ def keep_freed_memory():
             mallopt(parameter, value)  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD, M_ARENA_MAX
 
 
-def quiet_tensorflow():
+def quiet_tensorflow(deterministic=False):
     """Import keras without its backend's start-up chatter, which TensorFlow writes straight to the stderr descriptor.
 
     A keras.json of the user's must not change a network: KERAS_BACKEND alone chooses the backend, and the rest is set here.
@@ -162,6 +167,10 @@ def quiet_tensorflow():
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     keras.config.set_epsilon(1e-7)
+    if deterministic and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
 
 
 # ---------------------------------------------------------------- records
@@ -303,7 +312,8 @@ class Run:
     @property
     def training_key(self):
         """The fingerprint with the training code, packages and backend: what must be the same to go on with a training."""
-        modules = ("augmentation", "calibration", "metrics", "artifacts", "lesions", "ham10000", "runlog")
+        modules = ("augmentation", "calibration", "metrics", "artifacts", "archives", "saved_models", "fidelity",
+                   "synthetic_set", "lesions", "ham10000", "runlog")  # fmt: skip
         names = [f"{name}.py" for name in (self.script, *modules)]
         paths = [folder / name for name in names for folder in (ROOT, ROOT / "benchmarks")]
         code = [artifacts.file_sha256(path) for path in paths if path.is_file()]

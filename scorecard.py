@@ -137,7 +137,11 @@ def compute_figures(predictions, lesions, context):
             raise InputError(f"operating points of {name}: not of {probabilities.shape[1]} classes; run train_cnn.py again")
         out["models"][name], measures[name] = report_model(y, probabilities, points, lesions, protocol)
     arms = context["arms"]
-    if "control" in measures and arms.get("classifier", {}).get("same") != arms.get("control", {}).get("same"):
+
+    def differ(name, *keys):
+        return any(arms.get("classifier", {}).get(k) != arms.get(name, {}).get(k) for k in keys)
+
+    if "control" in measures and differ("control", "same"):
         out["classifier_minus_control"] = {"value": None, "reason": "classifier and control differ in more than their data"}
     elif "control" in measures:
 
@@ -149,7 +153,9 @@ def compute_figures(predictions, lesions, context):
         out["classifier_minus_control"] = nest({
             n: figure(*v, len(y), protocol + "; paired over lesions, one seed each") for n, v in paired.items()
         })  # fmt: skip
-    if "malignancy" in measures:
+    if "malignancy" in measures and differ("malignancy", "same", "trained_on", "synthetic_sha256"):
+        out["sum_minus_binary"] = {"value": None, "reason": "the two networks differ in more than their task"}
+    elif "malignancy" in measures:
 
         def gap(w):
             return {"auc_malignant": measures["classifier"](w)["auc_malignant"] - measures["malignancy"](w)["auc_malignant"]}

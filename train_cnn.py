@@ -85,6 +85,8 @@ def parse_args(argv=None):
         args.synthetic = "none"
     elif args.synthetic is None:
         args.synthetic = str(args.outputs_dir / "synthetic" / artifacts.TABLE_NAME)
+    if args.repeat_real > 10**9 or (args.repeat_real and args.real == "none"):
+        p.error("--repeat-real takes at most a billion images, and real ones: --real none contradicts it")
     if args.synthetic == "none" and args.real == "none":
         p.error("--synthetic none and --real none leave nothing to train on")
     if not args.synthetic_weight > 0 or args.learning_rate <= 0 or min(args.repeat_real, args.weight_decay) < 0:
@@ -178,8 +180,8 @@ def gather_pool(run):
     if args.real == "none":
         images, labels, weights = [], [], []
     elif args.real != "table":
-        run.add_input("real", args.real)
-        add_table(args.real, 1.0, images, labels, weights)
+        run.identity["options"]["real"] = "added"  # the path is not part of the result, the table is
+        run.identity["inputs"]["real"] = add_table(args.real, 1.0, images, labels, weights).sha256
         refuse_held_out(run, args.real, images[-1])
     if args.synthetic != "none":
         path = Path(args.synthetic)
@@ -204,13 +206,14 @@ def refuse_held_out(run, path, images):
 
 
 def add_table(path, weight, images, labels, weights):
-    """Append the rows of a 28 x 28 RGB table to the pool's lists."""
+    """Append the rows of a 28 x 28 RGB table to the pool's lists; returns the Table."""
     table = read_table(path)
     if table.layout != "hmnist_28_28_RGB":
         raise InputError(f"{path}: is {table.layout}; training needs hmnist_28_28_RGB")
     images.append(table.images)
     labels.append(table.labels)
     weights.append(np.full(len(table), weight, np.float32))
+    return table
 
 
 def build_batches(images, targets, weights, args, first, steps):

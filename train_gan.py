@@ -398,7 +398,7 @@ def main(argv=None):
     if not trained and run.is_current(args.out / "provenance.json"):
         print("  up to date")
         return 0
-    runlog.quiet_tensorflow()
+    runlog.quiet_tensorflow(args.deterministic)
     synthetic_set.write(run, saved_models.load_generator(generator_path), labels, args.out)
     return 0
 

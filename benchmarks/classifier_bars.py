@@ -89,7 +89,7 @@ def read_rows(models, outputs):
     difference = found.get("classifier_minus_control")
     if difference:
         rows["classifier_minus_control"] = pick(difference, DIFFERENCES)
-    if "sum_minus_binary" in found:
+    if "auc_malignant" in found.get("sum_minus_binary", {}):
         rows["sum_minus_binary"] = found["sum_minus_binary"]["auc_malignant"]
     return rows | {"protocol": found["protocol"]}
 
@@ -187,9 +187,9 @@ def collect(place):
     image, lesion = (collect_split(place, split) for split in ("image_split", "lesion_split"))
     other = [k for k in image["recipe"] if image["recipe"][k] != lesion["recipe"].get(k) and "synthetic" not in k]
     if set(other) <= {"keep"}:  # else their difference is not leakage alone
-        price = {k: image[k] - lesion["control"][k] for k in ("acc", "auc", "balanced_accuracy")}
-        price["recipes_differ_in"] = other
-        widths = [arm["ensemble"]["half_widths"] for arm in (image, lesion["control"])]
+        ours, theirs = image["ensemble"], lesion["control"]["ensemble"]
+        price = {k: ours[k] - theirs[k] for k in ("acc", "auc", "balanced_accuracy")} | {"recipes_differ_in": other}
+        widths = [ours["half_widths"], theirs["half_widths"]]
         price |= {f"{k}_half_width": float(np.hypot(widths[0][k], widths[1][k])) for k in widths[0]}
         lesion["price_of_leakage"] = price
     out = {"views": 8, "image_split": image, "lesion_split": lesion}

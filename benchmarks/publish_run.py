@@ -14,11 +14,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import numpy as np
+
 import artifacts
 import report
 import runlog
 from evaluate import FOLDERS
-from ham10000 import InputError
+from ham10000 import HAM10000_COUNTS, InputError
 
 RUN = ROOT / "results" / "run"
 
@@ -33,7 +35,9 @@ def copy_run(models, outputs):
     from PIL import Image
 
     evaluated = artifacts.read_json(outputs / "evaluation" / "options.json", "evaluate.py")
-    if evaluated["data"]["phantom"] or not evaluated["split"]["protocol"] == "lesion split":
+    split = evaluated["split"]
+    whole = sum(map(np.array, split["images"].values())).tolist() == list(HAM10000_COUNTS)
+    if evaluated["data"]["phantom"] or not whole or (split["protocol"], split["split_seed"]) != ("lesion split", 0):
         raise InputError(f"{outputs}: of phantom data, a subset or another split; only full runs on HAM10000 are published")
     files = {f: models / FOLDERS.get(f, f) / "classifier.keras" for f in ("classifier", "control", "judge")}
     for name, path in (files | {"generator": models / "gan" / "generator.keras"}).items():
@@ -49,6 +53,14 @@ def copy_run(models, outputs):
     for path in [*copies, picture]:
         if not path.is_file():
             raise InputError(f"{path}: no such file; finish the run first")
+    made = artifacts.read_json(outputs / "synthetic" / "provenance.json", "train_gan.py")
+    if made["table_sha256"] != evaluated["inputs"].get("synthetic"):
+        raise InputError(f"{outputs}/synthetic: is not the set that was evaluated; run evaluate.py again")
+    for folder, names in (("evaluation", [n for n in OUTPUT_FILES if "/" in n]), ("figures", ["figures/class_grid.png"])):
+        record = artifacts.read_json(outputs / folder / "options.json", f"the script of {folder}")["outputs"]
+        for name in names:
+            if record.get(Path(name).name) != artifacts.file_sha256(outputs / name):
+                raise InputError(f"{outputs / name}: is not the file its options.json describes; make it again")
     shutil.rmtree(RUN, ignore_errors=True)
     RUN.mkdir(parents=True)
     for path, name in copies.items():
@@ -288,10 +300,10 @@ def build_classifier_section():
         unlike = f" ({epochs[0]}; without them, {epochs[1]})" if price["recipes_differ_in"] else ""
         lines += [
             "",
-            f"The price of leakage: with photographs of test lesions in train{unlike} the same network moves by "
+            f"The price of leakage: with photographs of test lesions in train{unlike} the average of the seeds moves by "
             f"{price['acc']:+.3f} (± {price['acc_half_width']:.3f}) of accuracy and {price['auc']:+.3f} "
             f"(± {price['auc_half_width']:.3f}) of AUC; in brackets the half width of a 95 % interval over lesions, each "
-            "split read on its own test part.",
+            "split read on its own test part as if the two were independent.",
         ]
     lines += [
         "",

@@ -7,9 +7,11 @@ PATH = runlog.ROOT / "results" / "reliability.json"
 
 
 def note(command, **figures):
-    """Add figures, with the command and the commit that they came from."""
+    """Add figures, with the command, the commit and the processor that they came from."""
     found = read_json(PATH, "tests/killing.py") if PATH.is_file() else {}
     environment = runlog.environment()
     commands = found.get("commands", {}) | dict.fromkeys(figures, command.strip())
     commits = found.get("commits", {}) | dict.fromkeys(figures, environment.pop("commit"))
-    write_json(PATH, found | figures | {"commands": commands, "commits": commits, "environment": environment})
+    processors = found.get("figure_processors", {}) | dict.fromkeys(figures, environment["processor"])
+    notes = {"commands": commands, "commits": commits, "figure_processors": processors, "environment": environment}
+    write_json(PATH, found | figures | notes)

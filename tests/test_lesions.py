@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import lesions
-from ham10000 import CLASSES, PARTS, InputError, class_counts, read_table
+from ham10000 import CLASSES, PARTS, InputError, Table, class_counts, read_table
 from runlog import ROOT
 
 REAL = next((p for s in ("", ".gz") if (p := ROOT / "data" / f"hmnist_28_28_RGB.csv{s}").is_file()), None)
@@ -44,6 +44,16 @@ def test_split_depends_on_the_lesion_and_not_on_row_order(table):
 def test_split_is_frozen(table):
     """A change of this list moves every published split: do not change it lightly."""
     assert lesions.hash_order(["a", "b", "c", "d", "e", "f"], "lesion0").tolist() == [5, 3, 1, 2, 0, 4]
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 2), (1, 1, 1), (5, 1, 1), (1, 9, 1), (1, 1, 9), (2, 2, 1, 1)])
+def test_no_part_of_a_class_of_three_lesions_is_empty(sizes):
+    names = np.repeat([f"L{i}" for i in range(len(sizes))], sizes)
+    labels = np.zeros(len(names), np.int64)
+    images = np.zeros((len(names), 28, 28, 3), np.uint8)
+    table = Table("t.csv", "hmnist_28_28_RGB", images, labels, "", rows=np.arange(len(names)), lesions=names)
+    for seed in range(20):  # whatever the order of the sizes
+        assert set(lesions.split_table(table, "lesion", seed)) == set(PARTS)
 
 
 def test_subset_takes_whole_lesions_and_ten_of_each_class(table):

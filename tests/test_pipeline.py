@@ -1,5 +1,6 @@
 """The artifact contract, end to end on phantoms: what the files say, when they are refused, when they are rebuilt."""
 
+import gzip
 import json
 import os
 import shutil
@@ -11,7 +12,9 @@ from conftest import CNN, GAN, Pipeline
 import artifacts
 import evaluate
 import report
+import runlog
 import scorecard
+import train_cnn
 from ham10000 import CLASSES, InputError, read_table
 from predictions import read_lesions, read_predictions
 
@@ -176,6 +179,23 @@ def test_training_data_is_no_external_table(pipeline):
         pipeline.run("evaluate", "--external", str(pipeline.table))
 
 
+def test_extra_training_data_is_no_external_table_however_it_is_packed(pipeline, tmp_path):
+    from phantom import draw_table
+
+    copy = Pipeline(pipeline.table, tmp_path)
+    shutil.copytree(pipeline.models / "cnn", copy.models / "cnn")
+    artifacts.write_table(tmp_path / "other.csv", [draw_table(90, seed=7)[:2]])
+    flags = [*copy.flags, *CNN, "--synthetic", "none", "--real", str(tmp_path / "other.csv")]
+    run = runlog.Run(train_cnn.parse_args(flags), "train_cnn")
+    train_cnn.gather_pool(run)
+    options = copy.models / "cnn" / "options.json"
+    artifacts.write_json(options, artifacts.read_json(options, "") | {"inputs": run.identity["inputs"]})
+    with gzip.open(tmp_path / "packed.csv.gz", "wb") as f:
+        f.write((tmp_path / "other.csv").read_bytes())
+    with pytest.raises(InputError, match="was trained on it"):
+        copy.run("evaluate", "--external", str(tmp_path / "packed.csv.gz"))
+
+
 def test_isic_submission_of_the_test_part(pipeline, tmp_path):
     copy = Pipeline(pipeline.table, tmp_path)
     shutil.copytree(pipeline.models, copy.models)
@@ -313,6 +333,7 @@ def test_arms_that_differ_in_their_recipe_are_no_pair():
         return evaluate.describe_arm(options | {"options": options["options"] | changes})["same"]
 
     assert arm == other(role="classifier", synthetic_weight=0.5)
+    assert arm == other(repeat_real=1000)
     assert arm != other(optimizer="adamw")
     assert arm != other(stem=1)
     assert arm != evaluate.describe_arm(options | {"inputs": {"real": "of more images"}})["same"]
@@ -342,6 +363,10 @@ def test_a_split_that_shares_lesions_is_called_leaky_from_files_alone(pipeline, 
                    "--outputs-dir", str(tmp_path)])  # fmt: skip
     found = artifacts.read_json(tmp_path / "evaluation/from_predictions/metrics.json", "")
     assert found["protocol"] == "split file split.csv, leaky"
+    shutil.copy(pipeline.outputs / "evaluation/context.json", tmp_path)  # which knows the split by another name
+    evaluate.main(["--from-predictions", str(tmp_path / "predictions.csv"), "--split", str(tmp_path / "split.csv"),
+                   "--outputs-dir", str(tmp_path)])  # fmt: skip
+    assert artifacts.read_json(tmp_path / "evaluation/from_predictions/metrics.json", "")["protocol"].endswith(", leaky")
 
 
 def test_figures_are_drawn_from_the_files_their_records_describe(pipeline, table_path, tmp_path):
@@ -477,3 +502,6 @@ def test_summed_probabilities_beside_a_binary_network():
     expected = roc_auc_score(malignant, p[:, scorecard.MALIGNANT].sum(axis=1)) - roc_auc_score(malignant, b)
     assert found["value"] == pytest.approx(expected)
     assert found["low"] < found["value"] < found["high"] < 0
+    context["arms"] = {name: {"trained_on": "", "same": {"steps": n}} for name, n in (("classifier", 5), ("malignancy", 6))}
+    found = scorecard.compute_figures(predictions, np.arange(400).astype(str), context)["sum_minus_binary"]
+    assert "more than their task" in found["reason"]

@@ -95,7 +95,8 @@ def test_only_half_written_files_of_its_own_are_swept_from_a_folder(tmp_path):
 
 
 def test_more_than_the_machine_holds_is_one_line(capsys):
-    for error in (MemoryError("Unable to allocate 1 PiB"), OverflowError("too large")):
+    exhausted = type("ResourceExhaustedError", (Exception,), {})  # TensorFlow's name for it
+    for error in (MemoryError("Unable to allocate 1 PiB"), OverflowError("too large"), exhausted("OOM")):
 
         def main(error=error):
             raise error
