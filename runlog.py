@@ -209,7 +209,7 @@ def environment():
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": read_processor(),
-        "processors": os.cpu_count(),
+        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),  # we may use
     }
 
 
