@@ -257,6 +257,15 @@ CLASSIFIER_ROWS = (("accuracy", "acc"), ("macro AUC, one against the rest", "auc
                    ("expected calibration error", "ece"), ("were it perfectly calibrated", "ece_if_perfect"))  # fmt: skip
 
 
+def beside_binary(lesion):
+    """The end of that sentence: a binary network's AUC and the paired difference; '' if none was trained."""
+    if "malignancy" not in lesion:
+        return ""
+    auc, apart = lesion["malignancy"]["auc_malignant"], lesion["malignancy"]["sum_minus_binary"]
+    better = "the sum" if apart["low"] > 0 else "the binary network" if apart["high"] < 0 else "neither, for all one can see"
+    return f", {auc:.3f} by a binary network; of seed 0, sum less binary {cell(apart, (), signed=True)}; better: {better}"
+
+
 def build_classifier_section():
     """The classifier over seeds under both splits, from results/classifier.json: Markdown."""
     path = RUN.parent / "classifier.json"
@@ -286,9 +295,7 @@ def build_classifier_section():
         lines.append(f"| {label} | " + " | ".join(show(arm, name) for arm in arms) + " |")
     seeds = ["{acc:.3f}, {auc:.3f}, {ece:.3f}".format(**arm["ensemble"]) for arm in arms]
     lines.append("| average of the seeds' probabilities: accuracy, AUC, calibration error | " + " | ".join(seeds) + " |")
-    gain, binary = lesion["classifier_minus_control"], lesion["malignancy"]
-    apart = binary["sum_minus_binary"]
-    better = "the sum" if apart["low"] > 0 else "the binary network" if apart["high"] < 0 else "neither, for all one can see"
+    gain = lesion["classifier_minus_control"]
     named = {n: label for label, n in CLASSIFIER_ROWS}
     always = {word: ", ".join(named[n] for n in gain[f"{word}_in_every_seed"]) or "nothing" for word in ("better", "worse")}
     verdict = " So the synthetic images gained nothing here." if always["better"] == "nothing" else ""
@@ -316,9 +323,8 @@ def build_classifier_section():
         f"{show(gain, 'acc')}, balanced accuracy at the balanced point {show(gain, 'balanced_accuracy')}, AUC "
         f"{show(gain, 'auc')}. Better in every seed: {always['better']}; worse in every seed: {always['worse']}.{verdict}",
         "",
-        f"Malignant or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities, "
-        f"{show(binary, 'auc_malignant')} by a binary network; of seed 0, sum less binary {cell(apart, (), signed=True)}; "
-        f"better: {better}.",
+        f"Malignant or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities"
+        f"{beside_binary(lesion)}.",
         "",
         f"{lesion['recipe']['epochs']} epochs take {show(found, 'minutes', 1)} minutes ({'; '.join(machines)}) and "
         f"{found['peak_gib']:.1f} GiB.{cost} Best known to us at 28 x 28 under an image split, of another draw: .768 "
