@@ -299,7 +299,7 @@ def build_classifier_section():
     named = {n: label for label, n in CLASSIFIER_ROWS}
     always = {word: ", ".join(named[n] for n in gain[f"{word}_in_every_seed"]) or "nothing" for word in ("better", "worse")}
     verdict = " So the synthetic images gained nothing here." if always["better"] == "nothing" else ""
-    machines = sorted({f"{e['processors']} cores, {e.get('processor') or e['machine']}" for e in lesion["environments"]})
+    machines = sorted({f"{e['processors']} core{'s' * (e['processors'] > 1)}, {e.get('processor') or e['machine']}" for e in lesion["environments"]})
     cost = ""
     if "cost" in found:
         alone, ratio = found["cost"]["minutes"]["ours"], found["cost"]["ratio"]
