@@ -299,7 +299,8 @@ def build_classifier_section():
     named = {n: label for label, n in CLASSIFIER_ROWS}
     always = {word: ", ".join(named[n] for n in gain[f"{word}_in_every_seed"]) or "nothing" for word in ("better", "worse")}
     verdict = " So the synthetic images gained nothing here." if always["better"] == "nothing" else ""
-    machines = sorted({f"{e['processors']} core{'s' * (e['processors'] > 1)}, {e.get('processor') or e['machine']}" for e in lesion["environments"]})
+    places = {(e["processors"], e.get("processor") or e["machine"]) for e in lesion["environments"]}
+    machines = [f"{n} core{'s' * (n > 1)}, {name}" for n, name in sorted(places)]
     cost = ""
     if "cost" in found:
         alone, ratio = found["cost"]["minutes"]["ours"], found["cost"]["ratio"]
