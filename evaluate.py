@@ -15,6 +15,7 @@ import numpy as np
 
 import artifacts
 import fidelity
+import machine
 import metrics
 import runlog
 import saved_models
@@ -141,7 +142,7 @@ def from_predictions(args):
     sources = [path, Path(args.split), *(path.with_name(f"predictions_{name}.csv") for name in list(predictions)[1:])]
     sources += filter(Path.is_file, [path.with_name("context.json")])
     hashes = {artifacts.printable(source.name): artifacts.file_sha256(source) for source in sources}
-    record = {"script": "evaluate", "inputs": hashes, "environment": runlog.environment()}
+    record = {"script": "evaluate", "inputs": hashes, "environment": machine.environment()}
     artifacts.write_json(folder / "options.json", record)
     scorecard.print_summary(folder)
     print(f"evaluate: figures of {path} -> {folder}/")
@@ -282,7 +283,7 @@ def main(argv=None):
         return 0
     models = find_models(run, ("classifier",) if args.external else (*MODELS, "judge"))
     if args.external:
-        runlog.quiet_tensorflow(args.deterministic)
+        machine.quiet_tensorflow(args.deterministic)
         evaluate_external(run, models)
         return 0
     synthetic, generator_path = read_synthetic(run)
@@ -296,7 +297,7 @@ def main(argv=None):
     if run.is_current(options) and (not args.isic_submission or Path(args.isic_submission).is_file()):
         print("  up to date")
         return 0
-    runlog.quiet_tensorflow(args.deterministic)
+    machine.quiet_tensorflow(args.deterministic)
     run.begin(options, "*.csv", "*.json")
     evaluate_test(run, models, synthetic, generator_path)
     run.finish(options, [*folder.glob("*.csv"), *folder.glob("*.json")])

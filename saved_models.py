@@ -17,7 +17,7 @@ import numpy as np
 
 import archives
 import artifacts
-import runlog
+import machine
 from ham10000 import IMAGE_SHAPE, InputError, first_line
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
@@ -89,7 +89,7 @@ def load(path, made_by):
     """The keras model of a checked .keras file; InputError for anything that is not one or that could run code."""
     try:
         numbers = check_archive(path)
-        runlog.quiet_tensorflow()  # only now: a file that is refused needs no TensorFlow
+        machine.quiet_tensorflow()  # only now: a file that is refused needs no TensorFlow
         import keras
 
         with warnings.catch_warnings(), bounded_weights(numbers + SLACK):

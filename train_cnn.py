@@ -29,6 +29,7 @@ import artifacts
 import augmentation
 import calibration
 import fidelity
+import machine
 import metrics
 import runlog
 import saved_models
@@ -290,7 +291,7 @@ def train(run, folder, pool, val, shift, resuming=False):
     shift: float (k,), added to the logits before they are scored, so that every arm is chosen under the same prior.
     """
     args = run.args
-    runlog.seed_everything(args.seed, args.deterministic)
+    machine.seed_everything(args.seed, args.deterministic)
     (images, targets, weights), (val_images, val_targets) = pool, val
     plan = plan_epochs(args, epoch_images(run, targets))
     model, network = prepare(args, len(shift), sum(plan))
@@ -347,7 +348,7 @@ def main(argv=None):
         return 0
     resuming = run.can_resume(folder / "checkpoint.npz")
     run.begin(options)
-    runlog.quiet_tensorflow()
+    machine.quiet_tensorflow()
 
     def target(labels):
         return MALIGNANT[labels].astype(np.int32) if args.task == "malignancy" else labels

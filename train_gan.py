@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import artifacts
+import machine
 import runlog
 import saved_models
 import synthetic_set
@@ -295,7 +296,7 @@ def prepare(images, labels, args):
     """(compiled GAN, batches): all that `fit` needs, for uint8 images (n, 28, 28, 3) and labels (n,)."""
     import keras
 
-    runlog.seed_everything(args.seed, args.deterministic)
+    machine.seed_everything(args.seed, args.deterministic)
     batches = build_batches(images, labels, args)
     # The average looks back over about eight epochs; in a short run over less, or it would still hold the first weights.
     half_life = min(8, args.epochs / 10)
@@ -383,7 +384,7 @@ def main(argv=None):
     elif not run.is_current(options):
         resuming = run.can_resume(folder / "checkpoint.npz")
         run.begin(options, *(() if resuming else ("samples/*.png", "snapshots/*.keras")))
-        runlog.quiet_tensorflow()
+        machine.quiet_tensorflow()
         history = train(run, folder, resuming)
         seconds = round(sum(h["seconds"] for h in history), 1)
         run.finish(options, [generator_path, folder / "history.csv"], training_seconds=seconds)
@@ -398,7 +399,7 @@ def main(argv=None):
     if not trained and run.is_current(args.out / "provenance.json"):
         print("  up to date")
         return 0
-    runlog.quiet_tensorflow(args.deterministic)
+    machine.quiet_tensorflow(args.deterministic)
     synthetic_set.write(run, saved_models.load_generator(generator_path), labels, args.out)
     return 0
 

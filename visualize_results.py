@@ -9,6 +9,7 @@ Reads models/, outputs/ and the table. A figure whose inputs are missing is left
 import numpy as np
 
 import artifacts
+import machine
 import report
 import runlog
 import saved_models
@@ -373,7 +374,7 @@ def main(argv=None):
             run.add_input(f"{path.parent.name}/{path.name}", path)
     if not run.is_current(folder / "options.json"):
         if not args.no_models:
-            runlog.quiet_tensorflow()
+            machine.quiet_tensorflow(args.deterministic)
         run.begin(folder / "options.json", "*.png", "*.pdf")
         import figures
 

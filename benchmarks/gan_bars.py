@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 from workplace import mean_and_std, parse_args
 
 import artifacts
+import machine
 import metrics
 import runlog
 import saved_models
@@ -138,7 +139,7 @@ def measure(place, what, seed):
         name, seed = "baseline", 0
         place.call("benchmarks/gan_baseline.py", name, "--resume")
     row = evaluate_gan(place, name, seed)
-    runlog.quiet_tensorflow()
+    machine.quiet_tensorflow()
     artifacts.write_json(place.results / f"{name}.json", row | {"curve": score_snapshots(place, name)})
 
 

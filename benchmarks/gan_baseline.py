@@ -17,6 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import artifacts
+import machine
 import runlog
 import saved_models
 import synthetic_set
@@ -105,7 +106,7 @@ def batch_of(images, labels, seed, epoch, i, order):
 def train(run, folder, resuming):
     """Seconds of each epoch; writes generator.keras, history.csv and, every --grid-every epochs, samples/ and snapshots/."""
     args = run.args
-    runlog.seed_everything(args.seed, args.deterministic)
+    machine.seed_everything(args.seed, args.deterministic)
     images, labels = run.part("train")
     gan = Dcgan()
     checkpoint, history = folder / "checkpoint.npz", []
@@ -150,7 +151,7 @@ def main(argv=None):
     if run.is_current(options):
         print("  up to date")
         return 0
-    runlog.quiet_tensorflow()
+    machine.quiet_tensorflow()
     resuming = run.can_resume(folder / "checkpoint.npz")
     run.begin(options, *(() if resuming else ("samples/*.png", "snapshots/*.keras")))
     seconds = sum(train(run, folder, resuming))

@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 import artifacts
 import calibration
+import machine
 import runlog
 import saved_models
 import synthetic_quality
@@ -85,7 +86,7 @@ def main(argv=None):
     for path in args.generators:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
-    runlog.quiet_tensorflow()
+    machine.quiet_tensorflow()
     flags = ["--role", "judge", "--if-stale", "--models-dir", str(args.folder), "--outputs-dir", str(args.folder)]
     flags += ["--data", args.data] if args.data else []
     probe_args = train_cnn.parse_args(flags)

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import artifacts
+import machine
 import runlog
 import synthetic_set
 import train_gan
@@ -116,7 +117,7 @@ def profile_step(train, batches, steps=BLOCK_STEPS):
 def main(argv=None):
     """Training images a second of both GANs, sampling images a second, and how the cost of a step grows."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
-    runlog.quiet_tensorflow()
+    machine.quiet_tensorflow()
     run = runlog.Run(train_gan.parse_args([]), "gan_speed")
     images, labels = run.part("train")
     ours, gan, batches = build_block(images, labels)
@@ -141,7 +142,7 @@ def main(argv=None):
         "sample_images_per_second": rates["sample"],
         "thread_milliseconds_a_step": profile_step(ours, batches),
         "growth_images_per_second": growth,
-        "environment": runlog.environment(),
+        "environment": machine.environment(),
     }
     artifacts.write_json(ROOT / "results" / "gan" / "speed.json", out)
     print(json.dumps({k: v for k, v in out.items() if k != "environment"}, indent=1))

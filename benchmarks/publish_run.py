@@ -263,7 +263,9 @@ def beside_binary(lesion):
         return ""
     auc, apart = lesion["malignancy"]["auc_malignant"], lesion["malignancy"]["sum_minus_binary"]
     better = "the sum" if apart["low"] > 0 else "the binary network" if apart["high"] < 0 else "neither, for all one can see"
-    return f", {auc:.3f} by a binary network; of seed 0, sum less binary {cell(apart, (), signed=True)}; better: {better}"
+    seed = lesion["malignancy"]["seeds"][0]
+    gap = cell(apart, (), signed=True)
+    return f", {auc:.3f} by a binary network; of seed {seed}, sum less binary {gap}; better: {better}"
 
 
 def build_classifier_section():
@@ -322,7 +324,8 @@ def build_classifier_section():
         f"What {lesion['recipe']['synthetic_images']} synthetic images of weight {lesion['recipe']['synthetic_weight']:g}, "
         "drawn anew for each seed from one GAN, change at equal steps: accuracy "
         f"{show(gain, 'acc')}, balanced accuracy at the balanced point {show(gain, 'balanced_accuracy')}, AUC "
-        f"{show(gain, 'auc')}. Better in every seed: {always['better']}; worse in every seed: {always['worse']}.{verdict}",
+        f"{show(gain, 'auc')}. In each of the {len(gain['seeds'])} seeds with both, better: {always['better']}; worse: "
+        f"{always['worse']}.{verdict}",
         "",
         f"Malignant or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities"
         f"{beside_binary(lesion)}.",

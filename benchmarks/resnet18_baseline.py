@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import artifacts
+import machine
 import runlog
 import train_cnn
 from ham10000 import CLASSES, IMAGE_SHAPE
@@ -50,7 +51,7 @@ def time_steps(run, blocks):
     import keras
 
     args = run.args
-    runlog.seed_everything(0)
+    machine.seed_everything(0)
     images, labels = run.part("train")
     weights = np.ones(len(labels), np.float32)
     resnet = build_resnet18()
@@ -71,7 +72,7 @@ def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--blocks", type=int, default=5)
     args = p.parse_args(argv)
-    runlog.quiet_tensorflow()
+    machine.quiet_tensorflow()
     run = runlog.Run(train_cnn.parse_args(["--synthetic", "none"]), "resnet18_baseline")
     step = time_steps(run, args.blocks)
     steps = {
@@ -80,7 +81,7 @@ def main(argv=None):
     }
     minutes = {name: step[name] * steps[name] / 60 for name in step}
     out = {"seconds_a_step": step, "steps": steps, "minutes": minutes, "ratio": minutes["resnet18"] / minutes["ours"]}
-    artifacts.write_json(ROOT / "results" / "classifier" / "cost.json", out | {"environment": runlog.environment()})
+    artifacts.write_json(ROOT / "results" / "classifier" / "cost.json", out | {"environment": machine.environment()})
     print(json.dumps(out, indent=1))
 
 

@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-import runlog  # noqa: E402
+import machine  # noqa: E402
 from phantom import write_phantom  # noqa: E402
 
-runlog.quiet_tensorflow()
+machine.quiet_tensorflow()
 
 GAN = ["--epochs", "2", "--samples", "35", "--width", "16", "--batch", "32"]
 CNN = ["--epochs", "2", "--width", "8", "--batch", "32"]

@@ -321,12 +321,12 @@ def try_models(good, count, folder, seed=0):
 def save_two_models(folder):
     """{path: loader} of an untrained generator and classifier."""
     import calibration
-    import runlog
+    import machine
     import train_cnn
     import train_gan
 
-    runlog.quiet_tensorflow()
-    runlog.seed_everything(0)
+    machine.quiet_tensorflow()
+    machine.seed_everything(0)
     generator, classifier = folder / "generator.keras", folder / "classifier.keras"
     train_gan.build_generator(8).save(generator)
     calibration.with_calibration(train_cnn.build_network(7, 8), 1.0, np.zeros(7)).save(classifier)

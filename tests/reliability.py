@@ -1,5 +1,6 @@
 """results/reliability.json: figures of killing.py, mutating.py, filling.py and load.py, each with its command."""
 
+import machine
 import runlog
 from artifacts import read_json, write_json
 
@@ -9,7 +10,7 @@ PATH = runlog.ROOT / "results" / "reliability.json"
 def note(command, **figures):
     """Add figures, with the command, the commit and the processor that they came from."""
     found = read_json(PATH, "tests/killing.py") if PATH.is_file() else {}
-    environment = runlog.environment()
+    environment = machine.environment()
     commands = found.get("commands", {}) | dict.fromkeys(figures, command.strip())
     commits = found.get("commits", {}) | dict.fromkeys(figures, environment.pop("commit"))
     processors = found.get("figure_processors", {}) | dict.fromkeys(figures, environment["processor"])

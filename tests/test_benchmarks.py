@@ -9,7 +9,7 @@ from conftest import load_benchmark
 from sklearn.metrics import balanced_accuracy_score
 from workplace import Workplace
 
-import runlog
+import machine
 import saved_models
 from ham10000 import CLASSES, InputError
 
@@ -93,7 +93,7 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
 
     def write(split, seed, epochs=2, keep="last", **more):
         recipe = {"epochs": epochs, "keep": keep, "synthetic_images": 70, "synthetic_weight": 0.25}
-        whole = {"seed": seed, "recipe": recipe, "environment": runlog.environment(), **row, **more}
+        whole = {"seed": seed, "recipe": recipe, "environment": machine.environment(), **row, **more}
         (place.results / f"{split}_{seed}.json").write_text(json.dumps(whole))
         (place.results / f"{split}_{seed}").mkdir(exist_ok=True)
         evaluation = pipeline.outputs / "evaluation"

@@ -1,22 +1,16 @@
 """The artifact contract, end to end on phantoms: what the files say, when they are refused, when they are rebuilt."""
 
-import gzip
 import json
 import os
 import shutil
 
-import numpy as np
 import pytest
 from conftest import CNN, GAN, Pipeline
 
 import artifacts
-import evaluate
 import report
 import runlog
-import scorecard
-import train_cnn
-from ham10000 import CLASSES, InputError, read_table
-from predictions import read_lesions, read_predictions
+from ham10000 import InputError
 
 
 def test_every_artifact_is_there(pipeline):
@@ -49,162 +43,12 @@ def test_every_figure_was_drawn(pipeline):
         assert (pipeline.outputs / "figures" / f"{name}.pdf").is_file()
 
 
-def test_predictions_are_the_test_part_and_nothing_else(pipeline):
-    import pandas as pd
-
-    split = pd.read_csv(pipeline.outputs / "split.csv")
-    predictions = pd.read_csv(pipeline.outputs / "evaluation/predictions.csv")
-    assert list(predictions) == ["row", "label", *(f"p_{c}" for c in CLASSES)]
-    assert set(predictions.row) == set(split.row[split.part == "test"])
-    table = read_table(pipeline.table)
-    np.testing.assert_array_equal(table.labels[predictions.row], predictions.label)
-    assert split.groupby("lesion").part.nunique().max() == 1
-
-
-def test_each_figure_has_n_interval_and_protocol(pipeline):
-    def walk(block):
-        if isinstance(block, dict) and "value" in block:
-            yield block
-        if isinstance(block, dict):
-            for inner in block.values():
-                yield from walk(inner)
-
-    for name, least in (("metrics.json", 100), ("synthetic_quality.json", 30)):
-        text = (pipeline.outputs / "evaluation" / name).read_text()
-        assert "NaN" not in text
-        figures = list(walk(json.loads(text)))
-        assert len(figures) > least
-        for f in figures:
-            if f["value"] is None:
-                assert f["reason"]
-                continue
-            assert f["n"] > 0
-            assert f["protocol"]
-            if not f["protocol"].startswith("labels drawn"):  # the floor of the calibration error is exact but for noise
-                assert f["low"] <= f["high"]
-
-
 def test_phantom_runs_say_so_everywhere(pipeline):
     for path in ("evaluation/metrics.json", "evaluation/synthetic_quality.json", "evaluation/context.json",
                  "eda/summary.json", "synthetic/provenance.json", "report.html"):  # fmt: skip
         assert "PHANTOM DATA" in (pipeline.outputs / path).read_text(), path
     for path in (pipeline.models / "gan/options.json", pipeline.outputs / "split.json"):
         assert artifacts.read_json(path, "")["data"]["phantom"] is True
-
-
-def test_from_predictions_recomputes_the_same_bytes(pipeline, tmp_path):
-    import evaluate
-
-    folder = pipeline.outputs / "evaluation"
-    flags = ["--from-predictions", str(folder / "predictions.csv"), "--split", str(pipeline.outputs / "split.csv")]
-    evaluate.main([*flags, "--outputs-dir", str(tmp_path)])
-    for name in ("metrics.json", "per_class.csv", "confusion.csv"):
-        assert (tmp_path / "evaluation/from_predictions" / name).read_bytes() == (folder / name).read_bytes(), name
-
-
-def test_metrics_json_agrees_with_scikit_learn(pipeline):
-    import pandas as pd
-    from sklearn import metrics as sk
-
-    found = artifacts.read_json(pipeline.outputs / "evaluation/metrics.json", "")["models"]["classifier"]
-    frame = pd.read_csv(pipeline.outputs / "evaluation/predictions.csv")
-    p = frame[[f"p_{c}" for c in CLASSES]].to_numpy()
-    y, decided = frame.label, p.argmax(axis=1)
-    assert found["argmax"]["accuracy"]["value"] == pytest.approx(sk.accuracy_score(y, decided))
-    f1 = sk.f1_score(y, decided, average="macro", labels=np.unique(y), zero_division=0)
-    assert found["argmax"]["macro_f1"]["value"] == pytest.approx(f1)
-    auc = sk.roc_auc_score(y, p / p.sum(axis=1, keepdims=True), multi_class="ovr", average="macro")
-    assert found["auc"]["value"] == pytest.approx(auc)
-    malignant = y.isin([0, 1, 6])
-    assert found["auc_malignant"]["value"] == pytest.approx(sk.roc_auc_score(malignant, p[:, [0, 1, 6]].sum(axis=1)))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (lambda t: t.replace("p_mel", "p_melanoma"), "p_mel"),
-        (lambda t: t + t.splitlines()[-1] + "\n", "twice"),
-        (lambda t: "\n".join(t.splitlines()[:-1]) + "\n", "test part"),
-        (lambda t: t.replace(t.splitlines()[1].split(",")[2], "7.5", 1), "line 2"),
-        (lambda t: t.splitlines()[0] + "\n", "no predictions"),
-        (lambda t: "", "predictions.csv"),
-    ],
-)
-def test_bad_predictions_are_refused_in_one_line(pipeline, tmp_path, spoil, words):
-    import evaluate
-
-    path = tmp_path / "predictions.csv"
-    path.write_text(spoil((pipeline.outputs / "evaluation/predictions.csv").read_text()))
-    with pytest.raises(InputError, match=words):
-        evaluate.main(["--from-predictions", str(path), "--split", str(pipeline.outputs / "split.csv"),
-                       "--outputs-dir", str(tmp_path)])  # fmt: skip
-    assert not (tmp_path / "evaluation").exists()
-
-
-def test_external_table(pipeline, tmp_path):
-    from phantom import draw_table
-
-    images, labels, _ = draw_table(90, seed=7)
-    known = read_table(pipeline.table)  # of whose images one is not new
-    images[5], labels[5] = known.images[0], known.labels[0]
-    artifacts.write_table(tmp_path / "other.csv", [(images, labels)])
-    (tmp_path / "ids.csv").write_text("image_id\n" + "".join(f"ISIC_{i}\n" for i in range(90)))
-    isic = tmp_path / "isic.csv"
-    control = pipeline.models / "control" / "options.json"
-    kept = control.read_text()
-    control.write_text("of another split")  # which has no part in this
-    try:
-        pipeline.run("evaluate", "--external", str(tmp_path / "other.csv"), "--external-metadata", str(tmp_path / "ids.csv"),
-                     "--isic-submission", str(isic))  # fmt: skip
-    finally:
-        control.write_text(kept)
-    folder = next((pipeline.outputs / "evaluation").glob("external_other_*"))
-    found = artifacts.read_json(folder / "metrics.json", "")
-    assert "external table other.csv" in found["protocol"]
-    lines = isic.read_text().splitlines()
-    assert lines[0] == "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC"
-    import pandas as pd
-
-    ours = pd.read_csv(folder / "predictions.csv").set_index("row")
-    theirs = pd.read_csv(isic)
-    assert theirs["image"].tolist() == [f"ISIC_{i}" for i in range(90)]  # whole, though figures leave the known one out
-    assert 5 not in ours.index
-    np.testing.assert_allclose(theirs["NV"][ours.index], ours["p_nv"])
-    assert artifacts.read_json(folder / "options.json", "")["inputs"]["external_metadata"]
-    shutil.rmtree(folder)
-
-
-def test_training_data_is_no_external_table(pipeline):
-    with pytest.raises(InputError, match="are training images"):
-        pipeline.run("evaluate", "--external", str(pipeline.table))
-
-
-def test_extra_training_data_is_no_external_table_however_it_is_packed(pipeline, tmp_path):
-    from phantom import draw_table
-
-    copy = Pipeline(pipeline.table, tmp_path)
-    shutil.copytree(pipeline.models / "cnn", copy.models / "cnn")
-    artifacts.write_table(tmp_path / "other.csv", [draw_table(90, seed=7)[:2]])
-    flags = [*copy.flags, *CNN, "--synthetic", "none", "--real", str(tmp_path / "other.csv")]
-    run = runlog.Run(train_cnn.parse_args(flags), "train_cnn")
-    train_cnn.gather_pool(run)
-    options = copy.models / "cnn" / "options.json"
-    artifacts.write_json(options, artifacts.read_json(options, "") | {"inputs": run.identity["inputs"]})
-    with gzip.open(tmp_path / "packed.csv.gz", "wb") as f:
-        f.write((tmp_path / "other.csv").read_bytes())
-    with pytest.raises(InputError, match="was trained on it"):
-        copy.run("evaluate", "--external", str(tmp_path / "packed.csv.gz"))
-
-
-def test_isic_submission_of_the_test_part(pipeline, tmp_path):
-    copy = Pipeline(pipeline.table, tmp_path)
-    shutil.copytree(pipeline.models, copy.models)
-    copy.run("evaluate", "--isic-submission", str(tmp_path / "isic.csv"), "--views", "1")
-    lines = (tmp_path / "isic.csv").read_text().splitlines()
-    assert lines[1].startswith("PHANTOM_")
-    values = np.array([list(map(float, line.split(",")[1:])) for line in lines[1:]])
-    np.testing.assert_allclose(values.sum(axis=1), 1, atol=1e-5)
-    assert artifacts.read_json(copy.outputs / "evaluation/metrics.json", "")["views"] == 1
 
 
 def test_scripts_refuse_artifacts_of_another_split(pipeline):
@@ -288,87 +132,6 @@ def test_nothing_is_left_of_a_failed_write(tmp_path):
         artifacts.write_text(tmp_path / "file" / "x.csv", "")
 
 
-def test_models_of_other_data_stop_the_evaluation_and_unfinished_ones_are_left_out(pipeline, table_path, tmp_path, capsys):
-    copy = Pipeline(table_path, tmp_path)
-    shutil.copytree(pipeline.models, copy.models)
-    options = copy.models / "control/options.json"
-    options.write_text(options.read_text().replace(artifacts.read_json(options, "")["data"]["sha256"], "0" * 64))
-    with pytest.raises(InputError, match=r"control/options.json: made from other data.* or remove .*control$"):
-        copy.run("evaluate")
-    assert not (copy.outputs / "evaluation").exists()
-    options.unlink()
-    shutil.rmtree(copy.models / "judge")
-    shutil.copytree(pipeline.outputs / "synthetic", copy.outputs / "synthetic")
-    copy.run("evaluate")
-    assert "control: its training is unfinished" in capsys.readouterr().out
-    quality = artifacts.read_json(copy.outputs / "evaluation/synthetic_quality.json", "")
-    assert "no judge" in quality["reason"]
-    assert 0 <= quality["memorisation"]["value"] <= 1  # needs no judge
-    assert "Memorisation" in report.quality_section(quality)
-    found = artifacts.read_json(copy.outputs / "evaluation/metrics.json", "")
-    assert list(found["models"]) == ["classifier"]
-    assert not (copy.outputs / "evaluation/predictions_control.csv").exists()
-
-
-def test_arms_that_differ_in_more_than_their_data_are_not_subtracted(pipeline):
-    folder = pipeline.outputs / "evaluation"
-    context = json.loads((folder / "context.json").read_text())
-    predictions = {"classifier": read_predictions(folder / "predictions.csv"),
-                   "control": read_predictions(folder / "predictions_control.csv")}  # fmt: skip
-    lesions, leaky = read_lesions(pipeline.outputs / "split.csv", predictions["classifier"][0])
-    assert not leaky
-    assert "argmax" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
-    context["arms"]["control"]["same"]["steps"] += 1
-    assert "reason" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
-    context = {"protocol": "p", "data": None, "views": None, "points": {}, "arms": {}}  # a bare predictions.csv works too
-    assert scorecard.compute_figures(predictions, lesions, context)["models"]["control"]["balanced"]["reason"]
-
-
-def test_arms_that_differ_in_their_recipe_are_no_pair():
-    options = {"real_images": 9, "synthetic_images": 0, "steps": 5, "inputs": {},
-               "options": {"optimizer": "muon", "stem": 2, "role": "control", "synthetic_weight": 1.0}}  # fmt: skip
-    arm = evaluate.describe_arm(options)["same"]
-
-    def other(**changes):
-        return evaluate.describe_arm(options | {"options": options["options"] | changes})["same"]
-
-    assert arm == other(role="classifier", synthetic_weight=0.5)
-    assert arm == other(repeat_real=1000)
-    assert arm != other(optimizer="adamw")
-    assert arm != other(stem=1)
-    assert arm != evaluate.describe_arm(options | {"inputs": {"real": "of more images"}})["same"]
-
-
-def test_predictions_of_another_model_or_evaluation_are_refused(pipeline, tmp_path):
-    folder = tmp_path / "evaluation"
-    shutil.copytree(pipeline.outputs / "evaluation", folder)
-    flags = ["--split", str(pipeline.outputs / "split.csv"), "--outputs-dir", str(tmp_path), "--from-predictions"]
-    with pytest.raises(InputError, match="is of another model"):
-        evaluate.main([*flags, str(folder / "predictions_control.csv")])
-    evaluate.main([*flags, str(folder / "predictions.csv")])
-    context = folder / "context.json"
-    context.write_text(context.read_text().replace("lesion split", "another split"))
-    with pytest.raises(InputError, match=r"context.json: is not the file"):
-        evaluate.main([*flags, str(folder / "predictions.csv")])
-
-
-def test_a_split_that_shares_lesions_is_called_leaky_from_files_alone(pipeline, tmp_path):
-    text = (pipeline.outputs / "split.csv").read_text()
-    rows = [line.split(",") for line in text.splitlines()[1:]]
-    test, train = (next(r for r in rows if r[2] == part) for part in ("test", "train"))
-    leaking = text.replace(",".join(test), f"{test[0]},{train[1]},test")
-    (tmp_path / "split.csv").write_text(leaking)
-    shutil.copy(pipeline.outputs / "evaluation/predictions.csv", tmp_path)
-    evaluate.main(["--from-predictions", str(tmp_path / "predictions.csv"), "--split", str(tmp_path / "split.csv"),
-                   "--outputs-dir", str(tmp_path)])  # fmt: skip
-    found = artifacts.read_json(tmp_path / "evaluation/from_predictions/metrics.json", "")
-    assert found["protocol"] == "split file split.csv, leaky"
-    shutil.copy(pipeline.outputs / "evaluation/context.json", tmp_path)  # which knows the split by another name
-    evaluate.main(["--from-predictions", str(tmp_path / "predictions.csv"), "--split", str(tmp_path / "split.csv"),
-                   "--outputs-dir", str(tmp_path)])  # fmt: skip
-    assert artifacts.read_json(tmp_path / "evaluation/from_predictions/metrics.json", "")["protocol"].endswith(", leaky")
-
-
 def test_figures_are_drawn_from_the_files_their_records_describe(pipeline, table_path, tmp_path):
     copy = Pipeline(table_path, tmp_path)
     shutil.copytree(pipeline.models, copy.models)
@@ -444,7 +207,6 @@ def test_resume_of_a_finished_run_trains_nothing(pipeline, table_path, tmp_path,
 
 
 def test_a_training_goes_on_only_with_its_own_code_and_packages(scratch, tmp_path, monkeypatch):
-    import runlog
     import train_gan
 
     run = runlog.Run(train_gan.parse_args(scratch.flags), "train_gan")
@@ -473,35 +235,3 @@ def test_files_changed_since_the_evaluation_are_not_shown(pipeline, table_path, 
     assert "<script>" not in text
     found = json.loads(path.read_text())
     assert "<script>" not in report.metrics_section(found)
-
-
-def test_a_synthetic_set_without_its_generator_is_measured_on_its_own_images(pipeline, table_path, tmp_path):
-    copy = Pipeline(table_path, tmp_path)
-    shutil.copytree(pipeline.models, copy.models)
-    shutil.copytree(pipeline.outputs, copy.outputs)
-    shutil.rmtree(copy.models / "gan")
-    copy.run("evaluate")
-    quality = artifacts.read_json(copy.outputs / "evaluation/synthetic_quality.json", "")
-    assert quality["source"] == "synthetic table"
-    n = quality["distances"]["frechet"]["n"]
-    assert n == quality["distances"]["frechet_floor"]["n"] <= 35  # no image is drawn twice
-    assert f"{n} images" in quality["protocol"]
-
-
-def test_summed_probabilities_beside_a_binary_network():
-    """The paired interval of their difference holds what scikit-learn says of both."""
-    from sklearn.metrics import roc_auc_score
-
-    rng = np.random.default_rng(0)
-    y, p = rng.integers(7, size=400), rng.dirichlet(np.ones(7), 400)
-    malignant = scorecard.MALIGNANT[y]
-    b = np.clip(0.3 + 0.2 * malignant + rng.normal(0, 0.2, 400), 0, 1)
-    predictions = {"classifier": (np.arange(400), y, p), "malignancy": (np.arange(400), y, np.column_stack([1 - b, b]))}
-    context = {"protocol": "", "data": None, "views": 8, "points": {}, "arms": {}}
-    found = scorecard.compute_figures(predictions, np.arange(400).astype(str), context)["sum_minus_binary"]["auc_malignant"]
-    expected = roc_auc_score(malignant, p[:, scorecard.MALIGNANT].sum(axis=1)) - roc_auc_score(malignant, b)
-    assert found["value"] == pytest.approx(expected)
-    assert found["low"] < found["value"] < found["high"] < 0
-    context["arms"] = {name: {"trained_on": "", "same": {"steps": n}} for name, n in (("classifier", 5), ("malignancy", 6))}
-    found = scorecard.compute_figures(predictions, np.arange(400).astype(str), context)["sum_minus_binary"]
-    assert "more than their task" in found["reason"]

@@ -19,6 +19,7 @@ from conftest import CNN
 
 import artifacts
 import ham10000
+import machine
 import runlog
 import saved_models
 from ham10000 import InputError, read_table
@@ -339,7 +340,8 @@ def test_small_files_that_unpack_to_much_are_refused_by_every_reader(tmp_path):
 def test_a_keras_configuration_of_the_user_changes_nothing(tmp_path):
     (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first", "floatx": "float16", "backend": "jax"}')
     code = (
-        "import runlog; runlog.quiet_tensorflow(); import keras, train_cnn; network = train_cnn.build_network(7, 8, stem=1);"
+        "import machine; machine.quiet_tensorflow(); import keras, train_cnn;"
+        "network = train_cnn.build_network(7, 8, stem=1);"
         "print(keras.backend.backend(), network.count_params(), network.get_layer('logits').compute_dtype)"
     )
     environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"} | {"KERAS_HOME": str(tmp_path)}
@@ -374,8 +376,8 @@ def test_an_archive_member_that_is_no_array_is_refused(tmp_path):
 
 
 def test_commit_is_dirty_when_code_changed_and_not_when_results_did(tmp_path, monkeypatch):
-    monkeypatch.setattr(runlog, "ROOT", tmp_path)
-    assert runlog.read_commit() is None
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    assert machine.read_commit() is None
 
     def git(*command):
         who = ["-c", "user.name=a", "-c", "user.email=a@b"]
@@ -389,6 +391,6 @@ def test_commit_is_dirty_when_code_changed_and_not_when_results_did(tmp_path, mo
     git("commit", "-m", "first")
     clean = git("rev-parse", "HEAD")[:12]
     (tmp_path / "results/figure.json").write_text("2")
-    assert runlog.read_commit() == clean
+    assert machine.read_commit() == clean
     (tmp_path / "code.py").write_text("2")
-    assert runlog.read_commit() == f"{clean}-dirty"
+    assert machine.read_commit() == f"{clean}-dirty"
