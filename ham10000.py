@@ -362,7 +362,7 @@ def read_table(path):
     """Table of any supported file, checked, without lesion groups (each image its own lesion)."""
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: no such file; name a table like hmnist_28_28_RGB.csv (.gz, .xz, .zst) or dermamnist.npz")
     try:
         with open(path, "rb") as f:
             is_zip = f.read(4) == b"PK\x03\x04"
