@@ -30,8 +30,7 @@ def fit_temperature(network, images, targets, shift):
     A single view of the same network is a little less sure than it should be: averaging takes confidence away, and T gives
     it back.
     """
-    logits = np.stack([network.predict(np.ascontiguousarray(v, np.float32), batch_size=500, verbose=0)
-                       for v in dihedral_views(images)]) + shift  # fmt: skip
+    logits = np.stack([metrics.predict(network, v) for v in dihedral_views(images)]) + shift
     grid = np.exp(np.linspace(np.log(0.25), np.log(4), 81))
     losses = [metrics.log_loss(targets, softmax(logits / t).mean(axis=0)) for t in grid]
     return float(grid[int(np.argmin(losses))])

@@ -100,7 +100,9 @@ def describe_arm(options):
     words = [f"{real} real"] * bool(real) + [f"{synthetic} synthetic"] * bool(synthetic)
     shared = {k: v for k, v in options["options"].items() if k not in DATA_OPTIONS}
     shared |= {"steps": options["steps"], "extra_real_sha256": options["inputs"].get("real")}
-    return {"trained_on": " + ".join(words), "synthetic_sha256": options["inputs"].get("synthetic"), "same": shared}
+    weight = options["options"].get("synthetic_weight") if synthetic else None
+    return {"trained_on": " + ".join(words), "synthetic_sha256": options["inputs"].get("synthetic"),
+            "synthetic_weight": weight, "same": shared}  # fmt: skip
 
 
 def name_protocol(run, views):
@@ -214,7 +216,7 @@ def evaluate_test(run, models, synthetic, generator_path):
     """Predictions, then everything derived from them, then the synthetic set; returns the files written."""
     args = run.args
     folder = args.outputs_dir / "evaluation"
-    test = run.table.take(np.flatnonzero(run.parts == "test"))
+    test = test_part(run)
     context = {"protocol": name_protocol(run, args.views), "data": {**run.identity["data"], "note": run.data_note},
                "views": args.views, "points": {}, "arms": {}}  # fmt: skip
     predictions = {}
@@ -232,6 +234,11 @@ def evaluate_test(run, models, synthetic, generator_path):
     quality = evaluate_synthetic(run, models, synthetic, generator_path)
     artifacts.write_json(folder / "synthetic_quality.json", quality)
     scorecard.print_summary(folder)
+
+
+def test_part(run):
+    """The Table of the test part."""
+    return run.table.take(np.flatnonzero(run.parts == "test"))
 
 
 def evaluate_synthetic(run, models, synthetic, generator_path):
@@ -288,13 +295,15 @@ def main(argv=None):
         return 0
     synthetic, generator_path = read_synthetic(run)
     learned = models["classifier"]["inputs"].get("synthetic")
-    if learned and learned != run.identity["inputs"].get("synthetic"):
+    if learned and synthetic is not None and learned != run.identity["inputs"]["synthetic"]:
         print(
             "  note: the classifier learned from another synthetic set than the one measured; train_cnn.py trains it again"
         )
     folder = args.outputs_dir / "evaluation"
     options = folder / "options.json"
-    if run.is_current(options) and (not args.isic_submission or Path(args.isic_submission).is_file()):
+    if run.is_current(options):
+        if args.isic_submission:
+            write_isic(Path(args.isic_submission), test_part(run), read_predictions(folder / "predictions.csv")[2])
         print("  up to date")
         return 0
     machine.quiet_tensorflow(args.deterministic)

@@ -10,15 +10,23 @@ import numpy as np
 BINS = 15
 
 
-def predict_views(model, images, views=8, batch_size=500):
+def predict(model, images, block=10_000):
+    """model.predict of uint8 images (n, ...): an array (n, ...), or a list of them for a model of several outputs.
+
+    A block at a time: Keras copies its input twice more, and a hundred thousand images as float32 are a gigabyte.
+    """
+    outputs = [model.predict(np.ascontiguousarray(images[i : i + block], np.float32), batch_size=500, verbose=0)
+               for i in range(0, len(images), block)]  # fmt: skip
+    if isinstance(outputs[0], list):
+        return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+    return np.concatenate(outputs)
+
+
+def predict_views(model, images, views=8):
     """float64 (n, k): the model's output averaged over the first `views` of the eight flips and turns of each image."""
     from lesions import dihedral_views
 
-    outputs = [
-        model.predict(np.ascontiguousarray(v, dtype=np.float32), batch_size=batch_size, verbose=0).astype(np.float64)
-        for v in dihedral_views(images)[:views]
-    ]
-    return np.mean(outputs, axis=0)
+    return np.mean([predict(model, v).astype(np.float64) for v in dihedral_views(images)[:views]], axis=0)
 
 
 def balanced_decision(p, shift):

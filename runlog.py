@@ -79,7 +79,7 @@ def seed(text):
 
 # Where things are and how the script is called, not what it computes: no part of a result's identity.
 NOT_IDENTITY = {"data", "metadata", "deterministic", "dry_run", "if_stale", "resume", "snapshots", "models_dir",
-                "outputs_dir", "out"}  # fmt: skip
+                "outputs_dir", "out", "isic_submission"}  # fmt: skip
 
 
 def script_main(main):
@@ -148,7 +148,11 @@ class Run:
         )
         self.identity = {
             "script": script,
-            "options": {k: v for k, v in sorted(vars(args).items()) if k not in NOT_IDENTITY},
+            "options": {
+                k: artifacts.printable(v) if isinstance(v, str) else v
+                for k, v in sorted(vars(args).items())
+                if k not in NOT_IDENTITY
+            },
             "data": {
                 "name": artifacts.printable(Path(t.path).name),
                 "sha256": t.sha256,
@@ -288,7 +292,12 @@ class Run:
         if checkpoint.is_file() and not self.args.if_stale:
             raise InputError(f"{checkpoint}: damaged, or from a run with other data, options, code or packages; repeat its "
                              "flags at its commit, or drop --resume")  # fmt: skip
-        print(f"  no checkpoint to resume in {checkpoint.parent}/: starting from the first epoch")
+        why = (
+            "the checkpoint is damaged, or of other data, options, code or packages"
+            if checkpoint.is_file()
+            else "no checkpoint"
+        )
+        print(f"  {why} in {checkpoint.parent}/: starting from the first epoch")
         return False
 
     def begin(self, options_path, *stale):

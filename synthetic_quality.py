@@ -10,6 +10,7 @@ import numpy as np
 
 import artifacts
 import fidelity
+import metrics
 import saved_models
 from ham10000 import CLASSES, InputError, class_counts
 from lesions import half_a
@@ -42,8 +43,7 @@ class Judge:
 
     def look(self, images):
         """(raw features float64 (n, d), probabilities float64 (n, 7)) of uint8 images (n, 28, 28, 3)."""
-        outputs = self.model.predict(images.astype(np.float32), batch_size=500, verbose=0)
-        return [o.astype(np.float64) for o in outputs]
+        return [o.astype(np.float64) for o in metrics.predict(self.model, images)]
 
     def features(self, images):
         """float64 (n, 64)."""
@@ -60,10 +60,15 @@ def measure(run, synthetic, judge, generator):
     synthetic: Table of the synthetic set; judge: Judge, or None, without which only memorisation is measured; generator:
     keras model or None, in which case distances are measured on the synthetic set itself, as far as its classes reach.
     """
+
+    def only_memorisation(reason, held_out):
+        return {"value": None, "reason": reason, "protocol": run.split["protocol"], "data": run.identity["data"],
+                "note": run.data_note, "memorisation": report_memorisation(run, synthetic, held_out)}  # fmt: skip
+
     if judge is None:
-        return {"value": None, "reason": "no judge: run train_cnn.py --role judge", "protocol": run.split["protocol"],
-                "data": run.identity["data"], "note": run.data_note,
-                "memorisation": report_memorisation(run, synthetic, "test")}  # fmt: skip
+        return only_memorisation("no judge: run train_cnn.py --role judge", "test")
+    if generator is None and synthetic_in_mix(run, synthetic)[1] < 2:
+        return only_memorisation("too few synthetic images for distances in the train part's class mix", judge.held_out)
     held_out, lesions = run.part(judge.held_out)[1], run.lesions(judge.held_out)
     features, held_features = judge.features(synthetic.images), judge.features(run.part(judge.held_out)[0])
     n, distances, by_class = measure_distances(run, synthetic, judge, generator, features, held_features)
@@ -100,8 +105,8 @@ def measure_distances(run, synthetic, judge, generator, fake_features, test_feat
     n = min(IMAGES, len(b_labels))
     sizes = [class_counts(test_labels), class_counts(b_labels)]
     if generator is None:  # a set cannot be drawn from twice: its repeats would be each other's neighbours
-        mix = mix * (class_counts(synthetic.labels) > 0)
-        n = min(n, fidelity.most_in_mix(synthetic.labels, mix))
+        mix, most = synthetic_in_mix(run, synthetic)
+        n = min(n, most)
         sizes.append(class_counts(synthetic.labels))
     large = np.flatnonzero(np.min(sizes, axis=0) >= CLASS_IMAGES) if by_class else []
     draws, class_draws = [], {c: [] for c in large}
@@ -132,6 +137,12 @@ def measure_distances(run, synthetic, judge, generator, fake_features, test_feat
         return {k: mean_of_draws([d[k][0] for d in draws], draws[0][k][1], protocol) for k in draws[0]}
 
     return n, summarise(draws), {CLASSES[c]: summarise(d) for c, d in class_draws.items()}
+
+
+def synthetic_in_mix(run, synthetic):
+    """(the train part's class mix, int (7,), of the classes that the synthetic set has; how many of it can be drawn so)."""
+    mix = class_counts(run.part("train")[1]) * (class_counts(synthetic.labels) > 0)
+    return mix, fidelity.most_in_mix(synthetic.labels, mix)
 
 
 def compare_neighbours(held_out, fake, half_b, rng):

@@ -312,7 +312,7 @@ def train(run, folder, pool, val, shift, resuming=False):
         loss = model.fit(batches, epochs=1, shuffle=False, verbose=0).history["loss"][-1]
         if not np.isfinite(loss):
             raise InputError(f"epoch {epoch + 1}: the loss is not finite; lower --learning-rate")
-        p = calibration.softmax(network.predict(val_images.astype(np.float32), batch_size=500, verbose=0) + shift)
+        p = calibration.softmax(metrics.predict(network, val_images) + shift)
         row = (epoch + 1, loss, metrics.log_loss(val_targets, p), (p.argmax(axis=1) == val_targets).mean(),
                metrics.summarise(metrics.confusion(val_targets, p.argmax(axis=1), p.shape[1]))["balanced_accuracy"],
                time.time() - began)  # fmt: skip

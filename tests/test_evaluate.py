@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import report
 import runlog
 import scorecard
 import train_cnn
-from ham10000 import CLASSES, InputError, read_table
+from ham10000 import CLASSES, MEL, InputError, read_table
 from predictions import read_lesions, read_predictions
 
 
@@ -166,6 +167,24 @@ def test_isic_submission_of_the_test_part(pipeline, tmp_path):
     values = np.array([list(map(float, line.split(",")[1:])) for line in lines[1:]])
     np.testing.assert_allclose(values.sum(axis=1), 1, atol=1e-5)
     assert artifacts.read_json(copy.outputs / "evaluation/metrics.json", "")["views"] == 1
+    (tmp_path / "isic.csv").write_text("of another table")
+    before = (copy.outputs / "evaluation/options.json").read_bytes()
+    copy.run("evaluate", "--if-stale", "--isic-submission", str(tmp_path / "isic.csv"), "--views", "1")
+    assert (tmp_path / "isic.csv").read_text().splitlines() == lines
+    copy.run("evaluate", "--if-stale", "--views", "1")  # nor does the next run score test anew for it
+    assert (copy.outputs / "evaluation/options.json").read_bytes() == before
+
+
+def test_external_table_in_a_file_whose_name_is_not_utf8(pipeline, tmp_path):
+    from phantom import draw_table
+
+    path = str(tmp_path / "caf") + "\udce9.csv"
+    artifacts.write_table(Path(path), [draw_table(30, seed=8)[:2]])
+    copy = Pipeline(pipeline.table, tmp_path)
+    shutil.copytree(pipeline.models, copy.models)
+    copy.run("evaluate", "--external", path)
+    (options,) = (copy.outputs / "evaluation").glob("external_*/options.json")
+    assert artifacts.read_json(options, "")["options"]["external"].endswith("caf\ufffd.csv")
 
 
 def test_models_of_other_data_stop_the_evaluation_and_unfinished_ones_are_left_out(pipeline, table_path, tmp_path, capsys):
@@ -202,6 +221,42 @@ def test_arms_that_differ_in_more_than_their_data_are_not_subtracted(pipeline):
     assert "reason" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
     context = {"protocol": "p", "data": None, "views": None, "points": {}, "arms": {}}  # a bare predictions.csv works too
     assert scorecard.compute_figures(predictions, lesions, context)["models"]["control"]["balanced"]["reason"]
+
+
+def test_networks_taught_with_other_weights_are_not_compared_by_task():
+    record = {"real_images": 10, "synthetic_images": 5, "steps": 3, "inputs": {"synthetic": "a"}}
+    arms = {name: evaluate.describe_arm(record | {"options": {"task": task, "synthetic_weight": weight}})
+            for name, task, weight in (("classifier", "dx", 0.25), ("malignancy", "malignancy", 1.0))}  # fmt: skip
+    y = np.arange(20) % len(CLASSES)
+    p = np.full((20, len(CLASSES)), 1 / len(CLASSES))
+    predictions = {"classifier": (np.arange(20), y, p), "malignancy": (np.arange(20), y, p[:, :2] * 3.5)}
+    context = {"protocol": "p", "data": None, "views": None, "points": {}, "arms": arms}
+    assert "reason" in scorecard.compute_figures(predictions, np.arange(20), context)["sum_minus_binary"]
+    arms["malignancy"]["synthetic_weight"] = 0.25
+    assert "auc_malignant" in scorecard.compute_figures(predictions, np.arange(20), context)["sum_minus_binary"]
+
+
+def test_sensitivity_at_a_specificity_is_undefined_without_negatives():
+    p = np.random.default_rng(0).dirichlet(np.ones(len(CLASSES)), size=12)
+    found, _ = scorecard.report_model(np.full(12, MEL), p, None, np.arange(12), "p")
+    for name in ("melanoma", "malignant"):
+        assert found[f"{name}_sensitivity_at_90_specificity"]["value"] is None
+    y = np.array(
+        [MEL] * 11 + [CLASSES.index("nv")]
+    )  # a third of the draws have no negative: they are left out of the interval
+    found, _ = scorecard.report_model(y, np.tile(p[:1], (12, 1)), None, np.arange(12), "p")
+    assert found["melanoma_sensitivity_at_90_specificity"]["high"] == 0  # tied with the negative
+
+
+def test_a_common_class_of_one_synthetic_image_leaves_distances_out(pipeline, tmp_path):
+    copy = Pipeline(pipeline.table, tmp_path)
+    shutil.copytree(pipeline.models, copy.models)
+    copy.run("train_gan", "--sample-only", "--samples", "61", "--class-mix", "10,10,10,10,1,10,10")
+    shutil.rmtree(copy.models / "gan")
+    copy.run("evaluate")
+    quality = artifacts.read_json(copy.outputs / "evaluation/synthetic_quality.json", "")
+    assert "too few" in quality["reason"]
+    assert 0 <= quality["memorisation"]["value"] <= 1
 
 
 def test_arms_that_differ_in_their_recipe_are_no_pair():
