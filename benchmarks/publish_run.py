@@ -101,7 +101,7 @@ def cell(block, path, signed=False):
     for key in path:
         block = block.get(key, block)
     if block.get("value") is None:
-        return "undefined"
+        return block.get("reason", "undefined")
     digits = [f"{v:{'+' if signed else ''}.3f}" for v in (block["value"], block["low"], block["high"])]
     return "{} ({} to {})".format(*digits)
 
