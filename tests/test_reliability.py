@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+from types import SimpleNamespace
 
 import filling
 import killing
@@ -394,3 +395,15 @@ def test_commit_is_dirty_when_code_changed_and_not_when_results_did(tmp_path, mo
     assert machine.read_commit() == clean
     (tmp_path / "code.py").write_text("2")
     assert machine.read_commit() == f"{clean}-dirty"
+
+
+def test_a_checkpoint_that_is_given_up_is_named(tmp_path, capsys):
+    run = SimpleNamespace(args=SimpleNamespace(resume=True, if_stale=True), training_key="another")
+    assert not runlog.Run.can_resume(run, tmp_path / "checkpoint.npz")
+    assert "no checkpoint in" in capsys.readouterr().out
+    artifacts.save_state(tmp_path / "checkpoint.npz", [], fingerprint="this")
+    assert not runlog.Run.can_resume(run, tmp_path / "checkpoint.npz")  # make: the present run begins anew
+    assert "the checkpoint is damaged, or of other" in capsys.readouterr().out
+    run.args.if_stale = False
+    with pytest.raises(InputError, match="drop --resume"):
+        runlog.Run.can_resume(run, tmp_path / "checkpoint.npz")
