@@ -24,12 +24,14 @@ MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 MAX_CONFIG, MAX_WEIGHTS = 16 << 20, 1 << 30  # bytes
 STEPS = ("strides", "pool_size", "kernel_size", "dilation_rate")
 MAX_STEP = 16
+SIZES = ("height", "width")
+MAX_SIZE = 28
 SLACK = 1 << 16  # numbers that layers may hold beyond those of the file: states of random generators
 MADE_OF = {
     "keras": "DTypePolicy",
     "keras.initializers": "GlorotUniform Ones RandomNormal RandomUniform Zeros",
-    "keras.layers": "Activation AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Dense Dropout "
-                    "Embedding GlobalAveragePooling2D InputLayer LeakyReLU Rescaling Reshape Softmax",
+    "keras.layers": "Activation AveragePooling2D BatchNormalization CenterCrop Concatenate Conv2D Conv2DTranspose Dense "
+                    "Dropout Embedding GlobalAveragePooling2D InputLayer LeakyReLU Rescaling Reshape Resizing Softmax",
     "keras.src.models.functional": "Functional",
     "keras.src.ops.core": "Cast",
     "keras.src.ops.numpy": "Add Flip GetItem Greater Multiply Reshape Subtract Sum Transpose",
@@ -146,10 +148,11 @@ def check_classes(config):
 
 
 def check_steps(config):
-    """InputError if a layer of a configuration takes longer steps than those of any network of this project."""
+    """InputError if a layer of a configuration takes longer steps, or resizes to more, than any network of this project."""
     for value in objects(config):
-        if max((n for k in STEPS for n in numbers_in(value.get(k))), default=0) > MAX_STEP:
-            raise InputError("has layers of longer steps than any network of this project")
+        for keys, most in ((STEPS, MAX_STEP), (SIZES, MAX_SIZE)):
+            if max((n for k in keys for n in numbers_in(value.get(k))), default=0) > most:
+                raise InputError("has layers of longer steps or larger images than any network of this project")
 
 
 def numbers_in(value):

@@ -39,9 +39,9 @@ from lesions import NEAR_DUPLICATE_DISTANCE, half_a
 JUDGE_SEED = 10015  # the judge is one instrument: --seed does not move it
 # What a flag left out means. The judge keeps its recipe, or figures measured with it could not be compared.
 RECIPE = {"epochs": 60, "sampler": "natural", "optimizer": "muon", "stem": 2, "colour_gain": 0.06, "keep": "last",
-          "synthetic_weight": 0.25}  # fmt: skip
+          "middle": 24, "synthetic_weight": 0.25}  # fmt: skip
 JUDGE_RECIPE = {"epochs": 40, "sampler": "balanced", "optimizer": "adamw", "stem": 1, "colour_gain": 0.0, "keep": "best",
-                "synthetic_weight": 1.0}  # fmt: skip
+                "middle": 28, "synthetic_weight": 1.0}  # fmt: skip
 FOLDERS = {("classifier", "dx"): "cnn", ("classifier", "malignancy"): "malignancy", ("control", "dx"): "control",
            ("control", "malignancy"): "malignancy_control", ("judge", "dx"): "judge"}  # fmt: skip
 
@@ -70,6 +70,9 @@ def parse_args(argv=None):
     g.add_argument("--weight-decay", type=runlog.number, default=0.02)
     g.add_argument("--stem", type=int, choices=(1, 2), help="stride of the first convolution; default 2, the judge's is 1")
     g.add_argument("--width", type=runlog.positive, help="its channels; default 48 after a stem of 2, 32 after 1")
+    g.add_argument("--middle", type=int, choices=range(14, 29, 2),
+                   help="side of the middle that the trained network is shown, enlarged to 28; default 24, the judge's and "
+                        "after --augment none or flips 28: the whole")  # fmt: skip
     g.add_argument("--keep", choices=("best", "last"),
                    help="epoch whose weights are kept; default last, the judge's is best: least val log-loss")  # fmt: skip
     g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
@@ -80,6 +83,8 @@ def parse_args(argv=None):
         args.seed = JUDGE_SEED
     if args.role == "control" and args.synthetic not in (None, "none"):
         p.error("--role control is real images alone: --synthetic contradicts it")
+    if args.augment != "classic":
+        fill_in(args, {"middle": 28})  # trained on images as they are, it is shown them as they are
     fill_in(args, JUDGE_RECIPE if args.role == "judge" else RECIPE)
     fill_in(args, {"learning_rate": {"muon": 4e-3, "adamw": 2e-3}[args.optimizer], "width": {1: 32, 2: 48}[args.stem]})
     if args.role != "classifier":
@@ -107,11 +112,15 @@ def fill_in(args, defaults):
 # ---------------------------------------------------------------- the network
 
 
-def build_network(classes, width=48, stem=2):
+def build_network(classes, width=48, stem=2, middle=28):
     """Functional model: image float32 (n, 28, 28, 3) in [0, 255] -> logits (n, classes); layer `features` is (n, 4 width).
 
     A residual network (He et al. 2016, pre-activation) of 14 x 14 and 7 x 7, and with `stem` 2, the stride of the first
     convolution, 4 x 4 too: what 28 x 28 costs is spent on depth and width below it instead.
+
+    middle: side of the middle of the image that is enlarged to 28 x 28 before all else (layer `closer`), in use alone: the
+    images it is trained on have been resampled and mostly enlarged by augmentation, and one left as it is would look sharper
+    and smaller than any of them (Touvron et al. 2019, arXiv:1906.06423).
     """
     import keras
     from keras import layers
@@ -120,8 +129,10 @@ def build_network(classes, width=48, stem=2):
         x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.95)(x))
         return layers.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False)(x)
 
-    image = keras.Input(IMAGE_SHAPE, name="image")
-    x = layers.Rescaling(1 / 127.5, -1)(image)
+    x = image = keras.Input(IMAGE_SHAPE, name="image")
+    if middle < IMAGE_SHAPE[0]:
+        x = layers.Resizing(*IMAGE_SHAPE[:2], name="closer")(layers.CenterCrop(middle, middle)(x))
+    x = layers.Rescaling(1 / 127.5, -1)(x)
     x = layers.Conv2D(width, 2 + stem, strides=stem, padding="same", use_bias=False)(x)
     for filters in (width, 2 * width, 4 * width)[2 - stem :]:
         short, stride = x, 1
@@ -271,9 +282,11 @@ def prepare(args, classes, steps):
     """(compiled model with augmentation, the network inside it), to be trained for `steps` steps."""
     import keras
 
-    network = build_network(classes, args.width, args.stem)
+    network = trained = build_network(classes, args.width, args.stem, args.middle)
+    if args.middle < IMAGE_SHAPE[0]:  # what it is trained on comes from the augmentation
+        trained = keras.Model(network.get_layer("closer").output, network.output)
     augment = augmentation.build_augmentation(args.augment, args.seed, args.colour_gain)
-    model = keras.Sequential([keras.Input(IMAGE_SHAPE), *augment, network])
+    model = keras.Sequential([keras.Input(IMAGE_SHAPE), *augment, trained])
     rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=args.learning_rate,
                                                   warmup_steps=max(1, steps // 20))  # fmt: skip
     model.compile(

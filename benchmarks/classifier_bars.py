@@ -57,6 +57,7 @@ RECIPE = (
     "augment",
     "colour_gain",
     "keep",
+    "middle",
     "synthetic_weight",
 )
 DIFFERENCES = ("acc", "balanced_accuracy", "acc_balanced", "macro_f1", "auc")

@@ -329,7 +329,7 @@ def save_two_models(folder):
     machine.seed_everything(0)
     generator, classifier = folder / "generator.keras", folder / "classifier.keras"
     train_gan.build_generator(8).save(generator)
-    calibration.with_calibration(train_cnn.build_network(7, 8), 1.0, np.zeros(7)).save(classifier)
+    calibration.with_calibration(train_cnn.build_network(7, 8, middle=24), 1.0, np.zeros(7)).save(classifier)
     return {generator: "load_generator", classifier: "load_classifier"}
 
 

@@ -109,6 +109,25 @@ def test_batches_cover_the_pool_and_follow_the_step(table_path):
     assert np.bincount(y, minlength=7).min() > 70
 
 
+def test_the_trained_network_sees_the_middle_enlarged_and_training_the_whole():
+    from PIL import Image
+
+    images = np.random.default_rng(0).uniform(0, 255, (3, 28, 28, 3)).astype(np.float32)
+
+    def enlarge(channel):
+        return np.asarray(Image.fromarray(channel[2:26, 2:26]).resize((28, 28), Image.Resampling.BILINEAR))
+
+    middles = np.stack([[enlarge(image[..., c]) for c in range(3)] for image in images]).transpose(0, 2, 3, 1)
+    args = train_cnn.parse_args(["--synthetic", "none", "--width", "8"])
+    model, network = train_cnn.prepare(args, 7, 10)
+    whole = train_cnn.build_network(7, 8)
+    whole.set_weights(network.get_weights())
+    np.testing.assert_allclose(network.predict(images, verbose=0), whole.predict(middles, verbose=0), atol=1e-4)
+    np.testing.assert_allclose(model.predict(images, verbose=0), whole.predict(images, verbose=0), atol=1e-6)
+    assert train_cnn.parse_args(["--synthetic", "none", "--augment", "flips"]).middle == 28
+    assert train_cnn.parse_args(["--role", "judge"]).middle == 28
+
+
 def test_calibration_inside_the_model_is_the_formula():
     import keras
 

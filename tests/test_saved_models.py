@@ -134,6 +134,10 @@ def test_networks_that_would_fill_the_memory_are_refused_before_keras_makes_them
     refuse("not a readable model", lambda layers: layers["Dense"]["config"].update(units=-(10**12)))
     refuse("not a readable model", lambda layers: layers["Reshape"]["config"].update(target_shape=[50_000_000]))
     refuse("longer steps", lambda layers: layers["Conv2DTranspose"]["config"].update(strides=[1000, 1000]))
+    path = next(p for p in models if p.name == "classifier.keras")
+    refuse("larger images", lambda layers: layers["Resizing"]["config"].update(height=40_000, width=40_000))
+    refuse("larger images", lambda layers: layers["CenterCrop"]["config"].update(height=40_000))
+    path = next(p for p in models if p.name == "generator.keras")
     for name in ("DepthwiseConv2D", "UpSampling2D", "EinsumDense", "MultiHeadAttention"):
         refuse("no network of this project", lambda layers, name=name: layers["Dense"].update(class_name=name))
 
