@@ -38,7 +38,7 @@ from lesions import NEAR_DUPLICATE_DISTANCE, half_a
 
 JUDGE_SEED = 10015  # the judge is one instrument: --seed does not move it
 # What a flag left out means. The judge keeps its recipe, or figures measured with it could not be compared.
-RECIPE = {"epochs": 60, "sampler": "natural", "optimizer": "muon", "stem": 2, "colour_gain": 0.06, "keep": "last",
+RECIPE = {"epochs": 45, "sampler": "natural", "optimizer": "muon", "stem": 2, "colour_gain": 0.06, "keep": "last",
           "middle": 24, "synthetic_weight": 0.25}  # fmt: skip
 JUDGE_RECIPE = {"epochs": 40, "sampler": "balanced", "optimizer": "adamw", "stem": 1, "colour_gain": 0.0, "keep": "best",
                 "middle": 28, "synthetic_weight": 1.0}  # fmt: skip
