@@ -38,10 +38,10 @@ from lesions import NEAR_DUPLICATE_DISTANCE, half_a
 
 JUDGE_SEED = 10015  # the judge is one instrument: --seed does not move it
 # What a flag left out means. The judge keeps its recipe, or figures measured with it could not be compared.
-RECIPE = {"epochs": 45, "sampler": "natural", "optimizer": "muon", "stem": 2, "colour_gain": 0.06, "keep": "last",
-          "middle": 24, "synthetic_weight": 0.25}  # fmt: skip
-JUDGE_RECIPE = {"epochs": 40, "sampler": "balanced", "optimizer": "adamw", "stem": 1, "colour_gain": 0.0, "keep": "best",
-                "middle": 28, "synthetic_weight": 1.0}  # fmt: skip
+RECIPE = {"epochs": 45, "sampler": "natural", "optimizer": "muon", "stem": 2, "colour_gain": 0.06,
+          "sharpness": 0.5, "keep": "last", "middle": 26, "synthetic_weight": 0.25}  # fmt: skip
+JUDGE_RECIPE = {"epochs": 40, "sampler": "balanced", "optimizer": "adamw", "stem": 1, "colour_gain": 0.0,
+                "sharpness": 0.0, "keep": "best", "middle": 28, "synthetic_weight": 1.0}  # fmt: skip
 FOLDERS = {("classifier", "dx"): "cnn", ("classifier", "malignancy"): "malignancy", ("control", "dx"): "control",
            ("control", "malignancy"): "malignancy_control", ("judge", "dx"): "judge"}  # fmt: skip
 
@@ -56,6 +56,8 @@ def parse_args(argv=None):
                    help="classic: turns, mirroring, zoom, aspect, shift, brightness, contrast, colour cast")  # fmt: skip
     g.add_argument("--colour-gain", type=runlog.number, metavar="G",
                    help="classic multiplies each channel by exp(u), |u| < G; default 0.06, the judge's is 0")  # fmt: skip
+    g.add_argument("--sharpness", type=runlog.number, metavar="S",
+                   help="classic sharpens by -S / 5 to S (0.2 undoes resampling); default 0.5, judge 0")  # fmt: skip
     g.add_argument("--sampler", choices=("natural", "balanced"), help="default natural; the judge's is balanced")
     g.add_argument("--repeat-real", type=int, default=0, metavar="N", help="add N repeated real images (a control)")
     g.add_argument("--synthetic-weight", type=runlog.number, metavar="W",
@@ -71,7 +73,7 @@ def parse_args(argv=None):
     g.add_argument("--stem", type=int, choices=(1, 2), help="stride of the first convolution; default 2, the judge's is 1")
     g.add_argument("--width", type=runlog.positive, help="its channels; default 48 after a stem of 2, 32 after 1")
     g.add_argument("--middle", type=int, choices=range(14, 29, 2),
-                   help="side of the middle that the trained network is shown, enlarged to 28; default 24, the judge's and "
+                   help="side of the middle that the trained network is shown, enlarged to 28; default 26, the judge's and "
                         "after --augment none or flips 28: the whole")  # fmt: skip
     g.add_argument("--keep", choices=("best", "last"),
                    help="epoch whose weights are kept; default last, the judge's is best: least val log-loss")  # fmt: skip
@@ -99,6 +101,8 @@ def parse_args(argv=None):
         p.error("--synthetic-weight and --learning-rate must be above 0, --repeat-real and --weight-decay at least 0")
     if not 0 <= args.colour_gain <= 1:
         p.error("--colour-gain must be in [0, 1]")
+    if not 0 <= args.sharpness <= 5:
+        p.error("--sharpness must be in [0, 5]")
     return args
 
 
@@ -228,10 +232,8 @@ def add_table(path, weight, images, labels, weights):
     return table
 
 
-def build_batches(images, targets, weights, args, first, steps):
-    """PyDataset of training steps first .. first + steps - 1; each batch is a function of the seed and its step alone."""
-    import keras
-
+def build_batches(images, targets, weights, args):
+    """Function: training step -> (images float32, targets, weights), a function of the seed and the step alone."""
     members = [np.flatnonzero(targets == c) for c in np.unique(targets)]
     orders = {}
 
@@ -250,15 +252,11 @@ def build_batches(images, targets, weights, args, first, steps):
         return np.concatenate([shuffled(n)[at[at // len(targets) == n] % len(targets)]
                                for n in np.unique(at // len(targets))])  # fmt: skip
 
-    class Batches(keras.utils.PyDataset):
-        def __len__(self):
-            return steps
+    def batch(step):
+        index = choose(step)
+        return images[index].astype(np.float32), targets[index], weights[index]
 
-        def __getitem__(self, i):
-            index = choose(first + i)
-            return images[index].astype(np.float32), targets[index], weights[index]
-
-    return Batches()
+    return batch
 
 
 # ---------------------------------------------------------------- training
@@ -285,7 +283,7 @@ def prepare(args, classes, steps):
     network = trained = build_network(classes, args.width, args.stem, args.middle)
     if args.middle < IMAGE_SHAPE[0]:  # what it is trained on comes from the augmentation
         trained = keras.Model(network.get_layer("closer").output, network.output)
-    augment = augmentation.build_augmentation(args.augment, args.seed, args.colour_gain)
+    augment = augmentation.build_augmentation(args.augment, args.seed, args.colour_gain, args.sharpness)
     model = keras.Sequential([keras.Input(IMAGE_SHAPE), *augment, trained])
     rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=args.learning_rate,
                                                   warmup_steps=max(1, steps // 20))  # fmt: skip
@@ -319,10 +317,12 @@ def train(run, folder, pool, val, shift, resuming=False):
         best = list(extra.values())
         print(f"  resuming after epoch {len(history)}")
     bar = runlog.progress(len(plan), len(history), FOLDERS[args.role, args.task])
+    batch = build_batches(images, targets, weights, args)
     for epoch in range(len(history), len(plan)):
         began = time.time()
-        batches = build_batches(images, targets, weights, args, sum(plan[:epoch]), plan[epoch])
-        loss = model.fit(batches, epochs=1, shuffle=False, verbose=0).history["loss"][-1]
+        first = sum(plan[:epoch])
+        # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again as the epoch took.
+        loss = np.mean([model.train_on_batch(*batch(step)) for step in range(first, first + plan[epoch])])
         if not np.isfinite(loss):
             raise InputError(f"epoch {epoch + 1}: the loss is not finite; lower --learning-rate")
         p = calibration.softmax(metrics.predict(network, val_images) + shift)

@@ -237,46 +237,35 @@ PENALTY_STEP = 4.0  # grey levels: length of the finite difference, an eighth of
 
 
 def build_batches(images, labels, args):
-    """PyDataset of batches; every number in batch (epoch, i) is a function of the seed, so a resumed run repeats it."""
-    import keras
-
+    """Function: (epoch, i) -> batch i of an epoch, a dict of arrays and a function of the seed: a resumed run repeats it."""
     counts = class_counts(labels)
     weight = np.where(counts > 0, counts, 1.0) ** args.label_power * (counts > 0)
     weight = weight / weight.sum()
     members = [np.flatnonzero(labels == c) for c in range(len(CLASSES))]
 
-    class Batches(keras.utils.PyDataset):
-        epoch = 0
+    n = args.batch
 
-        def __len__(self):
-            return max(1, round(len(labels) / args.batch))
+    def geometry(rng):
+        zoom = np.exp(rng.uniform(-0.2, 0.2, (n, 1)))
+        shift = rng.uniform(-4, 4, (n, 2))
+        used = rng.random((n, 1)) < args.augment
+        g = np.stack([np.where(used, zoom, 1).repeat(2, axis=1), np.where(used, shift, 0)], axis=2)
+        return g.astype(np.float32)
 
-        def __getitem__(self, i):
-            rng = np.random.default_rng([args.seed, 1, self.epoch, i])
-            n = args.batch
-            y = rng.choice(len(CLASSES), n, p=weight)
-            index = np.array([members[c][rng.integers(len(members[c]))] for c in y])
-            batch = {
-                "image": random_turns(images[index].astype(np.float32), rng),
-                "label": y.astype(np.int32),
-                "latent": rng.standard_normal((n, LATENT), dtype=np.float32),
-                "real_geometry": self.geometry(rng, n),
-                "fake_geometry": self.geometry(rng, n),
-                "noise": rng.standard_normal((2 * max(1, n // 16), *images.shape[1:]), dtype=np.float32),
-            }
-            return (batch,)
+    def batch(epoch, i):
+        rng = np.random.default_rng([args.seed, 1, epoch, i])
+        y = rng.choice(len(CLASSES), n, p=weight)
+        index = np.array([members[c][rng.integers(len(members[c]))] for c in y])
+        return {
+            "image": random_turns(images[index].astype(np.float32), rng),
+            "label": y.astype(np.int32),
+            "latent": rng.standard_normal((n, LATENT), dtype=np.float32),
+            "real_geometry": geometry(rng),
+            "fake_geometry": geometry(rng),
+            "noise": rng.standard_normal((2 * max(1, n // 16), *images.shape[1:]), dtype=np.float32),
+        }
 
-        def geometry(self, rng, n):
-            zoom = np.exp(rng.uniform(-0.2, 0.2, (n, 1)))
-            shift = rng.uniform(-4, 4, (n, 2))
-            used = rng.random((n, 1)) < args.augment
-            g = np.stack([np.where(used, zoom, 1).repeat(2, axis=1), np.where(used, shift, 0)], axis=2)
-            return g.astype(np.float32)
-
-        def on_epoch_end(self):
-            self.epoch += 1
-
-    return Batches()
+    return batch
 
 
 def random_turns(images, rng):
@@ -293,27 +282,25 @@ def random_turns(images, rng):
 
 
 def prepare(images, labels, args):
-    """(compiled GAN, batches): all that `fit` needs, for uint8 images (n, 28, 28, 3) and labels (n,)."""
+    """(compiled GAN, batches, steps in an epoch) for uint8 images (n, 28, 28, 3) and labels (n,)."""
     import keras
 
     machine.seed_everything(args.seed, args.deterministic)
     batches = build_batches(images, labels, args)
+    each = max(1, round(len(labels) / args.batch))
     # The average looks back over about eight epochs; in a short run over less, or it would still hold the first weights.
     half_life = min(8, args.epochs / 10)
-    gan = build_gan(args.width, args.penalty, 0.5 ** (1 / (half_life * len(batches))), images.shape[1])
-    steps = args.epochs * len(batches)
-    rate = keras.optimizers.schedules.CosineDecay(args.learning_rate, steps, alpha=0.05)
+    gan = build_gan(args.width, args.penalty, 0.5 ** (1 / (half_life * each)), images.shape[1])
+    rate = keras.optimizers.schedules.CosineDecay(args.learning_rate, args.epochs * each, alpha=0.05)
     gan.compile(optimizer=keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99), jit_compile=use_xla())
     gan.optimizer.build(gan.trainable_variables)
-    return gan, batches
+    return gan, batches, each
 
 
 def train(run, folder, resuming):
     """Train for args.epochs; leaves generator.keras (the moving average), history.csv and samples/ in `folder`."""
-    import keras
-
     args = run.args
-    gan, batches = prepare(*run.part("train"), args)
+    gan, batch, each = prepare(*run.part("train"), args)
     state = [*gan.variables, *gan.optimizer.variables]
 
     checkpoint = folder / "checkpoint.npz"
@@ -322,33 +309,24 @@ def train(run, folder, resuming):
         extra = artifacts.load_state(checkpoint, state, {"history": (None, len(HISTORY))}, run.training_key)
         history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
         print(f"  resuming after epoch {len(history)}")
-    batches.epoch = len(history)
     bar = runlog.progress(args.epochs, len(history), "GAN")
-
-    class EachEpoch(keras.callbacks.Callback):
-        """History, checkpoint and sample grid after every epoch."""
-
+    for epoch in range(len(history), args.epochs):
         began = time.time()
-
-        def on_epoch_end(self, epoch, logs=None):
-            now = time.time()
-            means = [float(mean.result()) for mean in gan.means.values()]
-            if not np.isfinite(means).all():
-                raise InputError(f"epoch {epoch + 1}: the loss is not finite; lower --learning-rate")
-            history.append(dict(zip(HISTORY, (epoch + 1.0, *means, now - self.began), strict=True)))
-            if (epoch + 1) % args.grid_every == 0 or epoch in (0, args.epochs - 1):
-                name = f"epoch_{epoch + 1:04d}"
-                synthetic_set.save_grid(folder / "samples" / f"{name}.png", synthetic_set.fixed_grid(gan.ema), run.data_note)
-                if args.snapshots:
-                    saved_models.save(folder / "snapshots" / f"{name}.keras", gan.ema)
-            past = [list(h.values()) for h in history]
-            artifacts.save_state(checkpoint, state, history=past, fingerprint=run.training_key)
-            self.began = time.time()
-            bar.set_postfix_str(f"critic {means[0]:.3f} generator {means[1]:.3f}")
-            bar.update()
-
-    if len(history) < args.epochs:
-        gan.fit(batches, epochs=args.epochs, initial_epoch=len(history), callbacks=[EachEpoch()], shuffle=False, verbose=0)
+        # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again as the epoch took.
+        logs = [gan.train_on_batch(batch(epoch, i), return_dict=True) for i in range(each)]
+        means = {name: float(np.mean([log[name] for log in logs])) for name in gan.means}
+        if not np.isfinite(list(means.values())).all():
+            raise InputError(f"epoch {epoch + 1}: the loss is not finite; lower --learning-rate")
+        history.append(dict(zip(HISTORY, (epoch + 1.0, *means.values(), time.time() - began), strict=True)))
+        if (epoch + 1) % args.grid_every == 0 or epoch in (0, args.epochs - 1):
+            name = f"epoch_{epoch + 1:04d}"
+            synthetic_set.save_grid(folder / "samples" / f"{name}.png", synthetic_set.fixed_grid(gan.ema), run.data_note)
+            if args.snapshots:
+                saved_models.save(folder / "snapshots" / f"{name}.keras", gan.ema)
+        past = [list(h.values()) for h in history]
+        artifacts.save_state(checkpoint, state, history=past, fingerprint=run.training_key)
+        bar.set_postfix_str(f"critic {means['critic_loss']:.3f} generator {means['generator_loss']:.3f}")
+        bar.update()
     bar.close()
     gan.ema.trainable = True  # only the training had to leave it alone
     saved_models.save(folder / "generator.keras", gan.ema)

@@ -10,6 +10,7 @@ import numpy as np
 
 import artifacts
 import machine
+import metrics
 import report
 import runlog
 import saved_models
@@ -168,7 +169,7 @@ def draw_embedding(figures, inputs):
     images, labels = inputs.run.part("test")
     rng = np.random.default_rng(0)
     r, s = (np.sort(rng.permutation(n)[:1000]) for n in (len(images), len(made)))
-    x = features.predict(np.concatenate([images[r], made.images[s]]).astype(np.float32), batch_size=500, verbose=0)
+    x = metrics.predict(features, np.concatenate([images[r], made.images[s]]))
     x = PCA(min(30, *x.shape), random_state=0, svd_solver="full").fit_transform(x)
     at = TSNE(perplexity=min(30, len(x) / 4), random_state=0, init="pca").fit_transform(x)
     fig, axes = figures.plt.subplots(1, 2, figsize=(7, 3.4), sharex=True, sharey=True)

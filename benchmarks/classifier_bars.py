@@ -56,6 +56,7 @@ RECIPE = (
     "sampler",
     "augment",
     "colour_gain",
+    "sharpness",
     "keep",
     "middle",
     "synthetic_weight",
