@@ -42,9 +42,9 @@ def draw_latents(generator, n, *seed):
 
 def generate(generator, latents, labels):
     """uint8 images (n, 28, 28, 3) of a generator for latents (n, z) and labels (n,)."""
-    images = np.concatenate([generator.predict_on_batch([latents[i : i + 250].astype(np.float32),
-                                                         labels[i : i + 250].astype(np.int32)])
-                             for i in range(0, len(labels), 250)])  # fmt: skip
+    z, y = latents.astype(np.float32), labels.astype(np.int32)
+    batches = [generator.predict_on_batch([z[i : i + 250], y[i : i + 250]]) for i in range(0, len(y), 250)]
+    images = np.concatenate(batches)
     return np.clip(np.rint(images), 0, 255).astype(np.uint8)
 
 
