@@ -27,7 +27,7 @@ from predictions import read_lesions, read_predictions, write_isic, write_predic
 MODELS = ("classifier", "control", "malignancy", "malignancy_control")
 FOLDERS = {"classifier": "cnn"}
 TRAINED = {"model_sha256": str, "operating_points": scorecard.POINTS, "real_images": int, "synthetic_images": int,
-           "steps": int, "options": dict, "inputs": dict}  # fmt: skip
+           "steps": int, "options": dict, "inputs": dict, "environment": dict}  # fmt: skip
 # Options in which two arms may differ and still differ in their data alone; `steps` stands for epochs.
 DATA_OPTIONS = ("role", "task", "real", "repeat_real", "synthetic_weight", "epochs", "steps")
 
@@ -84,14 +84,8 @@ def load_model(run, name):
     classes = 2 if name.startswith("malignancy") else len(CLASSES)
     path = run.args.models_dir / FOLDERS.get(name, name) / "classifier.keras"
     model = saved_models.load_classifier(path, classes)
-    check_not_replaced(run, name, path)
+    run.check_not_replaced(name, path)
     return model
-
-
-def check_not_replaced(run, name, path):
-    """InputError unless what has just been read from `path` is still the run's input `name`."""
-    if artifacts.file_sha256(path) != run.identity["inputs"][name]:
-        raise InputError(f"{path}: was replaced while evaluate.py ran; run it again")
 
 
 def describe_arm(options):
@@ -101,8 +95,10 @@ def describe_arm(options):
     shared = {k: v for k, v in options["options"].items() if k not in DATA_OPTIONS}
     shared |= {"steps": options["steps"], "extra_real_sha256": options["inputs"].get("real")}
     weight = options["options"].get("synthetic_weight") if synthetic else None
+    environment = options["environment"]
+    trained_by = [options.get("code_sha256"), environment.get("packages"), environment.get("backend")]
     return {"trained_on": " + ".join(words), "synthetic_sha256": options["inputs"].get("synthetic"),
-            "synthetic_weight": weight, "same": shared}  # fmt: skip
+            "synthetic_weight": weight, "same": shared, "trained_by": trained_by}  # fmt: skip
 
 
 def name_protocol(run, views):
@@ -213,7 +209,7 @@ def evaluate_external(run, models):
 
 
 def evaluate_test(run, models, synthetic, generator_path):
-    """Predictions, then everything derived from them, then the synthetic set; returns the files written."""
+    """Predictions, then everything derived from them, then the synthetic set."""
     args = run.args
     folder = args.outputs_dir / "evaluation"
     test = test_part(run)
@@ -253,7 +249,7 @@ def evaluate_synthetic(run, models, synthetic, generator_path):
     generator = None
     if generator_path is not None:
         generator = saved_models.load_generator(generator_path)
-        check_not_replaced(run, "generator", generator_path)
+        run.check_not_replaced("generator", generator_path)
     return synthetic_quality.measure(run, synthetic, judge, generator)
 
 
@@ -269,17 +265,21 @@ def read_synthetic(run):
     provenance = run.check_made_from(path.with_name("provenance.json"), "train_gan.py")
     if run.add_input("synthetic", path) != provenance.get("table_sha256"):
         raise InputError(f"{path}: is not the table its provenance.json describes; run train_gan.py again")
+    table = read_table(path)
+    run.check_not_replaced("synthetic", path)
     if not generator.is_file():
-        return read_table(path), None
+        return table, None
     if run.add_input("generator", generator) != provenance.get("generator_sha256"):
         raise InputError(f"{path}: was drawn from another generator than {generator}; run train_gan.py --sample-only")
-    return read_table(path), generator
+    return table, generator
 
 
 def main(argv=None):
     args = parse_args(argv)
     if args.from_predictions:
         if args.dry_run:
+            for path in (args.from_predictions, args.split):
+                artifacts.file_sha256(path)
             print(f"evaluate: figures of {args.from_predictions} with the lesions of {args.split}")
         else:
             from_predictions(args)

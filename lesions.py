@@ -253,7 +253,8 @@ def hash_order(names, salt):
 
 
 def lesion_classes(lesions, labels):
-    """(names, class of each): a lesion's class is the commonest label of its images (lowest code on a tie)."""
+    """(names, class of each, name code of each image): a lesion's class is the commonest label of its images (lowest code
+    on a tie)."""
     names, codes = np.unique(lesions, return_inverse=True)
     votes = np.zeros((len(names), len(CLASSES)), dtype=np.int64)
     np.add.at(votes, (codes, labels), 1)

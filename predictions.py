@@ -55,7 +55,8 @@ def read_lesions(path, rows):
 
     try:
         with open_narrow(path) as f, np.errstate(invalid="ignore"):  # inf becomes a row that is not there
-            split = pd.read_csv(f, dtype={"row": "int64", "lesion": str, "part": str})[["row", "lesion", "part"]]
+            split = pd.read_csv(f, dtype={"row": "int64", "lesion": str, "part": str}, keep_default_na=False)
+            split = split[["row", "lesion", "part"]]  # an id may be "NA"
     except InputError:
         raise
     except Exception as e:

@@ -124,6 +124,14 @@ def find_table(args):
     raise InputError(NO_DATA)
 
 
+def hash_code(script):
+    """SHA-256 of the code that a training by this script depends on."""
+    modules = ("augmentation", "calibration", "metrics", "artifacts", "archives", "saved_models", "fidelity",
+               "synthetic_set", "lesions", "ham10000", "runlog", "machine")  # fmt: skip
+    paths = [folder / f"{name}.py" for name in (script, *modules) for folder in (ROOT, ROOT / "benchmarks")]
+    return hashlib.sha256("".join(artifacts.file_sha256(path) for path in paths if path.is_file()).encode()).hexdigest()
+
+
 class Run:
     """One run of one script: its table, split and identity.
 
@@ -135,7 +143,8 @@ class Run:
         self.args, self.script, self.began = args, script, time.time()
         if args.deterministic:  # for JAX, and before it starts
             os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
-        # Now: the commit that runs, whatever is checked out when it ends.
+        # Now: the commit and the code that run, whatever is checked out when it ends.
+        self.code_sha256 = hash_code(script)
         self.environment = machine.environment() | {"deterministic": args.deterministic}
         self.table = group_lesions(read_table(find_table(args)), args.metadata)
         self.full_rows = len(self.table)
@@ -195,12 +204,7 @@ class Run:
     @property
     def training_key(self):
         """The fingerprint with the training code, packages and backend: what must be the same to go on with a training."""
-        modules = ("augmentation", "calibration", "metrics", "artifacts", "archives", "saved_models", "fidelity",
-                   "synthetic_set", "lesions", "ham10000", "runlog", "machine")  # fmt: skip
-        names = [f"{name}.py" for name in (self.script, *modules)]
-        paths = [folder / name for name in names for folder in (ROOT, ROOT / "benchmarks")]
-        code = [artifacts.file_sha256(path) for path in paths if path.is_file()]
-        same = [self.fingerprint, code, *(self.environment[k] for k in ("packages", "backend", "deterministic"))]
+        same = [self.fingerprint, self.code_sha256, *(self.environment[k] for k in ("packages", "backend", "deterministic"))]
         return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
     def part(self, name):
@@ -244,6 +248,11 @@ class Run:
         self.identity["inputs"][name] = artifacts.file_sha256(path)
         return self.identity["inputs"][name]
 
+    def check_not_replaced(self, name, path):
+        """InputError unless what has just been read from `path` is still the run's input `name`."""
+        if artifacts.file_sha256(path) != self.identity["inputs"][name]:
+            raise InputError(f"{path}: was replaced while {self.script}.py ran; run it again")
+
     def check_made_from(self, options_path, made_by, shape=None):
         """The options.json of an artifact this run reads, refused unless it has this run's data and split.
 
@@ -277,7 +286,7 @@ class Run:
             if current and not split.is_file():  # someone cleared outputs/: that is no reason to train again
                 self.settle_split()
             return current and self.has_split(split)
-        except (InputError, OSError, KeyError, AttributeError, ValueError):
+        except (InputError, OSError, KeyError, AttributeError, TypeError, ValueError):
             return False
 
     def can_resume(self, checkpoint):

@@ -38,7 +38,7 @@ def mean_of_defined(values):
 def build_measure(y, p, points):
     """Function of image weights (d, n) to {name: (d,)}: every figure of one model, computed in one pass.
 
-    Names are `argmax.accuracy`, `balanced.macro_f1`, `auc`, `malignancy.auc`, ... as metrics.json nests them.
+    Names are `argmax.accuracy`, `balanced.macro_f1`, `auc`, `auc_malignant`, ... as metrics.json nests them.
     """
     k = p.shape[1]
     decisions = {"argmax": p.argmax(axis=1)}
@@ -142,6 +142,11 @@ def compute_figures(predictions, lesions, context):
     def differ(name, *keys):
         return any(arms.get("classifier", {}).get(k) != arms.get(name, {}).get(k) for k in keys)
 
+    def describe(name, what):
+        """Protocol of a paired difference: two trainings by other code or packages are still compared, but it is said."""
+        unlike = "; TRAINED BY DIFFERENT CODE OR PACKAGES" if differ(name, "trained_by") else ""
+        return f"{protocol}; {what}{unlike}"
+
     if "control" in measures and differ("control", "same"):
         out["classifier_minus_control"] = {"value": None, "reason": "classifier and control differ in more than their data"}
     elif "control" in measures:
@@ -150,10 +155,9 @@ def compute_figures(predictions, lesions, context):
             control = measures["control"](w)
             return {k: v - control[k] for k, v in measures["classifier"](w).items() if k in control and k != "ece"}
 
+        words = describe("control", "paired over lesions, one seed each")
         paired = metrics.with_intervals(difference, lesions, DRAWS)
-        out["classifier_minus_control"] = nest({
-            n: figure(*v, len(y), protocol + "; paired over lesions, one seed each") for n, v in paired.items()
-        })  # fmt: skip
+        out["classifier_minus_control"] = nest({n: figure(*v, len(y), words) for n, v in paired.items()})
         # Noise raises the ECE of a well calibrated network more than another's: an interval of the difference, even less its
         # bias, held the true one in a third of simulated tables.
         out["classifier_minus_control"]["ece"] = {"value": None, "reason": "not compared: its bias differs between the two"}
@@ -165,8 +169,8 @@ def compute_figures(predictions, lesions, context):
             return {"auc_malignant": measures["classifier"](w)["auc_malignant"] - measures["malignancy"](w)["auc_malignant"]}
 
         paired = metrics.with_intervals(gap, lesions, DRAWS)["auc_malignant"]
-        words = "; seven probabilities summed, less the binary network's; paired over lesions"
-        out["sum_minus_binary"] = {"auc_malignant": figure(*paired, len(y), protocol + words)}
+        words = describe("malignancy", "seven probabilities summed, less the binary network's; paired over lesions")
+        out["sum_minus_binary"] = {"auc_malignant": figure(*paired, len(y), words)}
     return out
 
 
@@ -219,6 +223,8 @@ def print_summary(folder):
         )
     difference = found.get("classifier_minus_control")
     if difference and "argmax" in difference:
+        if "DIFFERENT" in difference["auc"]["protocol"]:
+            print("  note: classifier and control were trained by different code or packages; train both again")
         print(
             f"  classifier minus control: accuracy {show(difference['argmax'], 'accuracy')}, balanced accuracy "
             f"{show(difference.get('balanced', {}), 'balanced_accuracy')} (balanced), AUC {show(difference, 'auc')}"

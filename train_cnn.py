@@ -206,9 +206,10 @@ def gather_pool(run):
         run.add_input("synthetic", path)
         provenance = path.with_name("provenance.json")
         made = run.check_made_from(provenance, "train_gan.py")
+        add_table(path, args.synthetic_weight, images, labels, weights)
+        run.check_not_replaced("synthetic", path)
         if made.get("table_sha256") != run.identity["inputs"]["synthetic"]:
             raise InputError(f"{path}: is not the table {provenance} describes; run train_gan.py again")
-        add_table(path, args.synthetic_weight, images, labels, weights)
     synthetic = len(labels[-1]) if args.synthetic != "none" else 0
     return np.concatenate(images), np.concatenate(labels), np.concatenate(weights), synthetic
 
@@ -323,9 +324,9 @@ def train(run, folder, pool, val, shift, resuming=False):
         first = sum(plan[:epoch])
         # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again as the epoch took.
         loss = np.mean([model.train_on_batch(*batch(step)) for step in range(first, first + plan[epoch])])
-        if not np.isfinite(loss):
-            raise InputError(f"epoch {epoch + 1}: the loss is not finite; lower --learning-rate")
         p = calibration.softmax(metrics.predict(network, val_images) + shift)
+        if not np.isfinite([loss, p.sum()]).all():  # the losses are of before each update, p is of after the last
+            raise InputError(f"epoch {epoch + 1}: the loss or the probabilities are not finite; lower --learning-rate")
         row = (epoch + 1, loss, metrics.log_loss(val_targets, p), (p.argmax(axis=1) == val_targets).mean(),
                metrics.summarise(metrics.confusion(val_targets, p.argmax(axis=1), p.shape[1]))["balanced_accuracy"],
                time.time() - began)  # fmt: skip
@@ -391,6 +392,7 @@ def main(argv=None):
         trained_on=class_counts(pool_labels),
         real_images=len(pool_labels) - synthetic,
         synthetic_images=synthetic,
+        code_sha256=run.code_sha256,
         kept_epoch=len(history) if args.keep == "last" else 1 + int(np.argmin([h["val_log_loss"] for h in history])),
         temperature=temperature,
         calibrated_for="the average of 8 views (evaluate.py --views 8)",

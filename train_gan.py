@@ -315,8 +315,9 @@ def train(run, folder, resuming):
         # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again as the epoch took.
         logs = [gan.train_on_batch(batch(epoch, i), return_dict=True) for i in range(each)]
         means = {name: float(np.mean([log[name] for log in logs])) for name in gan.means}
-        if not np.isfinite(list(means.values())).all():
-            raise InputError(f"epoch {epoch + 1}: the loss is not finite; lower --learning-rate")
+        weights = [np.sum(np.asarray(v)) for v in gan.ema.variables]  # the losses are of before the last update
+        if not np.isfinite([*means.values(), *weights]).all():
+            raise InputError(f"epoch {epoch + 1}: the loss or the weights are not finite; lower --learning-rate")
         history.append(dict(zip(HISTORY, (epoch + 1.0, *means.values(), time.time() - began), strict=True)))
         if (epoch + 1) % args.grid_every == 0 or epoch in (0, args.epochs - 1):
             name = f"epoch_{epoch + 1:04d}"
@@ -365,7 +366,7 @@ def main(argv=None):
         machine.quiet_tensorflow()
         history = train(run, folder, resuming)
         seconds = round(sum(h["seconds"] for h in history), 1)
-        run.finish(options, [generator_path, folder / "history.csv"], training_seconds=seconds)
+        run.finish(options, [generator_path, folder / "history.csv"], training_seconds=seconds, code_sha256=run.code_sha256)
         (folder / "checkpoint.npz").unlink(missing_ok=True)
         trained = True
     # From here on the run is that of the synthetic set, which depends on the generator, however made, and the sampling.

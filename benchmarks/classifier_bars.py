@@ -2,6 +2,7 @@
 
     python benchmarks/classifier_bars.py image 0     # the leaky image split, real images alone: ten minutes
     python benchmarks/classifier_bars.py lesion 0    # real + synthetic, control, malignancy: half an hour
+    python benchmarks/classifier_bars.py alone 0     # what a training takes with the machine to itself: ten minutes
     python benchmarks/resnet18_baseline.py           # what a step costs beside MedMNIST's ResNet-18
     python benchmarks/classifier_bars.py collect     # write results/classifier.json from results/classifier/
 
@@ -61,7 +62,7 @@ RECIPE = (
     "middle",
     "synthetic_weight",
 )
-DIFFERENCES = ("acc", "balanced_accuracy", "acc_balanced", "macro_f1", "auc")
+DIFFERENCES = [name for name in WANTED if not name.startswith("ece")]
 
 
 def pick(block, names=WANTED):
@@ -119,12 +120,27 @@ def measure_lesion(place, seed):
     write_row(place, "lesion_split", name, seed)
 
 
+def measure_alone(place, seed):
+    """Minutes of one seed's classifier, trained once more with nothing beside it, and whether the same network comes out."""
+    name = f"alone_{seed}"
+    table = place.outputs(f"lesion_{seed}") / "synthetic" / artifacts.TABLE_NAME
+    if not table.is_file():
+        raise InputError(f"{table}: no synthetic images; run `classifier_bars.py lesion {seed}` first")
+    place.call("train_cnn.py", name, "--seed", seed, "--synthetic", table)
+    first, again = (artifacts.read_json(place.models(n) / "cnn" / "options.json", "train_cnn.py")
+                    for n in (f"lesion_{seed}", name))  # fmt: skip
+    artifacts.write_json(place.results / "alone.json", {
+        "minutes": training_minutes(place.models(name) / "cnn", again), "peak_gib": again["peak_gib"], "seed": seed,
+        "same_network": first["model_sha256"] == again["model_sha256"], "environment": again["environment"]})  # fmt: skip
+
+
 def write_row(place, split, name, seed):
     """results/classifier/<split>_<seed>.json, a folder of its predictions, and the split file, the same for every seed."""
     models, outputs = place.models(name), place.outputs(name)
     options = artifacts.read_json(models / "cnn" / "options.json", "train_cnn.py")
     recipe = {key: options["options"][key] for key in RECIPE} | {"synthetic_images": options["synthetic_images"]}
     row = {"seed": seed, "recipe": recipe, "environment": options["environment"], **read_rows(models, outputs)}
+    shutil.rmtree(place.results / f"{split}_{seed}", ignore_errors=True)  # an arm no longer there must not stay in it
     for path in [*(outputs / "evaluation").glob("predictions*.csv"), outputs / "evaluation" / "context.json"]:
         artifacts.write_text(place.results / f"{split}_{seed}" / path.name, path.read_text())
     artifacts.write_text(place.results / f"{split}_split.csv", (outputs / "split.csv").read_text())
@@ -137,6 +153,9 @@ def score_ensemble(place, split, rows, name="classifier"):
     folders = [place.results / f"{split}_{r['seed']}" for r in rows]
     file = "predictions.csv" if name == "classifier" else f"predictions_{name}.csv"
     parts = [read_predictions(folder / file) for folder in folders]
+    for folder, (rows_read, labels, _) in zip(folders, parts, strict=True):
+        if not np.array_equal(rows_read, parts[0][0]) or not np.array_equal(labels, parts[0][1]):
+            raise InputError(f"{folder / file}: of other images than {folders[0].name}'s; run that seed again")
     contexts = [artifacts.read_json(folder / "context.json", "evaluate.py", scorecard.CONTEXT) for folder in folders]
     points = [c["points"][name] for c in contexts]
     points = {name: np.mean([p[name] for p in points], axis=0) for name in points[0]}
@@ -175,7 +194,7 @@ def collect_split(place, split):
         found = [r["classifier_minus_control"] for r in rows if "classifier_minus_control" in r]
         for word, sign in (("better", 1), ("worse", -1)):
             out["classifier_minus_control"][f"{word}_in_every_seed"] = [
-                n for n in DIFFERENCES if all(sign * f[n] > 0 for f in found)]  # fmt: skip
+                n for n in DIFFERENCES if all(sign * f.get(n, 0) > 0 for f in found)]  # fmt: skip
     if "malignancy" in out:
         out["malignancy"]["sum_minus_binary"] = next(r["sum_minus_binary"] for r in rows if "malignancy" in r)
     out["ensemble"] = score_ensemble(place, split, rows)
@@ -197,19 +216,22 @@ def collect(place):
     out = {"views": 8, "image_split": image, "lesion_split": lesion}
     out |= {name: lesion[name] for name in ("minutes", "minutes_std")}
     out["peak_gib"] = max(split["peak_gib"] for split in (image, lesion))
-    cost = place.results / "cost.json"
-    if cost.is_file():
-        out["cost"] = json.loads(cost.read_text())
+    for name in ("alone", "cost"):
+        path = place.results / f"{name}.json"
+        if path.is_file():
+            out[name] = json.loads(path.read_text())
+    if "alone" in out:  # the seeds may have been trained side by side
+        out |= {"minutes": out["alone"]["minutes"], "minutes_std": None}
     artifacts.write_json(place.results.parent / "classifier.json", out)
     print(json.dumps(out, indent=1))
 
 
 def main(argv=None):
-    what, seed, place = parse_args(__doc__, "classifier", ("image", "lesion", "collect"), argv)
+    what, seed, place = parse_args(__doc__, "classifier", ("image", "lesion", "alone", "collect"), argv)
     if what == "collect":
         collect(place)
     else:
-        {"image": measure_image, "lesion": measure_lesion}[what](place, seed)
+        {"image": measure_image, "lesion": measure_lesion, "alone": measure_alone}[what](place, seed)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import artifacts
 import machine
 import runlog
 import train_cnn
-from ham10000 import CLASSES, IMAGE_SHAPE
+from ham10000 import CLASSES, IMAGE_SHAPE, InputError
 
 BATCH, EPOCHS, BLOCK_STEPS = 128, 100, 6
 
@@ -71,10 +71,12 @@ def time_steps(run, blocks):
 
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--blocks", type=int, default=5)
+    p.add_argument("--blocks", type=runlog.positive, default=5)
     args = p.parse_args(argv)
     machine.quiet_tensorflow()
     run = runlog.Run(train_cnn.parse_args(["--synthetic", "none"]), "resnet18_baseline")
+    if run.table.is_phantom:
+        raise InputError(f"{run.table.path}: is of phantoms; the committed cost is that of HAM10000's steps")
     step = time_steps(run, args.blocks)
     steps = {
         "resnet18": EPOCHS * round(sum(run.parts == "train") / BATCH),

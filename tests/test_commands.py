@@ -114,6 +114,13 @@ def test_readme_commands_run(line, table_path, capsys):
         module.parse_args(flags)
 
 
+def test_benchmarks_that_the_results_page_names_exist():
+    named = set(re.findall(r"python (benchmarks/\w+\.py)", (ROOT / "results/README.md").read_text()))
+    assert len(named) >= 5
+    for script in named:
+        assert (ROOT / script).is_file(), script
+
+
 def test_readme_make_targets_exist_and_are_in_help():
     text = (ROOT / "README.md").read_text()
     targets = set(re.findall(r"`make ([a-z]+)`", text)) | set(re.findall(r"^make ([a-z]+)", text, re.M))

@@ -217,14 +217,25 @@ def test_arms_that_differ_in_more_than_their_data_are_not_subtracted(pipeline):
     lesions, leaky = read_lesions(pipeline.outputs / "split.csv", predictions["classifier"][0])
     assert not leaky
     assert "argmax" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
+    context["arms"]["control"]["trained_by"][0] = "other code"  # still subtracted, but every figure says so
+    found = scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
+    assert "DIFFERENT CODE" in found["auc"]["protocol"]
+    assert "DIFFERENT CODE" in found["argmax"]["accuracy"]["protocol"]
     context["arms"]["control"]["same"]["steps"] += 1
     assert "reason" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
     context = {"protocol": "p", "data": None, "views": None, "points": {}, "arms": {}}  # a bare predictions.csv works too
     assert scorecard.compute_figures(predictions, lesions, context)["models"]["control"]["balanced"]["reason"]
 
 
+def test_lesion_ids_that_look_like_missing_values_stay_themselves(tmp_path):
+    (tmp_path / "split.csv").write_text("row,lesion,part\n0,NA,test\n1,null,test\n2,None,test\n3,nan,train\n")
+    lesions, leaky = read_lesions(tmp_path / "split.csv", np.arange(3))
+    assert lesions.tolist() == ["NA", "null", "None"]
+    assert not leaky
+
+
 def test_networks_taught_with_other_weights_are_not_compared_by_task():
-    record = {"real_images": 10, "synthetic_images": 5, "steps": 3, "inputs": {"synthetic": "a"}}
+    record = {"real_images": 10, "synthetic_images": 5, "steps": 3, "inputs": {"synthetic": "a"}, "environment": {}}
     arms = {name: evaluate.describe_arm(record | {"options": {"task": task, "synthetic_weight": weight}})
             for name, task, weight in (("classifier", "dx", 0.25), ("malignancy", "malignancy", 1.0))}  # fmt: skip
     y = np.arange(20) % len(CLASSES)
@@ -260,7 +271,7 @@ def test_a_common_class_of_one_synthetic_image_leaves_distances_out(pipeline, tm
 
 
 def test_arms_that_differ_in_their_recipe_are_no_pair():
-    options = {"real_images": 9, "synthetic_images": 0, "steps": 5, "inputs": {},
+    options = {"real_images": 9, "synthetic_images": 0, "steps": 5, "inputs": {}, "environment": {},
                "options": {"optimizer": "muon", "stem": 2, "role": "control", "synthetic_weight": 1.0}}  # fmt: skip
     arm = evaluate.describe_arm(options)["same"]
 

@@ -1,4 +1,4 @@
-"""The committed results: metrics follow from predictions to the last digit, and the README's table from the files."""
+"""The committed results: metrics follow from predictions to the last digit, and the READMEs' tables from the files."""
 
 import pytest
 from conftest import load_benchmark
@@ -19,7 +19,8 @@ def test_from_predictions_reproduces_the_committed_figures(tmp_path_factory, nam
     assert (folder / "evaluation/from_predictions" / name).read_bytes() == (RUN / name).read_bytes()
 
 
-def test_readme_table_is_that_of_the_files():
-    publish = load_benchmark("publish_run")
-    readme = (ROOT / "README.md").read_text()
-    assert publish.insert_sections(readme) == readme
+@pytest.mark.parametrize("page", ["README.md", "results/README.md"])
+def test_tables_are_those_of_the_files(page):
+    pages = load_benchmark("pages")
+    text = (ROOT / page).read_text()
+    assert pages.insert_sections(text, pages.PAGES[page]) == text

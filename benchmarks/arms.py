@@ -1,0 +1,180 @@
+"""Does the GAN help? Arms at equal training steps, each less real images with classic augmentation: results/arms.json.
+
+    python benchmarks/classifier_bars.py lesion 0    # first: the arms `classic` and `classic_synthetic` of a seed
+    python benchmarks/arms.py repeated 0             # one more arm of that seed: ten minutes
+    python benchmarks/arms.py collect                # the table, from the predictions in results/
+
+Every arm of a seed shares its synthetic images. Differences are means over the seeds that both arms have; their intervals
+and p-values come from one bootstrap over lesions and seeds (paired: the same draw for both arms), the p-values adjusted for
+all comparisons of the table together (Holm 1979). A p-value is twice the smaller share of draws at or beyond zero.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from workplace import parse_args
+
+import artifacts
+import metrics
+import runlog
+import scorecard
+from ham10000 import InputError
+from predictions import read_lesions, read_predictions
+
+NONE = ["--synthetic", "none"]
+ARMS = {  # label, and the flags of train_cnn.py; without flags, classifier_bars.py trains it
+    "classic": ("real, classic augmentation", None),
+    "plain": ("real, no augmentation", [*NONE, "--augment", "none"]),
+    "balanced": ("real, classic, class-balanced batches", [*NONE, "--sampler", "balanced"]),
+    "repeated": ("real + 1000 repeated real, classic", [*NONE, "--repeat-real", 1000]),
+    "plain_synthetic": ("real + 1000 synthetic, no augmentation", ["--augment", "none"]),
+    "classic_synthetic": ("real + 1000 synthetic, classic: the default", None),
+    "full_weight": ("the same, synthetic images at weight 1", ["--synthetic-weight", 1]),
+    "synthetic_only": ("1000 synthetic alone, classic", ["--real", "none"]),
+}
+BASE = "classic"
+MEASURES = {"acc": "argmax.accuracy", "balanced_accuracy": "balanced.balanced_accuracy", "auc": "auc"}
+DRAWS = 2000
+
+
+def measure_arm(place, arm, seed):
+    """Train and evaluate one arm of one seed; its predictions go to results/arms/."""
+    flags = ARMS[arm][1]
+    if flags is None:
+        raise InputError(f"arm {arm}: run `classifier_bars.py lesion {seed}`, which trains it")
+    if "--synthetic" not in flags:
+        table = place.outputs(f"lesion_{seed}") / "synthetic" / artifacts.TABLE_NAME
+        if not table.is_file():
+            raise InputError(f"{table}: no synthetic images; run `classifier_bars.py lesion {seed}` first")
+        flags = [*flags, "--synthetic", table]
+    name = f"arm_{arm}_{seed}"
+    place.call("train_cnn.py", name, "--seed", seed, *flags, "--resume")
+    place.evaluate(name, f"the arm `{arm}` under the lesion split", "--seed", seed)
+    for file in ("predictions.csv", "context.json"):
+        text = (place.outputs(name) / "evaluation" / file).read_text()
+        artifacts.write_text(place.results / f"{arm}_{seed}" / file, text)
+    artifacts.write_text(place.results / "split.csv", (place.outputs(name) / "split.csv").read_text())
+
+
+def find_arms(place):
+    """{arm: {seed: (predictions.csv, context.json, name of the model in it)}} of what has been measured."""
+    found = {arm: {} for arm in ARMS}
+    bars = place.results.parent / "classifier" if place.real else place.results
+    for folder in sorted(bars.glob("lesion_split_[0-9]*/")):
+        seed = int(folder.name.rpartition("_")[2])
+        for arm, model, file in (("classic_synthetic", "classifier", "predictions.csv"),
+                                 (BASE, "control", "predictions_control.csv")):  # fmt: skip
+            if (folder / file).is_file():
+                found[arm][seed] = (folder / file, folder / "context.json", model)
+    for folder in sorted(place.results.glob("*_[0-9]*/")):
+        arm, _, seed = folder.name.rpartition("_")
+        if ARMS.get(arm, (None, None))[1]:
+            found[arm][int(seed)] = (folder / "predictions.csv", folder / "context.json", "classifier")
+    return found
+
+
+def build_measures(found, split):
+    """({(arm, seed): function of image weights (d, n) to {measure: (d,)}}, lesions (n,)); InputError unless all are of the
+    same test images and took equally many steps."""
+    out, first = {}, None
+    for arm, seeds in found.items():
+        for seed, (path, context_path, model) in seeds.items():
+            rows, labels, p = read_predictions(path)
+            context = artifacts.read_json(context_path, "evaluate.py", scorecard.CONTEXT)
+            now = (rows.tolist(), labels.tolist(), context["protocol"], context["arms"][model]["same"]["steps"])
+            first = first or now
+            if now != first:
+                raise InputError(
+                    f"{path}: of other images, another protocol or another number of steps than the arms before"
+                )
+            whole = scorecard.build_measure(labels, p, context["points"][model])
+
+            def measure(w, whole=whole):
+                figures = whole(w)
+                return {name: figures[key] for name, key in MEASURES.items()}
+
+            out[arm, seed] = measure
+    return out, read_lesions(split, np.array(first[0]))[0], first[2], first[3]
+
+
+def draw_measures(measures, lesions, draws=DRAWS):
+    """({(arm, seed): {measure: value}}, the same of (draws,)): on the test part, and on resampled lesions."""
+    ones = np.ones((1, len(lesions)))
+    values = {key: {n: float(v[0]) for n, v in measure(ones).items()} for key, measure in measures.items()}
+    blocks = {key: [] for key in measures}
+    for w in metrics.lesion_weights(lesions, draws):
+        for key, measure in measures.items():
+            blocks[key].append(measure(w))
+    return values, {key: {n: np.concatenate([b[n] for b in bs]) for n in MEASURES} for key, bs in blocks.items()}
+
+
+def compare(differences, drawn, rng):
+    """{value, std over seeds, low, high, p} of a mean difference.
+
+    differences: (seeds,); drawn: (seeds, draws), each draw one resampling of the lesions, in which the seeds are resampled
+    as well.
+    """
+    n, draws = drawn.shape
+    means = drawn[rng.integers(n, size=(n, draws)), np.arange(draws)].mean(axis=0)
+    tail = min((means <= 0).sum(), (means >= 0).sum())
+    low, high = np.quantile(means, [0.025, 0.975])
+    return {"value": float(np.mean(differences)), "std": float(np.std(differences, ddof=1)) if n > 1 else None,
+            "low": float(low), "high": float(high), "p": float(min(1, 2 * (tail + 1) / (draws + 1)))}  # fmt: skip
+
+
+def adjust(p):
+    """Holm's step-down p-values (Holm 1979): float (m,) in the order given."""
+    p = np.asarray(p, float)
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    out = np.empty(len(p))
+    out[order] = np.minimum(stepped, 1)
+    return out
+
+
+def collect(place):
+    """results/arms.json from the predictions of every arm and seed."""
+    found = find_arms(place)
+    if not found[BASE]:
+        raise InputError(f"{place.results}: no arm `{BASE}`; run `classifier_bars.py lesion 0` first")
+    split = next(iter(found[BASE].values()))[0].parent.parent / "lesion_split_split.csv"
+    measures, lesions, protocol, steps = build_measures(found, split)
+    values, drawn = draw_measures(measures, lesions)
+    rng = np.random.default_rng(0)
+    rows = {}
+    for arm, (label, _) in ARMS.items():
+        if not found[arm]:
+            continue
+        seeds = sorted(found[arm])
+        rows[arm] = {"label": label, "seeds": seeds}
+        for name in MEASURES:
+            each = [values[arm, seed][name] for seed in seeds]
+            rows[arm] |= {name: float(np.mean(each)), f"{name}_std": float(np.std(each, ddof=1)) if len(each) > 1 else None}
+        both = [seed for seed in seeds if seed in found[BASE]]
+        if arm != BASE and both:
+            rows[arm]["compared_seeds"] = both
+            rows[arm]["less_classic"] = {name: compare(
+                np.array([values[arm, s][name] - values[BASE, s][name] for s in both]),
+                np.stack([drawn[arm, s][name] - drawn[BASE, s][name] for s in both]), rng) for name in MEASURES}  # fmt: skip
+    compared = [row["less_classic"][name] for row in rows.values() for name in MEASURES if "less_classic" in row]
+    for comparison, p in zip(compared, adjust([c["p"] for c in compared]), strict=True):
+        comparison["p_holm"] = float(p)
+    out = {"protocol": protocol, "steps": steps, "images": len(lesions), "draws": DRAWS, "comparisons": len(compared),
+           "interval": "95 %, percentile bootstrap over lesions and seeds, paired", "arms": rows}  # fmt: skip
+    artifacts.write_json(place.results.parent / "arms.json", out)
+    print(json.dumps(out, indent=1))
+
+
+def main(argv=None):
+    what, seed, place = parse_args(__doc__, "arms", [*(a for a, (_, flags) in ARMS.items() if flags), "collect"], argv)
+    collect(place) if what == "collect" else measure_arm(place, what, seed)
+
+
+if __name__ == "__main__":
+    runlog.script_main(main)

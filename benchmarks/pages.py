@@ -1,0 +1,385 @@
+"""The generated sections of README.md and results/README.md: Markdown, as functions of the files in results/ alone."""
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import report
+
+RUN = ROOT / "results" / "run"
+
+
+def training_minutes(folder):
+    """Sum of a history's epochs, interruptions left out."""
+    rows = (RUN / f"{folder}_history.csv").read_text().splitlines()[1:]
+    return sum(float(row.split(",")[-1]) for row in rows) / 60
+
+
+def peak_memory():
+    """'eda.py 1.2, ...': GiB that each script held at most; one whose run did not record it is left out."""
+    found = {}
+    for folder in ("eda", "gan", "cnn", "evaluation", "figures"):
+        record = json.loads((RUN / f"{folder}_options.json").read_text())
+        if "peak_gib" in record:
+            found[f"{record['script']}.py"] = record["peak_gib"]
+    return ", ".join(f"`{script}` {gib:.1f}" for script, gib in found.items())
+
+
+def large_memory():
+    """The same at a hundred times the table, from results/reliability.json; '' until tests/load.py has run."""
+    path = RUN.parent / "reliability.json"
+    found = json.loads(path.read_text()) if path.is_file() else {}
+    what = {"million_rows_eda": "`eda.py` on {million_rows:,} rows",
+            "million_rows_cnn": "`train_cnn.py` on {million_rows:,}",
+            "samples": "sampling {samples:,} images"}  # fmt: skip
+    parts = [f"{v.format(**found)} {found[k + '_peak_gib']:.1f}" for k, v in what.items() if f"{k}_peak_gib" in found]
+    return f" Under load (`tests/load.py`): {', '.join(parts)}." if parts else ""
+
+
+def cell(block, path, signed=False):
+    """'.712 (.690 to .733)' of a figure."""
+    for key in path:
+        block = block.get(key, block)
+    if block.get("value") is None:
+        return block.get("reason", "undefined")
+    digits = [f"{v:{'+' if signed else ''}.3f}" for v in (block["value"], block["low"], block["high"])]
+    return "{} ({} to {})".format(*digits)
+
+
+def count_readings():
+    """(lesion split, image split): how often each one's test part has been read, by results/TEST_LOG.md."""
+    lines = [line for line in (RUN.parent / "TEST_LOG.md").read_text().splitlines() if line.startswith("| 20")]
+    image = sum("image_" in line for line in lines)
+    return len(lines) - image, image
+
+
+def build_answer():
+    """The README's answer, from results/arms.json and the other collected files: Markdown."""
+    found = json.loads((RUN.parent / "arms.json").read_text())
+    arms, ours = found["arms"], found["arms"]["classic_synthetic"]
+    gain = ours["less_classic"]
+
+    def change(c, digits=3):
+        return f"{c['value']:+.{digits}f} ({c['low']:+.{digits}f} to {c['high']:+.{digits}f})"
+
+    names = {"acc": "accuracy", "balanced_accuracy": "balanced accuracy", "auc": "AUC"}
+    told = {word: [names[n] for n in names if gain[n]["p_holm"] < 0.05 and sign * gain[n]["value"] > 0]
+            for word, sign in (("raised", 1), ("lowered", -1))}  # fmt: skip
+    verdict = "; ".join(f"{' and '.join(ns)} {word}" for word, ns in told.items() if ns) or "no difference shown"
+    lines = [
+        "![Synthetic lesions: one latent vector a column, one class a row](results/run/class_grid.png)",
+        "",
+        f"**Here: {verdict}.** 1000 synthetic images beside the real ones, both with classic augmentation, change accuracy "
+        f"by {change(gain['acc'])}, balanced accuracy by {change(gain['balanced_accuracy'])} and AUC by "
+        f"{change(gain['auc'])}: {len(ours['compared_seeds'])} seeds, equal steps, lesions split.",
+        "",
+        f"| {found['steps']} steps each, {found['protocol']} | seeds | accuracy | balanced accuracy | AUC | accuracy less "
+        "classic | balanced accuracy less classic | AUC less classic |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for arm in arms.values():
+        cells = [f"{arm[n]:.3f}" + (f" ± {arm[n + '_std']:.3f}" if arm[f"{n}_std"] is not None else "") for n in names]
+        less = arm.get("less_classic")
+        cells += [change(less[n]) + "*" * (less[n]["p_holm"] < 0.05) for n in names] if less else ["", "", ""]
+        lines.append(f"| {arm['label']} | {len(arm['seeds'])} | " + " | ".join(cells) + " |")
+    few = sorted({len(arm["seeds"]) for arm in arms.values()})[0]
+    lines += [
+        "",
+        f"Test part: {found['images']} images of the lesion split; average of 8 views; balanced accuracy at the point "
+        "fitted for it on val. ± is the standard deviation over seeds; in brackets 95 % intervals of paired differences, by "
+        f"a bootstrap over lesions and seeds; * p < .05 after Holm's correction for {found['comparisons']} comparisons. All "
+        "synthetic images come from one GAN, drawn anew for each seed: how much GANs differ is not in the intervals."
+        + (" An arm of one seed says little by itself." if few == 1 else ""),
+    ]
+    if (RUN.parent / "classifier.json").is_file():
+        both = json.loads((RUN.parent / "classifier.json").read_text())
+        image, lesion = both["image_split"], both["lesion_split"]
+        readings = count_readings()
+        environment = both["alone"]["environment"] if "alone" in both else lesion["environments"][0]
+        lines += [
+            "",
+            f"The classifier: {lesion['acc']:.3f} of accuracy and {lesion['auc']:.3f} of AUC with lesions split, "
+            f"{image['acc']:.3f} and {image['auc']:.3f} under the leaky image split of older work, after "
+            f"{both['minutes']:.0f} minutes of training on {cores(environment)}. Every table, with intervals, the GAN's "
+            "quality, calibration and costs: [results/README.md](results/README.md). Until now test parts have been read "
+            f"{readings[0]} times (lesion split) and {readings[1]} times (image split): [results/TEST_LOG.md]"
+            "(results/TEST_LOG.md).",
+        ]
+    return "\n".join(lines)
+
+
+def cores(environment):
+    """'2 CPU cores (AMD EPYC)'."""
+    n = environment["processors"]
+    return f"{n} CPU core{'s' * (n > 1)} ({environment.get('processor') or environment['machine']})"
+
+
+def describe_training(records):
+    """'GAN 85 min (2 cores, `648ba9d`, 2026-11-25), ...': what each network took, where and when."""
+    parts = []
+    for name, folder in (("GAN", "gan"), ("judge", "judge"), ("classifier", "cnn"), ("control", "control")):
+        r = records[folder]
+        n = r["environment"]["processors"]
+        parts.append(f"{name} {training_minutes(folder):.0f} min ({n} core{'s' * (n > 1)}, "
+                     f"`{r['environment']['commit'][:7]}`, {r['date'][:10]})")  # fmt: skip
+    return ", ".join(parts)
+
+
+def build_table():
+    """One run in full, classifier and synthetic images: Markdown."""
+    found = json.loads((RUN / "metrics.json").read_text())
+    quality = json.loads((RUN / "synthetic_quality.json").read_text())
+    records = {f: json.loads((RUN / f"{f}_options.json").read_text()) for f in ("gan", "judge", "cnn", "control")}
+    gan, cnn = records["gan"], records["cnn"]
+    models, d, arms = found["models"], quality["distances"], found["trained_on"]
+    packages = cnn["environment"]["packages"]
+    lines = [
+        f"HAM10000, {found['protocol']}, test part: {found['images']} images of {found['lesions']} lesions, "
+        f"{found['views']}-view average, seed {gan['options']['seed']}, 95 % intervals over lesions. Majority class alone: "
+        f"accuracy {found['majority_baseline']['accuracy']['value']:.3f}. One training each: the intervals leave out how "
+        "much trainings differ (± in the classifier's table below), and are not adjusted for being many.",
+        "",
+        f"| {cnn['steps']} steps each | {arms['classifier']} | {arms['control']} | difference, paired |",
+        "| --- | --- | --- | --- |",
+    ]
+    for label, path in report.METRIC_ROWS[:-1]:
+        lines.append(f"| {label} | {cell(models['classifier'], path)} | {cell(models['control'], path)} | "
+                     f"{cell(found['classifier_minus_control'], path, signed=True)} |")  # fmt: skip
+    perfect = [models[m]["ece_if_perfect"]["value"] for m in ("classifier", "control")]
+    lines += [
+        f"| ECE were it perfectly calibrated | {perfect[0]:.3f} | {perfect[1]:.3f} | |",
+        "",
+        f"| synthetic images ({d['frechet']['n']} in the train mix against test) | synthetic | real (half B) |",
+        "| --- | --- | --- |",
+        f"| Fréchet distance | {d['frechet']['value']:.2f} | {d['frechet_floor']['value']:.2f} (floor) |",
+        f"| the same over the floor | {cell(d['frechet_ratio'], ())} | 1 |",
+        f"| KID | {d['kid']['value']:.4f} | {d['kid_floor']['value']:.4f} (floor) |",
+    ]
+    for name in ("precision", "recall", "density", "coverage"):
+        lines.append(f"| {name} | {d[name]['value']:.3f} | {d[name + '_half_b']['value']:.3f} |")
+    m, agreement = quality["memorisation"], quality["label_agreement"]
+    apart = [(a["value"] - a["real_recall"]["value"]) / a["se_of_difference"] for a in agreement.values()]
+    lines += [
+        f"| memorised, of the {m['n']} images written | {m['value']:.3f} | (of held-out images .01, by definition) |",
+        "",
+        f"Judge `{quality['judge_sha256'][:12]}`; half B: the half of the train lesions that it did not learn from.",
+        "",
+        "| | " + " | ".join(agreement) + " |",
+        "| --- |" + " --- |" * len(agreement),
+        "| judge agrees with synthetic label | " + " | ".join(f"{a['value']:.2f}" for a in agreement.values()) + " |",
+        "| judge's recall on held-out real | "
+        + " | ".join(f"{a['real_recall']['value']:.2f}" for a in agreement.values())
+        + " |",
+        "| difference in standard errors | " + " | ".join(f"{z:+.1f}" for z in apart) + " |",
+        "",
+        f"`make` runs these scripts with these flags. Training: {describe_training(records)}; "
+        f"{cnn['environment'].get('processor') or cnn['environment']['machine']}, TensorFlow {packages['tensorflow']}, "
+        f"Keras {packages['keras']}. `python evaluate.py --from-predictions results/run/predictions.csv --split "
+        "results/run/split.csv` gives every score of the classifier again, without model or data.",
+    ]
+    if memory := peak_memory():
+        lines += ["", f"Memory, GiB at most: {memory}.{large_memory()}"]
+    return "\n".join(lines)
+
+
+def build_gan_section():
+    """The GAN beside the textbook one, from results/gan.json: Markdown."""
+    path = RUN.parent / "gan.json"
+    if not path.is_file():
+        return "Not measured yet: `benchmarks/gan_bars.py` does, by running the ordinary scripts."
+    g = json.loads(path.read_text())
+    has_dcgan = "frechet_ratio_dcgan" in g
+
+    def ours(name, form=".2f"):
+        return f"{g[name]:{form}}" + (f" ± {g[name + '_std']:{form}}" if g.get(f"{name}_std") is not None else "")
+
+    def dcgan(name, form=".2f"):
+        return f"{g[name + '_dcgan']:{form}}" if f"{name}_dcgan" in g else "not run"
+
+    def extreme(which, values):
+        known = {c: v for c, v in values.items() if v is not None}
+        if not known:
+            return "undefined"
+        c = which(known, key=known.get)
+        return f"{known[c]:.2f} ({c})"
+
+    def row(label, name, worst="", form=".2f"):
+        return f"| {label} | {ours(name, form)}{worst} | {dcgan(name, form)} |"
+
+    def gap(end=""):
+        """Of the class that the judge misses most, against real images of it, in standard errors."""
+        agreement, recall, se = (g[f"{name}{end}"] for name in ("label_agreement", "real_recall", "agreement_se"))
+        return extreme(
+            min, {c: (agreement[c] - recall[c]) / max(se[c], 1e-9) for c in agreement if agreement[c] is not None}
+        )
+
+    def spread(least, most):
+        return f"{extreme(min, g[least])}, {extreme(max, g[most])}"
+
+    judge = " One seed of the textbook DCGAN." if has_dcgan else ""
+    if g.get("judge_sha256_dcgan", g["judge_sha256"]) != g["judge_sha256"]:
+        judge += (" It was trained on another machine and scored by a judge of the same recipe trained there, so compare "
+                  f"each GAN with its own floor: {g['frechet_floor_dcgan']:.3f} for the DCGAN, {g['frechet_floor']:.3f} for "
+                  "this one.")  # fmt: skip
+    timed = g.get("environment_speed", {})
+    processor = timed.get("processor") or "Intel with AVX-512"  # the first record of speed did not name it
+    lines = [
+        "![Fréchet ratio over training time](gan_curve.png)",
+        "",
+        f"{g['protocol']}. Mean ± standard deviation of {len(g['seeds'])} seeds.{judge} Judge `{g['judge_sha256'][:12]}`. "
+        f"By class: the {len(g['coverage_ratio_by_class'])} classes with 50 test images. These are other trainings of the "
+        "GAN than the one above and in the arms, so their figures differ from its own.",
+        "",
+        "| 200 epochs | this GAN | textbook DCGAN |",
+        "| --- | --- | --- |",
+        row("Fréchet distance over the floor (1 = real images)", "frechet_ratio"),
+        row("KID", "kid", form=".4f"),
+        row("coverage over half B's", "coverage_ratio", f"; least {extreme(min, g['coverage_ratio_by_class'])}"),
+        row("density over half B's", "density_ratio", f"; least {extreme(min, g['density_ratio_by_class'])}"),
+        f"| label agreement less the judge's recall on real, mean over seeds, in standard errors: least | {gap()} | "
+        + (gap("_dcgan") if has_dcgan else "not run")
+        + " |",
+        f"| diversity over real, any seed: least, most | {spread('diversity_ratio_min', 'diversity_ratio_max')} | "
+        + (spread("diversity_ratio_dcgan", "diversity_ratio_dcgan") if has_dcgan else "not run")
+        + " |",
+        row("CAS: balanced accuracy from synthetic images alone, over from real", "cas"),
+        row("memorised, of 1000; most in a class", "memorisation", f"; {extreme(max, g['memorisation_by_class'])}", ".3f"),
+    ]
+    if "minutes_200_epochs" in g:
+        lines += [
+            row(f"minutes for 200 epochs, by alternating blocks of steps ({processor})", "minutes_200_epochs", form=".0f"),
+            row("training images a second", "train_images_per_second", form=".0f"),
+            f"| images sampled a second | {g['sample_images_per_second']:.0f} | |",
+        ]
+    lines += ["", "From `results/gan.json` (every number, class by class) and `results/gan/` (one file a seed), written by "
+              "`benchmarks/gan_bars.py` running the ordinary scripts."]  # fmt: skip
+    return "\n".join(lines)
+
+
+CLASSIFIER_ROWS = (("accuracy", "acc"), ("macro AUC, one against the rest", "auc"),
+                   ("balanced accuracy", "balanced_accuracy_argmax"),
+                   ("balanced accuracy, balanced point", "balanced_accuracy"),
+                   ("accuracy, balanced point", "acc_balanced"), ("macro F1", "macro_f1"),
+                   ("melanoma: sensitivity at 90 % specificity", "melanoma_sensitivity_at_90_specificity"),
+                   ("the same at val's threshold", "melanoma_sensitivity_at_val_threshold_90"),
+                   ("specificity there, .90 intended", "melanoma_specificity_at_val_threshold_90"),
+                   ("melanoma: sensitivity at 95 % specificity", "melanoma_sensitivity_at_95_specificity"),
+                   ("the same at val's threshold", "melanoma_sensitivity_at_val_threshold_95"),
+                   ("specificity there, .95 intended", "melanoma_specificity_at_val_threshold_95"),
+                   ("malignant: sensitivity at 90 % specificity", "malignant_sensitivity_at_90_specificity"),
+                   ("the same at val's threshold", "malignant_sensitivity_at_val_threshold_90"),
+                   ("specificity there, .90 intended", "malignant_specificity_at_val_threshold_90"),
+                   ("malignant: sensitivity at 95 % specificity", "malignant_sensitivity_at_95_specificity"),
+                   ("the same at val's threshold", "malignant_sensitivity_at_val_threshold_95"),
+                   ("specificity there, .95 intended", "malignant_specificity_at_val_threshold_95"),
+                   ("expected calibration error", "ece"), ("were it perfectly calibrated", "ece_if_perfect"))  # fmt: skip
+
+
+def beside_binary(lesion):
+    """The end of that sentence: a binary network's AUC and the paired difference; '' if none was trained."""
+    if "malignancy" not in lesion:
+        return ""
+    auc, apart = lesion["malignancy"]["auc_malignant"], lesion["malignancy"]["sum_minus_binary"]
+    better = "the sum" if apart["low"] > 0 else "the binary network" if apart["high"] < 0 else "no difference shown"
+    seed = lesion["malignancy"]["seeds"][0]
+    gap = cell(apart, (), signed=True)
+    return f", {auc:.3f} by a binary network; of seed {seed}, sum less binary {gap}; better: {better}"
+
+
+def build_classifier_section():
+    """The classifier over seeds under both splits, from results/classifier.json: Markdown."""
+    path = RUN.parent / "classifier.json"
+    if not path.is_file():
+        return "Not measured yet: `benchmarks/classifier_bars.py` does, by running the ordinary scripts."
+    found = json.loads(path.read_text())
+    image, lesion = found["image_split"], found["lesion_split"]
+    arms = (image, lesion["control"], lesion)
+
+    def show(block, name, digits=3):
+        std = block.get(f"{name}_std")
+        return f"{block[name]:.{digits}f}" + (f" ± {std:.{digits}f}" if std is not None else "")
+
+    def describe(split):
+        seeds = ", ".join(map(str, split["seeds"]))
+        if split.get("control", split)["seeds"] != split["seeds"]:
+            seeds += f", of them real alone {', '.join(map(str, split['control']['seeds']))}"
+        return f"{split['protocol']}, {split['recipe']['epochs']} epochs, seeds {seeds}"
+
+    def span(name):
+        value, half = lesion["price_of_leakage"][name], lesion["price_of_leakage"][f"{name}_half_width"]
+        return f"{value:.3f} (95 % interval over lesions {value - half:+.3f} to {value + half:+.3f})"
+
+    lines = [
+        f"Mean ± standard deviation over seeds ({describe(image)}; {describe(lesion)}); {found['views']}-view average.",
+        "",
+        "| | image split, real alone: leaky | lesion split, real alone | lesion split, real + synthetic |",
+        "| --- | --- | --- | --- |",
+    ]
+    for label, name in CLASSIFIER_ROWS:
+        lines.append(f"| {label} | " + " | ".join(show(arm, name) for arm in arms) + " |")
+    seeds = ["{acc:.3f}, {auc:.3f}, {ece:.3f}".format(**arm["ensemble"]) for arm in arms]
+    lines.append("| average of the seeds' probabilities: accuracy, AUC, calibration error | " + " | ".join(seeds) + " |")
+    gain = lesion["classifier_minus_control"]
+    named, about = {}, ""
+    for label, n in CLASSIFIER_ROWS:  # "the same at ..." and "specificity there" belong to the row above
+        about = label if "sensitivity at 9" in label else about
+        named[n] = f"{label} ({about})" if label.startswith(("the same", "specificity there")) else label
+    always = {word: ", ".join(named[n] for n in gain[f"{word}_in_every_seed"] if n in named) or "none"
+              for word in ("better", "worse")}  # fmt: skip
+    took = f"{show(found, 'minutes', 1)} minutes ({'; '.join(sorted(set(map(cores, lesion['environments']))))})"
+    if "alone" in found:
+        took = (f"{found['minutes']:.1f} minutes alone on {cores(found['alone']['environment'])}, and "
+                f"{show(lesion, 'minutes', 1)} side by side, one core each,")  # fmt: skip
+    cost = ""
+    if "cost" in found:
+        alone, ratio, step = found["cost"]["minutes"]["ours"], found["cost"]["ratio"], found["cost"]["seconds_a_step"]
+        cost = (f" By the time of a step, alone on {cores(found['cost']['environment'])}: {alone:.1f} minutes. A step of "
+                f"MedMNIST's ResNet-18 (rebuilt in Keras) takes {step['resnet18'] / step['ours']:.0f} times as long, its "
+                f"100 epochs {ratio:.0f} times.")  # fmt: skip
+    if price := lesion.get("price_of_leakage"):
+        kept = {"best": "epoch of least val log-loss", "last": "last epoch"}
+        epochs = [f"the {kept[split['recipe']['keep']]} kept" for split in (image, lesion)]
+        unlike = f" ({epochs[0]}; without them, {epochs[1]})" if price["recipes_differ_in"] else ""
+        lines += [
+            "",
+            f"The price of leakage: with photographs of test lesions in train{unlike} the average of the seeds scores "
+            f"{span('acc')} of accuracy and {span('auc')} of AUC more, each split on its own test part, as if the two were "
+            "independent.",
+        ]
+    lines += [
+        "",
+        f"What {lesion['recipe']['synthetic_images']} synthetic images of weight {lesion['recipe']['synthetic_weight']:g}, "
+        "drawn anew for each seed from one GAN, change at equal steps: accuracy "
+        f"{show(gain, 'acc')}, balanced accuracy at the balanced point {show(gain, 'balanced_accuracy')}, AUC "
+        f"{show(gain, 'auc')}. Of the measures above, better in each of the {len(gain['seeds'])} seeds with both: "
+        f"{always['better']}; worse: {always['worse']}. (A measure that only varies by chance has one sign in all of them "
+        f"with a probability of {2 ** (1 - len(gain['seeds'])):.0%}.)",
+        "",
+        f"Malignant or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities"
+        f"{beside_binary(lesion)}.",
+        "",
+        f"{lesion['recipe']['epochs']} epochs take {took} and "
+        f"{found['peak_gib']:.1f} GiB.{cost} The best published results known to us at 28 x 28, under another image "
+        "split: .768 of accuracy (Google AutoML Vision, Yang et al. 2023) and .927 of AUC (VGG16 with ImageNet weights, "
+        "Doerrich et al. 2025).",
+        "",
+        "From `results/classifier.json` and `results/classifier/`, written by `benchmarks/classifier_bars.py`; the "
+        "predictions of each seed are there, for `evaluate.py --from-predictions`.",
+    ]
+    return "\n".join(lines)
+
+
+RESULTS = {"run": build_table, "gan": build_gan_section, "classifier": build_classifier_section}
+PAGES = {"README.md": {"answer": build_answer}, "results/README.md": RESULTS}
+
+
+def insert_sections(text, sections):
+    """The text of a page with what stands between each section's marks replaced."""
+    for name, build in sections.items():
+        start, end = f"<!-- {name}: start (benchmarks/publish_run.py writes this) -->\n", f"<!-- {name}: end -->"
+        before, rest = text.split(start)
+        text = before + start + build() + "\n" + end + rest.split(end)[1]
+    return text

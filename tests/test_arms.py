@@ -1,0 +1,102 @@
+"""benchmarks/arms.py: the comparison of arms, its intervals and Holm's correction."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import load_benchmark
+from workplace import Workplace
+
+from ham10000 import InputError
+
+
+@pytest.fixture(scope="module")
+def arms():
+    return load_benchmark("arms")
+
+
+def test_holm_rejects_what_the_sequential_procedure_rejects(arms):
+    """Holm 1979: from the smallest p on, reject while p_(i) <= alpha / (m - i + 1)."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        p = rng.uniform(size=7) ** 3
+        adjusted = arms.adjust(p)
+        for alpha in (0.01, 0.05, 0.2, 0.5):
+            rejected, left = set(), len(p)
+            for i in np.argsort(p):
+                if p[i] > alpha / left:
+                    break
+                rejected.add(i)
+                left -= 1
+            assert {i for i in range(7) if adjusted[i] <= alpha} == rejected
+    np.testing.assert_allclose(arms.adjust([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
+
+
+def test_a_difference_is_the_mean_over_seeds_with_both_kinds_of_noise(arms):
+    rng = np.random.default_rng(0)
+    lesions = rng.normal(0.01, 0.003, 2000)  # one resampling of the lesions is the same for every seed
+    one = arms.compare(np.array([0.01]), lesions[None], rng)
+    assert (one["low"], one["high"]) == pytest.approx(tuple(np.quantile(lesions, [0.025, 0.975])))
+    assert one["std"] is None
+    assert one["p"] == pytest.approx(2 * ((lesions <= 0).sum() + 1) / 2001)
+    seeds = np.array([-0.02, 0.0, 0.01, 0.03])
+    several = arms.compare(seeds, seeds[:, None] + lesions - 0.01, rng)
+    assert several["value"] == pytest.approx(seeds.mean())
+    assert several["std"] == pytest.approx(seeds.std(ddof=1))
+    width = 2 * 1.96 * np.sqrt(seeds.var() / 4 + 0.003**2)  # of four seeds drawn with replacement, and of the lesions
+    assert several["high"] - several["low"] == pytest.approx(width, rel=0.1)
+
+
+def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(arms, pipeline, tmp_path, capsys):
+    place = Workplace("arms", tmp_path)
+    with pytest.raises(InputError, match="lesion 0"):
+        arms.collect(place)
+    evaluation = pipeline.outputs / "evaluation"
+    context = json.loads((evaluation / "context.json").read_text())
+
+    def write(folder, source, points, **files):
+        (place.results / folder).mkdir(parents=True, exist_ok=True)
+        (place.results / folder / "predictions.csv").write_bytes((evaluation / source).read_bytes())
+        mine = {"points": points, "arms": dict.fromkeys(points, context["arms"]["classifier"])}
+        (place.results / folder / "context.json").write_text(json.dumps(context | mine))
+        for name, path in files.items():
+            (place.results / folder / f"{name}.csv").write_bytes((evaluation / path).read_bytes())
+
+    points = context["points"]
+    for seed in (0, 1, 2):
+        write(f"lesion_split_{seed}", "predictions.csv", points, predictions_control="predictions_control.csv")
+    (place.results / "lesion_split_split.csv").write_text((pipeline.outputs / "split.csv").read_text())
+    for seed in (1, 4):  # the control's own predictions; there is no control of seed 4 to compare with
+        write(f"plain_{seed}", "predictions_control.csv", {"classifier": points["control"]})
+    arms.collect(place)
+    found = json.loads((tmp_path / "arms.json").read_text())
+    metrics = json.loads((evaluation / "metrics.json").read_text())
+    ours = found["arms"]["classic_synthetic"]
+    assert (ours["seeds"], found["arms"]["plain"]["seeds"]) == ([0, 1, 2], [1, 4])
+    assert ours["acc"] == pytest.approx(metrics["models"]["classifier"]["argmax"]["accuracy"]["value"])
+    assert ours["auc_std"] == pytest.approx(0)
+    paired = metrics["classifier_minus_control"]
+    for name, wanted in (("acc", paired["argmax"]["accuracy"]), ("auc", paired["auc"])):
+        assert ours["less_classic"][name]["value"] == pytest.approx(wanted["value"])
+        assert ours["less_classic"][name]["low"] == pytest.approx(wanted["low"], abs=0.02)  # other draws of the lesions
+    same = found["arms"]["plain"]
+    assert same["compared_seeds"] == [1]
+    for name in arms.MEASURES:
+        assert same["less_classic"][name]["value"] == same["less_classic"][name]["high"] == 0
+        assert same["less_classic"][name]["p_holm"] == 1
+    assert found["comparisons"] == 6
+    pages = load_benchmark("pages")
+    pages.RUN = tmp_path / "run"
+    (tmp_path / "TEST_LOG.md").write_text("| 2026-01-01 | a | b |\n| 2026-01-01 | a | image_0 |\n")
+    assert "no difference shown" in pages.build_answer()
+    assert pages.count_readings() == (1, 1)
+    found["arms"]["classic_synthetic"]["less_classic"]["auc"] |= {"value": 0.02, "p_holm": 0.01}
+    (tmp_path / "arms.json").write_text(json.dumps(found))
+    answer = pages.build_answer()
+    assert "AUC raised" in answer
+    assert "+0.020 (" in answer
+    other = json.loads((place.results / "plain_1/context.json").read_text())
+    other["arms"]["classifier"]["same"]["steps"] += 1
+    (place.results / "plain_1/context.json").write_text(json.dumps(other))
+    with pytest.raises(InputError, match="steps"):
+        arms.collect(place)
