@@ -223,7 +223,7 @@ def print_summary(folder):
         )
     difference = found.get("classifier_minus_control")
     if difference and "argmax" in difference:
-        if "DIFFERENT" in difference["auc"]["protocol"]:
+        if "TRAINED BY DIFFERENT" in difference["auc"]["protocol"]:
             print("  note: classifier and control were trained by different code or packages; train both again")
         print(
             f"  classifier minus control: accuracy {show(difference['argmax'], 'accuracy')}, balanced accuracy "

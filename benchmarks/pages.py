@@ -310,7 +310,7 @@ def build_classifier_section():
 
     def span(name):
         value, half = lesion["price_of_leakage"][name], lesion["price_of_leakage"][f"{name}_half_width"]
-        return f"{value:.3f} (95 % interval over lesions {value - half:+.3f} to {value + half:+.3f})"
+        return f"{value:+.3f} (95 % interval over lesions {value - half:+.3f} to {value + half:+.3f})"
 
     lines = [
         f"Mean ± standard deviation over seeds ({describe(image)}; {describe(lesion)}); {found['views']}-view average.",
