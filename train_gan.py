@@ -4,7 +4,7 @@
 
 Reads the table's train part. Writes models/gan/ (generator.keras, options.json, history.csv, samples/) and
 outputs/synthetic/ (hmnist_28_28_RGB.csv in Kaggle's layout with labels, images/<class>/, contact_sheet.png,
-provenance.json). 25 to 60 minutes on two CPU cores for HAM10000; --resume goes on after an interruption.
+provenance.json). 25 to 45 minutes on two CPU cores for HAM10000; --resume goes on after an interruption.
 
 The critic compares real and generated images of the same class (relativistic loss, Jolicoeur-Martineau 2018) under
 zero-centred gradient penalties on both (R3GAN, Huang et al. 2024), estimated by finite differences so that no second

@@ -121,10 +121,10 @@ def main(argv=None):
     rates = median_rates({"ours": ours, "dcgan": build_dcgan_block(images, labels), "sample": sample})
     large = np.kron(images[:1000], np.ones((1, 3, 3, 1), np.uint8))[:, 10:74, 10:74]  # only their size matters here
     growth = {}
-    for batch, width, size in ((64, 64, 28), (128, 64, 28), (64, 32, 28), (64, 128, 28), (64, 64, 64)):
+    for n, width, size in ((64, 64, 28), (128, 64, 28), (64, 32, 28), (64, 128, 28), (64, 64, 64)):
         pictures, names = (images, labels) if size == 28 else (large, labels[:1000])
-        block, _, _ = build_block(pictures, names, ("--batch", batch, "--width", width), steps=5)
-        growth[f"batch {batch}, width {width}, {size} x {size}"] = median_rates({"": block})[""]
+        block, _, _ = build_block(pictures, names, ("--batch", n, "--width", width), steps=5)
+        growth[f"batch {n}, width {width}, {size} x {size}"] = median_rates({"": block})[""]
     minutes = {name: 200 * len(labels) / rates[name] / 60 for name in ("ours", "dcgan")}
     out = {
         "train_images_per_second": rates["ours"],

@@ -7,6 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from arms import ARMS
+
 import report
 
 RUN = ROOT / "results" / "run"
@@ -85,14 +87,16 @@ def build_answer():
         less = arm.get("less_classic")
         cells += [change(less[n]) + "*" * (less[n]["p_holm"] < 0.05) for n in names] if less else ["", "", ""]
         lines.append(f"| {arm['label']} | {len(arm['seeds'])} | " + " | ".join(cells) + " |")
-    few = sorted({len(arm["seeds"]) for arm in arms.values()})[0]
+    missing = "; ".join(label for arm, (label, _) in ARMS.items() if arm not in arms)
+    few = min(len(arm["seeds"]) for arm in arms.values())
     lines += [
         "",
         f"Test part: {found['images']} images of the lesion split; average of 8 views; balanced accuracy at the point "
         "fitted for it on val. ± is the standard deviation over seeds; in brackets 95 % intervals of paired differences, by "
         f"a bootstrap over lesions and seeds; * p < .05 after Holm's correction for {found['comparisons']} comparisons. All "
         "synthetic images come from one GAN, drawn anew for each seed: how much GANs differ is not in the intervals."
-        + (" An arm of one seed says little by itself." if few == 1 else ""),
+        + (" An arm of one seed says little by itself." if few == 1 else "")
+        + (f" Not measured yet: {missing}." if missing else ""),
     ]
     if (RUN.parent / "classifier.json").is_file():
         both = json.loads((RUN.parent / "classifier.json").read_text())
@@ -225,7 +229,7 @@ def build_gan_section():
                   f"each GAN with its own floor: {g['frechet_floor_dcgan']:.3f} for the DCGAN, {g['frechet_floor']:.3f} for "
                   "this one.")  # fmt: skip
     timed = g.get("environment_speed", {})
-    processor = timed.get("processor") or "Intel with AVX-512"  # the first record of speed did not name it
+    processor = timed.get("processor", "processor not recorded")
     lines = [
         "![Fréchet ratio over training time](gan_curve.png)",
         "",
