@@ -49,10 +49,7 @@ def measure_arm(place, arm, seed):
     if flags is None:
         raise InputError(f"arm {arm}: run `classifier_bars.py lesion {seed}`, which trains it")
     if "--synthetic" not in flags:
-        table = place.outputs(f"lesion_{seed}") / "synthetic" / artifacts.TABLE_NAME
-        if not table.is_file():
-            raise InputError(f"{table}: no synthetic images; run `classifier_bars.py lesion {seed}` first")
-        flags = [*flags, "--synthetic", table]
+        flags = [*flags, "--synthetic", place.synthetic(seed)]
     name = f"arm_{arm}_{seed}"
     place.call("train_cnn.py", name, "--seed", seed, *flags, "--resume")
     place.evaluate(name, f"the arm `{arm}` under the lesion split", "--seed", seed)
@@ -65,8 +62,8 @@ def measure_arm(place, arm, seed):
 def find_arms(place):
     """{arm: {seed: (predictions.csv, context.json, name of the model in it)}} of what has been measured."""
     found = {arm: {} for arm in ARMS}
-    bars = place.results.parent / "classifier" if place.real else place.results
-    for folder in sorted(bars.glob("lesion_split_[0-9]*/")):
+    classifier = place.results.parent / "classifier" if place.real else place.results
+    for folder in sorted(classifier.glob("lesion_split_[0-9]*/")):
         seed = int(folder.name.rpartition("_")[2])
         for arm, model, file in (("classic_synthetic", "classifier", "predictions.csv"),
                                  (BASE, "control", "predictions_control.csv")):  # fmt: skip
@@ -114,13 +111,14 @@ def draw_measures(measures, lesions, draws=DRAWS):
     return values, {key: {n: np.concatenate([b[n] for b in bs]) for n in MEASURES} for key, bs in blocks.items()}
 
 
-def compare(differences, drawn, rng):
+def compare(differences, drawn):
     """{value, std over seeds, low, high, p} of a mean difference.
 
     differences: (seeds,); drawn: (seeds, draws), each draw one resampling of the lesions, in which the seeds are resampled
     as well.
     """
     n, draws = drawn.shape
+    rng = np.random.default_rng(0)  # of each comparison its own, so that one more arm changes no other's interval
     means = drawn[rng.integers(n, size=(n, draws)), np.arange(draws)].mean(axis=0)
     tail = min((means <= 0).sum(), (means >= 0).sum())
     low, high = np.quantile(means, [0.025, 0.975])
@@ -146,7 +144,6 @@ def collect(place):
     split = next(iter(found[BASE].values()))[0].parent.parent / "lesion_split_split.csv"
     measures, lesions, protocol, steps = build_measures(found, split)
     values, drawn = draw_measures(measures, lesions)
-    rng = np.random.default_rng(0)
     rows = {}
     for arm, (label, _) in ARMS.items():
         if not found[arm]:
@@ -161,7 +158,7 @@ def collect(place):
             rows[arm]["compared_seeds"] = both
             rows[arm]["less_classic"] = {name: compare(
                 np.array([values[arm, s][name] - values[BASE, s][name] for s in both]),
-                np.stack([drawn[arm, s][name] - drawn[BASE, s][name] for s in both]), rng) for name in MEASURES}  # fmt: skip
+                np.stack([drawn[arm, s][name] - drawn[BASE, s][name] for s in both])) for name in MEASURES}  # fmt: skip
     compared = [row["less_classic"][name] for row in rows.values() for name in MEASURES if "less_classic" in row]
     for comparison, p in zip(compared, adjust([c["p"] for c in compared]), strict=True):
         comparison["p_holm"] = float(p)

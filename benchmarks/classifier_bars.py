@@ -123,10 +123,7 @@ def measure_lesion(place, seed):
 def measure_alone(place, seed):
     """Minutes of one seed's classifier, trained once more with nothing beside it, and whether the same network comes out."""
     name = f"alone_{seed}"
-    table = place.outputs(f"lesion_{seed}") / "synthetic" / artifacts.TABLE_NAME
-    if not table.is_file():
-        raise InputError(f"{table}: no synthetic images; run `classifier_bars.py lesion {seed}` first")
-    place.call("train_cnn.py", name, "--seed", seed, "--synthetic", table)
+    place.call("train_cnn.py", name, "--seed", seed, "--synthetic", place.synthetic(seed))
     first, again = (artifacts.read_json(place.models(n) / "cnn" / "options.json", "train_cnn.py")
                     for n in (f"lesion_{seed}", name))  # fmt: skip
     artifacts.write_json(place.results / "alone.json", {

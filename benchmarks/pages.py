@@ -64,8 +64,8 @@ def build_answer():
     arms, ours = found["arms"], found["arms"]["classic_synthetic"]
     gain = ours["less_classic"]
 
-    def change(c, digits=3):
-        return f"{c['value']:+.{digits}f} ({c['low']:+.{digits}f} to {c['high']:+.{digits}f})"
+    def change(comparison):
+        return cell(comparison, (), signed=True)
 
     names = {"acc": "accuracy", "balanced_accuracy": "balanced accuracy", "auc": "AUC"}
     told = {word: [names[n] for n in names if gain[n]["p_holm"] < 0.05 and sign * gain[n]["value"] > 0]
@@ -287,10 +287,11 @@ def beside_binary(lesion):
     if "malignancy" not in lesion:
         return ""
     auc, apart = lesion["malignancy"]["auc_malignant"], lesion["malignancy"]["sum_minus_binary"]
-    better = "the sum" if apart["low"] > 0 else "the binary network" if apart["high"] < 0 else "no difference shown"
+    better = ("the sum is better" if apart["low"] > 0 else "the binary network is better" if apart["high"] < 0
+              else "no difference shown")  # fmt: skip
     seed = lesion["malignancy"]["seeds"][0]
     gap = cell(apart, (), signed=True)
-    return f", {auc:.3f} by a binary network; of seed {seed}, sum less binary {gap}; better: {better}"
+    return f", {auc:.3f} by a binary network; of seed {seed}, sum less binary {gap}: {better}"
 
 
 def build_classifier_section():
@@ -336,7 +337,7 @@ def build_classifier_section():
     took = f"{show(found, 'minutes', 1)} minutes ({'; '.join(sorted(set(map(cores, lesion['environments']))))})"
     if "alone" in found:
         took = (f"{found['minutes']:.1f} minutes alone on {cores(found['alone']['environment'])}, and "
-                f"{show(lesion, 'minutes', 1)} side by side, one core each,")  # fmt: skip
+                f"{show(lesion, 'minutes', 1)} on one core each beside other work,")  # fmt: skip
     cost = ""
     if "cost" in found:
         alone, ratio, step = found["cost"]["minutes"]["ours"], found["cost"]["ratio"], found["cost"]["seconds_a_step"]

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import artifacts
+from ham10000 import InputError
 
 
 class Workplace:
@@ -27,6 +28,13 @@ class Workplace:
 
     def outputs(self, name):
         return self.bars / name / "outputs"
+
+    def synthetic(self, seed):
+        """Path of the synthetic table of a seed's arms; InputError if there is none yet."""
+        path = self.outputs(f"lesion_{seed}") / "synthetic" / artifacts.TABLE_NAME
+        if not path.is_file():
+            raise InputError(f"{path}: no synthetic images; run `classifier_bars.py lesion {seed}` first")
+        return path
 
     def flags(self, name):
         return ["--models-dir", str(self.models(name)), "--outputs-dir", str(self.outputs(name)), "--if-stale"]

@@ -35,12 +35,12 @@ def test_holm_rejects_what_the_sequential_procedure_rejects(arms):
 def test_a_difference_is_the_mean_over_seeds_with_both_kinds_of_noise(arms):
     rng = np.random.default_rng(0)
     lesions = rng.normal(0.01, 0.003, 2000)  # one resampling of the lesions is the same for every seed
-    one = arms.compare(np.array([0.01]), lesions[None], rng)
+    one = arms.compare(np.array([0.01]), lesions[None])
     assert (one["low"], one["high"]) == pytest.approx(tuple(np.quantile(lesions, [0.025, 0.975])))
     assert one["std"] is None
     assert one["p"] == pytest.approx(2 * ((lesions <= 0).sum() + 1) / 2001)
     seeds = np.array([-0.02, 0.0, 0.01, 0.03])
-    several = arms.compare(seeds, seeds[:, None] + lesions - 0.01, rng)
+    several = arms.compare(seeds, seeds[:, None] + lesions - 0.01)
     assert several["value"] == pytest.approx(seeds.mean())
     assert several["std"] == pytest.approx(seeds.std(ddof=1))
     width = 2 * 1.96 * np.sqrt(seeds.var() / 4 + 0.003**2)  # of four seeds drawn with replacement, and of the lesions

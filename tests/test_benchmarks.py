@@ -126,7 +126,7 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     assert "| accuracy | " + " | ".join(acc) + " |" in section
     assert "The price of leakage" in section
     assert "70 synthetic images of weight 0.25, drawn anew" in section
-    assert "less binary +0.100 (-0.100 to +0.200); better: no difference shown" in section
+    assert "less binary +0.100 (-0.100 to +0.200): no difference shown" in section
     assert ("accuracy, " in section.split("seeds with both: ")[1].split("; worse")[0]) == (
         "acc" in gain["better_in_every_seed"]
     )

@@ -68,6 +68,39 @@ def test_changed_synthetic_table_is_refused(pipeline, tmp_path):
         train_cnn.gather_pool(build_run(pipeline, "--synthetic", str(folder / "hmnist_28_28_RGB.csv")))
 
 
+def test_a_synthetic_table_replaced_while_it_is_read_is_refused(pipeline, tmp_path, monkeypatch):
+    for name in ("hmnist_28_28_RGB.csv", "provenance.json"):
+        (tmp_path / name).write_bytes((pipeline.outputs / "synthetic" / name).read_bytes())
+    read = train_cnn.read_table
+
+    def replace_and_read(path):
+        table = read(path)
+        with open(path, "a") as f:
+            f.write(",".join(["0"] * 2353) + "\n")
+        return table
+
+    run = build_run(pipeline, "--synthetic", str(tmp_path / "hmnist_28_28_RGB.csv"))
+    monkeypatch.setattr(train_cnn, "read_table", replace_and_read)
+    with pytest.raises(InputError, match=r"was replaced while train_cnn\.py ran"):
+        train_cnn.gather_pool(run)
+
+
+@pytest.mark.parametrize("environment", [None, "odd", [1]])
+def test_a_record_without_its_environment_is_not_current(pipeline, tmp_path, environment):
+    folder = pipeline.models / "control"
+    for path in folder.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    run = build_run(pipeline, "--role", "control", "--if-stale", "--deterministic")
+    run.identity["options"].pop("synthetic")
+    record = artifacts.read_json(tmp_path / "options.json", "")
+    assert record["fingerprint"] == run.fingerprint
+    artifacts.write_json(tmp_path / "options.json", record | {"environment": {"deterministic": True}})
+    assert run.is_current(tmp_path / "options.json")
+    artifacts.write_json(tmp_path / "options.json", record | {"environment": environment})
+    assert not run.is_current(tmp_path / "options.json")
+
+
 def test_held_out_photographs_are_refused_as_extra_real_data(pipeline, tmp_path):
     run = build_run(pipeline)
     for part in ("val", "test"):

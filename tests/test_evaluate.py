@@ -227,6 +227,17 @@ def test_arms_that_differ_in_more_than_their_data_are_not_subtracted(pipeline):
     assert scorecard.compute_figures(predictions, lesions, context)["models"]["control"]["balanced"]["reason"]
 
 
+def test_dry_run_from_predictions_asks_for_both_files(pipeline, tmp_path):
+    files = [pipeline.outputs / "evaluation/predictions.csv", pipeline.outputs / "split.csv"]
+    for found in (files, [tmp_path / "none.csv", files[1]], [files[0], tmp_path / "none.csv"]):
+        call = ["--from-predictions", str(found[0]), "--split", str(found[1]), "--dry-run"]
+        if found is files:
+            assert evaluate.main(call) == 0
+        else:
+            with pytest.raises(InputError, match=r"none\.csv: cannot be read"):
+                evaluate.main(call)
+
+
 def test_lesion_ids_that_look_like_missing_values_stay_themselves(tmp_path):
     (tmp_path / "split.csv").write_text("row,lesion,part\n0,NA,test\n1,null,test\n2,None,test\n3,nan,train\n")
     lesions, leaky = read_lesions(tmp_path / "split.csv", np.arange(3))
