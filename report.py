@@ -25,9 +25,10 @@ def html_table(head, rows):
 OPERATING_ROWS = tuple(
     (f"{name}: {label}", (f"{key}_{measure}",))
     for name, key in (("Melanoma", "melanoma"), ("Malignant", "malignant")) for at in (90, 95)
-    for label, measure in ((f"sensitivity at {at} % specificity", f"sensitivity_at_{at}_specificity"),
-                           (f"sensitivity at val's threshold for {at} %", f"sensitivity_at_val_threshold_{at}"),
-                           ("specificity realised there", f"specificity_at_val_threshold_{at}")))  # fmt: skip
+    for label, measure in (
+        (f"sensitivity at {at} % specificity", f"sensitivity_at_{at}_specificity"),
+        (f"sensitivity at val's threshold for {at} %", f"sensitivity_at_val_threshold_{at}"),
+        (f"specificity realised at val's threshold for {at} %", f"specificity_at_val_threshold_{at}")))  # fmt: skip
 METRIC_ROWS = (
     ("Accuracy", ("argmax", "accuracy")), ("Balanced accuracy", ("argmax", "balanced_accuracy")),
     ("Balanced accuracy, balanced point", ("balanced", "balanced_accuracy")),
@@ -57,7 +58,7 @@ def metrics_section(found):
             block = block.get(key, {})
         return cell(block)
 
-    for label, path in METRIC_ROWS + OPERATING_ROWS:
+    for path, label in {path: label for label, path in METRIC_ROWS + OPERATING_ROWS}.items():  # what both name stands once
         rows.append((label, *(pick(block, path) for _, block in columns)))
     baseline = found["majority_baseline"]
     majority = f"Majority class ({html.escape(str(baseline['class']))}): accuracy"

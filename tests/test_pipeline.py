@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -238,3 +239,6 @@ def test_files_changed_since_the_evaluation_are_not_shown(pipeline, table_path, 
     assert "<script>" not in text
     found = json.loads(path.read_text())
     assert "<script>" not in report.metrics_section(found)
+    labels = re.findall(r"<tr><td>(.*?)</td>", report.metrics_section(found))
+    assert len(set(labels)) == len(labels) > 20  # no row stands twice
+    assert sum("elanoma" in label and "at 90 % specificity" in label for label in labels) == 1
