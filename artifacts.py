@@ -22,12 +22,19 @@ from ham10000 import InputError, first_line
 TABLE_NAME = "hmnist_28_28_RGB.csv"
 
 
+def check_target(path):
+    """InputError if no file can be written to `path`: known before hours of work, not after them."""
+    if not path.name or path.is_dir():
+        raise InputError(f"{path}: is a folder, not a file")
+    ensure_folder(path.parent)
+
+
 @contextlib.contextmanager
 def atomic(path):
     """Yield a temporary path beside `path`; rename it over `path` on success, remove it on failure."""
     path = Path(path)
+    check_target(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays last: writers such as Keras and Matplotlib choose the format by it.
         temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
         try:

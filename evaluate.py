@@ -26,6 +26,7 @@ from predictions import read_lesions, read_predictions, write_isic, write_predic
 
 MODELS = ("classifier", "control", "malignancy", "malignancy_control")
 FOLDERS = {"classifier": "cnn"}
+COLUMNS = {"malignancy": 2, "malignancy_control": 2}  # of probabilities; all others have the seven diagnoses
 TRAINED = {"model_sha256": str, "operating_points": scorecard.POINTS, "real_images": int, "synthetic_images": int,
            "steps": int, "options": dict, "inputs": dict, "environment": dict}  # fmt: skip
 # Options in which two arms may differ and still differ in their data alone; `steps` stands for epochs.
@@ -42,6 +43,8 @@ def parse_args(argv=None):
     g.add_argument("--isic-submission", metavar="FILE", help="also write the predictions in the ISIC challenge's format")
     g.add_argument("--from-predictions", metavar="CSV", help="recompute the figures from a predictions.csv")
     args = p.parse_args(argv)
+    if "" in (args.external, args.isic_submission, args.from_predictions):
+        p.error("--external, --isic-submission and --from-predictions take the path of a file, not an empty one")
     if args.from_predictions:
         if args.split in ("lesion", "image"):
             p.error("--from-predictions needs --split PATH of the split.csv the predictions were made under")
@@ -81,9 +84,8 @@ def find_models(run, names):
 
 def load_model(run, name):
     """The keras model of find_models' entry `name`; InputError if its file has been replaced since."""
-    classes = 2 if name.startswith("malignancy") else len(CLASSES)
     path = run.args.models_dir / FOLDERS.get(name, name) / "classifier.keras"
-    model = saved_models.load_classifier(path, classes)
+    model = saved_models.load_classifier(path, COLUMNS.get(name, len(CLASSES)))
     run.check_not_replaced(name, path)
     return model
 
@@ -112,6 +114,8 @@ def name_protocol(run, views):
 def from_predictions(args):
     """Recompute metrics.json, per_class.csv and confusion.csv from files; context.json beside them is used if there."""
     path = Path(args.from_predictions)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
     if path.name in [f"predictions_{name}.csv" for name in MODELS]:
         raise InputError(f"{path}: is of another model than the classifier; name the predictions.csv beside it, with which "
                          "it is scored too")  # fmt: skip
@@ -124,6 +128,8 @@ def from_predictions(args):
         other = path.with_name(f"predictions_{name}.csv")
         if other.is_file():
             predictions[name] = read_predictions(other)
+            if predictions[name][2].shape[1] != COLUMNS.get(name, len(CLASSES)):
+                raise InputError(f"{other}: has the probabilities of another task than its name says")
             if not np.array_equal(predictions[name][0], rows) or not np.array_equal(predictions[name][1], labels):
                 raise InputError(f"{other}: rows or labels differ from {path}'s; they are not of one evaluation")
     lesions, leaky = read_lesions(args.split, rows)
@@ -225,8 +231,6 @@ def evaluate_test(run, models, synthetic, generator_path):
         context["arms"][name] = describe_arm(models[name])
     artifacts.write_json(folder / "context.json", context)
     scorecard.write_figures(folder, predictions, test.lesions, context)
-    if args.isic_submission:
-        write_isic(Path(args.isic_submission), test, predictions["classifier"][2])
     quality = evaluate_synthetic(run, models, synthetic, generator_path)
     artifacts.write_json(folder / "synthetic_quality.json", quality)
     scorecard.print_summary(folder)
@@ -288,6 +292,8 @@ def main(argv=None):
     run.require_rgb28()
     if not run.announce():
         return 0
+    if args.isic_submission:
+        artifacts.check_target(Path(args.isic_submission))
     models = find_models(run, ("classifier",) if args.external else (*MODELS, "judge"))
     if args.external:
         machine.quiet_tensorflow(args.deterministic)
@@ -302,14 +308,14 @@ def main(argv=None):
     folder = args.outputs_dir / "evaluation"
     options = folder / "options.json"
     if run.is_current(options):
-        if args.isic_submission:
-            write_isic(Path(args.isic_submission), test_part(run), read_predictions(folder / "predictions.csv")[2])
         print("  up to date")
-        return 0
-    machine.quiet_tensorflow(args.deterministic)
-    run.begin(options, "*.csv", "*.json")
-    evaluate_test(run, models, synthetic, generator_path)
-    run.finish(options, [*folder.glob("*.csv"), *folder.glob("*.json")])
+    else:
+        machine.quiet_tensorflow(args.deterministic)
+        run.begin(options, "*.csv", "*.json")
+        evaluate_test(run, models, synthetic, generator_path)
+        run.finish(options, [*folder.glob("*.csv"), *folder.glob("*.json")])
+    if args.isic_submission:
+        write_isic(Path(args.isic_submission), test_part(run), read_predictions(folder / "predictions.csv")[2])
     return 0
 
 

@@ -33,8 +33,8 @@ RECIPE = """by hand:
 
 
 def parse_args(argv=None):
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--out", type=Path, default=runlog.ROOT / "data", metavar="DIR")
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=runlog.HelpFormatter)
+    p.add_argument("--out", type=Path, default=runlog.ROOT / "data", metavar="DIR", help="folder of the data")
     p.add_argument("--choose", action="store_true", help="print a table's path, drawing phantoms if nothing else is there")
     return p.parse_args(argv)
 

@@ -1,7 +1,8 @@
 """Lesions: which images show one lesion, and the split that never separates them.
 
-NumPy and pandas alone, and deterministic: which part a lesion falls in depends on the table's lesions and `--split-seed`
-alone, never on row order, platform or library version. In another table, a subset for one, it may fall in another.
+NumPy and pandas alone, and deterministic: which part a lesion falls in depends on the table's lesion ids and `--split-seed`
+alone, never on row order, platform or library version. In another table, a subset for one, it may fall in another. Without
+lesion ids, and under the image split, row numbers take their place.
 """
 
 import hashlib

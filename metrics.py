@@ -1,4 +1,4 @@
-"""Measures of a classifier, in NumPy alone: every figure of evaluate.py is computed here, once, with its definition.
+"""Measures of a classifier, in NumPy alone: every figure of one is computed here, once, with its definition.
 
 Common arguments: `y` int (n,) true class; `p` float (n, k) probabilities; `w` float (..., n) non-negative weights of the
 images (1 each, or how often a bootstrap drew the image's lesion). Leading axes of `w` are bootstrap draws, and results have

@@ -187,10 +187,10 @@ def refuse_real(folder):
 
 
 def parse_args(argv=None):
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=runlog.HelpFormatter)
     p.add_argument("--rows", type=runlog.positive, default=600, help="images (at least 12 of each class are drawn)")
-    p.add_argument("--seed", type=runlog.seed, default=0)
-    p.add_argument("--out", type=Path, default=runlog.ROOT / "data" / "phantom", metavar="DIR")
+    p.add_argument("--seed", type=runlog.seed, default=0, help="of the pictures")
+    p.add_argument("--out", type=Path, default=runlog.ROOT / "data" / "phantom", metavar="DIR", help="folder of the table")
     return p.parse_args(argv)
 
 

@@ -6,7 +6,7 @@
     python train_cnn.py --task malignancy    # benign / malignant -> models/malignancy/
 
 Reads the table's train part (val calibrates; test is never touched) and the synthetic table, whose
-rows can only enter training. Writes classifier.keras, options.json and history.csv. 5 to 11 minutes each on two CPU cores;
+rows can only enter training. Writes classifier.keras, options.json and history.csv. 6 to 12 minutes each on two CPU cores;
 --resume goes on after an interruption.
 
 Class imbalance: batches follow the natural mix, so that the probabilities stay calibrated; the shift of the prior by
@@ -63,13 +63,14 @@ def parse_args(argv=None):
     g.add_argument("--synthetic-weight", type=runlog.number, metavar="W",
                    help="loss weight of synthetic rows; default 0.25, by val (results/LOG.md)")  # fmt: skip
     g = p.add_argument_group("training")
-    g.add_argument("--role", choices=("classifier", "control", "judge"), default="classifier")
-    g.add_argument("--task", choices=("dx", "malignancy"), default="dx")
-    g.add_argument("--batch", type=runlog.positive, default=128)
+    g.add_argument("--role", choices=("classifier", "control", "judge"), default="classifier",
+                   help="control: real images alone; judge: the measuring instrument of synthetic images")  # fmt: skip
+    g.add_argument("--task", choices=("dx", "malignancy"), default="dx", help="the seven diagnoses, or benign / malignant")
+    g.add_argument("--batch", type=runlog.positive, default=128, help="images a step")
     g.add_argument("--steps", type=runlog.positive, metavar="N", help="training steps, instead of --epochs")
     g.add_argument("--optimizer", choices=("muon", "adamw"), help="default muon; the judge's is adamw")
     g.add_argument("--learning-rate", type=runlog.number, help="default 4e-3 for muon, 2e-3 for adamw")
-    g.add_argument("--weight-decay", type=runlog.number, default=0.02)
+    g.add_argument("--weight-decay", type=runlog.number, default=0.02, help="decoupled, as in AdamW")
     g.add_argument("--stem", type=int, choices=(1, 2), help="stride of the first convolution; default 2, the judge's is 1")
     g.add_argument("--width", type=runlog.positive, help="its channels; default 48 after a stem of 2, 32 after 1")
     g.add_argument("--middle", type=int, choices=range(14, 29, 2),

@@ -4,7 +4,7 @@
 
 Reads the table's train part. Writes models/gan/ (generator.keras, options.json, history.csv, samples/) and
 outputs/synthetic/ (hmnist_28_28_RGB.csv in Kaggle's layout with labels, images/<class>/, contact_sheet.png,
-provenance.json). 25 to 45 minutes on two CPU cores for HAM10000; --resume goes on after an interruption.
+provenance.json). Three quarters of an hour on two CPU cores for HAM10000; --resume goes on after an interruption.
 
 The critic compares real and generated images of the same class (relativistic loss, Jolicoeur-Martineau 2018) under
 zero-centred gradient penalties on both (R3GAN, Huang et al. 2024), estimated by finite differences so that no second
@@ -33,7 +33,7 @@ def parse_args(argv=None):
     p = runlog.parser(__doc__)
     g = p.add_argument_group("GAN")
     g.add_argument("--batch", type=runlog.positive, default=64, help="real images a step, and as many generated ones")
-    g.add_argument("--learning-rate", type=runlog.number, default=5e-4)
+    g.add_argument("--learning-rate", type=runlog.number, default=5e-4, help="Adam's, of both networks")
     g.add_argument("--penalty", type=runlog.number, default=0.005, help="weight of the squared gradient norms")
     g.add_argument("--label-power", type=runlog.number, default=0.5,
                    help="classes are drawn in proportion to count^P: 1 natural, 0 balanced")  # fmt: skip

@@ -6,7 +6,8 @@
 
 Every arm of a seed shares its synthetic images. Differences are means over the seeds that both arms have; their intervals
 and p-values come from one bootstrap over lesions and seeds (paired: the same draw for both arms), the p-values adjusted for
-all comparisons of the table together (Holm 1979). A p-value is twice the smaller share of draws at or beyond zero.
+all comparisons tested (Holm 1979). A p-value is twice the smaller share of draws at or beyond zero; arms of fewer than
+three seeds, whose interval is over lesions nearly alone, have none.
 """
 
 import json
@@ -33,14 +34,18 @@ ARMS = {  # label, and the flags of train_cnn.py; without flags, classifier_bars
     "plain": ("real, no augmentation", [*NONE, "--augment", "none"]),
     "balanced": ("real, classic, class-balanced batches", [*NONE, "--sampler", "balanced"]),
     "repeated": ("real + 1000 repeated real, classic", [*NONE, "--repeat-real", 1000]),
-    "plain_synthetic": ("real + 1000 synthetic, no augmentation", ["--augment", "none"]),
-    "classic_synthetic": ("real + 1000 synthetic, classic: the default", None),
-    "full_weight": ("the same, synthetic images at weight 1", ["--synthetic-weight", 1]),
+    "plain_synthetic": ("real + 1000 synthetic of weight .25, no augmentation", ["--augment", "none"]),
+    "classic_synthetic": ("real + 1000 synthetic of weight .25, classic: the default", None),
+    "full_weight": ("real + 1000 synthetic of weight 1, classic", ["--synthetic-weight", 1]),
     "synthetic_only": ("1000 synthetic alone, classic", ["--real", "none"]),
 }
 BASE = "classic"
-MEASURES = {"acc": "argmax.accuracy", "balanced_accuracy": "balanced.balanced_accuracy", "auc": "auc"}
+MEASURES = {  # accuracy at the balanced point too: what balanced accuracy gains there, accuracy may pay for
+    "acc": "argmax.accuracy", "balanced_accuracy": "balanced.balanced_accuracy", "acc_balanced": "balanced.accuracy",
+    "auc": "auc"}  # fmt: skip
 DRAWS = 2000
+FEWEST_SEEDS = 3  # with which a difference is tested
+VARIED = ("augment", "middle", "sampler")  # what arms of one seed may differ in, besides their data
 
 
 def measure_arm(place, arm, seed):
@@ -77,19 +82,23 @@ def find_arms(place):
 
 
 def build_measures(found, split):
-    """({(arm, seed): function of image weights (d, n) to {measure: (d,)}}, lesions (n,)); InputError unless all are of the
-    same test images and took equally many steps."""
-    out, first = {}, None
+    """({(arm, seed): function of image weights (d, n) to {measure: (d,)}}, lesions (n,), protocol, steps); InputError unless
+    all are of the same test images and recipe, and those of one seed of the same synthetic images."""
+    out, first, drawn, made_by = {}, None, {}, set()
     for arm, seeds in found.items():
         for seed, (path, context_path, model) in seeds.items():
             rows, labels, p = read_predictions(path)
             context = artifacts.read_json(context_path, "evaluate.py", scorecard.CONTEXT)
-            now = (rows.tolist(), labels.tolist(), context["protocol"], context["arms"][model]["same"]["steps"])
+            trained = context["arms"][model]
+            same = {k: v for k, v in trained["same"].items() if k not in (*VARIED, "seed")}
+            now = (rows.tolist(), labels.tolist(), context["protocol"], same)
             first = first or now
             if now != first:
-                raise InputError(
-                    f"{path}: of other images, another protocol or another number of steps than the arms before"
-                )
+                raise InputError(f"{path}: of other images, another protocol or another recipe than the arms before")
+            images = trained.get("synthetic_sha256")
+            if images and drawn.setdefault(seed, images) != images:
+                raise InputError(f"{path}: of other synthetic images than the arms of seed {seed} before; run it again")
+            made_by |= {json.dumps(trained["trained_by"])} if "trained_by" in trained else set()
             whole = scorecard.build_measure(labels, p, context["points"][model])
 
             def measure(w, whole=whole):
@@ -97,7 +106,8 @@ def build_measures(found, split):
                 return {name: figures[key] for name, key in MEASURES.items()}
 
             out[arm, seed] = measure
-    return out, read_lesions(split, np.array(first[0]))[0], first[2], first[3]
+    protocol = first[2] + ("; TRAINED BY DIFFERENT CODE OR PACKAGES" if len(made_by) > 1 else "")
+    return out, read_lesions(split, np.array(first[0]))[0], protocol, first[3]["steps"]
 
 
 def draw_measures(measures, lesions, draws=DRAWS):
@@ -112,7 +122,7 @@ def draw_measures(measures, lesions, draws=DRAWS):
 
 
 def compare(differences, drawn):
-    """{value, std over seeds, low, high, p} of a mean difference.
+    """{value, std over seeds, low, high, p or None} of a mean difference.
 
     differences: (seeds,); drawn: (seeds, draws), each draw one resampling of the lesions, in which the seeds are resampled
     as well.
@@ -120,10 +130,10 @@ def compare(differences, drawn):
     n, draws = drawn.shape
     rng = np.random.default_rng(0)  # of each comparison its own, so that one more arm changes no other's interval
     means = drawn[rng.integers(n, size=(n, draws)), np.arange(draws)].mean(axis=0)
-    tail = min((means <= 0).sum(), (means >= 0).sum())
+    p = float(min(1, 2 * (min((means <= 0).sum(), (means >= 0).sum()) + 1) / (draws + 1)))
     low, high = np.quantile(means, [0.025, 0.975])
     return {"value": float(np.mean(differences)), "std": float(np.std(differences, ddof=1)) if n > 1 else None,
-            "low": float(low), "high": float(high), "p": float(min(1, 2 * (tail + 1) / (draws + 1)))}  # fmt: skip
+            "low": float(low), "high": float(high), "p": p if n >= FEWEST_SEEDS else None}  # fmt: skip
 
 
 def adjust(p):
@@ -160,10 +170,12 @@ def collect(place):
                 np.array([values[arm, s][name] - values[BASE, s][name] for s in both]),
                 np.stack([drawn[arm, s][name] - drawn[BASE, s][name] for s in both])) for name in MEASURES}  # fmt: skip
     compared = [row["less_classic"][name] for row in rows.values() for name in MEASURES if "less_classic" in row]
+    compared = [c for c in compared if c["p"] is not None]
     for comparison, p in zip(compared, adjust([c["p"] for c in compared]), strict=True):
         comparison["p_holm"] = float(p)
     out = {"protocol": protocol, "steps": steps, "images": len(lesions), "draws": DRAWS, "comparisons": len(compared),
-           "interval": "95 %, percentile bootstrap over lesions and seeds, paired", "arms": rows}  # fmt: skip
+           "interval": "95 %, percentile bootstrap over lesions and seeds (of one seed, lesions), paired",
+           "arms": rows}  # fmt: skip
     artifacts.write_json(place.results.parent / "arms.json", out)
     print(json.dumps(out, indent=1))
 

@@ -169,13 +169,19 @@ def score_ensemble(place, split, rows, name="classifier"):
     return pick(block) | {"half_widths": {k: (v["high"] - v["low"]) / 2 for k, v in ends.items()}}
 
 
-def collect_split(place, split):
-    """Means and standard deviations over the seeds of one split, and the ensemble of them."""
+def read_seeds(place, split):
+    """The rows of one split's seeds; InputError if there are none, or of several recipes."""
     rows = [json.loads(p.read_text()) for p in sorted(place.results.glob(f"{split}_*.json"))]
     if not rows:
         raise InputError(f"{place.results}: has no {split}_*.json; run `classifier_bars.py {split.split('_')[0]} 0` first")
     if any(r["recipe"] != rows[0]["recipe"] for r in rows):
         raise InputError(f"{place.results}: the seeds of the {split} were not trained by one recipe; run the older again")
+    return rows
+
+
+def collect_split(place, split):
+    """Means and standard deviations over the seeds of one split, and the ensemble of them."""
+    rows = read_seeds(place, split)
 
     def over_seeds(model):
         found = [r[model] for r in rows if model in r]
@@ -200,15 +206,24 @@ def collect_split(place, split):
     return out
 
 
+def price_leakage(place, image, lesion):
+    """What leakage is worth: the average of the seeds that both splits have, of real images alone, under one and the other;
+    None where their difference would not be leakage alone."""
+    other = [k for k in image["recipe"] if image["recipe"][k] != lesion["recipe"].get(k) and "synthetic" not in k]
+    both = sorted(set(image["seeds"]) & set(lesion.get("control", {}).get("seeds", ())))
+    if not both or not set(other) <= {"keep"}:
+        return None
+    (ours, theirs) = (score_ensemble(place, split, [r for r in read_seeds(place, split) if r["seed"] in both], name)
+                      for split, name in (("image_split", "classifier"), ("lesion_split", "control")))  # fmt: skip
+    price = {k: ours[k] - theirs[k] for k in ("acc", "auc", "balanced_accuracy")}
+    price |= {f"{k}_half_width": float(np.hypot(w, theirs["half_widths"][k])) for k, w in ours["half_widths"].items()}
+    return price | {"seeds": both, "recipes_differ_in": other}
+
+
 def collect(place):
     """classifier.json from whatever the folder of results holds."""
     image, lesion = (collect_split(place, split) for split in ("image_split", "lesion_split"))
-    other = [k for k in image["recipe"] if image["recipe"][k] != lesion["recipe"].get(k) and "synthetic" not in k]
-    if set(other) <= {"keep"}:  # else their difference is not leakage alone
-        ours, theirs = image["ensemble"], lesion["control"]["ensemble"]
-        price = {k: ours[k] - theirs[k] for k in ("acc", "auc", "balanced_accuracy")} | {"recipes_differ_in": other}
-        widths = [ours["half_widths"], theirs["half_widths"]]
-        price |= {f"{k}_half_width": float(np.hypot(widths[0][k], widths[1][k])) for k in widths[0]}
+    if price := price_leakage(place, image, lesion):
         lesion["price_of_leakage"] = price
     out = {"views": 8, "image_split": image, "lesion_split": lesion}
     out |= {name: lesion[name] for name in ("minutes", "minutes_std")}

@@ -215,11 +215,11 @@ def draw_curve(curve, folder):
     for gan, colour in (("ours", figures.SYNTHETIC), ("dcgan", figures.REAL)):
         for i, seed in enumerate(sorted({row[1] for row in curve if row[0] == gan})):
             _, _, _, minutes, ratio = zip(*(row for row in curve if row[:2] == (gan, seed)), strict=True)
-            label = {"ours": "ours, each seed", "dcgan": "textbook DCGAN"}[gan] if i == 0 else None
-            ax.plot(minutes, ratio, ".-", color=colour, lw=1, label=label)
+            label = {"ours": "this GAN", "dcgan": "textbook DCGAN"}[gan] + f", seed {seed}"
+            ax.plot(minutes, ratio, marker=".", color=colour, lw=1, ls=("-", "--", ":")[i % 3], label=label)
     ax.axhline(1, color="#999999", lw=0.8, ls="--")
     ax.text(0, 1, " real images", va="bottom", fontsize=7, color="#666666")
-    ax.set(yscale="log", xlabel="minutes of training, two CPU cores", ylabel="Fréchet distance over the floor")
+    ax.set(yscale="log", xlabel="minutes of training, by the time of a step", ylabel="Fréchet distance over the floor")
     ax.legend()
     figures.save(fig, folder, "gan_curve")
 

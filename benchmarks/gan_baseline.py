@@ -116,7 +116,7 @@ def train(run, folder, resuming):
     for epoch in range(len(history), args.epochs):
         began = time.time()
         order = np.random.default_rng([args.seed, 4, epoch]).permutation(len(labels))
-        steps = len(labels) // BATCH
+        steps = max(1, len(labels) // BATCH)
         losses = [[float(x) for x in gan.step(*batch_of(images, labels, args.seed, epoch, i, order))] for i in range(steps)]
         history.append([epoch + 1, *np.mean(losses, axis=0), time.time() - began])
         if (epoch + 1) % args.grid_every == 0 or epoch in (0, args.epochs - 1):
@@ -139,7 +139,7 @@ def main(argv=None):
     p = runlog.parser(__doc__)
     p.set_defaults(models_dir=BARS / "models", outputs_dir=BARS / "outputs")
     p.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
-    p.add_argument("--grid-every", type=runlog.positive, default=10)
+    p.add_argument("--grid-every", type=runlog.positive, default=10, help="epochs between sample grids")
     args = p.parse_args(argv)
     args.epochs = args.epochs or 200
     run = runlog.Run(args, "gan_baseline")

@@ -36,6 +36,7 @@ def build_probe(run):
     folder = run.args.models_dir
     path = folder / "classifier.keras"
     if not run.is_current(folder / "options.json"):
+        run.begin(folder / "options.json")
         images, labels = run.table.images[half], run.table.labels[half]
         pool = images, labels, np.ones(len(labels), np.float32)
         # Taught with balanced batches, but its epoch is chosen under the train prior: under the uniform one, the few images
@@ -44,7 +45,6 @@ def build_probe(run):
         network, _ = train_cnn.train(run, folder, pool, run.part("val"), shift)
         temperature = calibration.fit_temperature(network, *run.part("val"), shift)
         saved_models.save(path, calibration.with_calibration(network, temperature, np.zeros(len(CLASSES))))
-        run.settle_split()
         run.finish(folder / "options.json", [path])
         (folder / "checkpoint.npz").unlink()
     return synthetic_quality.Judge(saved_models.load_classifier(path), run, half, held_out="val")

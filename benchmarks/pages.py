@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from arms import ARMS
+from arms import ARMS, FEWEST_SEEDS
 
 import report
 
@@ -67,49 +67,55 @@ def build_answer():
     def change(comparison):
         return cell(comparison, (), signed=True)
 
-    names = {"acc": "accuracy", "balanced_accuracy": "balanced accuracy", "auc": "AUC"}
-    told = {word: [names[n] for n in names if gain[n]["p_holm"] < 0.05 and sign * gain[n]["value"] > 0]
+    names = {"acc": "accuracy", "balanced_accuracy": "balanced accuracy", "acc_balanced": "accuracy at the balanced point",
+             "auc": "AUC"}  # fmt: skip
+    told = {word: [names[n] for n in names if gain[n].get("p_holm", 1) < 0.05 and sign * gain[n]["value"] > 0]
             for word, sign in (("raised", 1), ("lowered", -1))}  # fmt: skip
     verdict = "; ".join(f"{' and '.join(ns)} {word}" for word, ns in told.items() if ns) or "no difference shown"
     lines = [
         "![Synthetic lesions: one latent vector a column, one class a row](results/run/class_grid.png)",
         "",
         f"**Here: {verdict}.** 1000 synthetic images beside the real ones, both with classic augmentation, change accuracy "
-        f"by {change(gain['acc'])}, balanced accuracy by {change(gain['balanced_accuracy'])} and AUC by "
-        f"{change(gain['auc'])}: {len(ours['compared_seeds'])} seeds, equal steps, lesions split.",
+        f"by {change(gain['acc'])} and AUC by {change(gain['auc'])}; at the balanced point, balanced accuracy by "
+        f"{change(gain['balanced_accuracy'])} and accuracy by {change(gain['acc_balanced'])}: "
+        f"{len(ours['compared_seeds'])} seeds, equal steps, lesions split.",
         "",
-        f"| {found['steps']} steps each, {found['protocol']} | seeds | accuracy | balanced accuracy | AUC | accuracy less "
-        "classic | balanced accuracy less classic | AUC less classic |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| {found['protocol']}, {found['steps']} steps | seeds | accuracy | balanced accuracy | accuracy there | AUC |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for arm in arms.values():
         cells = [f"{arm[n]:.3f}" + (f" ± {arm[n + '_std']:.3f}" if arm[f"{n}_std"] is not None else "") for n in names]
-        less = arm.get("less_classic")
-        cells += [change(less[n]) + "*" * (less[n]["p_holm"] < 0.05) for n in names] if less else ["", "", ""]
         lines.append(f"| {arm['label']} | {len(arm['seeds'])} | " + " | ".join(cells) + " |")
+        if less := arm.get("less_classic"):
+            cells = [change(less[n]) + "*" * (less[n].get("p_holm", 1) < 0.05) for n in names]
+            lines.append("| *less the first* | | " + " | ".join(cells) + " |")
     missing = "; ".join(label for arm, (label, _) in ARMS.items() if arm not in arms)
     few = min(len(arm["seeds"]) for arm in arms.values())
     lines += [
         "",
         f"Test part: {found['images']} images of the lesion split; average of 8 views; balanced accuracy at the point "
-        "fitted for it on val. ± is the standard deviation over seeds; in brackets 95 % intervals of paired differences, by "
-        f"a bootstrap over lesions and seeds; * p < .05 after Holm's correction for {found['comparisons']} comparisons. All "
-        "synthetic images come from one GAN, drawn anew for each seed: how much GANs differ is not in the intervals."
-        + (" An arm of one seed says little by itself." if few == 1 else "")
+        "fitted for it on val, for each network anew, so read it with the accuracy there. ± is the standard deviation over "
+        "seeds; in brackets 95 % intervals of paired differences, by a bootstrap over lesions and seeds; * p < .05 after "
+        f"Holm's correction for {found['comparisons']} comparisons. All synthetic images come from one GAN, drawn anew for "
+        "each seed: how much GANs differ is not in the intervals."
+        + (f" Arms of fewer than {FEWEST_SEEDS} seeds are not tested." if few < FEWEST_SEEDS else "")
+        + (" Intervals of one seed are over lesions alone." if few == 1 else "")
         + (f" Not measured yet: {missing}." if missing else ""),
     ]
     if (RUN.parent / "classifier.json").is_file():
         both = json.loads((RUN.parent / "classifier.json").read_text())
         image, lesion = both["image_split"], both["lesion_split"]
         readings = count_readings()
-        environment = both["alone"]["environment"] if "alone" in both else lesion["environments"][0]
+        alone = cores(both["alone"]["environment"]) if "alone" in both else where_trained(lesion)
         lines += [
             "",
             f"The classifier: {lesion['acc']:.3f} of accuracy and {lesion['auc']:.3f} of AUC with lesions split, "
-            f"{image['acc']:.3f} and {image['auc']:.3f} under the leaky image split of older work, after "
-            f"{both['minutes']:.0f} minutes of training on {cores(environment)}. Every table, with intervals, the GAN's "
-            "quality, calibration and costs: [results/README.md](results/README.md). Until now test parts have been read "
-            f"{readings[0]} times (lesion split) and {readings[1]} times (image split): [results/TEST_LOG.md]"
+            f"{image['acc']:.3f} and {image['auc']:.3f} under the leaky image split of older work. A training takes "
+            f"{both['minutes']:.0f} minutes alone on {alone}; those of the tables ran side by side, on "
+            f"{where_trained(lesion)} each. Every table, with intervals, the GAN's quality, calibration and costs: "
+            "[results/README.md](results/README.md). Until now `evaluate.py` has read test parts "
+            f"{readings[0]} times (lesion split) and "
+            f"{readings[1]} times (image split), for one to three networks each time: [results/TEST_LOG.md]"
             "(results/TEST_LOG.md).",
         ]
     return "\n".join(lines)
@@ -119,6 +125,11 @@ def cores(environment):
     """'2 CPU cores (AMD EPYC)'."""
     n = environment["processors"]
     return f"{n} CPU core{'s' * (n > 1)} ({environment.get('processor') or environment['machine']})"
+
+
+def where_trained(split):
+    """The processors that the seeds of a split were trained on."""
+    return " or ".join(sorted(set(map(cores, split["environments"]))))
 
 
 def describe_training(records):
@@ -228,14 +239,17 @@ def build_gan_section():
         judge += (" It was trained on another machine and scored by a judge of the same recipe trained there, so compare "
                   f"each GAN with its own floor: {g['frechet_floor_dcgan']:.3f} for the DCGAN, {g['frechet_floor']:.3f} for "
                   "this one.")  # fmt: skip
+    run = RUN / "synthetic_quality.json"
+    same = not run.is_file() or json.loads(run.read_text())["judge_sha256"] == g["judge_sha256"]
+    others = ("" if same else " Other trainings than the GAN of the run above, which made the images of the arms, and "
+              "another judge: so other figures.")  # fmt: skip
     timed = g.get("environment_speed", {})
     processor = timed.get("processor", "processor not recorded")
     lines = [
         "![Fréchet ratio over training time](gan_curve.png)",
         "",
         f"{g['protocol']}. Mean ± standard deviation of {len(g['seeds'])} seeds.{judge} Judge `{g['judge_sha256'][:12]}`. "
-        f"By class: the {len(g['coverage_ratio_by_class'])} classes with 50 test images. These are other trainings of the "
-        "GAN than the one above and in the arms, so their figures differ from its own.",
+        f"By class: the {len(g['coverage_ratio_by_class'])} classes with 50 test images.{others} The curve is of val.",
         "",
         "| 200 epochs | this GAN | textbook DCGAN |",
         "| --- | --- | --- |",
@@ -273,6 +287,7 @@ CLASSIFIER_ROWS = (("accuracy", "acc"), ("macro AUC, one against the rest", "auc
                    ("melanoma: sensitivity at 95 % specificity", "melanoma_sensitivity_at_95_specificity"),
                    ("the same at val's threshold", "melanoma_sensitivity_at_val_threshold_95"),
                    ("specificity there, .95 intended", "melanoma_specificity_at_val_threshold_95"),
+                   ("melanoma: average precision", "average_precision_mel"),
                    ("malignant: sensitivity at 90 % specificity", "malignant_sensitivity_at_90_specificity"),
                    ("the same at val's threshold", "malignant_sensitivity_at_val_threshold_90"),
                    ("specificity there, .90 intended", "malignant_specificity_at_val_threshold_90"),
@@ -326,7 +341,9 @@ def build_classifier_section():
     for label, name in CLASSIFIER_ROWS:
         lines.append(f"| {label} | " + " | ".join(show(arm, name) for arm in arms) + " |")
     seeds = ["{acc:.3f}, {auc:.3f}, {ece:.3f}".format(**arm["ensemble"]) for arm in arms]
-    lines.append("| average of the seeds' probabilities: accuracy, AUC, calibration error | " + " | ".join(seeds) + " |")
+    counts = ", ".join(str(len(arm["seeds"])) for arm in arms)
+    lines.append(f"| average of the seeds' probabilities ({counts} of them): accuracy, AUC, calibration error | "
+                 + " | ".join(seeds) + " |")  # fmt: skip
     gain = lesion["classifier_minus_control"]
     named, about = {}, ""
     for label, n in CLASSIFIER_ROWS:  # "the same at ..." and "specificity there" belong to the row above
@@ -334,10 +351,10 @@ def build_classifier_section():
         named[n] = f"{label} ({about})" if label.startswith(("the same", "specificity there")) else label
     always = {word: ", ".join(named[n] for n in gain[f"{word}_in_every_seed"] if n in named) or "none"
               for word in ("better", "worse")}  # fmt: skip
-    took = f"{show(found, 'minutes', 1)} minutes ({'; '.join(sorted(set(map(cores, lesion['environments']))))})"
+    took = f"{show(found, 'minutes', 1)} minutes ({where_trained(lesion)})"
     if "alone" in found:
         took = (f"{found['minutes']:.1f} minutes alone on {cores(found['alone']['environment'])}, and "
-                f"{show(lesion, 'minutes', 1)} on one core each beside other work,")  # fmt: skip
+                f"{show(lesion, 'minutes', 1)} on {where_trained(lesion)} each, beside other work,")  # fmt: skip
     cost = ""
     if "cost" in found:
         alone, ratio, step = found["cost"]["minutes"]["ours"], found["cost"]["ratio"], found["cost"]["seconds_a_step"]
@@ -350,26 +367,28 @@ def build_classifier_section():
         unlike = f" ({epochs[0]}; without them, {epochs[1]})" if price["recipes_differ_in"] else ""
         lines += [
             "",
-            f"The price of leakage: with photographs of test lesions in train{unlike} the average of the seeds scores "
-            f"{span('acc')} of accuracy and {span('auc')} of AUC more, each split on its own test part, as if the two were "
-            "independent.",
+            f"The price of leakage: with photographs of test lesions in train{unlike} the average of "
+            f"{len(price['seeds'])} seeds scores {span('acc')} of accuracy and {span('auc')} of AUC more, each split on its "
+            "own test part, as if the two were independent"
+            + (": no difference shown." if all(abs(price[n]) < price[f"{n}_half_width"] for n in ("acc", "auc")) else "."),
         ]
     lines += [
         "",
         f"What {lesion['recipe']['synthetic_images']} synthetic images of weight {lesion['recipe']['synthetic_weight']:g}, "
         "drawn anew for each seed from one GAN, change at equal steps: accuracy "
-        f"{show(gain, 'acc')}, balanced accuracy at the balanced point {show(gain, 'balanced_accuracy')}, AUC "
-        f"{show(gain, 'auc')}. Of the measures above, better in each of the {len(gain['seeds'])} seeds with both: "
+        f"{show(gain, 'acc')}, AUC {show(gain, 'auc')}, at the balanced point balanced accuracy "
+        f"{show(gain, 'balanced_accuracy')} and accuracy {show(gain, 'acc_balanced')}. Of the measures above, better in "
+        f"each of the {len(gain['seeds'])} seeds with both: "
         f"{always['better']}; worse: {always['worse']}. (A measure that only varies by chance has one sign in all of them "
-        f"with a probability of {2 ** (1 - len(gain['seeds'])):.0%}.)",
+        f"with a probability of {2 ** (1 - len(gain['seeds'])):.0%}; these are {sum(n in gain for n in named)} measures.)",
         "",
         f"Malignant or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities"
         f"{beside_binary(lesion)}.",
         "",
         f"{lesion['recipe']['epochs']} epochs take {took} and "
-        f"{found['peak_gib']:.1f} GiB.{cost} The best published results known to us at 28 x 28, under another image "
-        "split: .768 of accuracy (Google AutoML Vision, Yang et al. 2023) and .927 of AUC (VGG16 with ImageNet weights, "
-        "Doerrich et al. 2025).",
+        f"{found['peak_gib']:.1f} GiB.{cost} The best published results known to us of networks that are given 28 x 28 "
+        "pixels, under another image split: .768 of accuracy (Google AutoML Vision, Yang et al. 2023) and .927 of AUC "
+        "(VGG16 with ImageNet weights, Doerrich et al. 2025).",
         "",
         "From `results/classifier.json` and `results/classifier/`, written by `benchmarks/classifier_bars.py`; the "
         "predictions of each seed are there, for `evaluate.py --from-predictions`.",

@@ -9,6 +9,7 @@ from conftest import load_benchmark
 from sklearn.metrics import balanced_accuracy_score
 from workplace import Workplace
 
+import artifacts
 import machine
 import saved_models
 from ham10000 import CLASSES, InputError
@@ -76,6 +77,9 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
     assert "| Fréchet distance over the floor (1 = real images) | 4.00 ± 2.65 | 40.00 |" in section
     assert "0.04 (akiec)" in section
     assert "its own floor: 0.250 for the DCGAN" in section
+    assert "Other trainings" not in section
+    artifacts.write_json(pages.RUN / "synthetic_quality.json", {"judge_sha256": "of another run"})
+    assert "Other trainings than the GAN of the run above" in pages.build_gan_section()
     write("seed_2", judge_sha256="another")
     with pytest.raises(InputError, match="same judge"):
         bars.collect(place)
@@ -117,6 +121,8 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     price = out["lesion_split"]["price_of_leakage"]
     ends = [found["models"][name]["argmax"]["accuracy"] for name in ("classifier", "control")]
     assert price["acc_half_width"] == pytest.approx(np.hypot(*((e["high"] - e["low"]) / 2 for e in ends)))
+    assert price["acc"] == pytest.approx(row["classifier"]["acc"] - row["control"]["acc"])
+    assert price["seeds"] == [0, 1]
     assert out["minutes"] == row["classifier"]["minutes"]
     assert 0.2 < out["peak_gib"] < 8
     pages = load_benchmark("pages")
@@ -130,6 +136,10 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     assert ("accuracy, " in section.split("seeds with both: ")[1].split("; worse")[0]) == (
         "acc" in gain["better_in_every_seed"]
     )
+    write("lesion_split", 2)  # an average of three beside one of two would be no fair price
+    classifier.collect(place)
+    assert json.loads((tmp_path / "classifier.json").read_text())["lesion_split"]["price_of_leakage"]["seeds"] == [0, 1]
+    assert "probabilities (2, 3, 3 of them)" in pages.build_classifier_section()
     for seed in (0, 1):
         write("image_split", seed, keep="best")
     classifier.collect(place)
@@ -153,15 +163,21 @@ def test_a_reading_of_test_is_noted_once(tmp_path, monkeypatch):
     place = Workplace("gan")
     record = place.outputs("x") / "evaluation/options.json"
     record.parent.mkdir(parents=True)
-    commits = iter(["a", "a", "b"])  # of the record after each call: the second had nothing to do
+    commits = iter(["a", "a", "b", "c"])  # of the record after each call: the second had nothing to do
+    rows = iter([10015, 10015, 10015, 600])
 
     def call(*_):
-        record.write_text(json.dumps({"date": "2026-01-02 03:04:05", "environment": {"commit": next(commits)}}))
+        data = {"name": "t.csv", "phantom": False, "rows": next(rows)}
+        environment = {"commit": next(commits)}
+        record.write_text(json.dumps({"date": "2026-01-02 03:04:05", "data": data, "environment": environment}))
 
     monkeypatch.setattr(place, "call", call)
     for lines in (1, 1, 2):
         place.evaluate("x", "why")
         assert log.read_text().count("x: why") == lines
+    with pytest.raises(InputError, match=r"t\.csv: is not HAM10000"):
+        place.evaluate("x", "why")
+    assert log.read_text().count("x: why") == 2
 
 
 def test_the_baseline_resumes_where_it_stopped(scratch, monkeypatch):

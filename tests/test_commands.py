@@ -31,6 +31,20 @@ def test_help_imports_nothing_heavy(script):
     assert f"python {script}.py" in done.stdout
 
 
+def test_help_says_what_a_flag_left_out_means():
+    import train_cnn
+    import train_gan
+
+    shown = {s: " ".join(run(f"{s}.py", "--help").stdout.split()) for s in ("train_gan", "train_cnn", "evaluate")}
+    for words in ("(default 64)", "(default 0.0005)", "never moves the split (default 0)"):
+        assert words in shown["train_gan"]
+    assert "averaged in each prediction (default 8)" in shown["evaluate"]
+    epochs = train_gan.parse_args([]).epochs, train_cnn.RECIPE["epochs"], train_cnn.JUDGE_RECIPE["epochs"]
+    for text in shown.values():
+        assert "(default GAN {}, CNN {}, judge {})".format(*epochs) in text
+        assert "None)" not in text
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_without_data_the_three_ways_are_named(script, tmp_path):
     for name in [f.name for f in ROOT.glob("*.py")]:
@@ -57,6 +71,7 @@ def test_bad_table_is_one_line_and_exit_code_2(tmp_path):
     ("script", "flags", "word"),
     [
         ("train_gan", ["--sample-only", "--resume"], "contradict"),
+        ("evaluate", ["--external", ""], "not an empty one"),
         ("train_gan", ["--augment", "2"], "--augment"),
         ("train_gan", ["--epochs", "0"], "--epochs"),
         ("train_gan", ["--width", "12"], "--width"),

@@ -173,6 +173,10 @@ def test_isic_submission_of_the_test_part(pipeline, tmp_path):
     assert (tmp_path / "isic.csv").read_text().splitlines() == lines
     copy.run("evaluate", "--if-stale", "--views", "1")  # nor does the next run score test anew for it
     assert (copy.outputs / "evaluation/options.json").read_bytes() == before
+    for nowhere in (tmp_path, tmp_path / "isic.csv" / "x.csv", "."):  # known before test is read, not after
+        with pytest.raises(InputError, match=r"is a folder|cannot be created"):
+            copy.run("evaluate", "--isic-submission", str(nowhere))
+    assert (copy.outputs / "evaluation/options.json").read_bytes() == before
 
 
 def test_external_table_in_a_file_whose_name_is_not_utf8(pipeline, tmp_path):
@@ -303,6 +307,21 @@ def test_predictions_of_another_model_or_evaluation_are_refused(pipeline, tmp_pa
     with pytest.raises(InputError, match="is of another model"):
         evaluate.main([*flags, str(folder / "predictions_control.csv")])
     evaluate.main([*flags, str(folder / "predictions.csv")])
+    with pytest.raises(InputError, match="no such file"):
+        evaluate.main([*flags, str(tmp_path)])
+    loose = tmp_path / "loose"  # without options.json, which would tell first
+    loose.mkdir()
+    for name in ("predictions.csv", "predictions_control.csv"):
+        (loose / name).write_bytes((folder / name).read_bytes())
+    evaluate.main([*flags, str(loose / "predictions.csv")])
+    import pandas as pd
+
+    table = pd.read_csv(loose / "predictions_control.csv")
+    table[["row", "label"]].assign(p_malignant=0.3).to_csv(loose / "predictions_control.csv", index=False)
+    before = (folder / "from_predictions/metrics.json").read_bytes()
+    with pytest.raises(InputError, match=r"predictions_control\.csv: has the probabilities of another task"):
+        evaluate.main([*flags, str(loose / "predictions.csv")])
+    assert (folder / "from_predictions/metrics.json").read_bytes() == before
     context = folder / "context.json"
     context.write_text(context.read_text().replace("lesion split", "another split"))
     with pytest.raises(InputError, match=r"context.json: is not the file"):
