@@ -397,7 +397,7 @@ def main(argv=None):
         kept_epoch=len(history) if args.keep == "last" else 1 + int(np.argmin([h["val_log_loss"] for h in history])),
         temperature=temperature,
         calibrated_for="the average of 8 views (evaluate.py --views 8)",
-        operating_points=calibration.fit_operating_points(p, val[1], prior),
+        operating_points=calibration.fit_operating_points(p, val[1], prior, run.lesions("val")),
         parameters=model.count_params(),
         model_sha256=artifacts.file_sha256(model_path),
         val={"log_loss": metrics.log_loss(val[1], p),

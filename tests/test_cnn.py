@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import CNN
+from sklearn.metrics import recall_score
 
 import artifacts
 import augmentation
@@ -193,8 +194,8 @@ def test_balanced_point_helps_balanced_accuracy_on_val():
     prior = np.array([0.02, 0.03, 0.1, 0.02, 0.7, 0.03, 0.1])
     y = rng.choice(7, 3000, p=prior)
     p = calibration.softmax(rng.normal(size=(3000, 7)) + 1.5 * np.eye(7)[y] + np.log(prior))
-    points = calibration.fit_operating_points(p, y, prior)
-    assert points["tau"] > 0.3
+    points = calibration.fit_operating_points(p, y, prior, np.arange(3000).astype(str))
+    assert 0.7 < points["tau"] < 1.3  # of calibrated probabilities the best decision takes the whole prior out
 
     def balanced(decided):
         return metrics.summarise(metrics.confusion(y, decided, 7))["balanced_accuracy"]
@@ -203,6 +204,27 @@ def test_balanced_point_helps_balanced_accuracy_on_val():
     w = np.ones(3000)
     ranking = metrics.Ranking(y == 6, p[:, 6])
     assert 0.9 <= ranking.specificity(points["melanoma_threshold_at_90_specificity"], w) < 0.905
+
+
+def test_tau_is_the_mean_of_the_best_in_resampled_lesions_and_so_steadier():
+    rng = np.random.default_rng(0)
+    prior, taus = np.array([0.02, 0.03, 0.1, 0.02, 0.7, 0.03, 0.1]), np.linspace(0, 2, 41)
+    lesions = np.repeat(np.arange(200), 2).astype(str)
+    found = []
+    for _ in range(8):  # tables of one population
+        y = np.repeat(rng.choice(7, 200, p=prior), 2)
+        p = calibration.softmax(rng.normal(size=(400, 7)) + 1.5 * np.eye(7)[y] + np.log(prior))
+        decided = [np.argmax(np.log(p) - t * np.log(prior), axis=1) for t in taus]
+        whole = taus[np.argmax([recall_score(y, d, average="macro", labels=np.unique(y)) for d in decided])]
+        found.append((whole, calibration.fit_tau(p, y, np.log(prior), lesions)))
+    best = []
+    for each in np.concatenate(list(metrics.lesion_weights(lesions, 5))).astype(int):
+        drawn = np.repeat(np.arange(400), each)
+        scores = [recall_score(y[drawn], d[drawn], average="macro", labels=np.unique(y[drawn])) for d in decided]
+        best.append(taus[np.argmax(scores)])
+    assert calibration.fit_tau(p, y, np.log(prior), lesions, draws=5) == pytest.approx(np.mean(best))
+    whole, bagged = np.std(found, axis=0)
+    assert bagged < 0.8 * whole
 
 
 def test_malignancy_task_learns_the_right_target(scratch):
