@@ -25,8 +25,11 @@ TABLE_NAME = "hmnist_28_28_RGB.csv"
 def check_target(path):
     """InputError if no file can be written to `path`: known before hours of work, not after them."""
     if not path.name or path.is_dir():
-        raise InputError(f"{path}: is a folder, not a file")
-    ensure_folder(path.parent)
+        raise InputError(f"{path}: cannot be written (a folder, not a file)")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise InputError(f"{path}: cannot be written ({e.strerror})") from None
 
 
 @contextlib.contextmanager

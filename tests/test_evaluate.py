@@ -174,7 +174,7 @@ def test_isic_submission_of_the_test_part(pipeline, tmp_path):
     copy.run("evaluate", "--if-stale", "--views", "1")  # nor does the next run score test anew for it
     assert (copy.outputs / "evaluation/options.json").read_bytes() == before
     for nowhere in (tmp_path, tmp_path / "isic.csv" / "x.csv", "."):  # known before test is read, not after
-        with pytest.raises(InputError, match=r"is a folder|cannot be created"):
+        with pytest.raises(InputError, match="cannot be written"):
             copy.run("evaluate", "--isic-submission", str(nowhere))
     assert (copy.outputs / "evaluation/options.json").read_bytes() == before
 
