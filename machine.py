@@ -114,6 +114,25 @@ def environment():
     }
 
 
+def accelerators():
+    """{"accelerators": their names} that Keras could use, of a process that has started it; {} on the CPU alone."""
+    keras = sys.modules.get("keras")
+    if keras is None:
+        return {}
+    if keras.backend.backend() == "jax":
+        import jax
+
+        names = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
+    elif keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+        names = [tf.config.experimental.get_device_details(d).get("device_name", d.name) for d in found]
+    else:
+        names = []
+    return {"accelerators": names} if names else {}
+
+
 def read_processor():
     """The processor's name, as far as the system tells."""
     with contextlib.suppress(OSError):

@@ -53,7 +53,7 @@ def parser(doc, split_file=False):
                    help="image reproduces the leaky protocol of older work"
                         + ("; a split.csv with --from-predictions" if split_file else ""))  # fmt: skip
     g.add_argument("--subset", type=positive, metavar="N", help="about N images: whole lesions of every class")
-    g.add_argument("--epochs", type=positive, help="training epochs (default GAN 200, CNN 45, judge 40)")
+    g.add_argument("--epochs", type=positive, help="training epochs (default GAN 200, CNN 36, judge 40)")
     g.add_argument("--deterministic", action="store_true",
                    help="bit-equal repeats on a GPU too, at a cost in speed; a CPU always repeats itself")  # fmt: skip
     g.add_argument("--dry-run", action="store_true", help="print the resolved options and stop")
@@ -351,7 +351,7 @@ class Run:
         return {
             **self.identity,
             "fingerprint": self.fingerprint,
-            "environment": self.environment,
+            "environment": self.environment | machine.accelerators(),
             "date": time.strftime("%Y-%m-%d %H:%M:%S"),
             "wall_seconds": round(time.time() - self.began, 1),
             "peak_gib": machine.peak_gib(),

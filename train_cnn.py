@@ -38,7 +38,7 @@ from lesions import NEAR_DUPLICATE_DISTANCE, half_a
 
 JUDGE_SEED = 10015  # the judge is one instrument: --seed does not move it
 # What a flag left out means. The judge keeps its recipe, or figures measured with it could not be compared.
-RECIPE = {"epochs": 45, "sampler": "natural", "optimizer": "muon", "stem": 2, "colour_gain": 0.06,
+RECIPE = {"epochs": 36, "sampler": "natural", "optimizer": "muon", "stem": 2, "colour_gain": 0.06,
           "sharpness": 0.5, "keep": "last", "middle": 26, "synthetic_weight": 0.25}  # fmt: skip
 JUDGE_RECIPE = {"epochs": 40, "sampler": "balanced", "optimizer": "adamw", "stem": 1, "colour_gain": 0.0,
                 "sharpness": 0.0, "keep": "best", "middle": 28, "synthetic_weight": 1.0}  # fmt: skip
@@ -69,7 +69,7 @@ def parse_args(argv=None):
     g.add_argument("--batch", type=runlog.positive, default=128, help="images a step")
     g.add_argument("--steps", type=runlog.positive, metavar="N", help="training steps, instead of --epochs")
     g.add_argument("--optimizer", choices=("muon", "adamw"), help="default muon; the judge's is adamw")
-    g.add_argument("--learning-rate", type=runlog.number, help="default 4e-3 for muon, 2e-3 for adamw")
+    g.add_argument("--learning-rate", type=runlog.number, help="default 6e-3 for muon, 2e-3 for adamw")
     g.add_argument("--weight-decay", type=runlog.number, default=0.02, help="decoupled, as in AdamW")
     g.add_argument("--stem", type=int, choices=(1, 2), help="stride of the first convolution; default 2, the judge's is 1")
     g.add_argument("--width", type=runlog.positive, help="its channels; default 48 after a stem of 2, 32 after 1")
@@ -89,7 +89,7 @@ def parse_args(argv=None):
     if args.augment != "classic":
         fill_in(args, {"middle": 28})  # trained on images as they are, it is shown them as they are
     fill_in(args, JUDGE_RECIPE if args.role == "judge" else RECIPE)
-    fill_in(args, {"learning_rate": {"muon": 4e-3, "adamw": 2e-3}[args.optimizer], "width": {1: 32, 2: 48}[args.stem]})
+    fill_in(args, {"learning_rate": {"muon": 6e-3, "adamw": 2e-3}[args.optimizer], "width": {1: 32, 2: 48}[args.stem]})
     if args.role != "classifier":
         args.synthetic = "none"
     elif args.synthetic is None:
