@@ -282,7 +282,7 @@ class Run:
         """True if the outputs recorded in options.json are there, unchanged, from this identity: nothing is left to do.
 
         Asked only with --if-stale, or with --resume, which on a finished run has nothing to go on with. What was made
-        without --deterministic does not do for a run with it.
+        without --deterministic, and not by TensorFlow on a CPU, does not do for a run with it.
         """
         if not (self.args.if_stale or getattr(self.args, "resume", False)) or not Path(options_path).is_file():
             return False
@@ -293,7 +293,9 @@ class Run:
             current = record["fingerprint"] == self.fingerprint and all(
                 artifacts.file_sha256(Path(options_path).parent / name) == digest for name, digest in outputs
             )
-            if self.args.deterministic and not record["environment"]["deterministic"]:
+            ran = record["environment"]
+            on_cpu = ran.get("backend") == "tensorflow" and not ran.get("accelerators")  # which always repeats itself
+            if self.args.deterministic and not (on_cpu or ran["deterministic"]):
                 return False
             if current and not split.is_file():  # someone cleared outputs/: that is no reason to train again
                 self.settle_split()

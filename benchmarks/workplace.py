@@ -37,7 +37,8 @@ class Workplace:
         return path
 
     def flags(self, name):
-        return ["--models-dir", str(self.models(name)), "--outputs-dir", str(self.outputs(name)), "--if-stale"]
+        folders = ["--models-dir", str(self.models(name)), "--outputs-dir", str(self.outputs(name))]
+        return [*folders, "--if-stale", "--deterministic"]
 
     def call(self, script, name, *flags):
         """Run one of the project's scripts in the folders of `name`; stop if it fails."""

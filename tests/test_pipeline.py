@@ -174,9 +174,17 @@ def test_long_cells_do_not_widen_a_picture(scratch, tmp_path):
         assert picture.width < 5000
 
 
-def test_a_result_without_deterministic_is_stale_for_a_run_with_it(scratch, capsys, monkeypatch):
+def test_what_may_not_repeat_is_stale_for_a_run_with_deterministic(scratch, capsys, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")  # put back afterwards
-    for flags, stale in (([], True), (["--deterministic"], True), (["--deterministic"], False), ([], False)):
+    path, on_gpu, on_jax = scratch.outputs / "eda/options.json", {"accelerators": ["a GPU"]}, {"backend": "jax"}
+    scratch.run("eda")
+    for flags, made_on, stale in (([], {}, False), (["--deterministic"], {}, False), ([], on_gpu, False),
+                                  (["--deterministic"], on_gpu, True), (["--deterministic"], on_gpu, False),
+                                  ([], on_jax, False), (["--deterministic"], on_jax, False)):  # fmt: skip
+        record = json.loads(path.read_text())
+        record["environment"] |= made_on
+        path.write_text(json.dumps(record))
+        capsys.readouterr()
         scratch.run("eda", "--if-stale", *flags)
         assert ("up to date" not in capsys.readouterr().out) == stale
 
