@@ -130,14 +130,14 @@ def measure_lesion(place, seed):
 
 
 def measure_alone(place, seed):
-    """Minutes of one seed's classifier, trained once more with nothing beside it, and whether the same network comes out."""
+    """Minutes and memory of one seed's classifier, trained with nothing beside it."""
     name = f"alone_{seed}"
     place.call("train_cnn.py", name, "--seed", seed, "--synthetic", place.synthetic(seed))
-    first, again = (artifacts.read_json(place.models(n) / "cnn" / "options.json", "train_cnn.py")
-                    for n in (f"lesion_{seed}", name))  # fmt: skip
+    folder = place.models(name) / "cnn"
+    found = artifacts.read_json(folder / "options.json", "train_cnn.py")
     artifacts.write_json(place.results / "alone.json", {
-        "minutes": training_minutes(place.models(name) / "cnn", again), "peak_gib": again["peak_gib"], "seed": seed,
-        "same_network": first["model_sha256"] == again["model_sha256"], "environment": again["environment"]})  # fmt: skip
+        "minutes": training_minutes(folder, found), "peak_gib": found["peak_gib"], "seed": seed,
+        "model_sha256": found["model_sha256"], "environment": found["environment"]})  # fmt: skip
 
 
 def write_row(place, split, name, seed):

@@ -110,9 +110,10 @@ def build_answer():
         lines += [
             "",
             f"The classifier: {lesion['acc']:.3f} of accuracy and {lesion['auc']:.3f} of AUC with lesions split, "
-            f"{image['acc']:.3f} and {image['auc']:.3f} under the leaky image split of older work. A training takes "
-            f"{both['minutes']:.0f} minutes alone on {alone}; those of the tables ran side by side, on "
-            f"{where_trained(lesion)} each. Every table, with intervals, the GAN's quality, calibration and costs: "
+            f"{image['acc']:.3f} and {image['auc']:.3f} under the leaky image split of older work "
+            f"({image['recipe']['epochs']} epochs there instead of {lesion['recipe']['epochs']}). A training takes "
+            f"{both['minutes']:.0f} minutes alone on {alone}; those of the table ran side by side on "
+            f"{where_trained(lesion)}. Every table, with intervals, the GAN's quality, calibration and costs: "
             "[results/README.md](results/README.md). Until now `evaluate.py` has read test parts "
             f"{readings[0]} times (lesion split) and "
             f"{readings[1]} times (image split), for one to three networks each time: [results/TEST_LOG.md]"
@@ -122,7 +123,9 @@ def build_answer():
 
 
 def cores(environment):
-    """'2 CPU cores (AMD EPYC)'."""
+    """'2 CPU cores (AMD EPYC)' or 'NVIDIA H200 (jax)'."""
+    if environment.get("accelerators"):
+        return f"{' and '.join(environment['accelerators'])} ({environment['backend']})"
     n = environment["processors"]
     return f"{n} CPU core{'s' * (n > 1)} ({environment.get('processor') or environment['machine']})"
 
@@ -354,7 +357,7 @@ def build_classifier_section():
     took = f"{show(found, 'minutes', 1)} minutes ({where_trained(lesion)})"
     if "alone" in found:
         took = (f"{found['minutes']:.1f} minutes alone on {cores(found['alone']['environment'])}, and "
-                f"{show(lesion, 'minutes', 1)} on {where_trained(lesion)} each, beside other work,")  # fmt: skip
+                f"{show(lesion, 'minutes', 1)} on {where_trained(lesion)} beside others,")  # fmt: skip
     cost = ""
     if "cost" in found:
         alone, ratio, step = found["cost"]["minutes"]["ours"], found["cost"]["ratio"], found["cost"]["seconds_a_step"]
@@ -362,15 +365,13 @@ def build_classifier_section():
                 f"MedMNIST's ResNet-18 (rebuilt in Keras) takes {step['resnet18'] / step['ours']:.0f} times as long, its "
                 f"100 epochs {ratio:.0f} times.")  # fmt: skip
     if price := lesion.get("price_of_leakage"):
-        kept = {"best": "epoch of least val log-loss", "last": "last epoch"}
-        epochs = [f"the {kept[split['recipe']['keep']]} kept" for split in (image, lesion)]
-        unlike = f" ({epochs[0]}; without them, {epochs[1]})" if price["recipes_differ_in"] else ""
+        leak, unclear = found["leak_split"], all(abs(price[n]) < price[f"{n}_half_width"] for n in ("acc", "auc"))
         lines += [
             "",
-            f"The price of leakage: with photographs of test lesions in train{unlike} the average of "
-            f"{len(price['seeds'])} seeds scores {span('acc')} of accuracy and {span('auc')} of AUC more, each split on its "
-            "own test part, as if the two were independent"
-            + (": no difference shown." if all(abs(price[n]) < price[f"{n}_half_width"] for n in ("acc", "auc")) else "."),
+            f"The price of leakage, by one recipe (of {leak['recipe']['epochs']} epochs; under the image split, it gives "
+            f"{show(leak, 'acc')} of accuracy and {show(leak, 'auc')} of AUC): with photographs of test lesions in train, "
+            f"the average of {len(price['seeds'])} seeds scores {span('acc')} of accuracy and {span('auc')} of AUC more, "
+            f"each split on its own test part, as if the two were independent{': no difference shown' * unclear}.",
         ]
     lines += [
         "",
@@ -385,10 +386,11 @@ def build_classifier_section():
         f"Malignant or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities"
         f"{beside_binary(lesion)}.",
         "",
-        f"{lesion['recipe']['epochs']} epochs take {took} and "
-        f"{found['peak_gib']:.1f} GiB.{cost} The best published results known to us of networks that are given 28 x 28 "
-        "pixels, under another image split: .768 of accuracy (Google AutoML Vision, Yang et al. 2023) and .927 of AUC "
-        "(VGG16 with ImageNet weights, Doerrich et al. 2025).",
+        f"{lesion['recipe']['epochs']} epochs take {took} and {found.get('alone', found)['peak_gib']:.1f} GiB.{cost}",
+        "",
+        "The best published results known to us of networks that are given 28 x 28 pixels, under another image split: .768 "
+        "of accuracy (Google AutoML Vision, Yang et al. 2023) and .927 of AUC (VGG16 with ImageNet weights, Doerrich et al. "
+        "2025).",
         "",
         "From `results/classifier.json` and `results/classifier/`, written by `benchmarks/classifier_bars.py`; the "
         "predictions of each seed are there, for `evaluate.py --from-predictions`.",

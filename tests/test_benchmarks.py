@@ -106,7 +106,8 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
         (place.results / f"{split}_split.csv").write_text((pipeline.outputs / "split.csv").read_text())
 
     for seed in (0, 1):
-        write("image_split", seed)
+        write("image_split", seed, epochs=5)
+        write("leak_split", seed)
         write("lesion_split", seed, malignancy=row["classifier"], sum_minus_binary={"value": 0.1, "low": -0.1, "high": 0.2})
     classifier.collect(place)
     out = json.loads((tmp_path / "classifier.json").read_text())
@@ -140,17 +141,19 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     classifier.collect(place)
     assert json.loads((tmp_path / "classifier.json").read_text())["lesion_split"]["price_of_leakage"]["seeds"] == [0, 1]
     assert "probabilities (2, 3, 3 of them)" in pages.build_classifier_section()
-    for seed in (0, 1):
-        write("image_split", seed, keep="best")
-    classifier.collect(place)
-    assert "the epoch of least val log-loss kept; without them, the last epoch kept" in pages.build_classifier_section()
-    write("image_split", 0, epochs=3)
+    write("leak_split", 0, keep="best")
     with pytest.raises(InputError, match="one recipe"):
         classifier.collect(place)
-    write("image_split", 1, epochs=3)
+    write("leak_split", 1, keep="best")
     classifier.collect(place)  # no split mixes recipes now, but the two splits are not comparable
     assert "price_of_leakage" not in json.loads((tmp_path / "classifier.json").read_text())["lesion_split"]
     assert "The price of leakage" not in pages.build_classifier_section()
+    for seed in (0, 1):
+        (place.results / f"leak_split_{seed}.json").unlink()
+    classifier.collect(place)
+    out = json.loads((tmp_path / "classifier.json").read_text())
+    assert "leak_split" not in out
+    assert "price_of_leakage" not in out["lesion_split"]
 
 
 def test_a_reading_of_test_is_noted_once(tmp_path, monkeypatch):
