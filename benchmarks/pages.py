@@ -54,7 +54,7 @@ def cell(block, path, signed=False):
 def count_readings():
     """(lesion split, image split): how often each one's test part has been read, by results/TEST_LOG.md."""
     lines = [line for line in (RUN.parent / "TEST_LOG.md").read_text().splitlines() if line.startswith("| 20")]
-    image = sum("image_" in line for line in lines)
+    image = sum("image_" in line or "leak_" in line for line in lines)
     return len(lines) - image, image
 
 
@@ -335,6 +335,10 @@ def build_classifier_section():
         value, half = lesion["price_of_leakage"][name], lesion["price_of_leakage"][f"{name}_half_width"]
         return f"{value:+.3f} (95 % interval over lesions {value - half:+.3f} to {value + half:+.3f})"
 
+    ran = [e for split in (image, lesion) for e in split["environments"]]
+    backends = {e["backend"] for e in ran} - {"tensorflow"}
+    call = "".join(f"KERAS_BACKEND={b} " for b in sorted(backends)) + "python benchmarks/classifier_bars.py"
+    commits = " and ".join(sorted({f"`{e['commit'][:7]}`" for e in ran if e["commit"]})) or "a commit unknown"
     lines = [
         f"Mean ± standard deviation over seeds ({describe(image)}; {describe(lesion)}); {found['views']}-view average.",
         "",
@@ -392,8 +396,8 @@ def build_classifier_section():
         "of accuracy (Google AutoML Vision, Yang et al. 2023) and .927 of AUC (VGG16 with ImageNet weights, Doerrich et al. "
         "2025).",
         "",
-        "From `results/classifier.json` and `results/classifier/`, written by `benchmarks/classifier_bars.py`; the "
-        "predictions of each seed are there, for `evaluate.py --from-predictions`.",
+        f"From `results/classifier.json` and `results/classifier/`, written by `{call}` at {commits}; the predictions of "
+        "each seed are there, for `evaluate.py --from-predictions`.",
     ]
     return "\n".join(lines)
 
