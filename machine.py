@@ -115,22 +115,20 @@ def environment():
 
 
 def accelerators():
-    """{"accelerators": their names} that Keras could use, of a process that has started it; {} on the CPU alone."""
-    keras = sys.modules.get("keras")
-    if keras is None:
-        return {}
-    if keras.backend.backend() == "jax":
+    """{"accelerators": names of those that Keras could use}; none on a CPU alone, or if this process has not imported it."""
+    backend = sys.modules["keras"].backend.backend() if "keras" in sys.modules else None
+    names = []
+    if backend == "jax":
         import jax
 
-        names = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
-    elif keras.backend.backend() == "tensorflow":
+        with contextlib.suppress(RuntimeError):  # a GPU that fails to start now must not cost a finished result its record
+            names = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
+    elif backend == "tensorflow":
         import tensorflow as tf
 
         found = tf.config.list_physical_devices("GPU")
         names = [tf.config.experimental.get_device_details(d).get("device_name", d.name) for d in found]
-    else:
-        names = []
-    return {"accelerators": names} if names else {}
+    return {"accelerators": names}
 
 
 def read_processor():

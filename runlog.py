@@ -55,7 +55,7 @@ def parser(doc, split_file=False):
     g.add_argument("--subset", type=positive, metavar="N", help="about N images: whole lesions of every class")
     g.add_argument("--epochs", type=positive, help="training epochs (default GAN 200, CNN 36, judge 40)")
     g.add_argument("--deterministic", action="store_true",
-                   help="bit-equal repeats on a GPU too, at a cost in speed; a CPU always repeats itself")  # fmt: skip
+                   help="bit-equal repeats on a GPU too, at a cost in speed; TensorFlow on a CPU always does")  # fmt: skip
     g.add_argument("--dry-run", action="store_true", help="print the resolved options and stop")
     g.add_argument("--if-stale", action="store_true",
                    help="do nothing if the outputs already come from this data and these options (make)")  # fmt: skip
@@ -282,7 +282,8 @@ class Run:
         """True if the outputs recorded in options.json are there, unchanged, from this identity: nothing is left to do.
 
         Asked only with --if-stale, or with --resume, which on a finished run has nothing to go on with. What was made
-        without --deterministic, and not by TensorFlow on a CPU, does not do for a run with it.
+        without --deterministic, and not by TensorFlow on a CPU, does not do for a run with it (a record from before
+        accelerators were named counts as of a CPU).
         """
         if not (self.args.if_stale or getattr(self.args, "resume", False)) or not Path(options_path).is_file():
             return False

@@ -6,7 +6,7 @@
     python train_cnn.py --task malignancy    # benign / malignant -> models/malignancy/
 
 Reads the table's train part (val calibrates; test is never touched) and the synthetic table, whose
-rows can only enter training. Writes classifier.keras, options.json and history.csv. 9 to 11 minutes each on two CPU cores;
+rows can only enter training. Writes classifier.keras, options.json and history.csv. 9 to 12 minutes each on two CPU cores;
 --resume goes on after an interruption.
 
 Class imbalance: batches follow the natural mix, so that the probabilities stay calibrated; the shift of the prior by

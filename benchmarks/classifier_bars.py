@@ -9,11 +9,11 @@
 
 Each of `image N`, `leak N` and `lesion N` leaves one small file and a folder of predictions in results/classifier/, from
 which `evaluate.py --from-predictions` gives every figure again, and can be repeated after an interruption. Image split: the
-leaky 70/10/20 protocol of older work, for as many epochs as are best for it, by folds of its train and val part
-(results/LOG.md): it rewards learning lesions by heart, which the lesion split does not. So what leakage alone is worth is
-measured by the lesion split's recipe, `leak`. Lesion split: real plus synthetic images, drawn anew for each seed from one
-GAN (gan_bars.py seed 0), beside real images alone at equal steps; malignancy by summed probabilities and, of seed 0, by a
-binary network. `collect` also scores the average of the seeds' predictions (`ensemble`).
+leaky 70/10/20 protocol of older work, by the recipe that was best on folds of its train and val part (90 epochs at 4e-3,
+results/LOG.md, try 47). So what leakage alone is worth is measured by the lesion split's recipe, `leak`. Lesion split: real
+plus synthetic images, drawn anew for each seed from one GAN (gan_bars.py seed 0), beside real images alone at equal steps;
+malignancy by summed probabilities and, of seed 0, by a binary network. `collect` also scores the average of the seeds'
+predictions (`ensemble`).
 
 To try the commands on a small table: `classifier_bars.py lesion 0 --folder bars/try --data table.csv --epochs 2`, after
 `gan_bars.py seed 0` with the same flags.
@@ -220,7 +220,9 @@ def price_leakage(place, leak, lesion):
     None where their difference would not be leakage alone."""
     other = [k for k in leak["recipe"] if leak["recipe"][k] != lesion["recipe"].get(k) and "synthetic" not in k]
     both = sorted(set(leak["seeds"]) & set(lesion.get("control", {}).get("seeds", ())))
-    if other or not both:
+    made_by = {json.dumps([e["backend"], e["packages"]]) for split in (leak, lesion) for e in split["environments"]}
+    if other or not both or len(made_by) > 1:
+        print("no price of leakage: the two splits share no seed, recipe or packages", file=sys.stderr)
         return None
     (ours, theirs) = (score_ensemble(place, split, [r for r in read_seeds(place, split) if r["seed"] in both], name)
                       for split, name in (("leak_split", "classifier"), ("lesion_split", "control")))  # fmt: skip

@@ -139,7 +139,7 @@ def measure(place, what, seed):
         name, seed = "baseline", 0
         place.call("benchmarks/gan_baseline.py", name, "--resume")
     row = evaluate_gan(place, name, seed)
-    machine.quiet_tensorflow()
+    machine.quiet_tensorflow(deterministic=True)
     artifacts.write_json(place.results / f"{name}.json", row | {"curve": score_snapshots(place, name)})
 
 

@@ -134,7 +134,7 @@ def main(argv=None):
         "sample_images_per_second": rates["sample"],
         "thread_milliseconds_a_step": profile_step(ours, batch),
         "growth_images_per_second": growth,
-        "environment": machine.environment(),
+        "environment": machine.environment() | machine.accelerators(),
     }
     artifacts.write_json(ROOT / "results" / "gan" / "speed.json", out)
     print(json.dumps({k: v for k, v in out.items() if k != "environment"}, indent=1))

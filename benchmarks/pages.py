@@ -111,8 +111,8 @@ def build_answer():
             "",
             f"The classifier: {lesion['acc']:.3f} of accuracy and {lesion['auc']:.3f} of AUC with lesions split, "
             f"{image['acc']:.3f} and {image['auc']:.3f} under the leaky image split of older work "
-            f"({image['recipe']['epochs']} epochs there instead of {lesion['recipe']['epochs']}). A training takes "
-            f"{both['minutes']:.0f} minutes alone on {alone}; those of the table ran side by side on "
+            f"({beside_leak(both)}). A training takes "
+            f"{both['minutes']:.0f} minutes alone on {alone}; the seeds ran side by side on "
             f"{where_trained(lesion)}. Every table, with intervals, the GAN's quality, calibration and costs: "
             "[results/README.md](results/README.md). Until now `evaluate.py` has read test parts "
             f"{readings[0]} times (lesion split) and "
@@ -123,9 +123,10 @@ def build_answer():
 
 
 def cores(environment):
-    """'2 CPU cores (AMD EPYC)' or 'NVIDIA H200 (jax)'."""
+    """'2 CPU cores (AMD EPYC)' or '1 NVIDIA H200 (jax)'."""
     if environment.get("accelerators"):
-        return f"{' and '.join(environment['accelerators'])} ({environment['backend']})"
+        names = environment["accelerators"]
+        return " and ".join(f"{names.count(n)} {n}" for n in sorted(set(names))) + f" ({environment['backend']})"
     n = environment["processors"]
     return f"{n} CPU core{'s' * (n > 1)} ({environment.get('processor') or environment['machine']})"
 
@@ -135,14 +136,20 @@ def where_trained(split):
     return " or ".join(sorted(set(map(cores, split["environments"]))))
 
 
+def name_commit(environment):
+    """'`648ba9d`', with -dirty if the code had been changed."""
+    commit = environment["commit"]
+    return f"`{commit[:7]}{'-dirty' * commit.endswith('-dirty')}`" if commit else "a commit unknown"
+
+
 def describe_training(records):
-    """'GAN 85 min (2 cores, `648ba9d`, 2026-11-25), ...': what each network took, where and when."""
+    """'GAN 85 min (2 CPU cores (AMD EPYC), `648ba9d`, 2026-11-25), ...': what each network took, where and when."""
     parts = []
-    for name, folder in (("GAN", "gan"), ("judge", "judge"), ("classifier", "cnn"), ("control", "control")):
-        r = records[folder]
-        n = r["environment"]["processors"]
-        parts.append(f"{name} {training_minutes(folder):.0f} min ({n} core{'s' * (n > 1)}, "
-                     f"`{r['environment']['commit'][:7]}`, {r['date'][:10]})")  # fmt: skip
+    for name, folder in (("GAN", "gan"), ("judge", "judge"), ("classifier", "cnn"), ("control", "control"),
+                         ("besides, `train_cnn.py --task malignancy`", "malignancy")):  # fmt: skip
+        if r := records.get(folder):
+            parts.append(f"{name} {training_minutes(folder):.0f} min ({cores(r['environment'])}, "
+                         f"{name_commit(r['environment'])}, {r['date'][:10]})")  # fmt: skip
     return ", ".join(parts)
 
 
@@ -151,9 +158,11 @@ def build_table():
     found = json.loads((RUN / "metrics.json").read_text())
     quality = json.loads((RUN / "synthetic_quality.json").read_text())
     records = {f: json.loads((RUN / f"{f}_options.json").read_text()) for f in ("gan", "judge", "cnn", "control")}
+    if (RUN / "malignancy_options.json").is_file():
+        records["malignancy"] = json.loads((RUN / "malignancy_options.json").read_text())
     gan, cnn = records["gan"], records["cnn"]
     models, d, arms = found["models"], quality["distances"], found["trained_on"]
-    packages = cnn["environment"]["packages"]
+    backend, packages = cnn["environment"]["backend"], cnn["environment"]["packages"]
     lines = [
         f"HAM10000, {found['protocol']}, test part: {found['images']} images of {found['lesions']} lesions, "
         f"{found['views']}-view average, seed {gan['options']['seed']}, 95 % intervals over lesions. Majority class alone: "
@@ -194,8 +203,8 @@ def build_table():
         "| difference in standard errors | " + " | ".join(f"{z:+.1f}" for z in apart) + " |",
         "",
         f"`make` runs these scripts with these flags. Training: {describe_training(records)}; "
-        f"{cnn['environment'].get('processor') or cnn['environment']['machine']}, TensorFlow {packages['tensorflow']}, "
-        f"Keras {packages['keras']}. `python evaluate.py --from-predictions results/run/predictions.csv --split "
+        f"{backend} {packages[backend]}, Keras {packages['keras']}. Other backends and processors give other networks: "
+        "seed 0 of the tables below is one. `python evaluate.py --from-predictions results/run/predictions.csv --split "
         "results/run/split.csv` gives every score of the classifier again, without model or data.",
     ]
     if memory := peak_memory():
@@ -300,6 +309,18 @@ CLASSIFIER_ROWS = (("accuracy", "acc"), ("macro AUC, one against the rest", "auc
                    ("expected calibration error", "ece"), ("were it perfectly calibrated", "ece_if_perfect"))  # fmt: skip
 
 
+def recipe(split):
+    """'36 epochs, learning rate 0.006'."""
+    return f"{split['recipe']['epochs']} epochs, learning rate {split['recipe']['learning_rate']:g}"
+
+
+def beside_leak(found):
+    """What is to be read beside the figures of the image split: its recipe, and what the lesion split's gives there."""
+    other, leak = recipe(found["image_split"]), found.get("leak_split")
+    text = f"{other}: see Limits" if other != recipe(found["lesion_split"]) else "by the same recipe"
+    return text + (f"; by the lesion split's recipe {leak['acc']:.3f} and {leak['auc']:.3f}" if leak else "")
+
+
 def beside_binary(lesion):
     """The end of that sentence: a binary network's AUC and the paired difference; '' if none was trained."""
     if "malignancy" not in lesion:
@@ -329,16 +350,14 @@ def build_classifier_section():
         seeds = ", ".join(map(str, split["seeds"]))
         if split.get("control", split)["seeds"] != split["seeds"]:
             seeds += f", of them real alone {', '.join(map(str, split['control']['seeds']))}"
-        return f"{split['protocol']}, {split['recipe']['epochs']} epochs, seeds {seeds}"
+        return f"{split['protocol']}, {recipe(split)}, seeds {seeds}"
 
     def span(name):
         value, half = lesion["price_of_leakage"][name], lesion["price_of_leakage"][f"{name}_half_width"]
         return f"{value:+.3f} (95 % interval over lesions {value - half:+.3f} to {value + half:+.3f})"
 
-    ran = [e for split in (image, lesion) for e in split["environments"]]
-    backends = {e["backend"] for e in ran} - {"tensorflow"}
-    call = "".join(f"KERAS_BACKEND={b} " for b in sorted(backends)) + "python benchmarks/classifier_bars.py"
-    commits = " and ".join(sorted({f"`{e['commit'][:7]}`" for e in ran if e["commit"]})) or "a commit unknown"
+    ran = [e for name in ("image_split", "leak_split", "lesion_split") for e in found.get(name, {}).get("environments", ())]
+    made = " and ".join(sorted({f"with KERAS_BACKEND={e['backend']} at {name_commit(e)}" for e in ran}))
     lines = [
         f"Mean ± standard deviation over seeds ({describe(image)}; {describe(lesion)}); {found['views']}-view average.",
         "",
@@ -358,10 +377,11 @@ def build_classifier_section():
         named[n] = f"{label} ({about})" if label.startswith(("the same", "specificity there")) else label
     always = {word: ", ".join(named[n] for n in gain[f"{word}_in_every_seed"] if n in named) or "none"
               for word in ("better", "worse")}  # fmt: skip
-    took = f"{show(found, 'minutes', 1)} minutes ({where_trained(lesion)})"
+    took = f"{show(found, 'minutes', 1)} minutes and {found['peak_gib']:.1f} GiB ({where_trained(lesion)})"
     if "alone" in found:
-        took = (f"{found['minutes']:.1f} minutes alone on {cores(found['alone']['environment'])}, and "
-                f"{show(lesion, 'minutes', 1)} on {where_trained(lesion)} beside others,")  # fmt: skip
+        took = (f"{found['minutes']:.1f} minutes and {found['alone']['peak_gib']:.1f} GiB alone on "
+                f"{cores(found['alone']['environment'])}; beside others, on {where_trained(lesion)}, "
+                f"{show(lesion, 'minutes', 2)} minutes")  # fmt: skip
     cost = ""
     if "cost" in found:
         alone, ratio, step = found["cost"]["minutes"]["ours"], found["cost"]["ratio"], found["cost"]["seconds_a_step"]
@@ -390,14 +410,14 @@ def build_classifier_section():
         f"Malignant or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities"
         f"{beside_binary(lesion)}.",
         "",
-        f"{lesion['recipe']['epochs']} epochs take {took} and {found.get('alone', found)['peak_gib']:.1f} GiB.{cost}",
+        f"{lesion['recipe']['epochs']} epochs take {took}.{cost}",
         "",
         "The best published results known to us of networks that are given 28 x 28 pixels, under another image split: .768 "
         "of accuracy (Google AutoML Vision, Yang et al. 2023) and .927 of AUC (VGG16 with ImageNet weights, Doerrich et al. "
         "2025).",
         "",
-        f"From `results/classifier.json` and `results/classifier/`, written by `{call}` at {commits}; the predictions of "
-        "each seed are there, for `evaluate.py --from-predictions`.",
+        f"From `results/classifier.json` and `results/classifier/`, written by `benchmarks/classifier_bars.py`, {made}; the "
+        "predictions of each seed are there, for `evaluate.py --from-predictions`.",
     ]
     return "\n".join(lines)
 

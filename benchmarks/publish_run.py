@@ -45,6 +45,7 @@ def copy_run(models, outputs):
     copies = {models / folder / name: f"{folder}_{name}" for folder, name in MODEL_FILES}
     copies |= {outputs / name: Path(name).name for name in OUTPUT_FILES}
     copies |= {p: p.name for p in (outputs / "evaluation").glob("predictions_malignancy*.csv")}
+    copies |= {p: f"malignancy_{p.name}" for _, n in MODEL_FILES[:2] for p in (models / "malignancy").glob(n)}
     copies[outputs / "eda" / "summary.json"] = "eda_summary.json"
     copies |= {outputs / f / "options.json": f"{f}_options.json" for f in ("eda", "evaluation", "figures")}
     copies[outputs / "synthetic" / "provenance.json"] = "synthetic_provenance.json"

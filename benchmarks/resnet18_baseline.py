@@ -84,7 +84,8 @@ def main(argv=None):
     }
     minutes = {name: step[name] * steps[name] / 60 for name in step}
     out = {"seconds_a_step": step, "steps": steps, "minutes": minutes, "ratio": minutes["resnet18"] / minutes["ours"]}
-    artifacts.write_json(ROOT / "results" / "classifier" / "cost.json", out | {"environment": machine.environment()})
+    out["environment"] = machine.environment() | machine.accelerators()
+    artifacts.write_json(ROOT / "results" / "classifier" / "cost.json", out)
     print(json.dumps(out, indent=1))
 
 

@@ -85,7 +85,25 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
         bars.collect(place)
 
 
-def test_classifier_rows_and_ensemble(pipeline, tmp_path):
+def test_the_image_split_has_its_recipe_and_leakage_that_of_the_lesion_split(tmp_path, monkeypatch):
+    bars, calls = load_benchmark("classifier_bars"), []
+    place = Workplace("classifier", tmp_path)
+    monkeypatch.setattr(place, "call", lambda *flags: calls.append([*map(str, flags)]))
+    monkeypatch.setattr(place, "evaluate", lambda name, why, *flags: calls.append([name, *map(str, flags)]))
+    monkeypatch.setattr(bars, "write_row", lambda place, *what: calls.append([*map(str, what)]))
+    bars.measure_image(place, 3)
+    bars.measure_leak(place, 3)
+    (image, *image_rest), (leak, *leak_rest) = calls[:3], calls[3:]
+    flags = ["--seed", "3", "--split", "image"]
+    assert image == ["train_cnn.py", "image_3", "--epochs", "90", "--learning-rate", "0.004", *flags, *image[-3:]]
+    assert leak == ["train_cnn.py", "leak_3", *flags, *leak[-3:]]
+    assert image[-3:] == leak[-3:] == ["--synthetic", "none", "--resume"]
+    assert image_rest == [["image_3", *flags], ["image_split", "image_3", "3"]]
+    assert leak_rest == [["leak_3", *flags], ["leak_split", "leak_3", "3"]]
+    assert "--deterministic" in place.flags("leak_3")
+
+
+def test_classifier_rows_and_ensemble(pipeline, tmp_path, capsys):
     classifier = load_benchmark("classifier_bars")
     row = classifier.read_rows(pipeline.models, pipeline.outputs)
     found = json.loads((pipeline.outputs / "evaluation/metrics.json").read_text())
@@ -96,13 +114,16 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     place.results.mkdir()
 
     def write(split, seed, epochs=2, keep="last", **more):
-        recipe = {"epochs": epochs, "keep": keep, "synthetic_images": 70, "synthetic_weight": 0.25}
+        recipe = {"epochs": epochs, "learning_rate": 0.006, "keep": keep, "synthetic_images": 70, "synthetic_weight": 0.25}
         whole = {"seed": seed, "recipe": recipe, "environment": machine.environment(), **row, **more}
         (place.results / f"{split}_{seed}.json").write_text(json.dumps(whole))
         (place.results / f"{split}_{seed}").mkdir(exist_ok=True)
         evaluation = pipeline.outputs / "evaluation"
         for path in [*evaluation.glob("predictions*.csv"), evaluation / "context.json"]:
             (place.results / f"{split}_{seed}" / path.name).write_bytes(path.read_bytes())
+        if split == "leak_split":  # other predictions than the image split's, or the one could stand for the other
+            control = (evaluation / "predictions_control.csv").read_bytes()
+            (place.results / f"{split}_{seed}/predictions.csv").write_bytes(control)
         (place.results / f"{split}_split.csv").write_text((pipeline.outputs / "split.csv").read_text())
 
     for seed in (0, 1):
@@ -120,9 +141,10 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     assert ("acc" in gain["better_in_every_seed"]) == (row["classifier_minus_control"]["acc"] > 0)
     assert ("acc" in gain["worse_in_every_seed"]) == (row["classifier_minus_control"]["acc"] < 0)
     price = out["lesion_split"]["price_of_leakage"]
-    ends = [found["models"][name]["argmax"]["accuracy"] for name in ("classifier", "control")]
-    assert price["acc_half_width"] == pytest.approx(np.hypot(*((e["high"] - e["low"]) / 2 for e in ends)))
-    assert price["acc"] == pytest.approx(row["classifier"]["acc"] - row["control"]["acc"])
+    end = found["models"]["control"]["argmax"]["accuracy"]
+    assert price["acc_half_width"] == pytest.approx((end["high"] - end["low"]) / 2**0.5)
+    assert out["image_split"]["ensemble"]["auc"] != pytest.approx(row["control"]["auc"])
+    assert (price["acc"], price["auc"]) == (0, 0)  # of equals, as their seeds' averages are
     assert price["seeds"] == [0, 1]
     assert out["minutes"] == row["classifier"]["minutes"]
     assert 0.2 < out["peak_gib"] < 8
@@ -131,6 +153,11 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     section = pages.build_classifier_section()
     acc = ["{:.3f} ± 0.000".format(row[arm]["acc"]) for arm in ("classifier", "control", "classifier")]
     assert "| accuracy | " + " | ".join(acc) + " |" in section
+    assert "with KERAS_BACKEND=tensorflow at " in section
+    assert pages.beside_leak(out).startswith("5 epochs, learning rate 0.006: see Limits; by the lesion split's recipe")
+    gpu = {"accelerators": ["NVIDIA H200", "NVIDIA H200"], "backend": "jax", "commit": "4fa3fd6e0b64-dirty"}
+    assert pages.cores(gpu) == "2 NVIDIA H200 (jax)"
+    assert pages.name_commit(gpu) == "`4fa3fd6-dirty`"
     assert "The price of leakage" in section
     assert "70 synthetic images of weight 0.25, drawn anew" in section
     assert "less binary +0.100 (-0.100 to +0.200): no difference shown" in section
@@ -145,7 +172,9 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path):
     with pytest.raises(InputError, match="one recipe"):
         classifier.collect(place)
     write("leak_split", 1, keep="best")
+    capsys.readouterr()
     classifier.collect(place)  # no split mixes recipes now, but the two splits are not comparable
+    assert "no price of leakage" in capsys.readouterr().err
     assert "price_of_leakage" not in json.loads((tmp_path / "classifier.json").read_text())["lesion_split"]
     assert "The price of leakage" not in pages.build_classifier_section()
     for seed in (0, 1):

@@ -1,5 +1,6 @@
 """The GAN by meaning: does the label reach both networks, does one backward pass train both, is a rerun identical?"""
 
+import json
 import subprocess
 import sys
 
@@ -265,3 +266,5 @@ def test_runs_on_jax(table_path, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(read_table(tmp_path / "o/synthetic/hmnist_28_28_RGB.csv")) == 7
+    environment = json.loads((tmp_path / "m/gan/options.json").read_text())["environment"]
+    assert (environment["backend"], environment["accelerators"]) == ("jax", [])

@@ -4,11 +4,14 @@ import json
 import os
 import re
 import shutil
+import sys
+from types import SimpleNamespace
 
 import pytest
 from conftest import CNN, GAN, Pipeline
 
 import artifacts
+import machine
 import report
 import runlog
 from ham10000 import InputError
@@ -178,15 +181,39 @@ def test_what_may_not_repeat_is_stale_for_a_run_with_deterministic(scratch, caps
     monkeypatch.setenv("XLA_FLAGS", "")  # put back afterwards
     path, on_gpu, on_jax = scratch.outputs / "eda/options.json", {"accelerators": ["a GPU"]}, {"backend": "jax"}
     scratch.run("eda")
-    for flags, made_on, stale in (([], {}, False), (["--deterministic"], {}, False), ([], on_gpu, False),
-                                  (["--deterministic"], on_gpu, True), (["--deterministic"], on_gpu, False),
-                                  ([], on_jax, False), (["--deterministic"], on_jax, False)):  # fmt: skip
-        record = json.loads(path.read_text())
-        record["environment"] |= made_on
-        path.write_text(json.dumps(record))
-        capsys.readouterr()
-        scratch.run("eda", "--if-stale", *flags)
-        assert ("up to date" not in capsys.readouterr().out) == stale
+    fresh = json.loads(path.read_text())
+    assert (fresh["environment"]["accelerators"], fresh["environment"]["deterministic"]) == ([], False)
+    asked = {"deterministic": True}
+    for made_on, stale in (({}, False), (on_gpu, True), (on_jax, True), (on_gpu | asked, False), (on_jax | asked, False)):
+        for flags in ([], ["--deterministic"]):
+            path.write_text(json.dumps(fresh | {"environment": fresh["environment"] | made_on}))
+            capsys.readouterr()
+            scratch.run("eda", "--if-stale", *flags)
+            assert ("up to date" not in capsys.readouterr().out) == (stale and bool(flags))
+
+
+def test_records_name_what_keras_could_use(monkeypatch):
+    class Device:
+        def __init__(self, platform, device_kind):
+            self.platform, self.device_kind = platform, device_kind
+
+    def pretend(name, devices=None, error=None):
+        def list_devices():
+            if error:
+                raise error
+            return devices
+
+        monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(backend=SimpleNamespace(backend=lambda: name)))
+        monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(devices=list_devices))
+
+    pretend("jax", [Device("gpu", "NVIDIA H200"), Device("cpu", "cpu"), Device("gpu", "NVIDIA H200")])
+    assert machine.accelerators() == {"accelerators": ["NVIDIA H200"] * 2}
+    pretend("jax", error=RuntimeError("no such driver"))
+    assert machine.accelerators() == {"accelerators": []}
+    pretend("tensorflow")
+    assert machine.accelerators() == {"accelerators": []}  # TensorFlow of requirements.txt sees none
+    monkeypatch.delitem(sys.modules, "keras")
+    assert machine.accelerators() == {"accelerators": []}
 
 
 def test_synthetic_set_never_replaces_other_files(scratch, tmp_path):
