@@ -98,7 +98,8 @@ def describe_arm(options):
     shared |= {"steps": options["steps"], "extra_real_sha256": options["inputs"].get("real")}
     weight = options["options"].get("synthetic_weight") if synthetic else None
     environment = options["environment"]
-    trained_by = [options.get("code_sha256"), environment.get("packages"), environment.get("backend")]
+    trained_by = [options.get("code_sha256"), *(environment.get(k) for k in ("packages", "backend")),
+                  environment.get("accelerators") or []]  # fmt: skip
     return {"trained_on": " + ".join(words), "synthetic_sha256": options["inputs"].get("synthetic"),
             "synthetic_weight": weight, "same": shared, "trained_by": trained_by}  # fmt: skip
 

@@ -143,8 +143,8 @@ def compute_figures(predictions, lesions, context):
         return any(arms.get("classifier", {}).get(k) != arms.get(name, {}).get(k) for k in keys)
 
     def describe(name, what):
-        """Protocol of a paired difference: two trainings by other code or packages are still compared, but it is said."""
-        unlike = "; TRAINED BY DIFFERENT CODE OR PACKAGES" if differ(name, "trained_by") else ""
+        """Protocol of a paired difference: trainings by other code, packages or accelerator are compared, but it is said."""
+        unlike = "; TRAINED BY DIFFERENT CODE, PACKAGES OR ACCELERATOR" if differ(name, "trained_by") else ""
         return f"{protocol}; {what}{unlike}"
 
     if "control" in measures and differ("control", "same"):

@@ -106,7 +106,7 @@ def build_measures(found, split):
                 return {name: figures[key] for name, key in MEASURES.items()}
 
             out[arm, seed] = measure
-    protocol = first[2] + ("; TRAINED BY DIFFERENT CODE OR PACKAGES" if len(made_by) > 1 else "")
+    protocol = first[2] + ("; TRAINED BY DIFFERENT CODE, PACKAGES OR ACCELERATOR" if len(made_by) > 1 else "")
     return out, read_lesions(split, np.array(first[0]))[0], protocol, first[3]["steps"]
 
 

@@ -298,6 +298,8 @@ def test_arms_that_differ_in_their_recipe_are_no_pair():
     assert arm != other(optimizer="adamw")
     assert arm != other(stem=1)
     assert arm != evaluate.describe_arm(options | {"inputs": {"real": "of more images"}})["same"]
+    by = [evaluate.describe_arm(options | {"environment": e})["trained_by"] for e in ({}, {"accelerators": ["a GPU"]})]
+    assert by[0] == evaluate.describe_arm(options | {"environment": {"accelerators": []}})["trained_by"] != by[1]
 
 
 def test_predictions_of_another_model_or_evaluation_are_refused(pipeline, tmp_path):
