@@ -3,7 +3,7 @@
     python benchmarks/classifier_bars.py image 0     # the leaky image split, real images alone: twenty minutes
     python benchmarks/classifier_bars.py leak 0      # the same by the recipe of the lesion split: nine
     python benchmarks/classifier_bars.py lesion 0    # real + synthetic, control, malignancy: half an hour
-    python benchmarks/classifier_bars.py alone 0     # what a training takes with the machine to itself: ten minutes
+    python benchmarks/classifier_bars.py alone 0     # what a training takes with the machine to itself: nine minutes
     python benchmarks/resnet18_baseline.py           # what a step costs beside MedMNIST's ResNet-18
     python benchmarks/classifier_bars.py collect     # write results/classifier.json from results/classifier/
 
@@ -220,9 +220,10 @@ def price_leakage(place, leak, lesion):
     None where their difference would not be leakage alone."""
     other = [k for k in leak["recipe"] if leak["recipe"][k] != lesion["recipe"].get(k) and "synthetic" not in k]
     both = sorted(set(leak["seeds"]) & set(lesion.get("control", {}).get("seeds", ())))
-    made_by = {json.dumps([e["backend"], e["packages"]]) for split in (leak, lesion) for e in split["environments"]}
+    made_by = {json.dumps([e["backend"], e["packages"], e.get("accelerators") or []])
+               for split in (leak, lesion) for e in split["environments"]}  # fmt: skip
     if other or not both or len(made_by) > 1:
-        print("no price of leakage: the two splits share no seed, recipe or packages", file=sys.stderr)
+        print("no price of leakage: the two splits must share seeds, recipe, packages and accelerator", file=sys.stderr)
         return None
     (ours, theirs) = (score_ensemble(place, split, [r for r in read_seeds(place, split) if r["seed"] in both], name)
                       for split, name in (("leak_split", "classifier"), ("lesion_split", "control")))  # fmt: skip

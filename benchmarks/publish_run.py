@@ -39,13 +39,15 @@ def copy_run(models, outputs):
     if evaluated["data"]["phantom"] or not whole or (split["protocol"], split["split_seed"]) != ("lesion split", 0):
         raise InputError(f"{outputs}: of phantom data, a subset or another split; only full runs on HAM10000 are published")
     files = {f: models / FOLDERS.get(f, f) / "classifier.keras" for f in ("classifier", "control", "judge")}
+    files |= {f: models / f / "classifier.keras" for f in ("malignancy",) if f in evaluated["inputs"]}
     for name, path in (files | {"generator": models / "gan" / "generator.keras"}).items():
         if artifacts.file_sha256(path) != evaluated["inputs"].get(name):
             raise InputError(f"{path}: is not the one that was evaluated; run evaluate.py again")
     copies = {models / folder / name: f"{folder}_{name}" for folder, name in MODEL_FILES}
     copies |= {outputs / name: Path(name).name for name in OUTPUT_FILES}
     copies |= {p: p.name for p in (outputs / "evaluation").glob("predictions_malignancy*.csv")}
-    copies |= {p: f"malignancy_{p.name}" for _, n in MODEL_FILES[:2] for p in (models / "malignancy").glob(n)}
+    if "malignancy" in evaluated["inputs"]:
+        copies |= {models / "malignancy" / name: f"malignancy_{name}" for name in ("options.json", "history.csv")}
     copies[outputs / "eda" / "summary.json"] = "eda_summary.json"
     copies |= {outputs / f / "options.json": f"{f}_options.json" for f in ("eda", "evaluation", "figures")}
     copies[outputs / "synthetic" / "provenance.json"] = "synthetic_provenance.json"

@@ -121,7 +121,7 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path, capsys):
         evaluation = pipeline.outputs / "evaluation"
         for path in [*evaluation.glob("predictions*.csv"), evaluation / "context.json"]:
             (place.results / f"{split}_{seed}" / path.name).write_bytes(path.read_bytes())
-        if split == "leak_split":  # other predictions than the image split's, or the one could stand for the other
+        if split == "image_split":  # other predictions than those of the leak, or the one could stand for the other
             control = (evaluation / "predictions_control.csv").read_bytes()
             (place.results / f"{split}_{seed}/predictions.csv").write_bytes(control)
         (place.results / f"{split}_split.csv").write_text((pipeline.outputs / "split.csv").read_text())
@@ -135,16 +135,18 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path, capsys):
     assert out["lesion_split"]["acc"] == row["classifier"]["acc"]
     assert out["lesion_split"]["acc_std"] == 0
     # an ensemble of equals decides as each of them
-    assert out["image_split"]["ensemble"]["acc"] == row["classifier"]["acc"]
-    assert out["image_split"]["ensemble"]["auc"] == pytest.approx(row["classifier"]["auc"])
+    assert out["leak_split"]["ensemble"]["acc"] == row["classifier"]["acc"]
+    assert out["leak_split"]["ensemble"]["auc"] == pytest.approx(row["classifier"]["auc"])
+    assert out["image_split"]["ensemble"]["auc"] == pytest.approx(row["control"]["auc"])
+    assert row["classifier"]["auc"] != pytest.approx(row["control"]["auc"])
     gain = out["lesion_split"]["classifier_minus_control"]
     assert ("acc" in gain["better_in_every_seed"]) == (row["classifier_minus_control"]["acc"] > 0)
     assert ("acc" in gain["worse_in_every_seed"]) == (row["classifier_minus_control"]["acc"] < 0)
     price = out["lesion_split"]["price_of_leakage"]
-    end = found["models"]["control"]["argmax"]["accuracy"]
-    assert price["acc_half_width"] == pytest.approx((end["high"] - end["low"]) / 2**0.5)
-    assert out["image_split"]["ensemble"]["auc"] != pytest.approx(row["control"]["auc"])
-    assert (price["acc"], price["auc"]) == (0, 0)  # of equals, as their seeds' averages are
+    ends = [found["models"][name]["argmax"]["accuracy"] for name in ("classifier", "control")]
+    assert price["acc_half_width"] == pytest.approx(np.hypot(*((e["high"] - e["low"]) / 2 for e in ends)))
+    for name in ("acc", "auc"):
+        assert price[name] == pytest.approx(row["classifier"][name] - row["control"][name])
     assert price["seeds"] == [0, 1]
     assert out["minutes"] == row["classifier"]["minutes"]
     assert 0.2 < out["peak_gib"] < 8
