@@ -1,8 +1,16 @@
-"""Shared fixtures: a small phantom table, and one run of all five scripts on it."""
+"""What the tests share: a small phantom table, and one run of all five scripts on it.
 
+The run is long enough for its networks to have learned something: of networks that decide everything alike, most faults in
+the files that follow from them cannot be seen.
+"""
+
+import contextlib
+import fcntl
 import importlib.util
 import os
+import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +26,18 @@ machine.quiet_tensorflow()
 
 GAN = ["--epochs", "2", "--samples", "35", "--width", "16", "--batch", "32"]
 CNN = ["--epochs", "2", "--width", "8", "--batch", "32"]
+LEARNED = ["--epochs", "20", "--width", "8", "--batch", "32", "--learning-rate", "0.01"]
+STAGES = {  # name: (script, its flags, the stages whose files it reads)
+    "eda": ("eda", [], ()),
+    "gan": ("train_gan", GAN, ()),
+    "judge": ("train_cnn", [*LEARNED, "--role", "judge", "--epochs", "60", "--stem", "2"], ()),
+    "control": ("train_cnn", [*LEARNED, "--role", "control"], ()),
+    "cnn": ("train_cnn", LEARNED, ("gan",)),
+    "evaluation": ("evaluate", [], ("gan", "judge", "control", "cnn")),
+    "figures": ("visualize_results", [], ("eda", "evaluation")),
+}
+STAGE_OF = {"eda": "eda", "train_gan": "gan", "train_cnn": "cnn", "evaluate": "evaluation", "visualize_results": "figures"}
+NETWORKS = ("gan", "judge", "control", "cnn")
 
 
 def pytest_configure(config):
@@ -60,24 +80,130 @@ class Pipeline:
         """Call a script's main() with this run's flags."""
         return __import__(script).main([*self.flags, *extra])
 
-    def run_all(self, *extra):
-        self.run("eda", *extra)
-        self.run("train_gan", *GAN, *extra)
-        self.run("train_cnn", *CNN, "--role", "judge", *extra)
-        self.run("train_cnn", *CNN, *extra)
-        self.run("train_cnn", *CNN, "--role", "control", *extra)
-        self.run("evaluate", *extra)
-        self.run("visualize_results", *extra)
-        return self
+    def run_stage(self, name, *extra):
+        """Call the script of one of STAGES with its flags."""
+        script, flags, _ = STAGES[name]
+        return self.run(script, *flags, *extra)
+
+    def copy(self, folder, table=None):
+        """The same run in another folder, for tests that write."""
+        other = Pipeline(table or self.table, folder)
+        for ours, theirs in ((self.models, other.models), (self.outputs, other.outputs)):
+            if ours.is_dir():
+                shutil.copytree(ours, theirs)
+        return other
+
+
+@contextlib.contextmanager
+def claim(path):
+    """Yield True if this process alone holds `path`, which it does as long as it is within; False if another does."""
+    with open(path, "w") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextlib.contextmanager
+def claim_in_turn(folder):
+    """Wait for `folder` and yield True in the first process to have it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".begun", "a+") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield f.tell() == 0
+        f.write("x")
+
+
+def run_together(pipeline, stages):
+    """Run `stages` of STAGES in the folder that all workers of pytest-xdist share, each stage in whichever is free."""
+    marks = pipeline.models.parent / "stages"
+    marks.mkdir(parents=True, exist_ok=True)
+    while left := [name for name in stages if not (marks / f"{name}.done").exists()]:
+        for name in left:
+            if not all((marks / f"{need}.done").exists() for need in STAGES[name][2]):
+                continue
+            with claim(marks / name) as ours:
+                if ours and not (marks / f"{name}.done").exists():
+                    pipeline.run_stage(name)
+                    (marks / f"{name}.done").touch()
+                    break
+        else:
+            time.sleep(0.2)
+
+
+def make_shared(table_path, tmp_path_factory, stages):
+    """A copy, for this worker, of the run that all workers make together."""
+    ours = tmp_path_factory.mktemp("run")
+    base = tmp_path_factory.getbasetemp()
+    shared = Pipeline(table_path, (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared")
+    with claim_in_turn(shared.models.parent) as first:
+        if first and (given := os.environ.get("PIPELINE_FROM")):  # stress/mutants.py: stages that need not be run again
+            shutil.copytree(given, shared.models.parent, dirs_exist_ok=True)
+    run_together(shared, stages)
+    return shared.copy(ours)
+
+
+@pytest.fixture(scope="session")
+def drawn(table_path, tmp_path_factory):
+    """The GAN and its synthetic set, made once; tests read the files and must not change them."""
+    return make_shared(table_path, tmp_path_factory, ("gan",))
+
+
+@pytest.fixture(scope="session")
+def networks(table_path, tmp_path_factory):
+    """GAN, synthetic set, judge, control and classifier, trained once; tests read the files and must not change them."""
+    return make_shared(table_path, tmp_path_factory, NETWORKS)
+
+
+@pytest.fixture(scope="session")
+def evaluated(table_path, tmp_path_factory):
+    """The same with their evaluation."""
+    return make_shared(table_path, tmp_path_factory, (*NETWORKS, "evaluation"))
 
 
 @pytest.fixture(scope="session")
 def pipeline(table_path, tmp_path_factory):
-    """All five scripts, run once; tests read its files and must not change them."""
-    return Pipeline(table_path, tmp_path_factory.mktemp("run")).run_all()
+    """All five scripts, run once; tests read the files and must not change them."""
+    return make_shared(table_path, tmp_path_factory, STAGES)
 
 
 @pytest.fixture
 def scratch(table_path, tmp_path):
     """An empty pipeline folder for tests that write."""
     return Pipeline(table_path, tmp_path)
+
+
+class Stale(Exception):
+    """Raised by the first thing that a script does once it has found its result stale."""
+
+
+@pytest.fixture
+def is_stale(pipeline, tmp_path, monkeypatch, capsys):
+    """Function: would this script compute anything with these flags, on a copy of the finished run?"""
+    import runlog
+    import synthetic_set
+    from ham10000 import InputError
+
+    copy = pipeline.copy(tmp_path)
+
+    def compute(*_):
+        raise Stale
+
+    monkeypatch.setattr(runlog.Run, "begin", compute)
+    monkeypatch.setattr(synthetic_set, "write", compute)
+
+    def ask(script, *flags, run=copy):
+        try:
+            run.run(script, *STAGES[STAGE_OF[script]][1], "--if-stale", *flags)
+        except Stale:
+            return True
+        except InputError as e:
+            if "made from other" in str(e):  # its inputs are of another split
+                return True
+            raise
+        return "up to date" not in capsys.readouterr().out
+
+    ask.copy = copy
+    return ask

@@ -1,8 +1,11 @@
-"""benchmarks/arms.py: the comparison of arms, its intervals and Holm's correction."""
+"""benchmarks/arms.py: the comparison of arms against closed forms, its correction against Holm's
+procedure step by step, and what may not be compared.
+"""
 
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import load_benchmark
 from workplace import Workplace
@@ -116,3 +119,51 @@ def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(arms, p
         collect_with(synthetic_sha256="0" * 64)
     collect_with(same=same | {"augment": "none", "middle": 28})  # what arms are there to differ in
     assert "DIFFERENT CODE" in collect_with(trained_by=["another", {}, "tensorflow"])["protocol"]
+
+
+def write_arms(place, evaluation, pages):
+    """One seed's files, each (folder, {file: source}, {model: points}, {model: what it was trained on})."""
+    context = json.loads((evaluation / "context.json").read_text())
+    for folder, files, points, steps in pages:
+        (place.results / folder).mkdir(parents=True)
+        for name, source in files.items():
+            (place.results / folder / name).write_bytes((evaluation / source).read_bytes())
+        own = {m: context["arms"]["classifier"] | {"same": {"steps": steps}} for m in points}
+        (place.results / folder / "context.json").write_text(json.dumps(context | {"points": points, "arms": own}))
+
+
+def test_each_arm_is_decided_at_the_points_and_described_by_the_training_of_its_own_network(arms, pipeline, tmp_path):
+    """The arms of a seed that classifier_bars.py trained lie in one folder: both predictions, both points."""
+    place, evaluation = Workplace("arms", tmp_path), pipeline.outputs / "evaluation"
+    own = json.loads((evaluation / "context.json").read_text())["points"]
+    points = {name: own[name] | {"balanced_shift": np.linspace(-s, s, 7).tolist()} for name, s in
+              (("classifier", 2), ("control", -2))}  # fmt: skip
+    files = {"predictions.csv": "predictions.csv", "predictions_control.csv": "predictions_control.csv"}
+    write_arms(place, evaluation, [("lesion_split_0", files, points, 5)])
+    measures, lesions, _, steps = arms.build_measures(arms.find_arms(place), pipeline.outputs / "split.csv")
+    assert steps == 5
+    for arm, model, file in (("classic_synthetic", "classifier", "predictions.csv"),
+                             ("classic", "control", "predictions_control.csv")):  # fmt: skip
+        table = pd.read_csv(evaluation / file)
+        p, y = table.filter(like="p_").to_numpy(), table.label
+        found = measures[arm, 0](np.ones((1, len(lesions))))
+        decided = (np.log(p) + points[model]["balanced_shift"]).argmax(axis=1)
+        assert found["acc"][0] == pytest.approx((p.argmax(axis=1) == y).mean()), arm
+        assert found["acc_balanced"][0] == pytest.approx((decided == y).mean()), arm
+
+
+def test_differences_are_of_the_same_seed(arms, pipeline, tmp_path, capsys):
+    """An arm of seed 1 alone is compared with seed 1 of the base, whatever seed 0 is like."""
+    place, evaluation = Workplace("arms", tmp_path), pipeline.outputs / "evaluation"
+    points = json.loads((evaluation / "context.json").read_text())["points"]["classifier"]
+    both = {"classifier": points, "control": points}
+    first = {"predictions.csv": "predictions.csv", "predictions_control.csv": "predictions_control.csv"}
+    second = {"predictions.csv": "predictions.csv", "predictions_control.csv": "predictions.csv"}
+    plain = "plain_1", {"predictions.csv": "predictions.csv"}, {"classifier": points}, 5
+    write_arms(place, evaluation, [("lesion_split_0", first, both, 5), ("lesion_split_1", second, both, 5), plain])
+    (place.results / "lesion_split_split.csv").write_bytes((pipeline.outputs / "split.csv").read_bytes())
+    arms.collect(place)
+    found = json.loads((tmp_path / "arms.json").read_text())["arms"]
+    assert found["classic"]["auc_std"] > 0  # the base's two seeds differ
+    for comparison in found["plain"]["less_classic"].values():
+        assert comparison["value"] == comparison["low"] == comparison["high"] == 0

@@ -1,4 +1,6 @@
-"""benchmarks/: that the figures of the GAN are those of the scripts' files (what they cost is measured by hand)."""
+"""benchmarks/: that the figures they gather are those of the scripts' files, against NumPy and
+scikit-learn. (What they cost is measured by hand.)
+"""
 
 import json
 
@@ -163,9 +165,8 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path, capsys):
     assert "The price of leakage" in section
     assert "70 synthetic images of weight 0.25, drawn anew" in section
     assert "less binary +0.100 (-0.100 to +0.200): no difference shown" in section
-    assert ("accuracy, " in section.split("seeds with both: ")[1].split("; worse")[0]) == (
-        "acc" in gain["better_in_every_seed"]
-    )
+    better = section.split("seeds with both: ")[1].split("; worse")[0].replace("accuracy, balanced point", "")
+    assert ("accuracy, " in better) == ("acc" in gain["better_in_every_seed"])
     write("lesion_split", 2)  # an average of three beside one of two would be no fair price
     classifier.collect(place)
     assert json.loads((tmp_path / "classifier.json").read_text())["lesion_split"]["price_of_leakage"]["seeds"] == [0, 1]
@@ -240,3 +241,109 @@ def test_the_baseline_resumes_where_it_stopped(scratch, monkeypatch):
     # most weights by about a step, 2e-4.
     for a, b in zip(whole, weights(), strict=True):
         assert np.mean(np.abs(a - b)) < 1e-7
+
+
+def test_a_measure_is_better_in_every_seed_only_if_it_is_so_in_all(tmp_path, monkeypatch):
+    bars = load_benchmark("classifier_bars")
+    monkeypatch.setattr(bars, "score_ensemble", lambda *a: {})
+    place = Workplace("classifier", tmp_path)
+    place.results.mkdir()
+    for seed, (acc, auc, recall) in enumerate(((0.1, 0.1, -0.1), (-0.1, 0.2, -0.2))):
+        model = {"acc": 0.5, "peak_gib": 1.0}
+        row = {"seed": seed, "recipe": {}, "environment": {}, "protocol": "p", "classifier": model, "control": model,
+               "classifier_minus_control": {"acc": acc, "auc": auc, "balanced_accuracy": recall}}  # fmt: skip
+        (place.results / f"lesion_split_{seed}.json").write_text(json.dumps(row))
+    found = bars.collect_split(place, "lesion_split")["classifier_minus_control"]
+    assert found["better_in_every_seed"] == ["auc"]
+    assert found["worse_in_every_seed"] == ["balanced_accuracy"]
+
+
+def test_an_average_of_networks_is_decided_at_the_average_of_their_own_points(pipeline, tmp_path, capsys):
+    bars = load_benchmark("classifier_bars")
+    place = Workplace("classifier", tmp_path)
+    evaluation = pipeline.outputs / "evaluation"
+    context = json.loads((evaluation / "context.json").read_text())
+    shifts = {0: {"classifier": 3.0, "control": -1.0}, 1: {"classifier": 3.0, "control": -2.0}}
+    tables = {}
+    for seed, source in ((0, "predictions.csv"), (1, "predictions_control.csv")):
+        folder = artifacts.ensure_folder(place.results / f"lesion_split_{seed}")
+        for name in ("predictions.csv", "predictions_control.csv"):
+            (folder / name).write_bytes((evaluation / source).read_bytes())
+        tables[seed] = pd.read_csv(evaluation / source)
+        points = {m: context["points"][m] | {"balanced_shift": np.linspace(-s, s, 7).tolist()} for m, s in
+                  shifts[seed].items()}  # fmt: skip
+        (folder / "context.json").write_text(json.dumps(context | {"points": points}))
+    (place.results / "lesion_split_split.csv").write_bytes((pipeline.outputs / "split.csv").read_bytes())
+    p = np.mean([t.filter(like="p_").to_numpy() for t in tables.values()], axis=0)
+    y = tables[0].label
+    for name, shift in (("classifier", 3.0), ("control", -1.5)):
+        rows = [{"seed": seed, "protocol": "p"} for seed in (0, 1)]
+        found = bars.score_ensemble(place, "lesion_split", rows, name)
+        decided = (np.log(p) + np.linspace(-shift, shift, 7)).argmax(axis=1)
+        assert found["acc"] == pytest.approx((p.argmax(axis=1) == y).mean())
+        assert found["balanced_accuracy"] == pytest.approx(
+            np.mean([(decided[y == c] == c).mean() for c in np.unique(y)])), name  # fmt: skip
+
+
+def test_the_curve_over_training_time_is_measured_against_val_by_the_halves_judge(bars, pipeline, monkeypatch):
+    """The judge measures half B against val; test is read once a run, and not for the curve."""
+    import oracles
+
+    import synthetic_quality
+
+    place = Workplace("gan", pipeline.models.parent)
+    monkeypatch.setattr(place, "models", lambda name: pipeline.models)
+    monkeypatch.setattr(place, "flags", lambda name: pipeline.flags)
+    snapshots = artifacts.ensure_folder(pipeline.models / "gan/snapshots")
+    (snapshots / "epoch_0002.keras").write_bytes((pipeline.models / "gan/generator.keras").read_bytes())
+    given = []
+
+    def measure(run, synthetic, judge, generator, fake, held_out, by_class):
+        given.append((judge, held_out))
+        return 1, {"frechet_ratio": {"value": 3.0}}, {}
+
+    monkeypatch.setattr(synthetic_quality, "measure_distances", measure)
+    (row,) = bars.score_snapshots(place, "seed_0")
+    (snapshots / "epoch_0002.keras").unlink()
+    parts = oracles.Parts(pipeline)
+    ((judge, held_out),) = given
+    np.testing.assert_allclose(held_out, judge.features(parts.of("val")[0]))
+    assert judge.held_out == "val"
+    np.testing.assert_array_equal(np.flatnonzero(judge.floor), parts.halves()[1])
+    seconds = pd.read_csv(pipeline.models / "gan/history.csv").seconds
+    assert row == {"epoch": 2, "minutes": pytest.approx(seconds.sum() / 60), "frechet_ratio": 3.0}
+
+
+def test_the_error_of_the_judges_recall_is_not_divided_by_the_seeds(bars):
+    """Synthetic images are drawn anew for each seed, judge and test images are not."""
+    rows = [{"real_recall_se": {"mel": 0.03, "df": None}, "agreement_se": {"mel": 0.05}}] * 4
+    means = {"label_agreement": {"mel": 0.7}, "real_recall": {"mel": 0.6}}
+    found = bars.compare_agreement(rows, means)
+    assert found["agreement_se"]["mel"] == pytest.approx(np.sqrt(0.03**2 + (0.05**2 - 0.03**2) / 4))
+    assert (found["over_typical"], found["under_recall"]) == (["mel"], [])
+    means["label_agreement"]["mel"] = 0.5
+    assert bars.compare_agreement(rows, means)["under_recall"] == ["mel"]
+    means["label_agreement"]["mel"] = 0.6 + 1.9 * found["agreement_se"]["mel"]
+    assert bars.compare_agreement(rows, means)["over_typical"] == []
+
+
+def test_the_curves_of_two_gans_stand_under_their_own_names(bars, tmp_path, monkeypatch):
+    import figures
+
+    saved = []
+    monkeypatch.setattr(figures, "save", lambda fig, folder, name: saved.append(fig))
+    bars.draw_curve([("ours", 0, 1, 2.0, 9.0), ("ours", 0, 2, 4.0, 5.0), ("dcgan", 0, 1, 7.0, 80.0)], tmp_path)
+    lines = {line.get_label(): [list(map(float, d)) for d in line.get_data()] for line in saved[0].axes[0].lines}
+    figures.plt.close("all")
+    assert lines["this GAN, seed 0"] == [[2, 4], [9, 5]]
+    assert lines["textbook DCGAN, seed 0"] == [[7], [80]]
+
+
+def test_the_arms_of_a_seed_learn_from_that_seeds_synthetic_images(tmp_path):
+    place = Workplace("arms", tmp_path)
+    for seed in (0, 3):
+        path = place.outputs(f"lesion_{seed}") / "synthetic/hmnist_28_28_RGB.csv"
+        artifacts.write_text(path, str(seed))
+        assert place.synthetic(seed) == path
+    with pytest.raises(InputError, match="lesion 1"):
+        place.synthetic(1)

@@ -1,4 +1,6 @@
-"""Reading a table: every layout and compression, and one clear line for each kind of bad file."""
+"""Tables are read as NumPy, gzip, lzma and zstandard wrote them, in every layout, and each kind of
+bad file ends in one clear line; phantoms and download are checked against what HAM10000 has.
+"""
 
 import gzip
 import lzma
@@ -216,3 +218,126 @@ def test_phantoms_are_deterministic_and_have_every_class(table_path, tmp_path):
     counts = ham10000.class_counts(read_table(table_path).labels)
     assert counts.min() >= 12
     assert counts.argmax() == CLASSES.index("nv")
+
+
+def test_npz_parts_keep_their_labels_in_whatever_order_they_are_joined(tmp_path):
+    arrays, pairs = {}, set()
+    for i, part in enumerate(("train", "val", "test")):
+        n = 5 + i
+        arrays[f"{part}_images"] = (np.full((n, 28, 28, 3), 10 * i) + np.arange(n)[:, None, None, None]).astype(np.uint8)
+        arrays[f"{part}_labels"] = ((np.arange(n) + i) % 7).astype(np.uint8)[:, None]
+        pairs |= {(10 * i + k, (k + i) % 7) for k in range(n)}
+    np.savez(tmp_path / "d.npz", **arrays)
+    table = read_table(tmp_path / "d.npz")
+    codes = [("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc").index(CLASSES[c]) for c in table.labels]
+    assert set(zip(table.images[:, 0, 0, 0].tolist(), codes, strict=True)) == pairs
+    assert len(table) == 18
+
+
+def test_nothing_in_a_foreign_npz_is_run(tmp_path):
+    marker = tmp_path / "ran"
+
+    class Trap:
+        def __reduce__(self):
+            return open, (str(marker), "w")
+
+    for part in ("train", "val", "test"):
+        trap = np.empty(1, object)
+        trap[0] = Trap()
+        np.savez(tmp_path / "trap.npz", **{f"{p}_{k}": trap for p in (part,) for k in ("images", "labels")})
+        refuse(tmp_path / "trap.npz")
+        assert not marker.exists()
+
+
+def test_a_table_of_several_chunks_is_read_whole_and_in_order(tmp_path):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (9000, 8, 8, 1), dtype=np.uint8), np.arange(9000) % 7
+    values = np.concatenate([images.reshape(9000, 64), labels[:, None]], axis=1)
+    header = ",".join([f"pixel{i:04d}" for i in range(64)] + ["label"])
+    np.savetxt(tmp_path / "t.csv", values, "%d", ",", header=header, comments="")
+    table = read_table(tmp_path / "t.csv")
+    np.testing.assert_array_equal(table.images, images)
+    np.testing.assert_array_equal(table.labels, labels)
+    assert table.rows.tolist() == list(range(9000))
+
+
+def test_classes_their_codes_and_their_groups_are_ham10000s():
+    assert CLASSES == ("akiec", "bcc", "bkl", "df", "nv", "vasc", "mel")
+    assert [c for c, m in zip(CLASSES, ham10000.MALIGNANT, strict=True) if m] == ["akiec", "bcc", "mel"]
+    assert dict(zip(CLASSES, ham10000.HAM10000_COUNTS, strict=True)) == {
+        "akiec": 327, "bcc": 514, "bkl": 1099, "df": 115, "nv": 6705, "vasc": 142, "mel": 1113}  # fmt: skip
+    assert CLASSES[ham10000.MEL] == "mel"
+    assert {c: n.split()[0] for c, n in ham10000.CLASS_NAMES.items()} == {
+        "akiec": "actinic", "bcc": "basal", "bkl": "benign", "df": "dermatofibroma", "nv": "melanocytic", "vasc": "vascular",
+        "mel": "melanoma"}  # fmt: skip
+
+
+def test_phantom_photographs_of_a_lesion_share_its_id_and_class_and_seeds_draw_others(table_path, tmp_path):
+    import pandas as pd
+
+    from phantom import write_phantom
+
+    meta = pd.read_csv(table_path.with_name("HAM10000_metadata.csv"))
+    assert meta.dx.tolist() == [CLASSES[c] for c in read_table(table_path).labels]
+    sizes = meta.groupby("lesion_id").size()
+    assert 1 < sizes.max() <= 3
+    assert (meta.groupby("lesion_id").dx.nunique() == 1).all()
+    assert meta.image_id.is_unique
+    first, second = (read_table(write_phantom(tmp_path / str(seed), 84, seed)) for seed in (1, 2))
+    assert not (first.images == second.images).all(axis=(1, 2, 3)).any()
+
+
+def download_from(folder, monkeypatch):
+    """Kaggle's client with this folder in place of Kaggle."""
+    import sys
+    from types import SimpleNamespace
+
+    import fetch_data
+
+    monkeypatch.setattr(fetch_data, "answers", lambda: True)
+    client = SimpleNamespace(dataset_download=lambda handle, path: str(folder / path))
+    monkeypatch.setitem(sys.modules, "kagglehub", client)
+
+
+def test_a_download_is_moved_in_only_if_it_is_the_whole_table_with_its_metadata(table_path, tmp_path, monkeypatch, capsys):
+    import fetch_data
+
+    download_from(table_path.parent, monkeypatch)
+    names = ("hmnist_28_28_RGB.csv", "HAM10000_metadata.csv")
+    with pytest.raises(InputError, match="with class counts"):
+        fetch_data.download(tmp_path)
+    assert not [n for n in names if (tmp_path / n).exists()]
+    counts = tuple(ham10000.class_counts(read_table(table_path).labels).tolist())
+    monkeypatch.setattr(fetch_data, "HAM10000_COUNTS", counts)
+    assert fetch_data.download(tmp_path) == tmp_path / names[0]
+    assert "not those behind results" in capsys.readouterr().err
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (table_path.parent / name).read_bytes()
+    record = artifacts.read_json(tmp_path / "provenance.json", "")
+    assert record["file_sha256"] == {n: artifacts.file_sha256(tmp_path / n) for n in names}
+    assert record["data_sha256"] == read_table(table_path).sha256
+    shuffled = artifacts.ensure_folder(tmp_path / "shuffled")
+    lines = (table_path.parent / names[1]).read_text().splitlines()
+    (shuffled / names[1]).write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")
+    (shuffled / names[0]).write_bytes(table_path.read_bytes())
+    download_from(shuffled, monkeypatch)
+    with pytest.raises(InputError, match="dx"):
+        fetch_data.download(tmp_path / "new")
+    assert not (tmp_path / "new" / names[0]).exists()
+
+
+def test_the_table_in_data_comes_before_a_download_and_phantoms_are_last(tmp_path, monkeypatch, capsys):
+    import fetch_data
+    import runlog
+
+    monkeypatch.setattr(runlog, "ROOT", tmp_path)
+    monkeypatch.setattr(fetch_data, "answers", lambda: False)
+    drawn = fetch_data.choose(tmp_path / "data")
+    assert drawn == tmp_path / "data/phantom/hmnist_28_28_RGB.csv"
+    assert "PHANTOM LESIONS" in capsys.readouterr().err
+    assert read_table(drawn).is_phantom
+    (tmp_path / "data/hmnist_28_28_RGB.csv.gz").write_bytes(b"x")
+    assert fetch_data.choose(tmp_path / "data") == tmp_path / "data/hmnist_28_28_RGB.csv.gz"
+    (tmp_path / "data/hmnist_28_28_RGB.csv").write_bytes(b"x")
+    assert fetch_data.choose(tmp_path / "data") == tmp_path / "data/hmnist_28_28_RGB.csv"
+    assert "PHANTOM" not in capsys.readouterr().err

@@ -1,4 +1,7 @@
-"""evaluate.py: predictions, the figures that follow from them, external tables, and what may be compared."""
+"""evaluate.py: which images are scored by which network, external tables against stock Keras, what
+may be compared with what, and that files alone give the same bytes. (test_recomputed.py computes
+the numbers again.)
+"""
 
 import gzip
 import json
@@ -377,3 +380,66 @@ def test_summed_probabilities_beside_a_binary_network():
     context["arms"] = {name: {"trained_on": "", "same": {"steps": n}} for name, n in (("classifier", 5), ("malignancy", 6))}
     found = scorecard.compute_figures(predictions, np.arange(400).astype(str), context)["sum_minus_binary"]
     assert "more than their task" in found["reason"]
+
+
+def test_an_external_table_keeps_each_image_with_its_label_and_drops_what_was_seen(pipeline, tmp_path):
+    """Copies of train and of val images go, whatever their turn; a copy of a test image, which no network saw, stays."""
+    import oracles
+
+    from phantom import draw_table
+
+    parts = oracles.Parts(pipeline)
+    images, labels, _ = draw_table(90, seed=7)
+    for at, part, turn in ((2, "train", 0), (11, "val", 1), (40, "val", 2), (60, "test", 0)):
+        source = parts.rows(part)[at % 20]
+        images[at], labels[at] = np.rot90(parts.images[source], turn), parts.labels[source]
+    artifacts.write_table(tmp_path / "other.csv", [(images, labels)])
+    copy = Pipeline(pipeline.table, tmp_path)
+    shutil.copytree(pipeline.models, copy.models)
+    copy.run("evaluate", "--external", str(tmp_path / "other.csv"))
+    (folder,) = (copy.outputs / "evaluation").glob("external_*")
+    rows, y, p = read_predictions(folder / "predictions.csv")
+    assert not set(rows) & {2, 11, 40}
+    assert {60, 0, 89} <= set(rows)
+    np.testing.assert_array_equal(y, labels[rows])
+    network = oracles.load(copy.models / "cnn/classifier.keras")
+    np.testing.assert_allclose(p, oracles.average_of_views(network, images[rows]), atol=2e-6)
+    context = artifacts.read_json(folder / "context.json", "")
+    options = artifacts.read_json(copy.models / "cnn/options.json", "")
+    assert context["points"] == {"classifier": options["operating_points"]}
+    assert context["model_sha256"] == options["model_sha256"]
+    assert f"{90 - len(rows)} of 90 images dropped" in context["protocol"]
+
+
+def test_arms_are_described_by_what_they_learned_from(pipeline):
+    import oracles
+
+    arms = artifacts.read_json(pipeline.outputs / "evaluation/context.json", "")["arms"]
+    n = len(oracles.Parts(pipeline).rows("train"))
+    assert arms["classifier"]["trained_on"] == f"{n} real + 35 synthetic"
+    assert arms["control"]["trained_on"] == f"{n} real"
+    table = pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv"
+    assert arms["classifier"]["synthetic_sha256"] == artifacts.file_sha256(table)
+    assert arms["control"]["synthetic_sha256"] is None
+    assert (arms["classifier"]["synthetic_weight"], arms["control"]["synthetic_weight"]) == (0.25, None)
+    options = {n: artifacts.read_json(pipeline.models / n / "options.json", "") for n in ("cnn", "control")}
+    for name, folder in (("classifier", "cnn"), ("control", "control")):
+        same = arms[name]["same"]
+        assert same["steps"] == options[folder]["steps"]
+        for flag in ("augment", "sampler", "optimizer", "seed", "batch", "learning_rate", "width", "keep", "colour_gain"):
+            assert same[flag] == options[folder]["options"][flag], flag
+    extra = [evaluate.describe_arm(options["cnn"] | {"inputs": {"real": h}})["same"] for h in ("a", "b")]
+    assert extra[0] != extra[1]
+
+
+def test_a_synthetic_table_that_is_not_the_one_described_is_not_measured(pipeline, tmp_path):
+    copy = pipeline.copy(tmp_path)
+    table = copy.outputs / "synthetic/hmnist_28_28_RGB.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines[:-1], lines[1]]) + "\n")
+    with pytest.raises(InputError, match="is not the table its provenance"):
+        copy.run("evaluate")
+    table.write_text("\n".join(lines) + "\n")
+    (copy.models / "gan/generator.keras").write_bytes(b"another")
+    with pytest.raises(InputError, match="drawn from another generator"):
+        copy.run("evaluate")

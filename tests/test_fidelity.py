@@ -1,4 +1,9 @@
-"""Distances against SciPy and prdc; memorised copies must be flagged, unseen images must not."""
+"""Distances are checked against SciPy and prdc; memorised copies are flagged and unseen images are
+not; and what the judge's view of a set is made of is checked on tables in which every image says by
+its brightness where it belongs.
+"""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,8 +11,10 @@ import scipy.linalg
 from prdc import compute_prdc
 
 import fidelity
+import lesions
 import metrics
 import synthetic_quality
+from ham10000 import Table
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +183,144 @@ def test_an_interval_of_a_share_holds_the_share(n):
         assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1
     half = synthetic_quality.share_of(np.arange(100) < 50, "p")
     assert (half["low"], half["high"]) == pytest.approx((0.4038, 0.5962), abs=1e-4)  # Wilson 1927, by statsmodels
+
+
+def test_agreement_is_the_share_of_a_labels_images_that_get_it_and_not_of_a_decisions():
+    """Ten images of class 0, of which four are seen as 0 beside six of class 1: recall .4, precision .4 / (.4 + .6)."""
+    seen = np.array([0] * 4 + [1] * 6 + [0] * 6 + [1] * 14)
+    labels = np.array([0] * 10 + [1] * 20)
+    real_seen, real_labels = np.array([0, 0, 0, 1, 1, 1, 0, 0]), np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    answers = {30: seen, 8: real_seen}
+    judge = SimpleNamespace(decide=lambda images: answers[len(images)])
+    synthetic = SimpleNamespace(images=np.zeros(30), labels=labels)
+    found = synthetic_quality.label_agreement(judge, synthetic, np.zeros(8), real_labels, np.arange(8), "p")
+    assert (found["akiec"]["value"], found["akiec"]["n"]) == (0.4, 10)
+    assert (found["bcc"]["value"], found["bcc"]["n"]) == (0.7, 20)
+    assert (found["akiec"]["real_recall"]["value"], found["bcc"]["real_recall"]["value"]) == (0.75, 0.5)
+    assert found["akiec"]["se_of_difference"] == pytest.approx(np.sqrt(0.24 / 10 + found["akiec"]["real_recall"]["se"] ** 2))
+    assert found["mel"]["value"] is None
+
+
+LEVELS = {"a": 40, "b": 100, "val": 220, "test": 104}  # brightness of half A, half B, val and test
+
+
+@pytest.fixture
+def bright():
+    """(run, judge): 1400 lesions whose brightness tells their half or part; the judge's features are three brightnesses."""
+    rng = np.random.default_rng(0)
+    n = 1400
+    labels = np.repeat(np.arange(7), 200).astype(np.int32)
+    names = np.array([f"L{i}" for i in range(n)])
+    table = Table("t.csv", "hmnist_28_28_RGB", np.zeros((n, 28, 28, 3), np.uint8), labels, "s", np.arange(n), names)
+    parts = lesions.split_table(table)
+    a = lesions.half_a(table, parts)
+    where = np.where(parts == "train", np.where(a, "a", "b"), parts)
+    level = np.array([LEVELS[w] for w in where])[:, None] + rng.normal(0, 5, (n, 3))
+    table.images += np.rint(np.clip(level, 0, 255)).astype(np.uint8)[:, None, None]
+
+    class Run:
+        split, identity, data_note = {"protocol": "p"}, {"data": {}}, ""
+
+        def part(self, name):
+            return table.images[parts == name], labels[parts == name]
+
+        def lesions(self, name):
+            return names[parts == name]
+
+    def features(images):
+        return images.reshape(len(images), -1, 3).mean(axis=1)
+
+    run = Run()
+    run.table, run.parts = table, parts
+    judge = SimpleNamespace(held_out="test", floor=(parts == "train") & ~a, features=features)
+    return run, judge
+
+
+def test_distances_are_from_synthetic_and_from_half_b_to_the_held_out_part(bright):
+    run, judge = bright
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.arange(7), 80)
+    images = np.rint(130 + rng.normal(0, 5, (560, 1, 1, 3))).astype(np.uint8) + np.zeros((1, 28, 28, 1), np.uint8)
+    synthetic = SimpleNamespace(images=images, labels=labels)
+    test = judge.features(run.part("test")[0])
+    fake = judge.features(images)
+    n, found, by_class = synthetic_quality.measure_distances(run, synthetic, judge, None, fake, test, by_class=True)
+    assert n == 490  # the whole of half B
+    # Of means 26 and 4 apart in each of three directions, of equal spread:
+    assert found["frechet"]["value"] == pytest.approx(3 * 26**2, rel=0.03)
+    assert found["frechet_floor"]["value"] == pytest.approx(3 * 4**2, rel=0.15)
+    assert found["frechet_ratio"]["value"] == pytest.approx(
+        found["frechet"]["value"] / found["frechet_floor"]["value"], rel=0.01
+    )
+    assert found["kid"]["value"] > found["kid_floor"]["value"] > 0
+    for name in ("precision", "recall", "density", "coverage"):
+        assert found[name]["value"] < 0.1 < 0.5 < found[f"{name}_half_b"]["value"], name
+    assert found["coverage_ratio"]["value"] < 0.1
+    assert not by_class  # forty held-out images of each class are too few
+    # The same from a generator, which paints what it is asked for.
+    painter = SimpleNamespace(inputs=(np.zeros((1, 3)), None), predict_on_batch=lambda x: np.clip(
+        130 + 5 * x[0][:, None, None, :] + np.zeros((1, 28, 28, 1)), 0, 255))  # fmt: skip
+    _, again, _ = synthetic_quality.measure_distances(run, synthetic, judge, painter, fake, test)
+    assert again["frechet"]["value"] == pytest.approx(3 * 26**2, rel=0.03)
+
+
+def test_images_are_drawn_in_the_class_mix_of_the_train_part(bright, monkeypatch):
+    run, judge = bright
+    run.table.labels[run.parts == "train"] = np.where(np.arange((run.parts == "train").sum()) % 4 == 0, 6, 4)
+    asked, real = [], fidelity.draw_in_mix
+    monkeypatch.setattr(
+        fidelity, "draw_in_mix", lambda labels, mix, *a: asked.append((labels, mix)) or real(labels, mix, *a)
+    )
+    painter = SimpleNamespace(inputs=(np.zeros((1, 3)), None), drawn=[])
+    painter.predict_on_batch = lambda x: painter.drawn.append(x[1]) or np.zeros((len(x[1]), 28, 28, 3))
+    test = judge.features(run.part("test")[0])
+    synthetic_quality.measure_distances(run, None, judge, painter, None, test, by_class=False)
+    mix = np.bincount(run.table.labels[run.parts == "train"], minlength=7)
+    assert len(asked) == synthetic_quality.DRAWS
+    for labels, wanted in asked:
+        np.testing.assert_array_equal(labels, run.table.labels[judge.floor])
+        np.testing.assert_array_equal(wanted, mix)
+    drawn = np.bincount(np.concatenate(painter.drawn), minlength=7)
+    np.testing.assert_allclose(drawn / drawn.sum(), mix / mix.sum(), atol=0.01)  # the generator is asked for the same mix
+
+
+def test_the_judges_components_are_of_half_a_and_its_floor_is_half_b(bright):
+    import keras
+    from keras import layers
+
+    run, _ = bright
+    image = keras.Input((28, 28, 3))
+    x = layers.GlobalAveragePooling2D(name="features")(image)
+    model = keras.Model(image, layers.Dense(7)(x))
+    judge = synthetic_quality.Judge(model, run)
+    floor = run.table.images[judge.floor]
+    assert floor.mean() == pytest.approx(LEVELS["b"], abs=1)
+    np.testing.assert_allclose(judge.components.mean, np.full(3, LEVELS["a"]), atol=1)
+    assert judge.floor.sum() == 490
+    assert judge.held_out == "test"
+    # All sets are measured from the same origin: half A's mean.
+    np.testing.assert_allclose(np.linalg.norm(judge.features(floor).mean(axis=0)), np.sqrt(3) * 60, rtol=0.03)
+    other = synthetic_quality.Judge(model, run, half=run.parts == "val", held_out="val")
+    np.testing.assert_allclose(other.components.mean, np.full(3, LEVELS["val"]), atol=2)
+    assert (other.floor == (run.parts == "train")).all()
+
+
+def test_a_copy_of_an_image_of_another_class_is_memorised_but_not_within_its_class():
+    rng = np.random.default_rng(0)
+    train, held_out = smooth_images(rng, 80), smooth_images(rng, 50)
+    labels = np.arange(80) % 2
+    fake = train[[1, 3, 0]]  # two of class 1 and one of class 0, all said to be of class 0
+    m = fidelity.memorisation(fake, np.zeros(3, int), train, labels, np.arange(80), held_out, 100 + np.arange(50))
+    assert (m["distance"] < m["threshold"]).all()
+    assert m["position"].tolist() == [1, 3, 0]
+    assert m["by_class"]["akiec"]["flagged"].tolist() == [False, False, True]
+    assert m["by_class"]["bcc"] is None
+
+
+def test_the_nearest_image_is_found_under_every_flip_and_turn():
+    rng = np.random.default_rng(0)
+    images = smooth_images(rng, 30)
+    for view in lesions.dihedral_views(images):
+        distance, at = fidelity.nearest(np.ascontiguousarray(view[::-1]), images)
+        np.testing.assert_array_equal(at, np.arange(30)[::-1])
+        assert distance.max() < 1e-3

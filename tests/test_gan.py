@@ -1,10 +1,14 @@
-"""The GAN by meaning: does the label reach both networks, does one backward pass train both, is a rerun identical?"""
+"""The GAN's networks and commands by meaning: the label reaches both networks, one backward pass
+gives each player the gradient of its own loss (against TensorFlow's tape), and a rerun, a resumed
+run and another backend do what they should.
+"""
 
 import json
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import GAN
 
@@ -232,6 +236,8 @@ def test_interrupted_and_resumed_run_is_the_uninterrupted_one(pipeline, scratch,
     with pytest.raises(InputError, match="other data, options, code"):
         scratch.run("train_gan", *GAN, "--resume", "--learning-rate", "2e-3")
     scratch.run("train_gan", *GAN, "--resume")
+    ours, theirs = (pd.read_csv(p.models / "gan/history.csv").drop(columns="seconds") for p in (scratch, pipeline))
+    assert ours.equals(theirs), "a row of the history was lost or changed on resuming"
     ours = (scratch.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()
     assert ours == (pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()
 
@@ -268,3 +274,14 @@ def test_runs_on_jax(table_path, tmp_path):
     assert len(read_table(tmp_path / "o/synthetic/hmnist_28_28_RGB.csv")) == 7
     environment = json.loads((tmp_path / "m/gan/options.json").read_text())["environment"]
     assert (environment["backend"], environment["accelerators"]) == ("jax", [])
+
+
+def test_a_class_that_was_never_seen_is_never_generated():
+    """Of a class that the train part lacks, the generator knows nothing, whatever mix is asked for."""
+    train = np.array([0, 1, 2, 4, 5, 6])
+    for mix in ("balanced", "train", "1,1,1,9,1,1,1"):
+        labels = synthetic_set.class_mix(mix, 60, train)
+        assert len(labels) == 60
+        assert 3 not in labels
+    with pytest.raises(InputError, match="no images in the train part"):
+        synthetic_set.class_mix("0,0,0,1,0,0,0", 60, train)

@@ -1,6 +1,12 @@
-"""Lesion groups and the split: no lesion in two parts, whatever the order of the rows."""
+"""Lesions and the split: no lesion in two parts, whatever the order of the rows; groups against
+pandas and copies that are known; and what published results rest on (parts, halves, subsets, known
+duplicates) frozen by hash.
+"""
+
+import hashlib
 
 import numpy as np
+import oracles
 import pandas as pd
 import pytest
 
@@ -41,9 +47,111 @@ def test_split_depends_on_the_lesion_and_not_on_row_order(table):
     assert (parts != lesions.split_table(table, seed=1)).any()
 
 
-def test_split_is_frozen(table):
-    """A change of this list moves every published split: do not change it lightly."""
+def digest(values):
+    return hashlib.sha256("".join(map(str, values)).encode()).hexdigest()[:16]
+
+
+@pytest.fixture(scope="module")
+def many():
+    """3000 images of 1600 lesions in a table without pictures."""
+    names = np.array([f"HAM_{i:07d}" for i in np.random.default_rng(0).integers(0, 2200, 3000)])
+    _, codes = np.unique(names, return_inverse=True)
+    labels = (codes * 7919 % 97 % 7).astype(np.int32)
+    return Table("t.csv", "hmnist_28_28_RGB", np.zeros((3000, 1, 1, 3), np.uint8), labels, "", np.arange(3000), names)
+
+
+def test_parts_halves_and_subsets_are_those_of_every_published_result(many, table):
+    """A change of one of these moves every published split: another salt, other shares, another order.
+    Do not mend the hash."""
     assert lesions.hash_order(["a", "b", "c", "d", "e", "f"], "lesion0").tolist() == [5, 3, 1, 2, 0, 4]
+    parts = {(kind, seed): digest(lesions.split_table(many, kind, seed)) for kind in ("lesion", "image") for seed in (0, 1)}
+    assert parts == {("lesion", 0): "96cd1a3a610bef2b", ("lesion", 1): "9bddea97ce7ee097",
+                     ("image", 0): "1bbd0af7d06db211", ("image", 1): "9491ec5608488876"}  # fmt: skip
+    assert digest(np.flatnonzero(lesions.half_a(many, lesions.split_table(many)))) == "eef39327a54987c9"
+    small = lesions.subset(many, 500)
+    assert (digest(small.rows), len(small)) == ("d5c58ae79db8f8b0", 505)
+    assert digest(lesions.split_table(table)) == digest(lesions.split_table(table, "lesion", 0))
+
+
+def test_parts_are_70_10_and_20_percent_of_every_class():
+    names = np.array([f"L{i}" for i in range(7000)])
+    labels = np.arange(7000, dtype=np.int32) % 7
+    t = Table("t.csv", "", np.zeros((7000, 1, 1, 3), np.uint8), labels, "", np.arange(7000), names)
+    for kind in ("lesion", "image"):
+        parts = lesions.split_table(t, kind)
+        for code in range(7):
+            shares = [(parts[labels == code] == p).mean() for p in ("train", "val", "test")]
+            assert shares == pytest.approx([0.7, 0.1, 0.2], abs=0.001)
+
+
+def test_the_known_duplicates_are_the_eighteen_pairs_of_abhishek_et_al():
+    """Frozen from the list that comes with their paper: each pair is merged, and no other images are."""
+    pairs = lesions.CROSS_LESION_DUPLICATES
+    assert len(pairs) == 18
+    assert hashlib.sha256(repr(pairs).encode()).hexdigest()[:16] == "cc6c30fcff334735"
+    images = [f"ISIC_{i:07d}" for pair in pairs for i in pair] + ["ISIC_0000001", "ISIC_0000002"]
+    assert len(set(images)) == 38
+    meta = pd.DataFrame({"image_id": images, "lesion_id": [f"HAM_{i:07d}" for i in range(38)]})
+    found = lesions.lesions_from_metadata(meta)
+    assert (found[0:36:2] == found[1:36:2]).all()
+    assert len(set(found)) == 20
+
+
+def test_the_split_seed_the_kind_and_nothing_else_moves_the_split(many):
+    first = lesions.split_table(many)
+    assert (lesions.split_table(many, seed=1) != first).mean() > 0.2
+    assert (lesions.split_table(many, "image") != first).mean() > 0.2
+    other = Table("u.csv", "", many.images + 7, many.labels, "x", np.arange(3000) + 5, many.lesions)
+    np.testing.assert_array_equal(lesions.split_table(other), first)
+
+
+def test_a_lesions_class_is_that_of_most_of_its_photographs():
+    names, classes, codes = lesions.lesion_classes(np.array(["b", "a", "b", "b", "c", "c"]), np.array([1, 6, 2, 2, 5, 3]))
+    assert names.tolist() == ["a", "b", "c"]
+    assert classes.tolist() == [6, 2, 3]  # of a tie the lower code
+    assert names[codes].tolist() == ["b", "a", "b", "b", "c", "c"]
+
+
+def test_leakage_is_of_test_images_whose_lesion_is_in_train_and_not_in_val():
+    parts = np.array(["test", "test", "test", "train", "val"])
+    share, by_class = lesions.leakage_share(np.array([0, 0, 1, 0, 1]), np.array(["a", "b", "c", "a", "c"]), parts)
+    assert share == pytest.approx(1 / 3)
+    assert by_class[:2].tolist() == [0.5, 0]
+    assert np.isnan(by_class[2:]).all()
+
+
+def test_rows_and_metadata_go_with_their_images(table):
+    index = [7, 3, 150]
+    small = table.take(index)
+    np.testing.assert_array_equal(small.images, table.images[index])
+    assert small.rows.tolist() == index
+    assert small.lesions.tolist() == table.lesions[index].tolist()
+    assert small.metadata.image_id.tolist() == table.metadata.image_id[index].tolist()
+    assert small.take([2]).rows.tolist() == [150]  # rows of the file, not of the subset
+
+
+def test_the_eight_views_are_the_symmetries_of_the_square():
+    images = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 3))
+    ours = {v.tobytes() for v in lesions.dihedral_views(images)}
+    assert ours == {np.ascontiguousarray(v).tobytes() for v in oracles.eight_views(images)}
+    assert len(ours) == 8
+
+
+def test_near_pairs_are_those_of_the_plain_definition_in_any_blocks(table):
+    images = table.images[:40].copy()
+    images[25] = np.rot90(images[3])
+    images[38] = images[10][:, ::-1]
+    images[12] = np.clip(images[30].astype(int) + 4, 0, 255)
+    means = images.reshape(40, 7, 4, 7, 4, 3).mean(axis=(2, 4))
+    wanted = set()
+    for i in range(40):
+        for j in range(i + 1, 40):
+            near = min(np.linalg.norm(v[0] - means[j]) for v in oracles.eight_views(means[i : i + 1]))
+            if near < lesions.NEAR_DUPLICATE_DISTANCE:
+                wanted.add((i, j))
+    assert {(3, 25), (10, 38), (12, 30)} <= wanted
+    for block in (7, 1024):
+        assert {tuple(p) for p in lesions.near_pairs(images, block=block).tolist()} == wanted
 
 
 @pytest.mark.parametrize("sizes", [(1, 1, 2), (1, 1, 1), (5, 1, 1), (1, 9, 1), (1, 1, 9), (2, 2, 1, 1)])
@@ -149,3 +257,11 @@ def test_facts_of_the_real_table():
     assert len(set(table.lesions)) == 7452
     for name in CLASSES:  # a shuffle within any one class must be refused
         assert f"class {name}" in lesions.find_other_order(table, shuffle_class(table.metadata, name).lesion_id.to_numpy())
+
+
+@pytest.mark.skipif(REAL is None, reason="the real table is not in data/")
+def test_the_split_of_the_real_table_is_the_published_one():
+    table = lesions.group_lesions(read_table(REAL))
+    published = pd.read_csv(ROOT / "results/run/split.csv", dtype=str)
+    assert published.part.tolist() == lesions.split_table(table).tolist()
+    assert published.lesion.tolist() == table.lesions.tolist()

@@ -1,6 +1,9 @@
-"""Every reported figure against an independent implementation or a closed form."""
+"""Every measure of a classifier is checked against scikit-learn or a closed form, and the bootstrap
+against the binomial error.
+"""
 
 import numpy as np
+import oracles
 import pytest
 import sklearn.metrics as sk
 
@@ -138,3 +141,28 @@ def test_draws_are_computed_as_if_one_by_one(case):
         t = ranking.threshold(0.9, w)
         assert ranking.sensitivity(t, w)[i] == pytest.approx(ranking.sensitivity(t[i], w[i]))
         assert metrics.ece(y, p, w)[i] == pytest.approx(metrics.ece(y, p, w[i]))
+
+
+def test_one_view_is_the_picture_as_it_stands_and_eight_are_all_its_flips_and_turns():
+    class Corner:
+        """A network that looks at the upper left pixel alone."""
+
+        def predict_on_batch(self, images):
+            return images[:, 0, 0]
+
+    images = np.random.default_rng(0).integers(0, 256, (1200, 28, 28, 3), dtype=np.uint8)
+    np.testing.assert_allclose(metrics.predict_views(Corner(), images, 1), images[:, 0, 0])
+    corners = np.mean([v[:, 0, 0].astype(float) for v in oracles.eight_views(images)], axis=0)
+    np.testing.assert_allclose(metrics.predict_views(Corner(), images, 8), corners)
+    np.testing.assert_allclose(metrics.predict_views(Corner(), images), corners)
+
+
+def test_lesions_are_drawn_as_often_as_there_are_lesions_and_intervals_are_of_95_percent():
+    lesions = np.repeat(np.arange(100), 3)
+    w = np.concatenate(list(metrics.lesion_weights(lesions, 250)))
+    assert (w.sum(axis=1) == 300).all()
+    assert w.shape == (250, 300)
+    draws = np.concatenate(list(metrics.lesion_weights(np.arange(400), 1000)))[:, 0]  # whatever the seed's own are
+    value, low, high = metrics.with_intervals(lambda w: {"a": w[:, 0]}, np.arange(400))["a"]
+    assert (value, low, high) == (1, *np.quantile(draws, [0.025, 0.975]))
+    assert draws.mean() == pytest.approx(1, abs=0.1)

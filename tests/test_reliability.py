@@ -1,4 +1,6 @@
-"""Kills, hostile tables and records, full disks, locks: a part of what killing.py, mutating.py and filling.py try."""
+"""Kills, hostile tables and records, full disks and locks: a part of what killing.py, mutating.py
+and filling.py try; each must end as if nothing had happened, or in one clear line.
+"""
 
 import io
 import json
@@ -407,3 +409,23 @@ def test_a_checkpoint_that_is_given_up_is_named(tmp_path, capsys):
     run.args.if_stale = False
     with pytest.raises(InputError, match="drop --resume"):
         runlog.Run.can_resume(run, tmp_path / "checkpoint.npz")
+
+
+def test_a_checkpoint_of_another_run_is_refused_by_name(tmp_path):
+    variables = [mutating.Variable(np.zeros(3, np.float32))]
+    artifacts.save_state(tmp_path / "c.npz", variables, history=[1.0], fingerprint="this")
+    with pytest.raises(InputError, match="from a run with other data or options"):
+        artifacts.load_state(tmp_path / "c.npz", variables, {"history": (None,)}, "another")
+    assert artifacts.load_state(tmp_path / "c.npz", variables, {"history": (None,)}, "this")["history"] == [1.0]
+
+
+def test_the_record_of_a_run_names_the_packages_it_ran_on():
+    import importlib.metadata
+
+    found = machine.environment()
+    assert {"keras", "tensorflow", "numpy", "pandas", "scikit-learn", "matplotlib"} <= set(found["packages"])
+    for name, version in found["packages"].items():
+        assert version == importlib.metadata.version(name)
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["backend"] == "tensorflow"
+    assert found["processors"] >= 1

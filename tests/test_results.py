@@ -1,4 +1,6 @@
-"""The committed results: metrics follow from predictions to the last digit, and the READMEs' tables from the files."""
+"""The committed results: metrics follow from the predictions to the last digit, and both READMEs'
+tables from the files.
+"""
 
 import pytest
 from conftest import load_benchmark

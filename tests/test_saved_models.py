@@ -1,4 +1,6 @@
-"""Saved networks: equal ones are equal files, and hostile files are refused before Keras sees them."""
+"""Saved networks: equal ones are equal files of one hash and unequal ones are not, none with a
+weight that is no number is used, and hostile files are refused before Keras sees them.
+"""
 
 import io
 import json
@@ -178,3 +180,22 @@ def test_equal_networks_are_equal_files(tmp_path):
     assert saved_models.weights_sha256(model) == saved_models.weights_sha256(saved_models.load(tmp_path / "b.keras", ""))
     model.set_weights([w + 1 for w in model.get_weights()])
     assert saved_models.weights_sha256(model) != saved_models.weights_sha256(saved_models.load(tmp_path / "b.keras", ""))
+
+
+def test_the_hash_of_the_weights_is_of_every_array_and_a_weight_that_is_no_number_is_refused(models, tmp_path):
+    for path, load in models.items():
+        model = getattr(saved_models, load)(path)
+        whole, seen = model.get_weights(), {saved_models.weights_sha256(model)}
+        for i in range(len(whole)):
+            weights = [w.copy() for w in whole]
+            weights[i].flat[0] += 1
+            model.set_weights(weights)
+            seen.add(saved_models.weights_sha256(model))
+        assert len(seen) == len(whole) + 1
+        for i in (0, len(whole) - 1):
+            weights = [w.copy() for w in whole]
+            weights[i].flat[0] = float("nan")
+            model.set_weights(weights)
+            saved_models.save(tmp_path / "nan.keras", model)
+            with pytest.raises(InputError, match="not finite"):
+                getattr(saved_models, load)(tmp_path / "nan.keras")

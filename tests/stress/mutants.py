@@ -1,0 +1,239 @@
+"""Plant bugs, one at a time in a copy of the project, and see whether the tests that should go off do.
+
+    python tests/stress/mutants.py                     # all of them: about an hour on two cores
+    python tests/stress/mutants.py --only calibration  # those whose file or description has this word
+    python tests/stress/mutants.py --find              # for those without tests: look for one that goes off
+
+The bugs are in mutants/*.toml, each a file, the text before and after, what is wrong with an experiment that has it, and the
+tests that must go off. A bug counts as caught only if one of its tests fails by an assertion; an exception is no answer to
+what is wrong. Each test must pass without the bug, each text must stand in its file exactly once, and no function may have
+more than three bugs. Counts go to results/reliability.json (a whole run alone), what survived to the screen.
+"""
+
+import argparse
+import ast
+import concurrent.futures
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import xml.etree.ElementTree as xml
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KINDS = ("part", "average", "prior", "weight", "label", "half", "point", "split", "column", "record")
+"""What a bug confuses: part = which images are seen; average = what the GAN learns from and keeps; prior = prior,
+temperature and calibration; weight = weights, flags and staleness; label = labels of images; half = halves, floors and
+recall; point = operating points and views; split = frozen constants; column = columns, pictures and words that are shown;
+record = rows, definitions and what is written down."""
+LISTS = Path(__file__).with_name("mutants")
+MOST_IN_A_FUNCTION = 3
+SECONDS = 600  # for the tests of one bug
+ASSERTIONS = ("AssertionError", "Failed: ", "assert ")
+
+# For --find: where to look for a test of a file, the quickest first.
+LIKELY = {
+    "train_gan": "gan_training gan parts identity", "synthetic_set": "gan_training gan pipeline",
+    "train_cnn": "cnn_training cnn parts identity", "calibration": "cnn_training cnn", "augmentation": "cnn cnn_training",
+    "saved_models": "saved_models reliability", "ham10000": "data lesions identity reliability",
+    "lesions": "lesions fidelity figures", "runlog": "identity commands pipeline parts", "archives": "data reliability",
+    "artifacts": "data recomputed reliability pipeline identity", "machine": "gan_training reliability pipeline",
+    "phantom": "data commands", "fetch_data": "data commands", "evaluate": "recomputed evaluate",
+    "scorecard": "recomputed evaluate", "metrics": "metrics recomputed", "predictions": "recomputed evaluate",
+    "fidelity": "fidelity recomputed", "synthetic_quality": "fidelity recomputed evaluate", "eda": "figures pipeline",
+    "figures": "figures pipeline", "visualize_results": "figures pipeline report", "report": "report pipeline",
+    "arms": "arms benchmarks", "classifier_bars": "benchmarks", "gan_bars": "benchmarks", "workplace": "benchmarks arms",
+    "pages": "benchmarks arms results",
+}  # fmt: skip
+
+
+def read_mutants(folder):
+    """The bugs of all lists, each a dict; SystemExit naming whatever breaks the rules."""
+    mutants = [m for path in sorted(folder.glob("*.toml")) for m in tomllib.loads(path.read_text())["mutant"]]
+    crowd, faults = Counter(), []
+    for m in mutants:
+        text = (ROOT / m["file"]).read_text()
+        if text.count(m["before"]) != 1:
+            faults.append(f"{m['file']}: {m['what']}: the text stands there {text.count(m['before'])} times")
+            continue
+        changed = text.replace(m["before"], m["after"])
+        if ast.dump(ast.parse(changed)) == ast.dump(ast.parse(text)):
+            faults.append(f"{m['file']}: {m['what']}: changes nothing")
+        m["function"] = find_function(text, m["before"], changed)
+        crowd[m["file"], m["function"]] += 1
+        if m.get("kind") not in KINDS:
+            faults.append(f"{m['file']}: {m['what']}: is of no kind of {KINDS}")
+    faults += [f"{file}: {n} bugs in {f}" for (file, f), n in crowd.items() if n > MOST_IN_A_FUNCTION and f]
+    modules = {p.name for p in ROOT.glob("*.py")} - {m["file"] for m in mutants}
+    faults += [f"{name}: has no bug" for name in sorted(modules)]
+    if faults:
+        raise SystemExit("\n".join(faults))
+    return mutants
+
+
+def find_function(text, before, changed):
+    """Name of the innermost function in which two texts first differ; '' outside of all."""
+    at = next(i for i, (a, b) in enumerate(zip(text + "\0", changed + "\1", strict=False)) if a != b)
+    line, found = text[:at].count("\n") + 1, ("", 0)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.lineno <= line <= node.end_lineno:
+            found = max(found, (node.name, node.lineno), key=lambda f: f[1])
+    return found[0]
+
+
+# ---------------------------------------------------------------- running
+
+
+def copy_project(folder):
+    """The project's files, as they are in the working tree, in `folder`; results/ as a link."""
+    names = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in names.stdout.splitlines():
+        if name.startswith("results/") or not (ROOT / name).is_file():
+            continue
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, target)
+    (folder / "results").symlink_to(ROOT / "results")
+    return folder
+
+
+def run_tests(project, tests, given, stop=False):
+    """{test: 'passed', 'assertion' or another word with the first line of what it said} in a copy of the project."""
+    report = project / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--junitxml={report}"]
+    command += [f"--basetemp={project / 'tmp'}", *["-x"] * stop, *tests]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | ({"PIPELINE_FROM": str(given)} if given else {})
+    with open(project / "log", "w") as log:
+        try:
+            subprocess.run(command, cwd=project, stdout=log, stderr=log, env=environment, timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            return {"": ("timeout", f"over {SECONDS} s")}
+    if not report.is_file():
+        return {"": ("crashed", "".join(Path(log.name).read_text()[-300:].splitlines()))}
+    found = {}
+    for case in xml.parse(report).iter("testcase"):
+        name = f"{case.get('classname').replace('.', '/')}.py::{case.get('name')}"
+        words, said = "passed", ""
+        for kind in ("failure", "error", "skipped"):
+            if (node := case.find(kind)) is not None:
+                said = (node.get("message") or "").replace("\n", " ")[:160]
+                words = "assertion" if kind == "failure" and said.startswith(ASSERTIONS) else kind
+        found[name] = words, said
+    return found
+
+
+def make_given(folder):
+    """A folder with every stage of the tests' shared run, made by the code as it is."""
+    for script in {script for script, _, _ in read_stages().values()}:
+        imports_of(script)  # here, since Python 3.11 cannot parse in two threads at once
+    code = (
+        "import sys; sys.path[:0] = ['tests']; import conftest; from pathlib import Path; here = Path(sys.argv[1]); "
+        "conftest.run_together(conftest.Pipeline(conftest.write_phantom(here / 'data', 200), here), conftest.STAGES)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, check=True, capture_output=True)
+    shutil.rmtree(folder / "data")
+    return folder
+
+
+def read_stages():
+    """conftest.py's STAGES."""
+    sys.path[:0] = [str(ROOT / "tests")]
+    from conftest import STAGES
+
+    return STAGES
+
+
+@functools.cache
+def imports_of(script):
+    """Names of the project's modules that a script imports, directly or through others, itself included."""
+    found, pending = set(), [script]
+    while pending:
+        name = pending.pop()
+        if name in found or not (ROOT / f"{name}.py").is_file():
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse((ROOT / f"{name}.py").read_text())):
+            pending += [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            pending += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+    return found
+
+
+def keep_unaffected(given, folder, module):
+    """A copy of `given` without the marks of the stages that a change of `module` could alter; None if it alters all."""
+    stages, affected = read_stages(), set()
+    for name, (script, _, needs) in stages.items():
+        if module in imports_of(script) | {"phantom"} or affected & set(needs):
+            affected.add(name)
+    if affected == set(stages):
+        return None
+    shutil.copytree(given, folder)
+    for name in affected:
+        (folder / "stages" / f"{name}.done").unlink()
+        for place in ("models", "outputs"):
+            shutil.rmtree(folder / place / name, ignore_errors=True)
+    if "gan" in affected:
+        shutil.rmtree(folder / "outputs/synthetic", ignore_errors=True)
+    return folder
+
+
+def try_mutant(mutant, given, find=False):
+    """(mutant, 'caught' or what happened instead, the test and what it said)."""
+    with tempfile.TemporaryDirectory(prefix="mutant") as folder:
+        project = copy_project(Path(folder) / "project")
+        path = project / mutant["file"]
+        path.write_text(path.read_text().replace(mutant["before"], mutant["after"]))
+        module = Path(mutant["file"]).stem
+        start = keep_unaffected(given, Path(folder) / "given", module)
+        tests = mutant.get("tests") or [f"tests/test_{name}.py" for name in LIKELY[module].split()]
+        for group in [[t] for t in tests] if find else [tests]:
+            found = run_tests(project, group, start, stop=True)
+            for verdict in ("assertion", "failure", "error", "timeout", "crashed"):
+                for test, (words, said) in found.items():
+                    if words == verdict:
+                        if verdict == "assertion" or not find:
+                            return mutant, "caught" if verdict == "assertion" else verdict, f"{test}: {said}"
+                        mutant.setdefault("seen", f"{verdict}: {test}: {said}")
+            shutil.rmtree(project / "tmp", ignore_errors=True)
+    return mutant, "survived", mutant.get("seen", "")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--only", default="", metavar="WORD", help="bugs whose file or description has this word")
+    p.add_argument("--find", action="store_true", help="look for tests that go off, instead of running those named")
+    p.add_argument("--lists", type=Path, default=LISTS, metavar="DIR", help="another folder of lists")
+    p.add_argument("--jobs", type=int, default=os.cpu_count(), help="bugs tried at once")
+    args = p.parse_args()
+    mutants = [m for m in read_mutants(args.lists) if args.only in m["file"] + m["what"]]
+    with tempfile.TemporaryDirectory(prefix="mutants") as folder, concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        given = make_given(Path(folder) / "given")
+        if not args.find:
+            tests = sorted({t for m in mutants for t in m["tests"]})
+            passed = run_tests(copy_project(Path(folder) / "whole"), tests, given)
+            wrong = [f"{t}: {w} {said}" for t, (w, said) in passed.items() if w != "passed"]
+            if wrong:
+                raise SystemExit("without any bug:\n" + "\n".join(wrong))
+            print(f"{len(passed)} tests pass without any bug", flush=True)
+        counts, lived = Counter(), []
+        for m, verdict, said in pool.map(lambda m: try_mutant(m, given, args.find), mutants):
+            counts[verdict] += 1
+            lived += [m] if verdict != "caught" else []
+            print(f"{verdict:9} {m['file']}: {m['what']}\n          {said}", flush=True)
+    print(f"{len(mutants)} tried, {counts['caught']} caught; {dict(counts)}")
+    for m in lived:
+        print(f"  not caught: {m['file']}, {m['function']}: {m['what']}")
+    if not args.only and not args.find and args.lists == LISTS:
+        sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+        from reliability import note
+
+        note("python tests/stress/mutants.py", mutants_tried=len(mutants), mutants_caught=counts["caught"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Change the code at random, one place at a time in a copy of the project, and see whether the tests notice.
+
+    make mutants                                       # makes the environment of the mutation tool, runs both lists
+    python tests/stress/random_mutants.py [--count 100] [--seed 0]
+
+Cosmic Ray's operators change measures, calibration, split and training (draw_mutants.py draws them). The test
+files likely to notice are run until one fails; here any failure counts, for most such changes end in an
+exception. Survivors are listed with their line, in results/random_mutants.csv too: some mean the same as
+before, the others want a test.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from mutants import LIKELY, ROOT, copy_project, keep_unaffected, make_given, run_tests
+
+FILES = ("metrics.py", "scorecard.py", "fidelity.py", "synthetic_quality.py", "calibration.py", "lesions.py", "train_gan.py",
+         "train_cnn.py", "augmentation.py")  # fmt: skip
+TOOL = ROOT / ".venv-mutants" / "bin" / "python"
+
+
+def draw(count, seed):
+    """The changes: a list of {file, what, text}."""
+    if not TOOL.exists():
+        raise SystemExit(f"{TOOL}: no such file; `make mutants` makes it")
+    command = [TOOL, Path(__file__).with_name("draw_mutants.py"), str(count), str(seed), *FILES]
+    return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+def try_change(mutant, given):
+    """(mutant, the test that noticed or None)."""
+    with tempfile.TemporaryDirectory(prefix="mutant") as folder:
+        project = copy_project(Path(folder) / "project")
+        (project / mutant["file"]).write_text(mutant["text"])
+        module = Path(mutant["file"]).stem
+        for name in LIKELY[module].split():
+            start = keep_unaffected(given, Path(folder) / f"given_{name}", module)
+            for test, (words, _) in run_tests(project, [f"tests/test_{name}.py"], start, stop=True).items():
+                if words not in ("passed", "skipped"):
+                    return mutant, test or words
+    return mutant, None
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--count", type=int, default=100)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--jobs", type=int, default=2, help="changes tried at once")
+    args = p.parse_args()
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+    from reliability import note
+
+    import artifacts
+
+    drawn, lived = draw(args.count, args.seed), []
+    with tempfile.TemporaryDirectory(prefix="mutants") as folder, concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        given = make_given(Path(folder) / "given")
+        for m, test in pool.map(lambda m: try_change(m, given), drawn):
+            lived += [] if test else [m]
+            print(f"{'noticed ' if test else 'SURVIVED'} {m['file']} {m['what']}  {test or ''}", flush=True)
+    print(f"{len(drawn)} changes, {len(lived)} survived")
+    command = "python tests/stress/random_mutants.py " + " ".join(sys.argv[1:])
+    note(command, random_mutants_tried=len(drawn), random_mutants_noticed=len(drawn) - len(lived))
+    survivors = {"file": [m["file"] for m in lived], "change": ['"' + m["what"].replace('"', '""') + '"' for m in lived]}
+    artifacts.write_csv(ROOT / "results" / "random_mutants.csv", survivors)
+
+
+if __name__ == "__main__":
+    main()

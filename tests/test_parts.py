@@ -1,0 +1,81 @@
+"""Which part of the split reaches what. The pictures of one part are moved and everything is
+trained again: what may not look at that part must stay the same to the last byte, and what lives on
+it must change.
+
+A picture moved by five rows (what leaves it below comes in above) has the same colours, so that table
+and metadata still belong together. A turn would not do: the average of eight views does not feel it.
+"""
+
+import shutil
+
+import numpy as np
+import oracles
+import pandas as pd
+import pytest
+from conftest import Pipeline
+
+import artifacts
+from ham10000 import mark_as_phantom
+
+LEARNED_FROM_VAL = ("temperature", "operating_points", "val", "kept_epoch")
+
+
+def move(pipeline, part, folder):
+    """The run's table with the pictures of `part` moved by five rows, in a pipeline of its own."""
+    parts = oracles.Parts(pipeline)
+    images, rows = parts.images.copy(), parts.rows(part)
+    images[rows] = np.roll(images[rows], 5, axis=1)
+    path = artifacts.ensure_folder(folder / "data") / pipeline.table.name
+    artifacts.write_table(path, [(mark_as_phantom(images), parts.labels)])
+    shutil.copy(pipeline.table.with_name("HAM10000_metadata.csv"), path.parent)
+    return Pipeline(path, folder)
+
+
+@pytest.fixture(scope="module")
+def test_moved(networks, tmp_path_factory):
+    other = move(networks, "test", tmp_path_factory.mktemp("test_moved"))
+    for stage in ("gan", "judge", "cnn"):
+        other.run_stage(stage)
+    return other
+
+
+@pytest.fixture(scope="module")
+def val_moved(networks, tmp_path_factory):
+    other = move(networks, "val", tmp_path_factory.mktemp("val_moved"))
+    for stage in ("gan", "control"):
+        other.run_stage(stage)
+    return other
+
+
+def test_no_network_and_no_choice_depends_on_the_pixels_of_the_test_part(networks, test_moved):
+    assert (test_moved.outputs / "split.csv").read_bytes() == (networks.outputs / "split.csv").read_bytes()
+    ours, theirs = (oracles.read(p.models / "gan/options.json")["data"]["sha256"] for p in (networks, test_moved))
+    assert ours != theirs  # the table did change
+    for name in ("gan/generator", "judge/classifier", "cnn/classifier"):
+        path = f"{name}.keras"
+        assert (test_moved.models / path).read_bytes() == (networks.models / path).read_bytes(), f"{name} saw test images"
+    for name in ("judge", "cnn"):
+        ours, theirs = (oracles.read(p.models / name / "options.json") for p in (networks, test_moved))
+        for key in LEARNED_FROM_VAL:
+            assert ours[key] == theirs[key], f"{key} of {name} was fitted on test images"
+    path = "synthetic/hmnist_28_28_RGB.csv"
+    assert (test_moved.outputs / path).read_bytes() == (networks.outputs / path).read_bytes()
+
+
+def test_the_gan_does_not_depend_on_the_pixels_of_val(networks, val_moved):
+    for root, path in (("models", "gan/generator.keras"), ("outputs", "synthetic/hmnist_28_28_RGB.csv")):
+        ours, theirs = (getattr(p, root) / path for p in (networks, val_moved))
+        assert ours.read_bytes() == theirs.read_bytes(), f"{path} depends on val images"
+
+
+def test_val_moves_the_calibration_and_the_choice_and_no_weight_below_them(networks, val_moved):
+    ours, theirs = (oracles.load(p.models / "control/classifier.keras") for p in (networks, val_moved))
+    for layer, other in zip(ours.layers[:-2], theirs.layers[:-2], strict=True):  # logits and softmax are last
+        for a, b in zip(layer.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b, f"{layer.name} was trained on val images")
+    ours, theirs = (oracles.read(p.models / "control/options.json") for p in (networks, val_moved))
+    for key in ("val", "operating_points"):
+        assert ours[key] != theirs[key], f"{key} is not of the val part"
+    ours, theirs = (pd.read_csv(p.models / "control/history.csv") for p in (networks, val_moved))
+    assert ours["loss"].equals(theirs["loss"]), "the training loss depends on val images"
+    assert not ours["val_log_loss"].equals(theirs["val_log_loss"])
