@@ -13,7 +13,7 @@ METADATA ?= auto
 FLAGS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all data test smoke lint lock audit clean help
+.PHONY: all data test smoke lint lock audit mutants clean help
 
 all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, draw (DATA=table METADATA=csv FLAGS=...)
 	data="$(DATA)"
@@ -57,6 +57,7 @@ lock: .venv/ready-dev  ## resolve requirements*.in into requirements*.txt, with 
 	$$uv requirements.in -o requirements.txt
 	$$uv -c requirements.txt requirements-dev.in -o requirements-dev.txt
 	$$uv requirements-audit.in -o requirements-audit.txt
+	$$uv requirements-mutants.in -o requirements-mutants.txt
 
 audit: .venv/ready  ## known vulnerabilities of the pinned packages (needs a network), and their licences
 	[ -d .venv-audit ] || $(PYTHON) -m venv .venv-audit
@@ -69,6 +70,12 @@ audit: .venv/ready  ## known vulnerabilities of the pinned packages (needs a net
 	else
 		echo "audit SKIPPED: pypi.org's vulnerability service cannot be reached; nothing is known either way"
 	fi
+
+mutants: .venv/ready-dev  ## plant bugs, by hand and at random, and count which the tests catch (an hour or two)
+	[ -d .venv-mutants ] || $(PYTHON) -m venv .venv-mutants
+	.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
+	$(PY) tests/stress/mutants.py
+	$(PY) tests/stress/random_mutants.py
 
 clean:  ## remove models, outputs and smoke (not data, not .venv)
 	find models outputs -mindepth 1 ! -name README.md -delete
