@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import load_benchmark
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from workplace import Workplace
 
 from ham10000 import InputError
@@ -103,6 +104,9 @@ def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(arms, p
     answer = pages.build_answer()
     assert "AUC raised" in answer
     assert "+0.020 (" in answer
+    ours["less_classic"]["auc"] |= {"value": -0.02, "p": 0.001, "p_holm": 0.01}
+    (tmp_path / "arms.json").write_text(json.dumps(found))
+    assert "Here: AUC lowered." in pages.build_answer()
     whole = (place.results / "plain_1/context.json").read_text()
 
     def collect_with(**changed):
@@ -115,6 +119,8 @@ def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(arms, p
     same = json.loads(whole)["arms"]["classifier"]["same"]
     with pytest.raises(InputError, match="another recipe"):
         collect_with(same=same | {"steps": same["steps"] + 1})
+    with pytest.raises(InputError, match="another recipe"):
+        collect_with(same=same | {"learning_rate": 9.0})
     with pytest.raises(InputError, match="other synthetic images than the arms of seed 1"):
         collect_with(synthetic_sha256="0" * 64)
     collect_with(same=same | {"augment": "none", "middle": 28})  # what arms are there to differ in
@@ -167,3 +173,58 @@ def test_differences_are_of_the_same_seed(arms, pipeline, tmp_path, capsys):
     assert found["classic"]["auc_std"] > 0  # the base's two seeds differ
     for comparison in found["plain"]["less_classic"].values():
         assert comparison["value"] == comparison["low"] == comparison["high"] == 0
+
+
+def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_values(arms, tmp_path, capsys):
+    """Every number of three arms in three seeds, from their predictions by scikit-learn."""
+    rng = np.random.default_rng(0)
+    place, n = Workplace("arms", tmp_path), 140
+    y = np.arange(n) % 7
+    names = [f"p_{c}" for c in ("akiec", "bcc", "bkl", "df", "nv", "vasc", "mel")]
+    points = {"balanced_shift": [1.5, 0, 0, 0, -1.5, 0, 0], "train_prior": [1 / 7] * 7, "tau": 1.0}
+    arm = {"trained_on": "r", "same": {"steps": 5}}
+    tables = {}
+    for seed in (0, 1, 2):
+        for folder, file, key, better in ((f"lesion_split_{seed}", "predictions.csv", "classic_synthetic", 1.2),
+                                          (f"lesion_split_{seed}", "predictions_control.csv", "classic", 1.0),
+                                          (f"plain_{seed}", "predictions.csv", "plain", 0.3)):  # fmt: skip
+            logits = rng.normal(size=(n, 7)) + better * np.eye(7)[y]
+            p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+            tables[key, seed] = p
+            path = place.results / folder
+            path.mkdir(parents=True, exist_ok=True)
+            frame = pd.DataFrame(p, columns=names)
+            frame.insert(0, "label", y)
+            frame.insert(0, "row", np.arange(n))
+            frame.to_csv(path / file, index=False)
+            both = ("classifier", "control")
+            context = {"protocol": "lesion split", "data": None, "views": 8, "points": dict.fromkeys(both, points),
+                       "arms": dict.fromkeys(both, arm)}  # fmt: skip
+            (path / "context.json").write_text(json.dumps(context))
+    split = "row,lesion,part\n" + "".join(f"{i},L{i // 2},test\n" for i in range(n))
+    (place.results / "lesion_split_split.csv").write_text(split)
+    arms.collect(place)
+    found = json.loads((tmp_path / "arms.json").read_text())["arms"]
+
+    def score(p):
+        decided = (np.log(p) + points["balanced_shift"]).argmax(axis=1)
+        return {"acc": (p.argmax(axis=1) == y).mean(), "acc_balanced": (decided == y).mean(),
+                "balanced_accuracy": balanced_accuracy_score(y, decided),
+                "auc": roc_auc_score(y, p, multi_class="ovr")}  # fmt: skip
+
+    rows = {key: [score(tables[key, s]) for s in (0, 1, 2)] for key in ("classic", "plain", "classic_synthetic")}
+    for key, seeds in rows.items():
+        for name in ("acc", "balanced_accuracy", "acc_balanced", "auc"):
+            each = [s[name] for s in seeds]
+            assert found[key][name] == pytest.approx(np.mean(each)), (key, name)
+            assert found[key][f"{name}_std"] == pytest.approx(np.std(each, ddof=1)), (key, name)
+            if key != "classic":
+                gain = np.mean(each) - np.mean([s[name] for s in rows["classic"]])
+                assert found[key]["less_classic"][name]["value"] == pytest.approx(gain), (key, name)
+    tested = [c for key in ("plain", "classic_synthetic") for c in found[key]["less_classic"].values()]
+    ranked = sorted(tested, key=lambda c: c["p"])
+    assert len({c["p"] for c in tested}) > 2
+    most = 0.0
+    for i, c in enumerate(ranked):  # Holm 1979, step by step
+        most = max(most, min(1, c["p"] * (len(ranked) - i)))
+        assert c["p_holm"] == pytest.approx(most)

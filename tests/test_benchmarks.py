@@ -53,7 +53,8 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
         (place.results / f"{name}.json").write_text(json.dumps(row | {"curve": curve} | changes))
 
     for seed, ratio in enumerate((2.0, 3.0, 7.0)):
-        write(f"seed_{seed}", seed=seed, frechet_ratio=ratio, memorisation_by_class=dict.fromkeys(CLASSES, ratio / 100))
+        write(f"seed_{seed}", seed=seed, frechet_ratio=ratio, memorisation_by_class=dict.fromkeys(CLASSES, ratio / 100),
+              diversity_ratio=dict.fromkeys(CLASSES, ratio / 10))  # fmt: skip
     write("baseline", frechet_ratio=40.0, judge_sha256="of another machine", frechet_floor=0.25)
     bars.collect(place)
     found = json.loads((tmp_path / "gan.json").read_text())
@@ -61,6 +62,7 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
     assert found["frechet_ratio"] == pytest.approx(4)
     assert found["frechet_ratio_std"] == pytest.approx(np.std([2, 3, 7], ddof=1))
     assert found["memorisation_by_class"]["df"] == pytest.approx(0.04)
+    assert (found["diversity_ratio_min"]["df"], found["diversity_ratio_max"]["df"]) == (0.2, 0.7)
     assert found["frechet_ratio_dcgan"] == 40
     curve = (tmp_path / "gan_curve.csv").read_text().splitlines()
     assert curve[0] == "gan,seed,epoch,minutes,frechet_ratio"
@@ -82,7 +84,7 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
     assert "Other trainings" not in section
     artifacts.write_json(pages.RUN / "synthetic_quality.json", {"judge_sha256": "of another run"})
     assert "Other trainings than the GAN of the run above" in pages.build_gan_section()
-    write("seed_2", judge_sha256="another")
+    write("seed_2", judge_sha256="another", diversity_ratio=dict.fromkeys(CLASSES, 0.5))
     with pytest.raises(InputError, match="same judge"):
         bars.collect(place)
 
@@ -105,7 +107,7 @@ def test_the_image_split_has_its_recipe_and_leakage_that_of_the_lesion_split(tmp
     assert "--deterministic" in place.flags("leak_3")
 
 
-def test_classifier_rows_and_ensemble(pipeline, tmp_path, capsys):
+def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(pipeline, tmp_path, capsys):
     classifier = load_benchmark("classifier_bars")
     row = classifier.read_rows(pipeline.models, pipeline.outputs)
     found = json.loads((pipeline.outputs / "evaluation/metrics.json").read_text())
@@ -141,12 +143,16 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path, capsys):
     assert out["leak_split"]["ensemble"]["auc"] == pytest.approx(row["classifier"]["auc"])
     assert out["image_split"]["ensemble"]["auc"] == pytest.approx(row["control"]["auc"])
     assert row["classifier"]["auc"] != pytest.approx(row["control"]["auc"])
+    for name in ("acc", "auc", "balanced_accuracy"):  # the control's average is of the controls
+        assert out["lesion_split"]["control"]["ensemble"][name] == pytest.approx(row["control"][name])
     gain = out["lesion_split"]["classifier_minus_control"]
     assert ("acc" in gain["better_in_every_seed"]) == (row["classifier_minus_control"]["acc"] > 0)
     assert ("acc" in gain["worse_in_every_seed"]) == (row["classifier_minus_control"]["acc"] < 0)
     price = out["lesion_split"]["price_of_leakage"]
     ends = [found["models"][name]["argmax"]["accuracy"] for name in ("classifier", "control")]
     assert price["acc_half_width"] == pytest.approx(np.hypot(*((e["high"] - e["low"]) / 2 for e in ends)))
+    ends = [found["models"][name]["auc"] for name in ("classifier", "control")]
+    assert price["auc_half_width"] == pytest.approx(np.hypot(*((e["high"] - e["low"]) / 2 for e in ends)))
     for name in ("acc", "auc"):
         assert price[name] == pytest.approx(row["classifier"][name] - row["control"][name])
     assert price["seeds"] == [0, 1]
@@ -171,6 +177,14 @@ def test_classifier_rows_and_ensemble(pipeline, tmp_path, capsys):
     classifier.collect(place)
     assert json.loads((tmp_path / "classifier.json").read_text())["lesion_split"]["price_of_leakage"]["seeds"] == [0, 1]
     assert "probabilities (2, 3, 3 of them)" in pages.build_classifier_section()
+    other = machine.environment() | {"accelerators": ["another GPU"]}
+    for seed in (0, 1):
+        write("leak_split", seed, environment=other)
+    capsys.readouterr()
+    classifier.collect(place)  # on another accelerator: the difference would not be of leakage alone
+    assert "no price of leakage" in capsys.readouterr().err
+    for seed in (0, 1):
+        write("leak_split", seed)
     write("leak_split", 0, keep="best")
     with pytest.raises(InputError, match="one recipe"):
         classifier.collect(place)
@@ -347,3 +361,242 @@ def test_the_arms_of_a_seed_learn_from_that_seeds_synthetic_images(tmp_path):
         assert place.synthetic(seed) == path
     with pytest.raises(InputError, match="lesion 1"):
         place.synthetic(1)
+
+
+class Calls:
+    """A Workplace that notes the commands it is asked for instead of running them."""
+
+    def __init__(self, folder):
+        self.place, self.made = Workplace("x", folder), []
+        self.place.call = lambda script, name, *flags: self.made.append([script, name, *map(str, flags)])
+        self.place.evaluate = lambda name, why, *flags: self.made.append(["evaluate.py", name, *map(str, flags)])
+
+
+def test_every_arm_is_trained_with_its_own_flags_on_its_own_seeds_images(tmp_path, monkeypatch):
+    arms = load_benchmark("arms")
+    calls = Calls(tmp_path)
+    synthetic = calls.place.outputs("lesion_3") / "synthetic/hmnist_28_28_RGB.csv"
+    artifacts.write_text(synthetic, "")
+    monkeypatch.setattr(artifacts, "write_text", lambda *a: None)
+    monkeypatch.setattr(type(tmp_path), "read_text", lambda self: "")
+    own = {"plain": ["--synthetic", "none", "--augment", "none"],
+           "balanced": ["--synthetic", "none", "--sampler", "balanced"],
+           "repeated": ["--synthetic", "none", "--repeat-real", "1000"],
+           "plain_synthetic": ["--augment", "none", "--synthetic", str(synthetic)],
+           "full_weight": ["--synthetic-weight", "1", "--synthetic", str(synthetic)],
+           "synthetic_only": ["--real", "none", "--synthetic", str(synthetic)]}  # fmt: skip
+    for arm, flags in own.items():
+        calls.made.clear()
+        arms.measure_arm(calls.place, arm, 3)
+        assert calls.made == [["train_cnn.py", f"arm_{arm}_3", "--seed", "3", *flags, "--resume"],
+                              ["evaluate.py", f"arm_{arm}_3", "--seed", "3"]]  # fmt: skip
+    assert {a for a, (_, flags) in arms.ARMS.items() if flags is None} == {"classic", "classic_synthetic"}
+    with pytest.raises(InputError, match="which trains it"):
+        arms.measure_arm(calls.place, "classic", 3)
+
+
+def test_a_gan_is_measured_by_one_judge_and_by_networks_of_its_own_seed(bars, tmp_path, monkeypatch):
+    calls = Calls(tmp_path)
+    monkeypatch.setattr(bars.shutil, "copytree", lambda source, target, **k: calls.made.append([str(source), str(target)]))
+    monkeypatch.setattr(bars, "read_row", lambda models, outputs: (models, outputs))
+    place = calls.place
+    assert bars.evaluate_gan(place, "seed_2", 2) == (place.models("seed_2"), place.outputs("seed_2"))
+    by_script = [c for c in calls.made if c[0].endswith(".py")]
+    judge, real, few, many, synthetic, evaluation = by_script
+    assert judge == ["train_cnn.py", "judge", "--role", "judge", "--resume"]
+    assert real[:6] == ["train_cnn.py", "real_2", "--seed", "2", "--role", "control"]
+    assert few == ["train_gan.py", "seed_2", "--seed", "2", "--sample-only", "--samples", "1000"]
+    table = place.outputs("seed_2") / "cas"
+    assert many == [*few[:-1], "20000", "--no-png", "--out", str(table)]
+    path = str(table / "hmnist_28_28_RGB.csv")
+    assert synthetic[:8] == ["train_cnn.py", "seed_2", "--seed", "2", "--real", "none", "--synthetic", path]
+    for network in (real, synthetic):  # alike but for what they learn from
+        assert {"--sampler=balanced", "--synthetic-weight=1.0", "--optimizer=adamw", "--stem=1"} <= set(network)
+        assert network[network.index("--keep") : network.index("--keep") + 2] == ["--keep", "last"]
+        assert network[-2:] == ["--epochs", "20"]
+    assert evaluation == ["evaluate.py", "seed_2", "--seed", "2"]
+    copied = [c for c in calls.made if not c[0].endswith(".py")]
+    folders = [(place.models("judge"), "judge"), (place.models("real_2"), "control")]
+    assert copied == [[str(source / role), str(place.models("seed_2") / role)] for source, role in folders]
+
+
+def test_the_arms_of_the_main_result_draw_their_images_with_their_own_seed(tmp_path, monkeypatch):
+    classifier = load_benchmark("classifier_bars")
+    calls, place = Calls(tmp_path), None
+    place = calls.place
+    monkeypatch.setattr(classifier, "write_row", lambda place, *what: calls.made.append([*map(str, what)]))
+    with pytest.raises(InputError, match="no GAN"):
+        classifier.measure_lesion(place, 2)
+    artifacts.write_text(place.models("seed_0") / "gan/generator.keras", "")
+    classifier.measure_lesion(place, 2)
+    assert (place.models("lesion_2") / "gan/generator.keras").is_file()
+    seed = ["lesion_2", "--seed", "2"]
+    assert calls.made == [
+        ["train_gan.py", *seed, "--sample-only", "--no-png"], ["train_cnn.py", *seed, "--role", "control", "--resume"],
+        ["train_cnn.py", *seed, "--resume"], ["evaluate.py", *seed], ["lesion_split", "lesion_2", "2"]]  # fmt: skip
+
+
+def test_every_gan_is_trained_with_its_own_seed(bars, tmp_path, monkeypatch):
+    calls = Calls(tmp_path)
+    for name in ("evaluate_gan", "score_snapshots"):
+        monkeypatch.setattr(bars, name, lambda *a, name=name: {"made": name} if name == "evaluate_gan" else [a[1]])
+    bars.measure(calls.place, "seed", 3)
+    bars.measure(calls.place, "baseline", 3)
+    assert calls.made == [["train_gan.py", "seed_3", "--seed", "3", "--snapshots", "--resume"],
+                          ["benchmarks/gan_baseline.py", "baseline", "--resume"]]  # fmt: skip
+    assert artifacts.read_json(calls.place.results / "seed_3.json", "") == {"made": "evaluate_gan", "curve": ["seed_3"]}
+
+
+def test_a_recipe_on_file_is_every_choice_of_the_training():
+    import train_cnn
+
+    classifier = load_benchmark("classifier_bars")
+    choices = set(train_cnn.RECIPE) | {"learning_rate", "weight_decay", "width", "batch", "augment"}
+    assert choices <= set(classifier.RECIPE)
+
+
+def test_each_measure_of_a_row_is_the_one_of_its_name(pipeline):
+    classifier = load_benchmark("classifier_bars")
+    row = classifier.read_rows(pipeline.models, pipeline.outputs)["classifier"]
+    found = json.loads((pipeline.outputs / "evaluation/metrics.json").read_text())["models"]["classifier"]
+    for name, value in row.items():
+        if name in ("minutes", "peak_gib"):
+            continue
+        point, short = "argmax", name
+        if name in ("balanced_accuracy", "acc_balanced"):
+            point, short = "balanced", name.removesuffix("_balanced")
+        short = {"acc": "accuracy"}.get(short.removesuffix("_argmax"), short.removesuffix("_argmax"))
+        block = found[point] if short in found[point] else found
+        assert value == block[short]["value"], name
+
+
+def test_each_entry_of_a_gans_row_is_the_one_of_its_name(bars, pipeline):
+    row = bars.read_row(pipeline.models, pipeline.outputs)
+    quality = json.loads((pipeline.outputs / "evaluation/synthetic_quality.json").read_text())
+    for name in (
+        "frechet",
+        "frechet_floor",
+        "kid",
+        "kid_floor",
+        "precision",
+        "recall",
+        "coverage",
+        "density",
+        "coverage_ratio",
+    ):
+        assert row[name] == quality["distances"][name]["value"], name
+    for c in CLASSES:
+        agreement = quality["label_agreement"][c]
+        assert row["label_agreement"][c] == agreement["value"]
+        assert row["agreement_se"][c] == agreement["se_of_difference"]
+        assert row["real_recall"][c] == agreement["real_recall"]["value"]
+        assert row["real_recall_se"][c] == agreement["real_recall"]["se"]
+        assert row["diversity_ratio"][c] == quality["diversity"][c]["value"]
+        assert row["memorisation_by_class"][c] == quality["memorisation"]["by_class"][c]["value"]
+    assert row["memorisation"] == quality["memorisation"]["value"]
+
+
+def test_the_baselines_players_want_opposite_things_of_images_under_their_labels(table_path):
+    """One step: the critic's loss is of real against generated, the generator's of passing for real (Goodfellow 2014)."""
+    import tensorflow as tf
+
+    from ham10000 import read_table
+
+    baseline = load_benchmark("gan_baseline")
+    table = read_table(table_path)
+    order = np.random.default_rng(1).permutation(len(table))
+    images, labels, latents = baseline.batch_of(table.images, table.labels, 0, 0, 0, order)
+    label_of = {np.sort(i.astype(np.float32).ravel()).tobytes(): c for i, c in zip(table.images, table.labels, strict=True)}
+    assert [label_of[np.sort(i.ravel()).tobytes()] for i in images] == labels.tolist()
+    assert latents.shape == (2, len(labels), baseline.LATENT)
+
+    class Half:
+        """A player with one weight w: the critic scores w times the mean, the generator paints w everywhere."""
+
+        def __init__(self, value, paint=False):
+            self.w, self.paint = tf.Variable(float(value)), paint
+            self.trainable_variables = self.variables = [self.w]
+
+        def __call__(self, inputs, training):
+            if self.paint:
+                return self.w * tf.ones((len(inputs[1]), 28, 28, 3))
+            return self.w * tf.reshape(tf.reduce_mean(inputs[0], axis=(1, 2, 3)), (-1, 1))
+
+    gan = baseline.Dcgan()
+    gan.critic, gan.generator = Half(0.5), Half(3.0, paint=True)
+    moves = []
+
+    class Optimizer:
+        def apply(self, gradients, variables):
+            moves.append(float(gradients[0]))
+
+    gan.optimizers = [Optimizer(), Optimizer()]
+    bright = np.full((4, 28, 28, 3), 6.0, np.float32)
+    critic_loss, generator_loss = gan._step(bright, np.zeros(4, np.int32), np.zeros((2, 4, 100), np.float32))
+    real, fake = 0.5 * 6, 0.5 * 3
+    assert float(critic_loss) == pytest.approx(np.log1p(np.exp(-real)) + np.log1p(np.exp(fake)), rel=1e-5)
+    assert float(generator_loss) == pytest.approx(np.log1p(np.exp(-fake)), rel=1e-5)
+    assert moves[1] < 0  # a brighter picture scores higher: the generator goes there
+
+
+def test_the_probe_learns_from_half_b_and_measures_against_half_a(table_path, tmp_path, monkeypatch):
+    """The judge's counterpart with the halves swapped, so that what is tuned by it is not tuned to the judge."""
+    import oracles
+    from conftest import Pipeline
+    from teacher import Teacher
+
+    import runlog
+    import train_cnn
+
+    probe = load_benchmark("gan_probe")
+    place = Pipeline(table_path, tmp_path)
+    args = train_cnn.parse_args([*place.flags, "--role", "judge", "--if-stale"])
+    args.seed, args.resume = probe.PROBE_SEED, False
+    run, seen = runlog.Run(args, "gan_probe"), []
+
+    def teach(run, folder, pool, val, shift):
+        seen.extend([pool, val])
+        artifacts.save_state(folder / "checkpoint.npz", [])
+        return Teacher(*pool[:2], 7).build_network(), []
+
+    monkeypatch.setattr(train_cnn, "train", teach)
+    judge = probe.build_probe(run)
+    a, b = oracles.Parts(place).halves()
+    parts = oracles.Parts(place)
+    np.testing.assert_array_equal(seen[0][0], parts.images[b])
+    np.testing.assert_array_equal(seen[1][0], parts.of("val")[0])
+    np.testing.assert_array_equal(np.flatnonzero(judge.floor), a)
+    assert judge.held_out == "val"
+
+
+def test_only_a_whole_run_of_the_lesion_split_is_published(pipeline, tmp_path, monkeypatch):
+    publish = load_benchmark("publish_run")
+    monkeypatch.setattr(publish, "RUN", tmp_path / "published" / "run")
+    copy = pipeline.copy(tmp_path)
+    path = copy.outputs / "evaluation/options.json"
+    record = json.loads(path.read_text())
+    whole = {
+        "data": record["data"] | {"phantom": False},
+        "split": record["split"] | {"images": {"all": publish.HAM10000_COUNTS}},
+    }
+
+    def offer(**change):
+        new = record | whole
+        for key, value in change.items():
+            new = new | {key: new[key] | value}
+        path.write_text(json.dumps(new))
+        try:
+            publish.copy_run(copy.models, copy.outputs)
+        except InputError as e:
+            return str(e)
+        return "published"
+
+    only = "only full runs on HAM10000 are published"
+    artifacts.ensure_folder(publish.RUN.parent)
+    assert offer() == "published"
+    predictions = publish.RUN / "predictions.csv"
+    assert predictions.read_bytes() == (copy.outputs / "evaluation/predictions.csv").read_bytes()
+    assert only in offer(split={"protocol": "image split, leaky"})
+    assert only in offer(split={"split_seed": 1})
+    assert only in offer(data={"phantom": True})
+    assert only in offer(split={"images": {"all": [1] * 7}})

@@ -61,7 +61,7 @@ def test_synthetic_table_of_another_split_is_refused(pipeline, tmp_path):
             train_cnn.gather_pool(run)
 
 
-def test_changed_synthetic_table_is_refused(pipeline, tmp_path):
+def test_a_changed_synthetic_table_is_refused(pipeline, tmp_path):
     folder = tmp_path / "synthetic"
     folder.mkdir()
     for name in ("hmnist_28_28_RGB.csv", "provenance.json"):
@@ -110,18 +110,15 @@ def test_held_out_photographs_are_refused_as_extra_real_data(pipeline, tmp_path)
     for part in ("val", "test"):
         images, labels = run.part(part)
         artifacts.write_table(tmp_path / f"{part}.csv", [(np.ascontiguousarray(images[:3, ::-1]), labels[:3])])
+        near = np.clip(images[3:5].astype(int) + 2, 0, 255).astype(np.uint8)  # saved again, a little brighter
+        artifacts.write_table(tmp_path / f"near_{part}.csv", [(near, labels[3:5])])
+        with pytest.raises(InputError, match="2 of its 2 images are val or test"):
+            train_cnn.gather_pool(build_run(pipeline, "--real", str(tmp_path / f"near_{part}.csv"), "--synthetic", "none"))
         with pytest.raises(InputError, match="3 of its 3 images are val or test"):
             train_cnn.gather_pool(build_run(pipeline, "--real", str(tmp_path / f"{part}.csv"), "--synthetic", "none"))
 
 
-def test_arms_take_equal_steps(pipeline):
-    steps = {role: artifacts.read_json(pipeline.models / role / "options.json", "")["steps"] for role in ("cnn", "control")}
-    assert steps["cnn"] == steps["control"] > 0
-    args = train_cnn.parse_args(["--steps", "103", "--synthetic", "none"])
-    assert sum(train_cnn.plan_epochs(args, 1280)) == 103
-
-
-def test_pool_flags(pipeline):
+def test_repeat_real_adds_images_and_real_none_leaves_the_synthetic_ones(pipeline):
     run = build_run(pipeline, "--repeat-real", "30", "--synthetic", "none")
     images, _, _, _ = train_cnn.gather_pool(run)
     assert len(images) == (run.parts == "train").sum() + 30
@@ -362,3 +359,22 @@ def test_the_judge_keeps_its_recipe():
               "seed": 10015}  # fmt: skip
     args = vars(train_cnn.parse_args(["--role", "judge"]))
     assert {name: args[name] for name in recipe} == recipe
+
+
+def test_light_contrast_and_colour_cast_of_the_augmentation_vary_both_ways():
+    """Of an image of two halves: brightness within 25 grey levels, contrast within a fifth, channels within 5 %."""
+    import keras
+
+    image = np.full((28, 28, 3), 90, np.float32)
+    image[:, 14:] = 150
+    augment = keras.Sequential([keras.Input((28, 28, 3)), *augmentation.build_augmentation("classic", 0)])
+    seen = np.asarray(augment(np.repeat(image[None], 3000, axis=0), training=True)).astype(float)
+    low, high = (np.quantile(seen, q, axis=(1, 2)) for q in (0.1, 0.9))
+    middle, gap = (low + high).mean(axis=1) / 2 - 120, (high - low) / 60
+    whole = (gap.mean(axis=1) > 0.7) & (np.abs(middle) < 26)  # both halves are in sight
+    assert whole.mean() > 0.8
+    np.testing.assert_allclose(np.quantile(seen.mean(axis=(1, 2, 3)) - 120, [0.1, 0.5, 0.9]), [-20, 0, 20], atol=3)
+    contrast = gap[whole].mean(axis=1)
+    np.testing.assert_allclose(np.quantile(contrast, [0.1, 0.5, 0.9]), [0.84, 1, 1.16], atol=0.03)
+    cast = gap[whole] / contrast[:, None]
+    assert 0.03 < np.abs(cast - 1).max() < 0.07

@@ -18,6 +18,7 @@ from teacher import Teacher
 import artifacts
 import augmentation
 import calibration
+import machine
 import runlog
 import train_cnn
 from ham10000 import CLASSES
@@ -98,6 +99,8 @@ def test_probabilities_are_the_networks_under_the_train_prior_at_the_temperature
     np.testing.assert_allclose(lesson.shift, shift, atol=2e-3, err_msg="epochs are scored under another prior")
     val = lesson.parts.of("val")
     inside = 0 if name == "judge" else shift  # the judge weighs all classes alike
+    made = len(lesson.synthetic[1]) if weight else 0
+    assert (lesson.options["real_images"], lesson.options["synthetic_images"]) == (len(pool) - made, made)
     expected = softmax((lesson.teacher.logits(val[0]) + inside) / lesson.options["temperature"], axis=1)
     found = oracles.load(lesson.path).predict(val[0].astype(np.float32), verbose=0)
     np.testing.assert_allclose(found, expected, atol=5e-4)
@@ -197,7 +200,8 @@ class Notes:
         self.weight, self.variables = Variable(np.zeros(1)), [Variable(np.zeros(1))]
         self.optimizer = self
 
-    def train_on_batch(self, images, targets, weights):
+    def train_on_batch(self, images, targets, weights=None):
+        assert weights is not None, "the weights never reach the loss"
         self.batches.append((images, targets, weights))
         self.variables[0].assign(self.variables[0].value + 1)
         self.weight.assign(self.variables[0].value // self.steps)
@@ -224,9 +228,11 @@ def loop(table_path, tmp_path, monkeypatch):
             ["--data", str(table_path), "--epochs", "3", "--batch", "32", "--role", "control", *flags]
         )
         run = runlog.Run(args, "train_cnn")
-        n = (run.parts == "train").sum()
-        notes = Notes(round(n / 32), predictions)
-        monkeypatch.setattr(train_cnn, "prepare", lambda *a: (notes, Network(notes)))
+        n = (run.parts == "train").sum() + 43  # synthetic rows, say: an epoch is no longer for them
+        notes = Notes(round((n if args.role == "judge" else n - 43) / 32), predictions)
+        asked = []
+        monkeypatch.setattr(train_cnn, "prepare", lambda *a: asked.append(a[1:]) or (notes, Network(notes)))
+        monkeypatch.setattr(machine, "seed_everything", lambda *a: asked.append(a))
         save, left = artifacts.save_state, [stop_after]
 
         def save_and_stop(*a, **k):
@@ -244,6 +250,7 @@ def loop(table_path, tmp_path, monkeypatch):
             network, history = train_cnn.train(run, tmp_path, pool, val, shift, resuming)
         finally:
             monkeypatch.setattr(artifacts, "save_state", save)
+        assert asked == [(args.seed, False), (7, 3 * notes.steps)], "seed, classes or steps of the schedule are others"
         return notes, float(network.variables[0].value[0]), history
 
     run_loop.predictions = predictions
@@ -329,21 +336,21 @@ def test_a_rows_weight_is_a_factor_of_its_loss():
     """Without augmentation and dropout, and before the first update, whose rate is zero."""
     rng = np.random.default_rng(0)
     images, y = rng.uniform(0, 255, (8, 28, 28, 3)).astype(np.float32), np.arange(8) % 7
-    args = train_cnn.parse_args(["--synthetic", "none", "--width", "8", "--augment", "none"])
+    args = train_cnn.parse_args(["--synthetic", "none", "--width", "8", "--augment", "none"])  # so nothing is cropped
     model, network = train_cnn.prepare(args, 7, 1000)
     for layer in network.layers:
         if hasattr(layer, "rate"):
             layer.rate = 0.0
+    logits = np.asarray(network(images, training=True))
     whole, quarter, one = (float(model.train_on_batch(images, y, w.astype(np.float32)))
                            for w in (np.ones(8), np.full(8, 0.25), np.eye(8)[3]))  # fmt: skip
     assert quarter == pytest.approx(0.25 * whole, rel=0.01)
+    assert whole == pytest.approx(-log_softmax(logits, axis=1)[np.arange(8), y].mean(), rel=0.01)  # of logits, not of shares
     assert 0 < one < whole
 
 
 def test_seeds_start_from_other_weights_and_the_judge_from_its_own():
     import keras
-
-    import machine
 
     first = []
     for seed in (0, 1, 1):
@@ -383,7 +390,15 @@ def test_balanced_batches_are_drawn_anew_at_each_step_and_from_every_class(loop)
     np.testing.assert_array_equal(np.concatenate([b[2] for b in notes.batches]), drawn)
     shares = np.bincount(drawn % 7) / len(drawn)
     np.testing.assert_allclose(shares, 1 / 7, atol=0.06)
-    assert len(set(drawn.tolist())) > 100  # of 137: no image is favoured
+    assert len(set(drawn.tolist())) > 100  # of 180: no image is favoured
+
+
+def test_seed_and_length_of_an_epoch_reach_the_training(loop):
+    first, _, _ = loop("--seed", "4")
+    second, _, _ = loop("--seed", "5")
+    assert not np.array_equal(first.batches[0][2], second.batches[0][2])
+    judge, _, _ = loop("--role", "judge")
+    assert judge.steps > first.steps  # whose epoch is its own pool
 
 
 def test_random_streams_of_the_batches_are_those_of_published_networks():
@@ -422,3 +437,52 @@ def test_added_real_images_weigh_as_much_as_the_tables_own(drawn, tmp_path):
     np.testing.assert_array_equal(pool[1][n : n + 90], labels)
     np.testing.assert_allclose(pool[2], np.repeat([1, 1, 0.25], [n, 90, 35]))
     assert pool[3] == 35
+
+
+@pytest.mark.parametrize(("name", "flags"), [("cnn", []), ("control", ["--role", "control"]), ("judge", ["--role", "judge"]),
+                                             ("malignancy", ["--task", "malignancy"])])  # fmt: skip
+def test_flags_left_out_mean_the_recipe_of_the_published_run(name, flags):
+    published = oracles.read(runlog.ROOT / f"results/run/{name}_options.json")
+    args = vars(train_cnn.parse_args(flags))
+    for flag, value in published["options"].items():
+        assert args[flag] == value, flag
+    network = train_cnn.build_network(
+        2 if flags == ["--task", "malignancy"] else 7, args["width"], args["stem"], args["middle"]
+    )
+    assert network.count_params() == published["parameters"]
+
+
+def test_augmentation_stands_before_the_network_that_is_trained(monkeypatch):
+    """In place of the flips, a layer that turns black to white: what is trained must see its output."""
+    from keras import layers
+
+    monkeypatch.setattr(augmentation, "build_augmentation", lambda *a: [layers.Rescaling(-1, 255)])
+    model, network = train_cnn.prepare(
+        train_cnn.parse_args(["--synthetic", "none", "--width", "8", "--augment", "flips"]), 7, 9
+    )
+    images = np.random.default_rng(0).uniform(0, 255, (5, 28, 28, 3)).astype(np.float32)
+    np.testing.assert_allclose(model.predict(images, verbose=0), network.predict(255 - images, verbose=0), atol=1e-4)
+
+
+@pytest.mark.parametrize("stem", [1, 2])
+def test_stem_weight_decay_and_optimizer_reach_the_model_that_is_trained(stem):
+    args = train_cnn.parse_args(
+        ["--synthetic", "none", "--stem", str(stem), "--weight-decay", "0.3", "--optimizer", "adamw"]
+    )
+    model, network = train_cnn.prepare(args, 7, 10)
+    assert network.count_params() == train_cnn.build_network(7, args.width, stem).count_params()
+    strides = [layer.strides for layer in network.layers if "conv2d" in layer.name]
+    assert strides[0] == (stem, stem)
+    assert model.optimizer.weight_decay == 0.3
+    assert type(model.optimizer).__name__ == "AdamW"
+
+
+def test_a_class_that_was_not_taught_keeps_its_own_logit(drawn, tmp_path, monkeypatch):
+    """Of a set without dermatofibromas: the prior of nothing is no reason to find them everywhere."""
+    copy = drawn.copy(tmp_path)
+    copy.run("train_gan", "--sample-only", "--samples", "60", "--class-mix", "1,1,1,0,1,1,1", "--no-png")
+    lesson = Lesson(copy, monkeypatch, "--real", "none")
+    assert 3 not in lesson.pool[1]
+    assert lesson.shift[3] == 0
+    assert (lesson.shift[[0, 1, 2, 4, 5, 6]] != 0).all()
+    assert lesson.options["trained_on"][3] == 0

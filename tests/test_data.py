@@ -59,7 +59,7 @@ def test_compressed_tables_are_the_same_table(table_path, tmp_path, name):
     assert a.sha256 == b.sha256
 
 
-def test_dermamnist_labels_are_converted(tmp_path):
+def test_labels_of_dermamnist_are_converted(tmp_path):
     # MedMNIST: 0 akiec, 1 bcc, 2 bkl, 3 df, 4 mel, 5 nv, 6 vasc
     names = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
     arrays = {}

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import oracles
 import pytest
 from conftest import CNN, Pipeline
 
@@ -106,7 +107,7 @@ def test_bad_predictions_are_refused_in_one_line(pipeline, tmp_path, spoil, word
     assert not (tmp_path / "evaluation").exists()
 
 
-def test_external_table(pipeline, tmp_path):
+def test_an_external_table_is_whole_for_isic_and_without_known_images_for_figures(pipeline, tmp_path):
     from phantom import draw_table
 
     images, labels, _ = draw_table(90, seed=7)
@@ -120,7 +121,7 @@ def test_external_table(pipeline, tmp_path):
     control.write_text("of another split")  # which has no part in this
     try:
         pipeline.run("evaluate", "--external", str(tmp_path / "other.csv"), "--external-metadata", str(tmp_path / "ids.csv"),
-                     "--isic-submission", str(isic))  # fmt: skip
+                     "--isic-submission", str(isic), "--views", "1")  # fmt: skip
     finally:
         control.write_text(kept)
     folder = next((pipeline.outputs / "evaluation").glob("external_other_*"))
@@ -135,6 +136,8 @@ def test_external_table(pipeline, tmp_path):
     assert theirs["image"].tolist() == [f"ISIC_{i}" for i in range(90)]  # whole, though figures leave the known one out
     assert 5 not in ours.index
     np.testing.assert_allclose(theirs["NV"][ours.index], ours["p_nv"])
+    one_view = oracles.load(pipeline.models / "cnn/classifier.keras").predict(images.astype(np.float32), verbose=0)
+    np.testing.assert_allclose(theirs[[c.upper() for c in CLASSES]], one_view, atol=2e-6)
     assert artifacts.read_json(folder / "options.json", "")["inputs"]["external_metadata"]
     shutil.rmtree(folder)
 
@@ -167,6 +170,12 @@ def test_isic_submission_of_the_test_part(pipeline, tmp_path):
     copy.run("evaluate", "--isic-submission", str(tmp_path / "isic.csv"), "--views", "1")
     lines = (tmp_path / "isic.csv").read_text().splitlines()
     assert lines[1].startswith("PHANTOM_")
+    _, _, p = read_predictions(copy.outputs / "evaluation/predictions.csv")
+    network, (images, _) = oracles.load(copy.models / "cnn/classifier.keras"), oracles.Parts(copy).of("test")
+    np.testing.assert_allclose(p, network.predict(images.astype(np.float32), verbose=0), atol=2e-6)  # of one view
+    header = [name.lower() for name in lines[0].split(",")[1:]]
+    order = [header.index(c) for c in CLASSES]
+    np.testing.assert_allclose([np.array(line.split(",")[1:], float)[order] for line in lines[1:]], p, atol=1e-7)
     values = np.array([list(map(float, line.split(",")[1:])) for line in lines[1:]])
     np.testing.assert_allclose(values.sum(axis=1), 1, atol=1e-5)
     assert artifacts.read_json(copy.outputs / "evaluation/metrics.json", "")["views"] == 1
@@ -384,15 +393,14 @@ def test_summed_probabilities_beside_a_binary_network():
 
 def test_an_external_table_keeps_each_image_with_its_label_and_drops_what_was_seen(pipeline, tmp_path):
     """Copies of train and of val images go, whatever their turn; a copy of a test image, which no network saw, stays."""
-    import oracles
-
     from phantom import draw_table
 
     parts = oracles.Parts(pipeline)
     images, labels, _ = draw_table(90, seed=7)
-    for at, part, turn in ((2, "train", 0), (11, "val", 1), (40, "val", 2), (60, "test", 0)):
+    for at, part, turn, light in ((2, "train", 0, 2), (11, "val", 1, 0), (40, "val", 2, 2), (60, "test", 0, 0)):
         source = parts.rows(part)[at % 20]
-        images[at], labels[at] = np.rot90(parts.images[source], turn), parts.labels[source]
+        seen = np.clip(parts.images[source].astype(int) + light, 0, 255)  # saved again, a little brighter
+        images[at], labels[at] = np.rot90(seen, turn), parts.labels[source]
     artifacts.write_table(tmp_path / "other.csv", [(images, labels)])
     copy = Pipeline(pipeline.table, tmp_path)
     shutil.copytree(pipeline.models, copy.models)
@@ -412,8 +420,6 @@ def test_an_external_table_keeps_each_image_with_its_label_and_drops_what_was_se
 
 
 def test_arms_are_described_by_what_they_learned_from(pipeline):
-    import oracles
-
     arms = artifacts.read_json(pipeline.outputs / "evaluation/context.json", "")["arms"]
     n = len(oracles.Parts(pipeline).rows("train"))
     assert arms["classifier"]["trained_on"] == f"{n} real + 35 synthetic"
@@ -443,3 +449,42 @@ def test_a_synthetic_table_that_is_not_the_one_described_is_not_measured(pipelin
     (copy.models / "gan/generator.keras").write_bytes(b"another")
     with pytest.raises(InputError, match="drawn from another generator"):
         copy.run("evaluate")
+
+
+def test_flags_left_out_mean_the_protocol_of_the_published_run():
+    published = json.loads((runlog.ROOT / "results/run/evaluation_options.json").read_text())["options"]
+    args = vars(evaluate.parse_args([]))
+    for flag, value in published.items():
+        assert args[flag] == value, flag
+
+
+def test_an_external_table_is_resampled_by_the_lesions_of_its_own_metadata(pipeline, tmp_path):
+    import pandas as pd
+
+    from phantom import write_phantom
+
+    other = write_phantom(tmp_path / "other", 90, seed=7)
+    copy = Pipeline(pipeline.table, tmp_path)
+    shutil.copytree(pipeline.models / "cnn", copy.models / "cnn")
+    ids = other.with_name("HAM10000_metadata.csv")
+    copy.run("evaluate", "--external", str(other), "--external-metadata", str(ids))
+    (folder,) = (copy.outputs / "evaluation").glob("external_*")
+    found = artifacts.read_json(folder / "metrics.json", "")
+    meta, rows = pd.read_csv(ids), read_predictions(folder / "predictions.csv")[0]
+    assert (found["images"], found["lesions"]) == (len(rows), meta.lesion_id[rows].nunique())
+    assert found["lesions"] < found["images"]
+
+
+def test_networks_by_other_code_packages_or_accelerators_are_told_apart():
+    record = {"real_images": 1, "synthetic_images": 0, "steps": 1, "options": {}, "inputs": {}, "environment": {}}
+    by = [evaluate.describe_arm(record | change)["trained_by"] for change in (
+        {}, {"code_sha256": "a"}, {"code_sha256": "b"}, {"environment": {"packages": {"keras": "1"}}},
+        {"environment": {"backend": "jax"}}, {"environment": {"accelerators": ["a GPU"]}})]  # fmt: skip
+    assert len({json.dumps(b) for b in by}) == len(by)
+
+
+def test_arms_must_agree_in_every_option_but_those_of_their_data(pipeline):
+    options = artifacts.read_json(pipeline.models / "cnn/options.json", "")
+    same = evaluate.describe_arm(options)["same"]
+    of_data = {"role", "task", "real", "repeat_real", "synthetic_weight", "epochs"}
+    assert set(same) == set(options["options"]) - of_data | {"steps", "extra_real_sha256"}

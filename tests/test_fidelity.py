@@ -206,10 +206,10 @@ LEVELS = {"a": 40, "b": 100, "val": 220, "test": 104}  # brightness of half A, h
 
 @pytest.fixture
 def bright():
-    """(run, judge): 1400 lesions whose brightness tells their half or part; the judge's features are three brightnesses."""
+    """(run, judge): 2100 lesions whose brightness tells their half or part; the judge's features are three brightnesses."""
     rng = np.random.default_rng(0)
-    n = 1400
-    labels = np.repeat(np.arange(7), 200).astype(np.int32)
+    n = 2100
+    labels = np.repeat(np.arange(7), 300).astype(np.int32)
     names = np.array([f"L{i}" for i in range(n)])
     table = Table("t.csv", "hmnist_28_28_RGB", np.zeros((n, 28, 28, 3), np.uint8), labels, "s", np.arange(n), names)
     parts = lesions.split_table(table)
@@ -239,13 +239,13 @@ def bright():
 def test_distances_are_from_synthetic_and_from_half_b_to_the_held_out_part(bright):
     run, judge = bright
     rng = np.random.default_rng(1)
-    labels = np.repeat(np.arange(7), 80)
-    images = np.rint(130 + rng.normal(0, 5, (560, 1, 1, 3))).astype(np.uint8) + np.zeros((1, 28, 28, 1), np.uint8)
+    labels = np.repeat(np.arange(7), 120)
+    images = np.rint(130 + rng.normal(0, 5, (840, 1, 1, 3))).astype(np.uint8) + np.zeros((1, 28, 28, 1), np.uint8)
     synthetic = SimpleNamespace(images=images, labels=labels)
     test = judge.features(run.part("test")[0])
     fake = judge.features(images)
     n, found, by_class = synthetic_quality.measure_distances(run, synthetic, judge, None, fake, test, by_class=True)
-    assert n == 490  # the whole of half B
+    assert n == 735  # the whole of half B
     # Of means 26 and 4 apart in each of three directions, of equal spread:
     assert found["frechet"]["value"] == pytest.approx(3 * 26**2, rel=0.03)
     assert found["frechet_floor"]["value"] == pytest.approx(3 * 4**2, rel=0.15)
@@ -256,7 +256,14 @@ def test_distances_are_from_synthetic_and_from_half_b_to_the_held_out_part(brigh
     for name in ("precision", "recall", "density", "coverage"):
         assert found[name]["value"] < 0.1 < 0.5 < found[f"{name}_half_b"]["value"], name
     assert found["coverage_ratio"]["value"] < 0.1
-    assert not by_class  # forty held-out images of each class are too few
+    for c in ("akiec", "nv", "mel"):
+        assert by_class[c]["coverage_ratio"]["value"] < 0.1
+        assert by_class[c]["coverage"]["n"] == 60  # the held-out images of the class, and as many of the others
+    good = SimpleNamespace(images=np.where(labels[:, None, None, None] == 4, images - 30, images), labels=labels)
+    _, _, by_class = synthetic_quality.measure_distances(run, good, judge, None, judge.features(good.images), test)
+    found_good = {c: d["coverage_ratio"]["value"] for c, d in by_class.items()}
+    assert found_good["nv"] == pytest.approx(1, abs=0.15)  # its images are where half B's are
+    assert max(v for c, v in found_good.items() if c != "nv") < 0.1
     # The same from a generator, which paints what it is asked for.
     painter = SimpleNamespace(inputs=(np.zeros((1, 3)), None), predict_on_batch=lambda x: np.clip(
         130 + 5 * x[0][:, None, None, :] + np.zeros((1, 28, 28, 1)), 0, 255))  # fmt: skip
@@ -296,7 +303,7 @@ def test_the_judges_components_are_of_half_a_and_its_floor_is_half_b(bright):
     floor = run.table.images[judge.floor]
     assert floor.mean() == pytest.approx(LEVELS["b"], abs=1)
     np.testing.assert_allclose(judge.components.mean, np.full(3, LEVELS["a"]), atol=1)
-    assert judge.floor.sum() == 490
+    assert judge.floor.sum() == 735
     assert judge.held_out == "test"
     # All sets are measured from the same origin: half A's mean.
     np.testing.assert_allclose(np.linalg.norm(judge.features(floor).mean(axis=0)), np.sqrt(3) * 60, rtol=0.03)
@@ -324,3 +331,63 @@ def test_the_nearest_image_is_found_under_every_flip_and_turn():
         distance, at = fidelity.nearest(np.ascontiguousarray(view[::-1]), images)
         np.testing.assert_array_equal(at, np.arange(30)[::-1])
         assert distance.max() < 1e-3
+
+
+def test_intervals_over_draws_are_students_and_no_draw_is_repeated(bright, monkeypatch):
+    import scipy.stats
+
+    values = [3.0, 4.5, 2.5, 4.0, 3.5]
+    found = synthetic_quality.mean_of_draws(values, 9, "p")
+    expected = scipy.stats.t.interval(0.95, 4, np.mean(values), scipy.stats.sem(values))
+    assert (found["low"], found["high"]) == pytest.approx(expected, rel=1e-3)
+    assert (found["value"], found["n"], found["std"]) == (3.5, 9, pytest.approx(np.std(values, ddof=1)))
+    run, judge = bright
+    drawn, latents, real = [], [], fidelity.draw_in_mix
+    monkeypatch.setattr(fidelity, "draw_in_mix", lambda *a: drawn.append(real(*a)) or drawn[-1])
+    painter = SimpleNamespace(inputs=(np.zeros((1, 3)), None))
+    painter.predict_on_batch = lambda x: latents.append(x[0].tobytes()) or np.zeros((len(x[1]), 28, 28, 3))
+    monkeypatch.setattr(synthetic_quality, "IMAGES", 200)
+    test = judge.features(run.part("test")[0])
+    synthetic_quality.measure_distances(run, None, judge, painter, None, test, by_class=False)
+    assert len({d.tobytes() for d in drawn}) == synthetic_quality.DRAWS == len(drawn)
+    assert len(set(latents)) == len(latents)
+
+
+def test_the_interval_of_the_diversity_is_the_middle_95_percent_of_a_bootstrap_over_both_sets():
+    from scipy.spatial.distance import pdist
+
+    rng = np.random.default_rng(0)
+    fake, real = rng.standard_normal((40, 4)), rng.standard_normal((50, 4))
+    zeros = [np.zeros(n, int) for n in (40, 50)]
+    found = synthetic_quality.diversity(fake, zeros[0], real, zeros[1], np.arange(50), "p", draws=2000)["akiec"]
+
+    def spread(x):  # of the pairs of different images in a resample
+        d = pdist(x[rng.integers(len(x), size=len(x))])
+        return d[d > 0].mean()
+
+    ratios = [spread(fake) / spread(real) for _ in range(1000)]
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    assert found["high"] - found["low"] == pytest.approx(high - low, rel=0.15)
+    assert found["low"] < found["value"] < found["high"]
+
+
+def test_memorisation_passes_over_photographs_of_the_held_out_lesion_itself(bright, tmp_path, monkeypatch):
+    """A leaky split has lesions on both sides."""
+    run, _ = bright
+    run.args = SimpleNamespace(outputs_dir=tmp_path)
+    asked = []
+
+    def stop(*given):
+        asked.extend(given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fidelity, "memorisation", stop)
+    synthetic = SimpleNamespace(images=np.zeros((3, 28, 28, 3), np.uint8), labels=np.arange(3))
+    for part in ("test", "val"):
+        asked.clear()
+        with pytest.raises(KeyboardInterrupt):
+            synthetic_quality.report_memorisation(run, synthetic, part)
+        wanted = (synthetic.images, synthetic.labels, *run.part("train"), run.lesions("train"), run.part(part)[0],
+                  run.lesions(part))  # fmt: skip
+        for a, b in zip(asked, wanted, strict=True):
+            np.testing.assert_array_equal(a, b)

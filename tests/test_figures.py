@@ -337,3 +337,72 @@ def test_the_summary_of_the_table_is_of_its_split_and_its_leakage(pipeline, tabl
     frame = pd.DataFrame({"lesion": table.lesions, "part": lesions.split_table(table, "image", 0)})
     leaked = frame[frame.part == "test"].lesion.isin(set(frame.lesion[frame.part == "train"]))
     assert summary["image_split_leakage"]["overall"] == pytest.approx(leaked.mean())
+
+
+def test_each_figure_is_drawn_by_its_own_function_under_its_own_caption():
+    """Words that only this figure's caption has."""
+    own = {"real_and_synthetic": "Real training images and synthetic", "class_grid": "shares its latent vector",
+           "interpolation": "interpolation", "gan_training": "losses of both players", "embedding": "t-SNE",
+           "label_agreement": "agreement with the labels", "nearest_pairs": "nearest to training images",
+           "cnn_training": "Classifier training", "confusion": "Confusion matrix", "roc_and_pr": "ROC and precision-recall",
+           "calibration": "Reliability", "mistakes": "most confident mistakes"}  # fmt: skip
+    assert set(visualize_results.FIGURES) == set(own)
+    for name, (draw, caption) in visualize_results.FIGURES.items():
+        assert draw.__name__ == ("draw_curves" if name == "roc_and_pr" else f"draw_{name}")
+        assert own[name] in caption
+        assert sum(own[name] in c for _, c in visualize_results.FIGURES.values()) == 1
+
+
+def test_figures_of_a_leaky_split_of_guessed_lesions_and_of_phantoms_say_so(pipeline):
+    def note(*flags):
+        return runlog.Run(visualize_results.parse_args([*pipeline.flags, *flags]), "visualize_results").figure_note
+
+    assert note() == "PHANTOM DATA: drawn by code, no medical meaning"
+    assert "LEAKY image split" in note("--split", "image")
+    assert "LEAKY" not in note("--metadata", "none")
+    assert "no lesion ids: grouped by near-duplicate images" in note("--metadata", "none")
+
+
+def test_every_figure_of_a_run_carries_the_runs_note_and_eda_uses_the_seed_of_the_split(pipeline, tmp_path, monkeypatch):
+    notes, seeds = [], []
+    monkeypatch.setattr(runlog.Run, "figure_note", "NOTE")
+
+    def save(fig, folder, name, note=""):
+        notes.append(note)
+        path = folder / f"{name}.png"
+        path.write_bytes(b"x")
+        figures.plt.close(fig)
+        return path
+
+    monkeypatch.setattr(figures, "save", save)
+    real = eda.draw_leakage
+    monkeypatch.setattr(eda, "draw_leakage", lambda f, t, seed: seeds.append(seed) or real(f, t, seed))
+    other = type(pipeline)(pipeline.table, tmp_path / "other")
+    other.run("eda", "--seed", "5", "--split-seed", "2")
+    assert seeds == [2]
+    assert len(notes) >= 6
+    pipeline.copy(tmp_path).run("visualize_results", "--no-models")
+    assert len(notes) >= 14
+    assert set(notes) == {"NOTE"}
+
+
+def test_the_map_of_features_is_the_judges(inputs, monkeypatch):
+    asked, real = [], inputs.model
+    monkeypatch.setattr(inputs, "model", lambda folder, *a: asked.append(folder) or real(folder, *a))
+    visualize_results.draw_embedding(figures, inputs)
+    assert asked == ["judge"]
+
+
+def test_figures_of_an_evaluation_are_not_drawn_beside_networks_made_since(pipeline, tmp_path):
+    copy = pipeline.copy(tmp_path)
+    inputs = visualize_results.Inputs(runlog.Run(visualize_results.parse_args(copy.flags), "visualize_results"))
+    inputs.check_evaluation()
+    for path in (copy.models / "cnn/classifier.keras", copy.models / "control/classifier.keras",
+                 copy.models / "judge/classifier.keras", copy.models / "gan/generator.keras",
+                 copy.outputs / "synthetic/hmnist_28_28_RGB.csv"):  # fmt: skip
+        whole = path.read_bytes()
+        path.write_bytes(whole + b" ")
+        with pytest.raises(visualize_results.Missing, match="was made from another"):
+            inputs.check_evaluation()
+        path.write_bytes(whole)
+    inputs.check_evaluation()

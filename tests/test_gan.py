@@ -79,7 +79,7 @@ def test_first_three_latent_signs_turn_the_picture():
         assert not np.allclose(turned, flat, atol=1)
 
 
-def test_networks_of_another_size():
+def test_networks_of_64_pixels_can_be_built():
     """benchmarks/gan_bars.py asks what 64 x 64 would cost."""
     generator, critic = train_gan.build_generator(16, 64), train_gan.build_critic(16, 64)
     images = generator.predict([latents(2), np.array([0, 6], np.int32)], verbose=0)
@@ -140,7 +140,7 @@ def test_slopes_are_directional_derivatives(table_path, monkeypatch):
     np.testing.assert_allclose(slopes, exact, rtol=0.05, atol=0.1 * np.abs(exact).max())
 
 
-def test_shift_and_zoom():
+def test_a_shift_repeats_the_edge_and_no_shift_changes_nothing():
     image = np.random.default_rng(0).uniform(0, 255, (1, 28, 28, 3)).astype(np.float32)
 
     def warp(zoom_y, shift_y, zoom_x, shift_x):
@@ -183,13 +183,13 @@ def test_sampler_follows_label_power(table_path):
         ("balanced", 3, [1, 1, 1, 0, 0, 0, 0]),
     ],
 )
-def test_class_mix(mix, n, counts):
+def test_a_mix_gives_each_class_its_share_and_the_largest_remainders_the_rest(mix, n, counts):
     train = np.repeat(np.arange(7), [1, 1, 1, 1, 4, 1, 1])
     assert np.bincount(synthetic_set.class_mix(mix, n, train), minlength=7).tolist() == counts
 
 
 @pytest.mark.parametrize("mix", ["1,2,3", "a,b", "0,0,0,0,0,0,0", "-1,1,1,1,1,1,1", "nan,1,1,1,1,1,1"])
-def test_bad_class_mix_is_refused(mix):
+def test_a_bad_class_mix_is_refused(mix):
     with pytest.raises(InputError, match="class-mix"):
         synthetic_set.class_mix(mix, 10, np.arange(7))
 
@@ -262,7 +262,7 @@ def test_saved_models_load_in_a_process_without_our_code(pipeline, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_runs_on_jax(table_path, tmp_path):
+def test_the_gan_runs_on_jax_too(table_path, tmp_path):
     """The same file on another Keras backend: two epochs and a few samples."""
     code = f"import sys; sys.path.insert(0, {str(runlog.ROOT)!r}); import train_gan; train_gan.main(sys.argv[1:])"
     flags = ["--data", str(table_path), "--models-dir", str(tmp_path / "m"), "--outputs-dir", str(tmp_path / "o")]
@@ -285,3 +285,13 @@ def test_a_class_that_was_never_seen_is_never_generated():
         assert 3 not in labels
     with pytest.raises(InputError, match="no images in the train part"):
         synthetic_set.class_mix("0,0,0,1,0,0,0", 60, train)
+
+
+def test_flags_left_out_mean_the_recipe_of_the_published_run():
+    published = json.loads((runlog.ROOT / "results/run/gan_options.json").read_text())
+    args = vars(train_gan.parse_args([]))
+    for flag, value in published["options"].items():
+        assert args[flag] == value, flag
+    made = json.loads((runlog.ROOT / "results/run/synthetic_provenance.json").read_text())
+    for flag in ("samples", "class_mix", "no_png", "seed"):
+        assert args[flag] == made["options"]["sampling"][flag], flag

@@ -35,7 +35,7 @@ def test_the_kept_generator_averages_over_eight_epochs_or_a_tenth_of_a_short_run
     monkeypatch.setattr(train_gan, "build_gan", lambda *a: asked.append(a) or build(*a))
     short, epochs, half_life = 20, 200, 8
     for n in (short, epochs):
-        args = train_gan.parse_args([*SMALL, "--epochs", str(n), "--penalty", "0.02"])
+        args = train_gan.parse_args([*SMALL, "--epochs", str(n), "--penalty", "0.02", "--learning-rate", "1e-3"])
         gan, batches, each = train_gan.prepare(table.images, table.labels, args)
         assert each == round(len(table) / 16)
     assert [a[:2] for a in asked] == [(16, 0.02)] * 2
@@ -55,7 +55,8 @@ def test_the_kept_generator_averages_over_eight_epochs_or_a_tenth_of_a_short_run
         np.testing.assert_allclose(average, expected, atol=1e-7 + 1e-3 * (1 - kept) * moved)
     assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(path[0], path[1], strict=True))  # it did move
     rates = [float(gan.optimizer._learning_rate(step)) for step in (0, epochs * each // 2, epochs * each)]
-    assert rates == pytest.approx([5e-4, 5e-4 * 0.525, 5e-4 * 0.05], rel=1e-3)  # a cosine over all steps, down to 5 %
+    assert rates == pytest.approx([1e-3, 1e-3 * 0.525, 1e-3 * 0.05], rel=1e-3)  # a cosine over all steps, down to 5 %
+    assert (gan.optimizer.beta_1, gan.optimizer.beta_2) == (0, 0.99)
 
 
 def test_the_penalty_is_the_weighted_mean_square_of_the_slopes_at_real_and_at_generated_images(table):
@@ -81,6 +82,7 @@ def test_the_penalty_is_the_weighted_mean_square_of_the_slopes_at_real_and_at_ge
         gradients.append(
             [tape.gradient(loss, gan.generator.trainable_variables), tape.gradient(loss, gan.critic.trainable_variables)]
         )
+    assert train_gan.PENALTY_STEP == 4  # grey levels; it stands in no options.json
     slopes = out["slopes"].numpy()
     assert slopes.shape == (2 * k,)
     assert losses[1] - losses[0] == pytest.approx(3 * (slopes**2).mean(), rel=1e-3)
@@ -398,3 +400,18 @@ def test_random_streams_of_the_batches_are_those_of_published_networks(table):
     drawn = [batch["label"], *(batch[n].round(2) for n in ("latent", "real_geometry", "fake_geometry", "noise", "image"))]
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(x + 0).astype("<f4").tobytes() for x in drawn)).hexdigest()
     assert digest[:16] == "a0e37fe95d4a6f60"
+
+
+def test_the_mix_train_is_that_of_the_train_part(drawn, tmp_path, monkeypatch):
+    asked = []
+
+    def stop(text, n, labels):
+        asked.append((text, n, labels))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(synthetic_set, "class_mix", stop)
+    with pytest.raises(KeyboardInterrupt):
+        drawn.run("train_gan", "--samples", "77", "--class-mix", "train", "--sample-only", "--out", str(tmp_path / "set"))
+    ((text, n, labels),) = asked
+    assert (text, n) == ("train", 77)
+    np.testing.assert_array_equal(labels, oracles.Parts(drawn).of("train")[1])

@@ -250,7 +250,7 @@ def test_near_duplicate_search_is_skipped_on_large_tables(table, monkeypatch):
 
 
 @pytest.mark.skipif(REAL is None, reason="the real table is not in data/")
-def test_facts_of_the_real_table():
+def test_the_real_table_has_the_images_and_lesions_of_its_paper():
     table = lesions.group_lesions(read_table(REAL))
     assert tuple(class_counts(table.labels)) == (327, 514, 1099, 115, 6705, 142, 1113)
     assert len(set(table.metadata.lesion_id)) == 7470

@@ -77,7 +77,7 @@ def test_sensitivity_at_specificity_is_the_best_of_the_roc_curve(case, at):
     assert ranking.sensitivity(t, w) == pytest.approx(tpr[fpr <= 1 - at + 1e-9].max())
 
 
-def test_ece_by_hand():
+def test_the_calibration_error_is_that_of_two_bins_by_hand():
     p = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]])
     y = np.array([0, 1, 0, 0])
     # bins (.867, .933]: confidence .9, accuracy .5; (.6 - 1/15, .6]: confidence .6, accuracy .5
@@ -162,7 +162,8 @@ def test_lesions_are_drawn_as_often_as_there_are_lesions_and_intervals_are_of_95
     w = np.concatenate(list(metrics.lesion_weights(lesions, 250)))
     assert (w.sum(axis=1) == 300).all()
     assert w.shape == (250, 300)
-    draws = np.concatenate(list(metrics.lesion_weights(np.arange(400), 1000)))[:, 0]  # whatever the seed's own are
-    value, low, high = metrics.with_intervals(lambda w: {"a": w[:, 0]}, np.arange(400))["a"]
-    assert (value, low, high) == (1, *np.quantile(draws, [0.025, 0.975]))
-    assert draws.mean() == pytest.approx(1, abs=0.1)
+    x = np.random.default_rng(1).normal(size=400)
+    draws = np.concatenate(list(metrics.lesion_weights(np.arange(400), 1000))) @ x  # whatever the seed's own are
+    value, low, high = metrics.with_intervals(lambda w: {"a": w @ x}, np.arange(400))["a"]
+    assert (value, low, high) == pytest.approx((x.sum(), *np.quantile(draws, [0.025, 0.975])))
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(400) * x.std(), rel=0.1)

@@ -32,50 +32,50 @@ def move(pipeline, part, folder):
 
 
 @pytest.fixture(scope="module")
-def test_moved(networks, tmp_path_factory):
-    other = move(networks, "test", tmp_path_factory.mktemp("test_moved"))
+def moved_test(networks, tmp_path_factory):
+    other = move(networks, "test", tmp_path_factory.mktemp("moved_test"))
     for stage in ("gan", "judge", "cnn"):
         other.run_stage(stage)
     return other
 
 
 @pytest.fixture(scope="module")
-def val_moved(networks, tmp_path_factory):
-    other = move(networks, "val", tmp_path_factory.mktemp("val_moved"))
+def moved_val(networks, tmp_path_factory):
+    other = move(networks, "val", tmp_path_factory.mktemp("moved_val"))
     for stage in ("gan", "control"):
         other.run_stage(stage)
     return other
 
 
-def test_no_network_and_no_choice_depends_on_the_pixels_of_the_test_part(networks, test_moved):
-    assert (test_moved.outputs / "split.csv").read_bytes() == (networks.outputs / "split.csv").read_bytes()
-    ours, theirs = (oracles.read(p.models / "gan/options.json")["data"]["sha256"] for p in (networks, test_moved))
+def test_no_network_and_no_choice_depends_on_the_pixels_of_the_test_part(networks, moved_test):
+    assert (moved_test.outputs / "split.csv").read_bytes() == (networks.outputs / "split.csv").read_bytes()
+    ours, theirs = (oracles.read(p.models / "gan/options.json")["data"]["sha256"] for p in (networks, moved_test))
     assert ours != theirs  # the table did change
     for name in ("gan/generator", "judge/classifier", "cnn/classifier"):
         path = f"{name}.keras"
-        assert (test_moved.models / path).read_bytes() == (networks.models / path).read_bytes(), f"{name} saw test images"
+        assert (moved_test.models / path).read_bytes() == (networks.models / path).read_bytes(), f"{name} saw test images"
     for name in ("judge", "cnn"):
-        ours, theirs = (oracles.read(p.models / name / "options.json") for p in (networks, test_moved))
+        ours, theirs = (oracles.read(p.models / name / "options.json") for p in (networks, moved_test))
         for key in LEARNED_FROM_VAL:
             assert ours[key] == theirs[key], f"{key} of {name} was fitted on test images"
     path = "synthetic/hmnist_28_28_RGB.csv"
-    assert (test_moved.outputs / path).read_bytes() == (networks.outputs / path).read_bytes()
+    assert (moved_test.outputs / path).read_bytes() == (networks.outputs / path).read_bytes()
 
 
-def test_the_gan_does_not_depend_on_the_pixels_of_val(networks, val_moved):
+def test_the_gan_does_not_depend_on_the_pixels_of_val(networks, moved_val):
     for root, path in (("models", "gan/generator.keras"), ("outputs", "synthetic/hmnist_28_28_RGB.csv")):
-        ours, theirs = (getattr(p, root) / path for p in (networks, val_moved))
+        ours, theirs = (getattr(p, root) / path for p in (networks, moved_val))
         assert ours.read_bytes() == theirs.read_bytes(), f"{path} depends on val images"
 
 
-def test_val_moves_the_calibration_and_the_choice_and_no_weight_below_them(networks, val_moved):
-    ours, theirs = (oracles.load(p.models / "control/classifier.keras") for p in (networks, val_moved))
+def test_val_moves_the_calibration_and_the_choice_and_no_weight_below_them(networks, moved_val):
+    ours, theirs = (oracles.load(p.models / "control/classifier.keras") for p in (networks, moved_val))
     for layer, other in zip(ours.layers[:-2], theirs.layers[:-2], strict=True):  # logits and softmax are last
         for a, b in zip(layer.get_weights(), other.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b, f"{layer.name} was trained on val images")
-    ours, theirs = (oracles.read(p.models / "control/options.json") for p in (networks, val_moved))
+    ours, theirs = (oracles.read(p.models / "control/options.json") for p in (networks, moved_val))
     for key in ("val", "operating_points"):
         assert ours[key] != theirs[key], f"{key} is not of the val part"
-    ours, theirs = (pd.read_csv(p.models / "control/history.csv") for p in (networks, val_moved))
+    ours, theirs = (pd.read_csv(p.models / "control/history.csv") for p in (networks, moved_val))
     assert ours["loss"].equals(theirs["loss"]), "the training loss depends on val images"
     assert not ours["val_log_loss"].equals(theirs["val_log_loss"])

@@ -118,7 +118,7 @@ def test_image_split_is_called_leaky(table_path, tmp_path):
     assert all("leaky" in line for line in lines[1:])
 
 
-def test_report_escapes_what_it_shows(pipeline):
+def test_the_report_escapes_reasons_and_loads_nothing(pipeline):
     assert report.cell({"value": None, "reason": "<script>"}) == "&lt;script&gt;"
     text = (pipeline.outputs / "report.html").read_text()
     assert text.count("data:image/png;base64,") >= 12

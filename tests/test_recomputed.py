@@ -465,7 +465,8 @@ def test_networks_of_two_tasks_are_compared_only_if_they_learned_from_the_same_i
     y = rng.integers(7, size=60)
     files = {"classifier": (np.arange(60), y, rng.dirichlet(np.ones(7), 60)),
              "malignancy": (np.arange(60), y, rng.dirichlet(np.ones(2), 60))}  # fmt: skip
-    arm = {"trained_on": "9 real", "same": {"steps": 5}, "synthetic_sha256": "a", "synthetic_weight": 0.25}
+    arm = {"trained_on": "9 real", "same": {"steps": 5}, "synthetic_sha256": "a", "synthetic_weight": 0.25,
+           "trained_by": ["this"]}  # fmt: skip
 
     def compare(**other):
         context = {"protocol": "p", "data": None, "views": 8, "points": {},
@@ -473,10 +474,33 @@ def test_networks_of_two_tasks_are_compared_only_if_they_learned_from_the_same_i
         return scorecard.compute_figures(files, np.arange(60).astype(str), context)["sum_minus_binary"]
 
     assert "auc_malignant" in compare()
+    assert "DIFFERENT CODE" in compare(trained_by=["other"])["auc_malignant"]["protocol"]
     for name, value in (
         ("trained_on", "8 real"),
         ("same", {"steps": 6}),
         ("synthetic_sha256", "b"),
         ("synthetic_weight", 1),
     ):
-        assert "more than their task" in compare(**{name: value})["reason"], name
+        assert "more than their task" in compare(**{name: value}).get("reason", "compared all the same"), name
+
+
+def test_memorisation_by_class_counts_what_was_flagged_within_the_class(parts, quality, synthetic):
+    images, labels = parts.of("train")
+    names = parts.lesions("train")
+    for code, c in enumerate(CLASSES):
+        own, lesions = images[labels == code], names[labels == code]
+        d = np.min([[np.sqrt(((v[None] - coarse(own)) ** 2).sum(axis=(1, 2, 3))) for v in view]
+                    for view in oracles.eight_views(coarse(own))], axis=0)  # fmt: skip
+        d[lesions[:, None] == lesions[None]] = np.inf
+        limit = np.quantile(d.min(axis=1), 0.01)
+        found = quality["memorisation"]["by_class"][c]
+        assert found["threshold"] == pytest.approx(limit, rel=1e-4), c
+        fake = nearest(synthetic[0][synthetic[1] == code], own)[0]
+        assert (found["value"], found["n"]) == (pytest.approx((fake < limit).mean()), 5), c
+
+
+def test_an_options_subset_is_named_in_every_protocol(evaluated):
+    run = evaluate.runlog.Run(evaluate.parse_args([*evaluated.flags, "--subset", "150"]), "evaluate")
+    assert run.split["protocol"] == f"lesion split, subset of {len(run.table)} images"
+    whole = evaluate.runlog.Run(evaluate.parse_args(evaluated.flags), "evaluate")
+    assert whole.split["protocol"] == "lesion split"

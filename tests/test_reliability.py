@@ -292,7 +292,7 @@ def test_the_rows_of_a_large_table_are_compared_in_blocks(monkeypatch):
     assert max(asked) <= 4096
 
 
-def test_a_split__file_with_a_row_twice_is_refused(tmp_path):
+def test_a_split_file_with_a_row_twice_is_refused(tmp_path):
     """Found by mutating.py: a part of the file repeated."""
     zoo = mutating.Zoo(tmp_path)
     lines = zoo.split.read_text().splitlines()
@@ -429,3 +429,13 @@ def test_the_record_of_a_run_names_the_packages_it_ran_on():
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["backend"] == "tensorflow"
     assert found["processors"] >= 1
+
+
+def test_a_member_of_an_archive_is_read_up_to_its_bound(tmp_path):
+    import archives
+
+    path = archive_of(tmp_path / "a.zip", zipfile.ZIP_DEFLATED, x__bin=b"1" * 200_000)
+    with zipfile.ZipFile(path) as archive:
+        assert archives.read_member(archive, "x.bin", 200_000) == b"1" * 200_000
+        with pytest.raises(ValueError, match="over 199999 bytes"):
+            archives.read_member(archive, "x.bin", 199_999)

@@ -33,7 +33,7 @@ record = rows, definitions and what is written down."""
 LISTS = Path(__file__).with_name("mutants")
 MOST_IN_A_FUNCTION = 3
 SECONDS = 600  # for the tests of one bug
-ASSERTIONS = ("AssertionError", "Failed: ", "assert ")
+ASSERTIONS = ("AssertionError", "Failed", "assert ")
 
 # For --find: where to look for a test of a file, the quickest first.
 LIKELY = {
