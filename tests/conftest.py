@@ -175,6 +175,28 @@ def scratch(table_path, tmp_path):
     return Pipeline(table_path, tmp_path)
 
 
+@contextlib.contextmanager
+def interrupted(after=1):
+    """Within, the training is stopped as if by Ctrl-C once its state has been saved `after` times."""
+    import artifacts
+
+    real, left = artifacts.save_state, after
+
+    def save(*args, **kw):
+        nonlocal left
+        real(*args, **kw)
+        left -= 1
+        if not left:
+            raise KeyboardInterrupt
+
+    artifacts.save_state = save
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        artifacts.save_state = real
+
+
 class Stale(Exception):
     """Raised by the first thing that a script does once it has found its result stale."""
 

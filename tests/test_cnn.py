@@ -5,7 +5,7 @@ answers), and reruns byte for byte.
 
 import numpy as np
 import pytest
-from conftest import CNN, LEARNED, STAGES
+from conftest import CNN, LEARNED, STAGES, interrupted
 from sklearn.metrics import recall_score
 
 import artifacts
@@ -228,21 +228,11 @@ def test_tau_is_the_mean_of_the_best_in_resampled_lesions_and_so_steadier():
 
 
 @pytest.mark.parametrize("role", ["control", "judge"])  # Muon and natural batches; AdamW, balanced ones and --keep best
-def test_same_seed_same_model_and_resume_is_exact(networks, scratch, monkeypatch, role):
+def test_same_seed_same_model_and_resume_is_exact(networks, scratch, role):
     import pandas as pd
 
-    real, left = artifacts.save_state, [3]
-
-    def stop(*a, **k):
-        real(*a, **k)
-        left[0] -= 1
-        if not left[0]:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(artifacts, "save_state", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted(after=3):
         scratch.run_stage(role)
-    monkeypatch.setattr(artifacts, "save_state", real)
     scratch.run("train_cnn", *STAGES[role][1], "--resume")
     a, b = (p.models / role / "classifier.keras" for p in (scratch, networks))
     assert a.read_bytes() == b.read_bytes()

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import GAN
+from conftest import GAN, interrupted
 
 import artifacts
 import runlog
@@ -221,17 +221,9 @@ def test_same_seed_same_bytes_and_other_seed_other_images(pipeline, scratch):
     assert not np.array_equal(other.images, read_table(scratch.outputs / "synthetic/hmnist_28_28_RGB.csv").images)
 
 
-def test_interrupted_and_resumed_run_is_the_uninterrupted_one(pipeline, scratch, monkeypatch):
-    real = artifacts.save_state
-
-    def stop(*a, **k):
-        real(*a, **k)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(artifacts, "save_state", stop)
-    with pytest.raises(KeyboardInterrupt):
+def test_interrupted_and_resumed_run_is_the_uninterrupted_one(pipeline, scratch):
+    with interrupted():
         scratch.run("train_gan", *GAN)
-    monkeypatch.setattr(artifacts, "save_state", real)
     assert not (scratch.models / "gan/options.json").exists()
     with pytest.raises(InputError, match="other data, options, code"):
         scratch.run("train_gan", *GAN, "--resume", "--learning-rate", "2e-3")

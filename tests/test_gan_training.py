@@ -7,6 +7,7 @@ import numpy as np
 import oracles
 import pandas as pd
 import pytest
+from conftest import interrupted
 from mutating import Variable
 
 import artifacts
@@ -203,7 +204,7 @@ class Notes:
 def loop(table_path, tmp_path, monkeypatch):
     """Function: run the training loop for four epochs of three steps: (notes, history, [(file, network) saved])."""
 
-    def run_loop(*flags, resuming=False, stop_after=None, seen=None):
+    def run_loop(*flags, resuming=False, seen=None):
         args = train_gan.parse_args(["--data", str(table_path), "--epochs", "4", "--grid-every", "2", *flags])
         run = runlog.Run(args, "train_gan")
         notes, saved = Notes(), []
@@ -213,23 +214,10 @@ def loop(table_path, tmp_path, monkeypatch):
                 seen.extend([images, labels])
             return notes, lambda epoch, i: (epoch, i), 3
 
-        save, left = artifacts.save_state, [stop_after]
-
-        def save_and_stop(*a, **k):
-            save(*a, **k)
-            left[0] = None if left[0] is None else left[0] - 1
-            if left[0] == 0:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(train_gan, "prepare", prepare)
-        monkeypatch.setattr(artifacts, "save_state", save_and_stop)
         monkeypatch.setattr(saved_models, "save", lambda path, network: saved.append((path.name, network)))
         monkeypatch.setattr(synthetic_set, "fixed_grid", lambda network: network)
         monkeypatch.setattr(synthetic_set, "save_grid", lambda path, network, note: saved.append((path.name, network)))
-        try:
-            history = train_gan.train(run, tmp_path, resuming)
-        finally:
-            monkeypatch.setattr(artifacts, "save_state", save)
+        history = train_gan.train(run, tmp_path, resuming)
         return notes, history, saved
 
     return run_loop
@@ -259,8 +247,8 @@ def test_a_resumed_gan_has_every_epoch_once_and_every_network_and_the_optimizer_
     whole = loop()
     table = pd.read_csv(tmp_path / "history.csv")
     for stop_after in (1, 3):
-        with pytest.raises(KeyboardInterrupt):
-            loop(stop_after=stop_after)
+        with interrupted(stop_after):
+            loop()
         notes, history, _ = loop(resuming=True)
         assert notes.batches == whole[0].batches[3 * stop_after :]
         assert [h["epoch"] for h in history] == [1, 2, 3, 4]

@@ -38,15 +38,18 @@ ASSERTIONS = ("AssertionError", "Failed", "assert ")
 # For --find: where to look for a test of a file, the quickest first.
 LIKELY = {
     "train_gan": "gan_training gan parts identity", "synthetic_set": "gan_training gan pipeline",
-    "train_cnn": "cnn_training cnn parts identity", "calibration": "cnn_training cnn", "augmentation": "cnn cnn_training",
-    "saved_models": "saved_models reliability", "ham10000": "data lesions identity reliability",
-    "lesions": "lesions fidelity figures", "runlog": "identity commands pipeline parts", "archives": "data reliability",
+    "train_cnn": "cnn_loop cnn_training cnn parts identity", "calibration": "cnn_training cnn",
+    "augmentation": "cnn cnn_loop", "saved_models": "saved_models reliability",
+    "ham10000": "data lesions identity reliability", "lesions": "lesions fidelity figures",
+    "runlog": "identity commands pipeline parts", "archives": "data reliability",
     "artifacts": "data recomputed reliability pipeline identity", "machine": "gan_training reliability pipeline",
     "phantom": "data commands", "fetch_data": "data commands", "evaluate": "recomputed evaluate",
     "scorecard": "recomputed evaluate", "metrics": "metrics recomputed", "predictions": "recomputed evaluate",
-    "fidelity": "fidelity recomputed", "synthetic_quality": "fidelity recomputed evaluate", "eda": "figures pipeline",
-    "figures": "figures pipeline", "visualize_results": "figures pipeline report", "report": "report pipeline",
-    "arms": "arms benchmarks", "classifier_bars": "benchmarks", "gan_bars": "benchmarks", "workplace": "benchmarks arms",
+    "fidelity": "fidelity recomputed_synthetic", "synthetic_quality": "fidelity recomputed_synthetic evaluate",
+    "eda": "figures pipeline", "figures": "figures pipeline", "visualize_results": "figures pipeline report",
+    "report": "report pipeline", "arms": "arms benchmark_runs", "classifier_bars": "benchmarks benchmark_runs",
+    "gan_bars": "benchmarks benchmark_runs", "workplace": "benchmark_runs benchmarks arms",
+    "gan_baseline": "benchmark_runs", "gan_probe": "benchmark_runs", "publish_run": "benchmark_runs",
     "pages": "benchmarks arms results",
 }  # fmt: skip
 
