@@ -46,7 +46,7 @@ smoke: .venv/ready  ## all five scripts on a small stratified subset, in smoke/ 
 test: .venv/ready-dev  ## ruff and all tests
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest -n 2 --dist loadfile  # by files, because what they share is made once for each process
+	$(PY) -m pytest -n 2 --dist loadfile --durations 10  # by files, because what they share is made once for each process
 
 lint: .venv/ready-dev  ## ruff alone, and format
 	$(PY) -m ruff check --fix .

@@ -1,7 +1,8 @@
-"""What the tests share: a small phantom table, and one run of all five scripts on it.
+"""What the tests share: a small phantom table, and one run of all five scripts on it that all
+workers make together.
 
-The run is long enough for its networks to have learned something: of networks that decide everything alike, most faults in
-the files that follow from them cannot be seen.
+The run is long enough for its networks to learn something. If they gave every image the same
+answer, most faults in the files made from them would go unnoticed.
 """
 
 import contextlib
@@ -83,7 +84,7 @@ class Pipeline:
     def run_stage(self, name, *extra):
         """Call the script of one of STAGES with its flags."""
         script, flags, _ = STAGES[name]
-        return self.run(script, *flags, *extra)
+        assert self.run(script, *flags, *extra) == 0
 
     def copy(self, folder, table=None):
         """The same run in another folder, for tests that write."""

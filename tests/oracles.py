@@ -1,4 +1,6 @@
-"""What tests compute on their own way from a run's files: with Keras, NumPy, pandas and hashlib, none of it ours."""
+"""Independent recomputations from a run's files, for tests to compare with: Keras, NumPy, pandas
+and hashlib, and none of the project's code.
+"""
 
 import hashlib
 import json

@@ -1,6 +1,6 @@
-"""A classifier whose every probability is known. It is a logistic regression on the means of the
-four quarters of an image, made twice too sure of itself, and it sees each of an image's eight views
-otherwise.
+"""A classifier whose every probability is known: a logistic regression on the means of the four
+quarters of an image. Its logits are doubled, so it is too sure of itself, and it gives another
+answer for each of the eight flips and turns of an image.
 """
 
 import numpy as np

@@ -1,5 +1,6 @@
-"""benchmarks/arms.py: the comparison of arms against closed forms, its correction against Holm's
-procedure step by step, and what may not be compared.
+"""benchmarks/arms.py, which compares training sets (arms): differences and intervals against closed
+forms, the correction for many comparisons against Holm's procedure step by step, and what may not
+be compared.
 """
 
 import json

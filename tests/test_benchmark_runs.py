@@ -1,5 +1,5 @@
-"""benchmarks/: which trainings they ask for, with which seed, split, images and halves, from the commands that
-they would run; and the textbook baseline against its losses by hand.
+"""benchmarks/: the commands that they would run have the right seed, split, images and half of the
+train lesions; the textbook DCGAN's losses are those computed by hand.
 """
 
 import json

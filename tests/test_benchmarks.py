@@ -1,5 +1,5 @@
-"""benchmarks/: the figures they gather are those of the scripts' files, by NumPy and scikit-learn. (What they
-cost is measured by hand.)
+"""benchmarks/: the figures that they gather are those of the scripts' files, by NumPy and
+scikit-learn. (What they cost is measured by hand.)
 """
 
 import json

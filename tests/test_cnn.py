@@ -1,6 +1,6 @@
-"""The classifier's parts: what may enter training (against the split and the files), augmentation
-(against geometry and SciPy), Muon (against Keras' own), calibration (against scikit-learn and known
-answers), and reruns byte for byte.
+"""The parts of the classifier: what may enter training (against the split and the files),
+augmentation (against geometry and SciPy), the optimizer Muon (against Keras' own), calibration
+(against scikit-learn and known answers), and reruns byte for byte.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ import train_cnn
 from ham10000 import InputError, read_table
 
 
-def build_run(pipeline, *extra):
-    args = train_cnn.parse_args([*pipeline.flags, *CNN, *extra])
+def build_run(networks, *extra):
+    args = train_cnn.parse_args([*networks.flags, *CNN, *extra])
     return runlog.Run(args, "train_cnn")
 
 
@@ -26,10 +26,10 @@ def hashes(images):
     return {image.tobytes() for image in images}
 
 
-def test_pool_is_train_plus_synthetic_and_nothing_else(pipeline):
-    run = build_run(pipeline)
+def test_pool_is_train_plus_synthetic_and_nothing_else(networks):
+    run = build_run(networks)
     images, labels, weights, count = train_cnn.gather_pool(run)
-    synthetic = read_table(pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv")
+    synthetic = read_table(networks.outputs / "synthetic/hmnist_28_28_RGB.csv")
     train, train_labels = run.part("train")
     np.testing.assert_array_equal(images, np.concatenate([train, synthetic.images]))
     np.testing.assert_array_equal(labels, np.concatenate([train_labels, synthetic.labels]))
@@ -42,39 +42,39 @@ def test_pool_is_train_plus_synthetic_and_nothing_else(pipeline):
     assert not held_out & hashes(synthetic.images)
 
 
-def test_judge_and_control_never_see_synthetic_rows(pipeline):
+def test_judge_and_control_never_see_synthetic_rows(networks):
     for role in ("judge", "control"):
-        run = build_run(pipeline, "--role", role)
+        run = build_run(networks, "--role", role)
         images, _, _, _ = train_cnn.gather_pool(run)
         assert hashes(images) <= hashes(run.part("train")[0])
     assert len(images) == (run.parts == "train").sum()
-    options = artifacts.read_json(pipeline.models / "judge/options.json", "")
+    options = artifacts.read_json(networks.models / "judge/options.json", "")
     assert sum(options["trained_on"]) < 0.7 * (run.parts == "train").sum()
     assert options["options"]["seed"] == train_cnn.JUDGE_SEED
 
 
-def test_synthetic_table_of_another_split_is_refused(pipeline, tmp_path):
-    flags = ["--synthetic", str(pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv")]
+def test_synthetic_table_of_another_split_is_refused(networks, tmp_path):
+    flags = ["--synthetic", str(networks.outputs / "synthetic/hmnist_28_28_RGB.csv")]
     for other in (["--split-seed", "1"], ["--split", "image"], ["--metadata", "none"]):
-        run = build_run(pipeline, *flags, *other)
+        run = build_run(networks, *flags, *other)
         with pytest.raises(InputError, match="made from other split"):
             train_cnn.gather_pool(run)
 
 
-def test_a_changed_synthetic_table_is_refused(pipeline, tmp_path):
+def test_a_changed_synthetic_table_is_refused(networks, tmp_path):
     folder = tmp_path / "synthetic"
     folder.mkdir()
     for name in ("hmnist_28_28_RGB.csv", "provenance.json"):
-        (folder / name).write_bytes((pipeline.outputs / "synthetic" / name).read_bytes())
+        (folder / name).write_bytes((networks.outputs / "synthetic" / name).read_bytes())
     with open(folder / "hmnist_28_28_RGB.csv", "a") as f:
         f.write(",".join(["0"] * 2353) + "\n")
     with pytest.raises(InputError, match="is not the table"):
-        train_cnn.gather_pool(build_run(pipeline, "--synthetic", str(folder / "hmnist_28_28_RGB.csv")))
+        train_cnn.gather_pool(build_run(networks, "--synthetic", str(folder / "hmnist_28_28_RGB.csv")))
 
 
-def test_a_synthetic_table_replaced_while_it_is_read_is_refused(pipeline, tmp_path, monkeypatch):
+def test_a_synthetic_table_replaced_while_it_is_read_is_refused(networks, tmp_path, monkeypatch):
     for name in ("hmnist_28_28_RGB.csv", "provenance.json"):
-        (tmp_path / name).write_bytes((pipeline.outputs / "synthetic" / name).read_bytes())
+        (tmp_path / name).write_bytes((networks.outputs / "synthetic" / name).read_bytes())
     read = train_cnn.read_table
 
     def replace_and_read(path):
@@ -83,19 +83,19 @@ def test_a_synthetic_table_replaced_while_it_is_read_is_refused(pipeline, tmp_pa
             f.write(",".join(["0"] * 2353) + "\n")
         return table
 
-    run = build_run(pipeline, "--synthetic", str(tmp_path / "hmnist_28_28_RGB.csv"))
+    run = build_run(networks, "--synthetic", str(tmp_path / "hmnist_28_28_RGB.csv"))
     monkeypatch.setattr(train_cnn, "read_table", replace_and_read)
     with pytest.raises(InputError, match=r"was replaced while train_cnn\.py ran"):
         train_cnn.gather_pool(run)
 
 
 @pytest.mark.parametrize("environment", [None, "odd", [1]])
-def test_a_record_without_its_environment_is_not_current(pipeline, tmp_path, environment):
-    folder = pipeline.models / "control"
+def test_a_record_without_its_environment_is_not_current(networks, tmp_path, environment):
+    folder = networks.models / "control"
     for path in folder.iterdir():
         if path.is_file():
             (tmp_path / path.name).write_bytes(path.read_bytes())
-    run = build_run(pipeline, *LEARNED, "--role", "control", "--if-stale", "--deterministic")
+    run = build_run(networks, *LEARNED, "--role", "control", "--if-stale", "--deterministic")
     run.identity["options"].pop("synthetic")
     record = artifacts.read_json(tmp_path / "options.json", "")
     assert record["fingerprint"] == run.fingerprint
@@ -105,24 +105,24 @@ def test_a_record_without_its_environment_is_not_current(pipeline, tmp_path, env
     assert not run.is_current(tmp_path / "options.json")
 
 
-def test_held_out_photographs_are_refused_as_extra_real_data(pipeline, tmp_path):
-    run = build_run(pipeline)
+def test_held_out_photographs_are_refused_as_extra_real_data(networks, tmp_path):
+    run = build_run(networks)
     for part in ("val", "test"):
         images, labels = run.part(part)
         artifacts.write_table(tmp_path / f"{part}.csv", [(np.ascontiguousarray(images[:3, ::-1]), labels[:3])])
         near = np.clip(images[3:5].astype(int) + 2, 0, 255).astype(np.uint8)  # saved again, a little brighter
         artifacts.write_table(tmp_path / f"near_{part}.csv", [(near, labels[3:5])])
         with pytest.raises(InputError, match="2 of its 2 images are val or test"):
-            train_cnn.gather_pool(build_run(pipeline, "--real", str(tmp_path / f"near_{part}.csv"), "--synthetic", "none"))
+            train_cnn.gather_pool(build_run(networks, "--real", str(tmp_path / f"near_{part}.csv"), "--synthetic", "none"))
         with pytest.raises(InputError, match="3 of its 3 images are val or test"):
-            train_cnn.gather_pool(build_run(pipeline, "--real", str(tmp_path / f"{part}.csv"), "--synthetic", "none"))
+            train_cnn.gather_pool(build_run(networks, "--real", str(tmp_path / f"{part}.csv"), "--synthetic", "none"))
 
 
-def test_repeat_real_adds_images_and_real_none_leaves_the_synthetic_ones(pipeline):
-    run = build_run(pipeline, "--repeat-real", "30", "--synthetic", "none")
+def test_repeat_real_adds_images_and_real_none_leaves_the_synthetic_ones(networks):
+    run = build_run(networks, "--repeat-real", "30", "--synthetic", "none")
     images, _, _, _ = train_cnn.gather_pool(run)
     assert len(images) == (run.parts == "train").sum() + 30
-    images, _, weights, _ = train_cnn.gather_pool(build_run(pipeline, "--real", "none", "--synthetic-weight", "0.5"))
+    images, _, weights, _ = train_cnn.gather_pool(build_run(networks, "--real", "none", "--synthetic-weight", "0.5"))
     assert len(images) == 35
     assert (weights == 0.5).all()
 

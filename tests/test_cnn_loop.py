@@ -1,5 +1,5 @@
-"""What the training loop of train_cnn.py feeds, keeps and resumes, checked with a network that only takes
-notes; and what its model is built of, against the flags and the published run's record.
+"""The training loop of train_cnn.py: what it feeds, keeps and resumes, seen by a stub network that
+records its calls; and what its model is built of, against the flags and the published run's record.
 """
 
 import numpy as np
@@ -119,10 +119,11 @@ def test_flags_reach_the_network_its_optimizer_and_its_augmentation(monkeypatch)
     args = train_cnn.parse_args(["--synthetic", "none", "--width", "8", "--augment", "flips", "--colour-gain", "0.3",
                                  "--sharpness", "0.7", "--seed", "5", "--weight-decay", "0.3", "--learning-rate",
                                  "0.02"])  # fmt: skip
-    model, network = train_cnn.prepare(args, 7, 100)
+    model, network = train_cnn.prepare(args, 7, 400)
     assert asked == [("flips", 5, 0.3, 0.7)]
-    rates = [float(model.optimizer._learning_rate(step)) for step in (0, 5, 100)]
-    assert rates == pytest.approx([0, 0.02, 0], abs=2e-4)  # a twentieth of warm-up, then a cosine down to nearly nothing
+    rates = [float(model.optimizer._learning_rate(step)) for step in (0, 10, 20, 220, 400)]
+    # A twentieth of warm-up, then a cosine down to nearly nothing.
+    assert rates == pytest.approx([0, 0.01, 0.02, 0.01, 0], abs=2e-4)
     for name in ("muon", "adamw"):
         optimizer = train_cnn.build_optimizer(name, 0.01, 0.3)
         assert optimizer.weight_decay == 0.3, name
@@ -253,3 +254,9 @@ def test_stem_weight_decay_and_optimizer_reach_the_model_that_is_trained(stem):
     assert strides[0] == (stem, stem)
     assert model.optimizer.weight_decay == 0.3
     assert type(model.optimizer).__name__ == "AdamW"
+
+
+def test_an_epoch_has_at_least_one_step_and_no_more_than_its_images():
+    args = train_cnn.parse_args(["--synthetic", "none", "--epochs", "3", "--batch", "128"])
+    for images, steps in ((10, 1), (128, 1), (300, 2), (7008, 55)):
+        assert train_cnn.plan_epochs(args, images) == [steps] * 3

@@ -1,5 +1,5 @@
-"""What `main` of train_cnn.py teaches, calibrates and records, checked against closed forms, SciPy and
-scikit-learn, with teacher.py's network in place of a trained one.
+"""What `main` of train_cnn.py teaches, calibrates and records, against closed forms, SciPy and
+scikit-learn. teacher.py's classifier takes the place of a trained one.
 """
 
 import shutil
@@ -17,7 +17,7 @@ import artifacts
 import calibration
 import runlog
 import train_cnn
-from ham10000 import CLASSES
+from ham10000 import CLASSES, InputError
 
 
 class Lesson:
@@ -225,3 +225,11 @@ def test_a_class_that_was_not_taught_keeps_its_own_logit(drawn, tmp_path, monkey
     assert lesson.shift[3] == 0
     assert (lesson.shift[[0, 1, 2, 4, 5, 6]] != 0).all()
     assert lesson.options["trained_on"][3] == 0
+
+
+def test_held_out_images_are_refused_among_whatever_else_is_added(drawn, tmp_path):
+    images, labels = oracles.Parts(drawn).of("test")
+    artifacts.write_table(tmp_path / "test.csv", [(images[:4], labels[:4])])
+    args = train_cnn.parse_args([*drawn.flags, "--repeat-real", "9", "--real", str(tmp_path / "test.csv")])
+    with pytest.raises(InputError, match="4 of its 4 images are val or test"):
+        train_cnn.gather_pool(runlog.Run(args, "train_cnn"))

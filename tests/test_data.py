@@ -1,5 +1,6 @@
 """Tables are read as NumPy, gzip, lzma and zstandard wrote them, in every layout, and each kind of
-bad file ends in one clear line; phantoms and download are checked against what HAM10000 has.
+bad file ends in one clear line. Phantom lesions and the download are checked against what HAM10000
+has.
 """
 
 import gzip

@@ -1,6 +1,6 @@
-"""evaluate.py: which images are scored by which network, external tables against stock Keras, what
-may be compared with what, and that files alone give the same bytes. (test_recomputed.py computes
-the numbers again.)
+"""evaluate.py: which network scores which images, external tables against plain Keras, and which
+networks may be compared. Evaluating again from the saved predictions gives the same bytes.
+(test_recomputed.py computes the numbers again.)
 """
 
 import gzip

@@ -1,6 +1,6 @@
-"""Distances are checked against SciPy and prdc; memorised copies are flagged and unseen images are
-not; and what the judge's view of a set is made of is checked on tables in which every image says by
-its brightness where it belongs.
+"""Distances of image sets against SciPy and prdc; copies of training images are flagged and unseen
+images are not. Which images enter each distance is checked on tables where brightness tells an
+image's part and half.
 """
 
 from types import SimpleNamespace
@@ -391,3 +391,9 @@ def test_memorisation_passes_over_photographs_of_the_held_out_lesion_itself(brig
                   run.lesions(part))  # fmt: skip
         for a, b in zip(asked, wanted, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_the_error_of_a_recall_on_photographs_of_one_lesion_is_a_number():
+    found = synthetic_quality.share_over_lesions(np.array([True, False, True]), np.array(["a", "a", "a"]), "p")
+    assert (found["value"], found["n"]) == (pytest.approx(2 / 3), 3)
+    assert np.isfinite([found["se"], found["low"], found["high"]]).all()

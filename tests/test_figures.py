@@ -1,5 +1,5 @@
 """What the figures show, read from what Matplotlib was told to draw: each line, bar, cell and
-picture is compared with the files it is of, by scikit-learn, pandas and stock Keras.
+picture is compared with the files it is of, by scikit-learn, pandas and plain Keras.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
-"""The GAN's networks and commands by meaning: the label reaches both networks, one backward pass
-gives each player the gradient of its own loss (against TensorFlow's tape), and a rerun, a resumed
-run and another backend do what they should.
+"""What the GAN's networks and commands do: the label reaches both networks, and one backward pass
+gives each player the gradient of its own loss (against TensorFlow's tape). A rerun and a resumed
+run give the same bytes; JAX runs the same file.
 """
 
 import json
@@ -194,8 +194,8 @@ def test_a_bad_class_mix_is_refused(mix):
         synthetic_set.class_mix(mix, 10, np.arange(7))
 
 
-def test_synthetic_table_is_labelled_and_in_kaggles_layout(pipeline):
-    path = pipeline.outputs / "synthetic" / "hmnist_28_28_RGB.csv"
+def test_synthetic_table_is_labelled_and_in_kaggles_layout(drawn):
+    path = drawn.outputs / "synthetic" / "hmnist_28_28_RGB.csv"
     table = read_table(path)
     assert np.bincount(table.labels, minlength=7).tolist() == [5] * 7
     from PIL import Image
@@ -210,28 +210,28 @@ def test_synthetic_table_is_labelled_and_in_kaggles_layout(pipeline):
     assert (path.with_name("contact_sheet.png")).is_file()
 
 
-def test_same_seed_same_bytes_and_other_seed_other_images(pipeline, scratch):
+def test_same_seed_same_bytes_and_other_seed_other_images(drawn, scratch):
     scratch.run("train_gan", *GAN)
     ours = (scratch.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()
-    assert ours == (pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()
+    assert ours == (drawn.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()
     for name in ("samples/epoch_0002.png",):
-        assert (scratch.models / "gan" / name).read_bytes() == (pipeline.models / "gan" / name).read_bytes()
+        assert (scratch.models / "gan" / name).read_bytes() == (drawn.models / "gan" / name).read_bytes()
     scratch.run("train_gan", *GAN, "--sample-only", "--seed", "1", "--out", str(scratch.outputs / "other"))
     other = read_table(scratch.outputs / "other/hmnist_28_28_RGB.csv")
     assert not np.array_equal(other.images, read_table(scratch.outputs / "synthetic/hmnist_28_28_RGB.csv").images)
 
 
-def test_interrupted_and_resumed_run_is_the_uninterrupted_one(pipeline, scratch):
+def test_interrupted_and_resumed_run_is_the_uninterrupted_one(drawn, scratch):
     with interrupted():
         scratch.run("train_gan", *GAN)
     assert not (scratch.models / "gan/options.json").exists()
     with pytest.raises(InputError, match="other data, options, code"):
         scratch.run("train_gan", *GAN, "--resume", "--learning-rate", "2e-3")
     scratch.run("train_gan", *GAN, "--resume")
-    ours, theirs = (pd.read_csv(p.models / "gan/history.csv").drop(columns="seconds") for p in (scratch, pipeline))
+    ours, theirs = (pd.read_csv(p.models / "gan/history.csv").drop(columns="seconds") for p in (scratch, drawn))
     assert ours.equals(theirs), "a row of the history was lost or changed on resuming"
     ours = (scratch.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()
-    assert ours == (pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()
+    assert ours == (drawn.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()
 
 
 STRANGER = """
@@ -248,8 +248,8 @@ for name in ("cnn", "judge"):
 """
 
 
-def test_saved_models_load_in_a_process_without_our_code(pipeline, tmp_path):
-    code = STRANGER.format(root=runlog.ROOT, models=pipeline.models)
+def test_saved_models_load_in_a_process_without_our_code(networks, tmp_path):
+    code = STRANGER.format(root=runlog.ROOT, models=networks.models)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

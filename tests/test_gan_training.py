@@ -1,6 +1,6 @@
-"""The joints of train_gan.py: each step is checked against the formula it stands for (moving
-average, penalty, schedule, batches), the training loop with a GAN that only takes notes, and the
-synthetic set against stock Keras on the latents that it documents.
+"""Each step of train_gan.py against the formula it stands for (moving average, penalty, schedule,
+batches); its training loop, seen by a stub GAN that records its calls; and the synthetic set, drawn
+again by plain Keras from the latents that it documents.
 """
 
 import numpy as np
@@ -214,6 +214,7 @@ def loop(table_path, tmp_path, monkeypatch):
                 seen.extend([images, labels])
             return notes, lambda epoch, i: (epoch, i), 3
 
+        monkeypatch.setattr(train_gan, "prepare", prepare)
         monkeypatch.setattr(saved_models, "save", lambda path, network: saved.append((path.name, network)))
         monkeypatch.setattr(synthetic_set, "fixed_grid", lambda network: network)
         monkeypatch.setattr(synthetic_set, "save_grid", lambda path, network, note: saved.append((path.name, network)))
@@ -403,3 +404,11 @@ def test_the_mix_train_is_that_of_the_train_part(drawn, tmp_path, monkeypatch):
     ((text, n, labels),) = asked
     assert (text, n) == ("train", 77)
     np.testing.assert_array_equal(labels, oracles.Parts(drawn).of("train")[1])
+
+
+def test_the_networks_are_as_large_as_the_published_ones():
+    """Layer by layer: another width or depth anywhere is another GAN, which no option would tell."""
+    sizes = [network.count_params() for network in (train_gan.build_generator(), train_gan.build_critic())]
+    assert sizes == [570_851, 465_825]
+    shapes = [tuple(layer.output.shape[1:]) for layer in train_gan.build_critic().layers if "conv2d" in layer.name]
+    assert shapes == [(14, 14, 32), (7, 7, 64), (7, 7, 64), (4, 4, 128)]

@@ -1,6 +1,6 @@
-"""Lesions and the split: no lesion in two parts, whatever the order of the rows; groups against
-pandas and copies that are known; and what published results rest on (parts, halves, subsets, known
-duplicates) frozen by hash.
+"""Lesions and the split: no lesion is in two parts, whatever the order of the rows; images are
+grouped as pandas and known copies say. What published results rest on (parts, halves, subsets,
+known duplicates) is frozen by hash.
 """
 
 import hashlib
@@ -265,3 +265,14 @@ def test_the_split_of_the_real_table_is_the_published_one():
     published = pd.read_csv(ROOT / "results/run/split.csv", dtype=str)
     assert published.part.tolist() == lesions.split_table(table).tolist()
     assert published.lesion.tolist() == table.lesions.tolist()
+
+
+def test_a_class_without_pairs_does_not_hide_another_order_in_the_classes_after_it(table):
+    """Of the first class every photograph is of its own lesion; the lesion ids of the nevi are shuffled."""
+    ids = table.metadata.lesion_id.to_numpy().copy()
+    own = np.flatnonzero(table.labels == 0)
+    ids[own] = [f"alone{i}" for i in own]
+    assert lesions.find_other_order(table, ids) is None
+    nevi = np.flatnonzero(table.labels == CLASSES.index("nv"))
+    ids[nevi] = np.random.default_rng(1).permutation(ids[nevi])
+    assert "class nv" in lesions.find_other_order(table, ids)

@@ -1,9 +1,10 @@
-"""Which part of the split reaches what. The pictures of one part are moved and everything is
-trained again: what may not look at that part must stay the same to the last byte, and what lives on
-it must change.
+"""Which part of the split reaches what. The pixels of one part's images are shifted by five rows
+and everything is trained again: what must not see that part stays the same to the last byte, and
+what uses it changes.
 
-A picture moved by five rows (what leaves it below comes in above) has the same colours, so that table
-and metadata still belong together. A turn would not do: the average of eight views does not feel it.
+The rows that leave an image below come in above, so its colours stay, and table and metadata still
+belong together. Turning the images would not do: predictions are averages over the eight flips and
+turns.
 """
 
 import shutil

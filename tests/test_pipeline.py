@@ -1,5 +1,5 @@
-"""The artifact contract end to end on phantoms: which files there are and what they say of
-themselves, when they are refused, and when they are made again.
+"""The files that the scripts promise, end to end on phantom lesions: which there are, what they say
+of themselves, when they are refused, and when they are made again.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""The classifier's files of an evaluation are computed again: predictions by stock Keras from the networks
-and tables on disk, every measure by scikit-learn.
+"""The files that evaluate.py writes about the classifier are computed again: predictions by plain
+Keras from the networks and tables on disk, every measure by scikit-learn.
 """
 
 import csv

@@ -1,5 +1,5 @@
-"""The synthetic set's file of an evaluation is computed again from the judge, the generator and the tables
-on disk, by stock Keras, NumPy, SciPy and scikit-learn.
+"""The file that evaluate.py writes about the synthetic images is computed again from the networks
+and tables on disk, by plain Keras, NumPy, SciPy and scikit-learn.
 """
 
 import numpy as np
@@ -180,3 +180,11 @@ def test_memorisation_by_class_counts_what_was_flagged_within_the_class(parts, q
         assert found["threshold"] == pytest.approx(limit, rel=1e-4), c
         fake = nearest(synthetic[0][synthetic[1] == code], own)[0]
         assert (found["value"], found["n"]) == (pytest.approx((fake < limit).mean()), 5), c
+
+
+def test_the_protocol_names_part_images_and_mix(parts, quality):
+    n = quality["distances"]["frechet"]["n"]
+    words = f"{n} images in the train part's class mix against the {len(parts.rows('test'))} of the test part"
+    assert words in quality["protocol"]
+    assert quality["source"] == "fresh draws from the saved generator"
+    assert "components fitted on half A" in quality["protocol"]

@@ -1,5 +1,6 @@
-"""Kills, hostile tables and records, full disks and locks: a part of what killing.py, mutating.py
-and filling.py try; each must end as if nothing had happened, or in one clear line.
+"""Kills, hostile files and records, full disks and locks: each must leave the result of an
+undisturbed run, or stop with one clear line. killing.py, mutating.py and filling.py try the same at
+length.
 """
 
 import io

@@ -1,5 +1,5 @@
-"""Saved networks: equal ones are equal files of one hash and unequal ones are not, none with a
-weight that is no number is used, and hostile files are refused before Keras sees them.
+"""Saved networks: equal networks are equal files with one hash, and others are not; a network with
+a weight that is not a number is never used; hostile files are refused before Keras sees them.
 """
 
 import io

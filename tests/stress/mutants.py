@@ -1,13 +1,15 @@
-"""Plant bugs, one at a time in a copy of the project, and see whether the tests that should go off do.
+"""Mutation testing: plant bugs, one at a time in a copy of the project, and see whether the tests notice.
 
-    python tests/stress/mutants.py                     # all of them: about an hour on two cores
-    python tests/stress/mutants.py --only calibration  # those whose file or description has this word
-    python tests/stress/mutants.py --find              # for those without tests: look for one that goes off
+    python tests/stress/mutants.py                     # all of them: about half an hour on two cores
+    python tests/stress/mutants.py --only calibration  # bugs whose file or description has this word
+    python tests/stress/mutants.py --find              # for bugs that list no test yet: search for one that catches each
 
-The bugs are in mutants/*.toml, each a file, the text before and after, what is wrong with an experiment that has it, and the
-tests that must go off. A bug counts as caught only if one of its tests fails by an assertion; an exception is no answer to
-what is wrong. Each test must pass without the bug, each text must stand in its file exactly once, and no function may have
-more than three bugs. Counts go to results/reliability.json (a whole run alone), what survived to the screen.
+The bugs are listed in mutants/*.toml: the file, its text before and after, how the bug would spoil an experiment,
+what kind of thing it confuses (KINDS), and the tests that must fail. A bug counts as caught only if one of its tests
+fails by an assertion. An exception does not count, since it does not say what is wrong. Each test must pass without
+the bug, and each text must stand in its file exactly once. At most three bugs may be listed for one function, so
+that the list is spread over the code. A full run writes its counts to results/reliability.json; bugs that no test
+caught are printed last.
 """
 
 import argparse
@@ -37,10 +39,10 @@ ASSERTIONS = ("AssertionError", "Failed", "assert ")
 
 # For --find: where to look for a test of a file, the quickest first.
 LIKELY = {
-    "train_gan": "gan_training gan parts identity", "synthetic_set": "gan_training gan pipeline",
-    "train_cnn": "cnn_loop cnn_training cnn parts identity", "calibration": "cnn_training cnn",
+    "train_gan": "gan_training gan commands parts identity", "synthetic_set": "gan_training gan pipeline",
+    "train_cnn": "cnn_loop cnn_training cnn commands parts", "calibration": "cnn_training cnn",
     "augmentation": "cnn cnn_loop", "saved_models": "saved_models reliability",
-    "ham10000": "data lesions identity reliability", "lesions": "lesions fidelity figures",
+    "ham10000": "data lesions identity reliability", "lesions": "lesions data fidelity figures",
     "runlog": "identity commands pipeline parts", "archives": "data reliability",
     "artifacts": "data recomputed reliability pipeline identity", "machine": "gan_training reliability pipeline",
     "phantom": "data commands", "fetch_data": "data commands", "evaluate": "recomputed evaluate",
@@ -106,11 +108,11 @@ def copy_project(folder):
     return folder
 
 
-def run_tests(project, tests, given, stop=False):
+def run_tests(project, tests, given, stop=False, workers=0):
     """{test: 'passed', 'assertion' or another word with the first line of what it said} in a copy of the project."""
     report = project / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--junitxml={report}"]
-    command += [f"--basetemp={project / 'tmp'}", *["-x"] * stop, *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    command += [f"--basetemp={project / 'tmp'}", *["-x"] * stop, f"-n{workers}", "--dist=loadfile", *tests]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | ({"PIPELINE_FROM": str(given)} if given else {})
     with open(project / "log", "w") as log:
         try:
@@ -218,7 +220,7 @@ def main():
         given = make_given(Path(folder) / "given")
         if not args.find:
             tests = sorted({t for m in mutants for t in m["tests"]})
-            passed = run_tests(copy_project(Path(folder) / "whole"), tests, given)
+            passed = run_tests(copy_project(Path(folder) / "whole"), tests, given, workers=args.jobs)
             wrong = [f"{t}: {w} {said}" for t, (w, said) in passed.items() if w != "passed"]
             if wrong:
                 raise SystemExit("without any bug:\n" + "\n".join(wrong))
