@@ -5,6 +5,7 @@ scikit-learn. (What they cost is measured by hand.)
 import json
 
 import numpy as np
+import oracles
 import pandas as pd
 import pytest
 from conftest import load_benchmark
@@ -250,10 +251,12 @@ def test_the_curves_of_two_gans_stand_under_their_own_names(bars, tmp_path, monk
     assert lines["textbook DCGAN, seed 0"] == [[7], [80]]
 
 
-def test_each_measure_of_a_row_is_the_one_of_its_name(pipeline):
+def test_each_measure_of_a_row_is_the_one_of_its_name(pipeline, tmp_path):
     classifier = load_benchmark("classifier_bars")
-    row = classifier.read_rows(pipeline.models, pipeline.outputs)["classifier"]
-    found = json.loads((pipeline.outputs / "evaluation/metrics.json").read_text())["models"]["classifier"]
+    unlike = oracles.make_unlike(oracles.read(pipeline.outputs / "evaluation/metrics.json"))
+    artifacts.write_json(tmp_path / "evaluation/metrics.json", unlike)
+    row = classifier.read_rows(pipeline.models, tmp_path)["classifier"]
+    found = unlike["models"]["classifier"]
     for name, value in row.items():
         if name in ("minutes", "peak_gib"):
             continue

@@ -37,7 +37,8 @@ class Network:
         self.notes, self.variables = notes, [notes.weight]
 
     def predict_on_batch(self, images):
-        return self.notes.predictions[int(self.notes.weight.value[0]) - 1][: len(images)]
+        epoch = int(self.notes.weight.value[0])  # more than three, or less than one, if the plan is wrong
+        return self.notes.predictions[min(max(epoch, 1), 3) - 1][: len(images)]
 
 
 @pytest.fixture

@@ -186,8 +186,8 @@ def test_an_interval_of_a_share_holds_the_share(n):
 
 
 def test_agreement_is_the_share_of_a_labels_images_that_get_it_and_not_of_a_decisions():
-    """Ten images of class 0, of which four are seen as 0 beside six of class 1: recall .4, precision .4 / (.4 + .6)."""
-    seen = np.array([0] * 4 + [1] * 6 + [0] * 6 + [1] * 14)
+    """Four of ten images of class 0 are seen as 0, beside two of class 1: a share of .4, where precision would be 2/3."""
+    seen = np.array([0] * 4 + [1] * 6 + [0] * 2 + [1] * 18)
     labels = np.array([0] * 10 + [1] * 20)
     real_seen, real_labels = np.array([0, 0, 0, 1, 1, 1, 0, 0]), np.array([0, 0, 0, 0, 1, 1, 1, 1])
     answers = {30: seen, 8: real_seen}
@@ -195,7 +195,7 @@ def test_agreement_is_the_share_of_a_labels_images_that_get_it_and_not_of_a_deci
     synthetic = SimpleNamespace(images=np.zeros(30), labels=labels)
     found = synthetic_quality.label_agreement(judge, synthetic, np.zeros(8), real_labels, np.arange(8), "p")
     assert (found["akiec"]["value"], found["akiec"]["n"]) == (0.4, 10)
-    assert (found["bcc"]["value"], found["bcc"]["n"]) == (0.7, 20)
+    assert (found["bcc"]["value"], found["bcc"]["n"]) == (0.9, 20)
     assert (found["akiec"]["real_recall"]["value"], found["bcc"]["real_recall"]["value"]) == (0.75, 0.5)
     assert found["akiec"]["se_of_difference"] == pytest.approx(np.sqrt(0.24 / 10 + found["akiec"]["real_recall"]["se"] ** 2))
     assert found["mel"]["value"] is None

@@ -151,6 +151,7 @@ def test_losses_of_the_gan_stand_under_their_players(inputs, pipeline):
     history = pd.read_csv(pipeline.models / "gan/history.csv")
     left, right = visualize_results.draw_gan_training(figures, inputs).axes
     lines = lines_of(left)
+    assert [line.get_label() for line in left.lines][:2] == ["critic", "generator"]
     for label, column in (("critic", "critic_loss"), ("generator", "generator_loss")):
         np.testing.assert_allclose(lines[label], [history.epoch, history[column]])
     np.testing.assert_allclose(right.lines[0].get_data(), [history.epoch, 100 * history.accuracy])

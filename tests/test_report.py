@@ -48,17 +48,9 @@ class Reader(HTMLParser):
             self.cell[-1] += data
 
 
-def number_all(value, numbers):
-    """The same JSON with another number for each number, so that no two cells are alike by chance."""
-    if isinstance(value, dict):
-        return {k: number_all(v, numbers) for k, v in value.items()}
-    return next(numbers) if isinstance(value, float) else value
-
-
 @pytest.fixture
 def found(pipeline):
-    numbers = iter(x / 1000 for x in range(1, 10**6))
-    return number_all(oracles.read(pipeline.outputs / "evaluation/metrics.json"), numbers)
+    return oracles.make_unlike(oracles.read(pipeline.outputs / "evaluation/metrics.json"))
 
 
 ROWS = {  # label in the report: where metrics.json has it
@@ -115,8 +107,7 @@ def test_every_row_of_the_classifiers_table_is_the_measure_it_names(found):
 
 
 def test_every_distance_stands_beside_its_own_floor(pipeline):
-    numbers = iter(x / 1000 for x in range(1001, 10**6))
-    quality = number_all(oracles.read(pipeline.outputs / "evaluation/synthetic_quality.json"), numbers)
+    quality = oracles.make_unlike(oracles.read(pipeline.outputs / "evaluation/synthetic_quality.json"), first=1001)
     text = report.quality_section(quality)
     d = quality["distances"]
     head, *rows = Reader(text).tables[0]

@@ -60,25 +60,32 @@ def main():
     import artifacts
 
     drawn = draw(args.count, args.seed)
-    lived = drawn
     command = "python tests/stress/random_mutants.py " + " ".join(sys.argv[1:])
+
+    def record(tried, lived):
+        """Counts and survivors so far, so that a run that is stopped has said something."""
+        note(command, random_mutants_tried=tried, random_mutants_noticed=tried - len(lived))
+        words = ['"' + m["what"].replace('"', '""') + '"' for m in lived]
+        survivors = {"file": [m["file"] for m in lived], "change": words}
+        artifacts.write_csv(ROOT / "results" / "random_mutants.csv", survivors)
+
     with tempfile.TemporaryDirectory(prefix="mutants") as folder, concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         given = make_given(Path(folder) / "given")
-        for first, last in ((0, 1), (1, 4)):  # the likeliest file for all, then the next three for what is left
+        lived = []
+        for first, last, asked in ((0, 1, drawn), (1, 4, lived)):  # the likeliest file for all, then more for what is left
 
             def ask(m, first=first, last=last):
                 return try_change(m, given, LIKELY[Path(m["file"]).stem].split()[first:last])
 
-            left = []
-            for m, test in zip(lived, pool.map(ask, lived), strict=True):
-                left += [] if test else [m]
+            asked = list(asked)
+            for i, (m, test) in enumerate(zip(asked, pool.map(ask, asked), strict=True), 1):
                 print(f"{'noticed ' if test else 'SURVIVED'} {m['file']} {m['what']}  {test or ''}", flush=True)
-            lived = left
-            note(command, random_mutants_tried=len(drawn), random_mutants_noticed=len(drawn) - len(lived))
-            words = ['"' + m["what"].replace('"', '""') + '"' for m in lived]
-            artifacts.write_csv(
-                ROOT / "results" / "random_mutants.csv", {"file": [m["file"] for m in lived], "change": words}
-            )
+                if first == 0 and not test:
+                    lived.append(m)
+                elif first and test:
+                    lived.remove(m)
+                if first or i % 5 == 0 or i == len(asked):
+                    record(len(drawn) if first else i, lived)
     print(f"{len(drawn)} changes, {len(lived)} survived")
 
 
