@@ -233,3 +233,12 @@ def test_held_out_images_are_refused_among_whatever_else_is_added(drawn, tmp_pat
     args = train_cnn.parse_args([*drawn.flags, "--repeat-real", "9", "--real", str(tmp_path / "test.csv")])
     with pytest.raises(InputError, match="4 of its 4 images are val or test"):
         train_cnn.gather_pool(runlog.Run(args, "train_cnn"))
+
+
+def test_images_labels_and_lesions_of_a_part_are_those_of_the_split_on_file(drawn):
+    run = runlog.Run(train_cnn.parse_args(drawn.flags), "train_cnn")
+    parts = oracles.Parts(drawn)
+    for part in ("train", "val", "test"):
+        for ours, theirs in zip(run.part(part), parts.of(part), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(run.lesions(part), parts.lesions(part))

@@ -397,3 +397,21 @@ def test_the_error_of_a_recall_on_photographs_of_one_lesion_is_a_number():
     found = synthetic_quality.share_over_lesions(np.array([True, False, True]), np.array(["a", "a", "a"]), "p")
     assert (found["value"], found["n"]) == (pytest.approx(2 / 3), 3)
     assert np.isfinite([found["se"], found["low"], found["high"]]).all()
+
+
+def test_the_memorised_share_of_a_class_is_of_what_was_flagged_within_it(bright, tmp_path, monkeypatch):
+    run, _ = bright
+    run.args = SimpleNamespace(outputs_dir=tmp_path)
+    distance, nothing = np.array([1.0, 9.0, 9.0, 1.0]), dict.fromkeys(("bcc", "bkl", "df", "nv", "vasc", "mel"))
+    by_class = {"akiec": {"flagged": np.array([False, True, True, False]), "threshold": 5.0}, **nothing}
+    found = {"threshold": 4.0, "by_class": by_class, "distance": distance, "position": np.arange(4)}
+    monkeypatch.setattr(fidelity, "memorisation", lambda *a: found)
+    synthetic = Table("t", "", np.zeros((4, 28, 28, 3), np.uint8), np.zeros(4, int), "", np.arange(4))
+    synthetic.labels = np.array([0, 0, 0, 0])
+    report = synthetic_quality.report_memorisation(run, synthetic, "test")
+    assert (report["value"], report["n"], report["threshold"]) == (0.5, 4, 4.0)
+    akiec = report["by_class"]["akiec"]
+    assert (akiec["value"], akiec["n"], akiec["threshold"]) == (0.5, 4, 5.0)
+    by_class["akiec"]["flagged"] = np.array([True, True, True, False])
+    assert synthetic_quality.report_memorisation(run, synthetic, "test")["by_class"]["akiec"]["value"] == 0.75
+    assert report["by_class"]["mel"]["value"] is None
