@@ -80,6 +80,7 @@ def test_every_image_reaches_the_loss_with_its_own_label_and_weight(loop):
     assert len(notes.batches) == 3 * notes.steps
     drawn = np.bincount(numbers)
     assert drawn.max() - drawn.min() <= 1  # pass after pass over the pool, not the same batches in every epoch
+    assert [h["epoch"] for h in history] == [1, 2, 3]
     steps = [float((i + 1) % 7) for i in range(3 * notes.steps)]
     assert [h["loss"] for h in history] == pytest.approx(np.reshape(steps, (3, -1)).mean(axis=1))
 
