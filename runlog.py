@@ -15,6 +15,7 @@ from pathlib import Path
 
 import artifacts
 import machine
+from code_hash import hash_code
 from ham10000 import PARTS, InputError, class_counts, first_line, read_table
 from lesions import group_lesions, split_table, subset
 from machine import ROOT
@@ -135,15 +136,6 @@ def find_table(args):
     raise InputError(NO_DATA)
 
 
-def hash_code(script):
-    """SHA-256 of the code that a training by this script depends on."""
-    modules = ("augmentation", "calibration", "metrics", "artifacts", "archives", "saved_models", "fidelity",
-               "synthetic_set", "lesions", "ham10000", "runlog", "machine")  # fmt: skip
-    modules += ("train_gan",) if script == "gan_baseline" else ()
-    paths = [folder / f"{name}.py" for name in (script, *modules) for folder in (ROOT, ROOT / "benchmarks")]
-    return hashlib.sha256("".join(artifacts.file_sha256(path) for path in paths if path.is_file()).encode()).hexdigest()
-
-
 class Run:
     """One run of one script: its table, split and identity.
 
@@ -156,7 +148,7 @@ class Run:
         if args.deterministic:  # for JAX, and before it starts
             os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
         # Now: the commit and the code that run, whatever is checked out when it ends.
-        self.code_sha256 = hash_code(script)
+        self.all_code_sha256, self.code_sha256 = hash_code(script)
         self.environment = machine.environment() | {"deterministic": args.deterministic}
         self.table = group_lesions(read_table(find_table(args)), args.metadata)
         self.full_rows = len(self.table)
@@ -216,7 +208,8 @@ class Run:
     @property
     def training_key(self):
         """The fingerprint with the training code, packages and backend: what must be the same to go on with a training."""
-        same = [self.fingerprint, self.code_sha256, *(self.environment[k] for k in ("packages", "backend", "deterministic"))]
+        ran_on = [self.environment[k] for k in ("packages", "backend", "deterministic")]
+        same = [self.fingerprint, self.all_code_sha256, *ran_on]
         return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
     def part(self, name):

@@ -13,6 +13,7 @@ import pytest
 from conftest import CNN, GAN, LEARNED, STAGES, Pipeline
 
 import artifacts
+import code_hash
 import machine
 import report
 import runlog
@@ -256,7 +257,7 @@ def test_a_training_goes_on_only_with_its_own_code_and_packages(scratch, tmp_pat
     (tmp_path / "train_gan.py").write_text(
         (tmp_path / "train_gan.py").read_text().replace("PENALTY_STEP = 4", "PENALTY_STEP = 9")
     )
-    monkeypatch.setattr(runlog, "ROOT", tmp_path)
+    monkeypatch.setattr(code_hash, "ROOT", tmp_path)
     assert run.training_key in keys  # of the code that began, whatever is there now
     again = runlog.Run(train_gan.parse_args(scratch.flags), "train_gan")
     again.environment["packages"]["keras"] = "0"
