@@ -17,7 +17,7 @@ FLAGS ?=
 
 all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, draw (DATA=table METADATA=csv FLAGS=...)
 	data="$(DATA)"
-	[ -n "$$data" ] || data=$$($(PY) fetch_data.py --choose | tail -n 1)
+	[ -n "$$data" ] || data=$$($(PY) -m lesiongan.fetch --choose | tail -n 1)
 	common=(--data "$$data" --metadata "$(METADATA)" --if-stale $(FLAGS))
 	$(PY) eda.py "$${common[@]}"
 	$(PY) train_gan.py "$${common[@]}" --resume
@@ -28,11 +28,11 @@ all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, 
 	$(PY) visualize_results.py "$${common[@]}"
 
 data: .venv/ready  ## download HAM10000 (28 x 28) from Kaggle into data/
-	$(PY) fetch_data.py
+	$(PY) -m lesiongan.fetch
 
 smoke: .venv/ready  ## all five scripts on a small stratified subset, in smoke/ (minutes)
 	data="$(DATA)"
-	[ -n "$$data" ] || data=$$($(PY) fetch_data.py --choose | tail -n 1)
+	[ -n "$$data" ] || data=$$($(PY) -m lesiongan.fetch --choose | tail -n 1)
 	common=(--data "$$data" --metadata "$(METADATA)" --subset 300 --models-dir smoke/models --outputs-dir smoke/outputs)
 	rm -rf smoke
 	$(PY) eda.py "$${common[@]}"
@@ -74,8 +74,8 @@ audit: .venv/ready  ## known vulnerabilities of the pinned packages (needs a net
 mutants: .venv/ready-dev  ## plant bugs, by hand and at random, and count which the tests catch (an hour or two)
 	[ -d .venv-mutants ] || $(PYTHON) -m venv .venv-mutants
 	.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
-	$(PY) tests/stress/mutants.py
-	$(PY) tests/stress/random_mutants.py
+	$(PY) -m tests.stress.mutants
+	$(PY) -m tests.stress.random_mutants
 
 clean:  ## remove models, outputs and smoke (not data, not .venv)
 	find models outputs -mindepth 1 ! -name README.md -delete

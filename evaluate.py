@@ -13,16 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-import artifacts
-import fidelity
-import machine
-import metrics
-import runlog
-import saved_models
-import scorecard
-from ham10000 import CLASSES, InputError, read_table
-from lesions import NEAR_DUPLICATE_DISTANCE, group_lesions
-from predictions import read_lesions, read_predictions, write_isic, write_predictions
+from lesiongan.data import classes
+from lesiongan.data.classes import CLASSES
+from lesiongan.data.lesions import group_lesions
+from lesiongan.data.near_duplicates import NEAR_DUPLICATE_DISTANCE
+from lesiongan.data.tables import read_table
+from lesiongan.files import checksums, errors, locks, records, writing
+from lesiongan.files.errors import InputError
+from lesiongan.measures import memorisation, scorecard
+from lesiongan.measures.predictions import read_lesions, read_predictions, write_isic, write_predictions
+from lesiongan.nets import inference, saved_models
+from lesiongan.run import flags, keras_setup, machine, runs, script
 
 MODELS = ("classifier", "control", "malignancy", "malignancy_control")
 FOLDERS = {"classifier": "cnn"}
@@ -34,7 +35,7 @@ DATA_OPTIONS = ("role", "task", "real", "repeat_real", "synthetic_weight", "epoc
 
 
 def parse_args(argv=None):
-    p = runlog.parser(__doc__, split_file=True)
+    p = flags.parser(__doc__, split_file=True)
     g = p.add_argument_group("evaluation")
     g.add_argument("--views", type=int, choices=(1, 8), default=8, help="flips and turns averaged in each prediction")
     g.add_argument("--external", metavar="TABLE", help="score this table instead of the test part")
@@ -134,21 +135,21 @@ def from_predictions(args):
             if not np.array_equal(predictions[name][0], rows) or not np.array_equal(predictions[name][1], labels):
                 raise InputError(f"{other}: rows or labels differ from {path}'s; they are not of one evaluation")
     lesions, leaky = read_lesions(args.split, rows)
-    protocol = f"split file {artifacts.printable(Path(args.split).name)}" + (", leaky" if leaky else "")
+    protocol = f"split file {errors.printable(Path(args.split).name)}" + (", leaky" if leaky else "")
     context = {"protocol": protocol, "data": None, "views": None, "points": {}, "arms": {}}
     if path.with_name("context.json").is_file():
-        context = artifacts.read_json(path.with_name("context.json"), "evaluate.py", scorecard.CONTEXT)
+        context = records.read_json(path.with_name("context.json"), "evaluate.py", scorecard.CONTEXT)
         if leaky and "leaky" not in context["protocol"]:
             context["protocol"] += ", leaky"
     folder = args.outputs_dir / "evaluation" / "from_predictions"  # beside the run's own figures, never over them
-    artifacts.lock_folder(folder)
+    locks.lock_folder(folder)
     (folder / "options.json").unlink(missing_ok=True)
     scorecard.write_figures(folder, predictions, lesions, context)
     sources = [path, Path(args.split), *(path.with_name(f"predictions_{name}.csv") for name in list(predictions)[1:])]
     sources += filter(Path.is_file, [path.with_name("context.json")])
-    hashes = {artifacts.printable(source.name): artifacts.file_sha256(source) for source in sources}
+    hashes = {errors.printable(source.name): checksums.file_sha256(source) for source in sources}
     record = {"script": "evaluate", "inputs": hashes, "environment": machine.environment()}
-    artifacts.write_json(folder / "options.json", record)
+    writing.write_json(folder / "options.json", record)
     scorecard.print_summary(folder)
     print(f"evaluate: figures of {path} -> {folder}/")
 
@@ -158,10 +159,10 @@ def check_unchanged(path):
     options = path.with_name("options.json")
     if not options.is_file():
         return
-    record = artifacts.read_json(options, "evaluate.py", {"outputs": {...: str}})
+    record = records.read_json(options, "evaluate.py", {"outputs": {...: str}})
     for name in ("predictions.csv", "context.json", *(f"predictions_{n}.csv" for n in MODELS[1:])):
         beside = path.with_name(name)
-        if beside.is_file() and record["outputs"].get(name) != artifacts.file_sha256(beside):
+        if beside.is_file() and record["outputs"].get(name) != checksums.file_sha256(beside):
             raise InputError(f"{beside}: is not the file {options} describes; run evaluate.py again, or move it elsewhere")
 
 
@@ -171,7 +172,7 @@ def evaluate_external(run, models):
     table = group_lesions(read_table(args.external), args.external_metadata, external=True)
     if table.layout != "hmnist_28_28_RGB":
         raise InputError(f"{table.path}: is {table.layout}; the classifier needs hmnist_28_28_RGB")
-    distance, _ = fidelity.nearest(table.images, run.table.images[run.parts != "test"])
+    distance, _ = memorisation.nearest(table.images, run.table.images[run.parts != "test"])
     keep = distance >= NEAR_DUPLICATE_DISTANCE
     dropped = int((~keep).sum())
     if dropped * 2 > len(table):
@@ -182,13 +183,13 @@ def evaluate_external(run, models):
     added = models["classifier"]["inputs"].get("real")
     if added == table.sha256:
         raise InputError(f"{table.path}: the classifier was trained on it (--real); this is no external table")
-    name = artifacts.printable(Path(table.path).name)
+    name = errors.printable(Path(table.path).name)
     folder = args.outputs_dir / "evaluation" / f"external_{name.split('.')[0]}_{table.sha256[:8]}"
     run.identity["inputs"] |= {"external": table.sha256, "external_metadata": table.metadata_sha256}
     run.begin(folder / "options.json", "*.csv", "*.json")
     for note in table.notes:
         print(f"  note: {note}")
-    p = metrics.predict_views(load_model(run, "classifier"), table.images, args.views)
+    p = inference.predict_views(load_model(run, "classifier"), table.images, args.views)
     if args.isic_submission:  # of every image, as the challenge wants
         write_isic(Path(args.isic_submission), table, p)
     table, p = table.take(np.flatnonzero(keep)), p[keep]
@@ -208,7 +209,7 @@ def evaluate_external(run, models):
         "points": {"classifier": models["classifier"]["operating_points"]},
         "arms": {"classifier": describe_arm(models["classifier"])},
     }
-    artifacts.write_json(folder / "context.json", context)
+    writing.write_json(folder / "context.json", context)
     rows, labels, p = read_predictions(folder / "predictions.csv")
     scorecard.write_figures(folder, {"classifier": (rows, labels, p)}, table.lesions, context)
     scorecard.print_summary(folder)
@@ -225,15 +226,15 @@ def evaluate_test(run, models, synthetic, generator_path):
     predictions = {}
     for name in (n for n in MODELS if n in models):
         path = folder / ("predictions.csv" if name == "classifier" else f"predictions_{name}.csv")
-        p = metrics.predict_views(load_model(run, name), test.images, args.views)
+        p = inference.predict_views(load_model(run, name), test.images, args.views)
         write_predictions(path, test.rows, test.labels, p)
         predictions[name] = read_predictions(path)  # as written, so that --from-predictions agrees to the last digit
         context["points"][name] = models[name]["operating_points"]
         context["arms"][name] = describe_arm(models[name])
-    artifacts.write_json(folder / "context.json", context)
+    writing.write_json(folder / "context.json", context)
     scorecard.write_figures(folder, predictions, test.lesions, context)
     quality = evaluate_synthetic(run, models, synthetic, generator_path)
-    artifacts.write_json(folder / "synthetic_quality.json", quality)
+    writing.write_json(folder / "synthetic_quality.json", quality)
     scorecard.print_summary(folder)
 
 
@@ -244,13 +245,14 @@ def test_part(run):
 
 def evaluate_synthetic(run, models, synthetic, generator_path):
     """synthetic_quality.json, or the reason why there is none."""
-    import synthetic_quality
+    from lesiongan.measures import synthetic_quality
+    from lesiongan.measures.judge import Judge
 
     if synthetic is None:
         return {"value": None, "reason": "no synthetic set: run train_gan.py"}
     judge = None
     if "judge" in models:
-        judge = synthetic_quality.Judge(load_model(run, "judge"), run)
+        judge = Judge(load_model(run, "judge"), run)
     generator = None
     if generator_path is not None:
         generator = saved_models.load_generator(generator_path)
@@ -263,7 +265,7 @@ def read_synthetic(run):
 
     (None, None) without a synthetic set, (Table, None) without a generator.
     """
-    path = run.args.outputs_dir / "synthetic" / artifacts.TABLE_NAME
+    path = run.args.outputs_dir / "synthetic" / classes.TABLE_NAME
     generator = run.args.models_dir / "gan" / "generator.keras"
     if not path.is_file():
         return None, None
@@ -284,20 +286,20 @@ def main(argv=None):
     if args.from_predictions:
         if args.dry_run:
             for path in (args.from_predictions, args.split):
-                artifacts.file_sha256(path)
+                checksums.file_sha256(path)
             print(f"evaluate: figures of {args.from_predictions} with the lesions of {args.split}")
         else:
             from_predictions(args)
         return 0
-    run = runlog.Run(args, "evaluate")
+    run = runs.Run(args, "evaluate")
     run.require_rgb28()
     if not run.announce():
         return 0
     if args.isic_submission:
-        artifacts.check_target(Path(args.isic_submission))
+        writing.check_target(Path(args.isic_submission))
     models = find_models(run, ("classifier",) if args.external else (*MODELS, "judge"))
     if args.external:
-        machine.quiet_tensorflow(args.deterministic)
+        keras_setup.quiet_tensorflow(args.deterministic)
         evaluate_external(run, models)
         return 0
     synthetic, generator_path = read_synthetic(run)
@@ -311,7 +313,7 @@ def main(argv=None):
     if run.is_current(options):
         print("  up to date")
     else:
-        machine.quiet_tensorflow(args.deterministic)
+        keras_setup.quiet_tensorflow(args.deterministic)
         run.begin(options, "*.csv", "*.json")
         evaluate_test(run, models, synthetic, generator_path)
         run.finish(options, [*folder.glob("*.csv"), *folder.glob("*.json")])
@@ -321,4 +323,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    runlog.script_main(main)
+    script.script_main(main)

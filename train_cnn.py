@@ -25,16 +25,16 @@ from pathlib import Path
 
 import numpy as np
 
-import artifacts
-import augmentation
-import calibration
-import fidelity
-import machine
-import metrics
-import runlog
-import saved_models
-from ham10000 import CLASSES, IMAGE_SHAPE, MALIGNANT, InputError, class_counts, read_table
-from lesions import NEAR_DUPLICATE_DISTANCE, half_a
+from lesiongan.data import classes
+from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, MALIGNANT, class_counts
+from lesiongan.data.near_duplicates import NEAR_DUPLICATE_DISTANCE
+from lesiongan.data.split import half_a
+from lesiongan.data.tables import read_table
+from lesiongan.files import checksums, writing
+from lesiongan.files.errors import InputError
+from lesiongan.measures import calibration, memorisation, metrics
+from lesiongan.nets import augmentation, inference, saved_models
+from lesiongan.run import checkpoints, flags, keras_setup, runs, script
 
 JUDGE_SEED = 10015  # the judge is one instrument: --seed does not move it
 # What a flag left out means. The judge keeps its recipe, or figures measured with it could not be compared.
@@ -47,32 +47,32 @@ FOLDERS = {("classifier", "dx"): "cnn", ("classifier", "malignancy"): "malignanc
 
 
 def parse_args(argv=None):
-    p = runlog.parser(__doc__)
+    p = flags.parser(__doc__)
     g = p.add_argument_group("data")
     g.add_argument("--synthetic", metavar="PATH|none", help="synthetic table (default outputs/synthetic/...csv)")
     g.add_argument("--real", metavar="PATH|none", default="table",
                    help="none trains on synthetic images alone; a path adds real rows to train")  # fmt: skip
     g.add_argument("--augment", choices=("none", "flips", "classic"), default="classic",
                    help="classic: turns, mirroring, zoom, aspect, shift, brightness, contrast, colour cast")  # fmt: skip
-    g.add_argument("--colour-gain", type=runlog.number, metavar="G",
+    g.add_argument("--colour-gain", type=flags.number, metavar="G",
                    help="classic multiplies each channel by exp(u), |u| < G; default 0.06, the judge's is 0")  # fmt: skip
-    g.add_argument("--sharpness", type=runlog.number, metavar="S",
+    g.add_argument("--sharpness", type=flags.number, metavar="S",
                    help="classic sharpens by -S / 5 to S (0.2 undoes resampling); default 0.5, judge 0")  # fmt: skip
     g.add_argument("--sampler", choices=("natural", "balanced"), help="default natural; the judge's is balanced")
     g.add_argument("--repeat-real", type=int, default=0, metavar="N", help="add N repeated real images (a control)")
-    g.add_argument("--synthetic-weight", type=runlog.number, metavar="W",
+    g.add_argument("--synthetic-weight", type=flags.number, metavar="W",
                    help="loss weight of synthetic rows; default 0.25, by val (results/LOG.md)")  # fmt: skip
     g = p.add_argument_group("training")
     g.add_argument("--role", choices=("classifier", "control", "judge"), default="classifier",
                    help="control: real images alone; judge: the measuring instrument of synthetic images")  # fmt: skip
     g.add_argument("--task", choices=("dx", "malignancy"), default="dx", help="the seven diagnoses, or benign / malignant")
-    g.add_argument("--batch", type=runlog.positive, default=128, help="images a step")
-    g.add_argument("--steps", type=runlog.positive, metavar="N", help="training steps, instead of --epochs")
+    g.add_argument("--batch", type=flags.positive, default=128, help="images a step")
+    g.add_argument("--steps", type=flags.positive, metavar="N", help="training steps, instead of --epochs")
     g.add_argument("--optimizer", choices=("muon", "adamw"), help="default muon; the judge's is adamw")
-    g.add_argument("--learning-rate", type=runlog.number, help="default 6e-3 for muon, 2e-3 for adamw")
-    g.add_argument("--weight-decay", type=runlog.number, default=0.02, help="decoupled, as in AdamW")
+    g.add_argument("--learning-rate", type=flags.number, help="default 6e-3 for muon, 2e-3 for adamw")
+    g.add_argument("--weight-decay", type=flags.number, default=0.02, help="decoupled, as in AdamW")
     g.add_argument("--stem", type=int, choices=(1, 2), help="stride of the first convolution; default 2, the judge's is 1")
-    g.add_argument("--width", type=runlog.positive, help="its channels; default 48 after a stem of 2, 32 after 1")
+    g.add_argument("--width", type=flags.positive, help="its channels; default 48 after a stem of 2, 32 after 1")
     g.add_argument("--middle", type=int, choices=range(14, 29, 2),
                    help="side of the middle that the trained network is shown, enlarged to 28; default 26, the judge's and "
                         "after --augment none or flips 28: the whole")  # fmt: skip
@@ -93,7 +93,7 @@ def parse_args(argv=None):
     if args.role != "classifier":
         args.synthetic = "none"
     elif args.synthetic is None:
-        args.synthetic = str(args.outputs_dir / "synthetic" / artifacts.TABLE_NAME)
+        args.synthetic = str(args.outputs_dir / "synthetic" / classes.TABLE_NAME)
     if args.repeat_real > 10**9 or (args.repeat_real and args.real == "none"):
         p.error("--repeat-real takes at most a billion images, and real ones: --real none contradicts it")
     if args.synthetic == "none" and args.real == "none":
@@ -217,7 +217,7 @@ def gather_pool(run):
 
 def refuse_held_out(run, path, images):
     """InputError if any added real image is a photograph of the val or test part."""
-    distance, _ = fidelity.nearest(images, run.table.images[run.parts != "train"])
+    distance, _ = memorisation.nearest(images, run.table.images[run.parts != "train"])
     held_out = int((distance < NEAR_DUPLICATE_DISTANCE).sum())
     if held_out:
         raise InputError(f"--real {path}: {held_out} of its {len(images)} images are val or test images of this split")
@@ -304,7 +304,7 @@ def train(run, folder, pool, val, shift, resuming=False):
     shift: float (k,), added to the logits before they are scored, so that every arm is chosen under the same prior.
     """
     args = run.args
-    machine.seed_everything(args.seed, args.deterministic)
+    keras_setup.seed_everything(args.seed, args.deterministic)
     (images, targets, weights), (val_images, val_targets) = pool, val
     plan = plan_epochs(args, epoch_images(run, targets))
     model, network = prepare(args, len(shift), sum(plan))
@@ -314,18 +314,18 @@ def train(run, folder, pool, val, shift, resuming=False):
     history = []
     if resuming:
         shapes = {"history": (None, len(HISTORY))} | {f"best{i}": b.shape for i, b in enumerate(best)}
-        extra = artifacts.load_state(checkpoint, state, shapes, run.training_key)
+        extra = checkpoints.load_state(checkpoint, state, shapes, run.training_key)
         history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra.pop("history")]
         best = list(extra.values())
         print(f"  resuming after epoch {len(history)}")
-    bar = runlog.progress(len(plan), len(history), FOLDERS[args.role, args.task])
+    bar = script.progress(len(plan), len(history), FOLDERS[args.role, args.task])
     batch = build_batches(images, targets, weights, args)
     for epoch in range(len(history), len(plan)):
         began = time.time()
         first = sum(plan[:epoch])
         # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again as the epoch took.
         loss = np.mean([model.train_on_batch(*batch(step)) for step in range(first, first + plan[epoch])])
-        p = calibration.softmax(metrics.predict(network, val_images) + shift)
+        p = calibration.softmax(inference.predict(network, val_images) + shift)
         if not np.isfinite([loss, p.sum()]).all():  # the losses are of before each update, p is of after the last
             raise InputError(f"epoch {epoch + 1}: the loss or the probabilities are not finite; lower --learning-rate")
         row = (epoch + 1, loss, metrics.log_loss(val_targets, p), (p.argmax(axis=1) == val_targets).mean(),
@@ -336,7 +336,7 @@ def train(run, folder, pool, val, shift, resuming=False):
             best = [np.asarray(v) for v in network.variables]
         kept = {f"best{i}": b for i, b in enumerate(best)}
         past = [list(h.values()) for h in history]
-        artifacts.save_state(checkpoint, state, history=past, fingerprint=run.training_key, **kept)
+        checkpoints.save_state(checkpoint, state, history=past, fingerprint=run.training_key, **kept)
         bar.set_postfix_str(f"loss {row[1]:.3f} val {row[2]:.3f} accuracy {row[3]:.3f}")
         bar.update()
     bar.close()
@@ -350,7 +350,7 @@ HISTORY = ("epoch", "loss", "val_log_loss", "val_accuracy", "val_balanced_accura
 
 def main(argv=None):
     args = parse_args(argv)
-    run = runlog.Run(args, "train_cnn")
+    run = runs.Run(args, "train_cnn")
     run.require_rgb28()
     run.identity["options"].pop("synthetic")  # its hash is in `inputs`; the path is not part of the result
     if not run.announce():
@@ -363,7 +363,7 @@ def main(argv=None):
         return 0
     resuming = run.can_resume(folder / "checkpoint.npz")
     run.begin(options)
-    machine.quiet_tensorflow()
+    keras_setup.quiet_tensorflow()
 
     def target(labels):
         return MALIGNANT[labels].astype(np.int32) if args.task == "malignancy" else labels
@@ -384,8 +384,8 @@ def main(argv=None):
     # like any other's, or the few val images of the rare classes would decide.
     model = calibration.with_calibration(network, temperature, np.zeros(k) if args.role == "judge" else shift)
     saved_models.save(model_path, model)
-    p = metrics.predict_views(model, val_images)
-    artifacts.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
+    p = inference.predict_views(model, val_images)
+    writing.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
     run.finish(
         options,
         [model_path, folder / "history.csv"],
@@ -399,7 +399,7 @@ def main(argv=None):
         calibrated_for="the average of 8 views (evaluate.py --views 8)",
         operating_points=calibration.fit_operating_points(p, val[1], prior, run.lesions("val")),
         parameters=model.count_params(),
-        model_sha256=artifacts.file_sha256(model_path),
+        model_sha256=checksums.file_sha256(model_path),
         val={"log_loss": metrics.log_loss(val[1], p),
              **metrics.summarise(metrics.confusion(val[1], p.argmax(axis=1), k))},
     )  # fmt: skip
@@ -408,4 +408,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    runlog.script_main(main)
+    script.script_main(main)

@@ -17,12 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-import artifacts
-import machine
-import runlog
-import saved_models
-import synthetic_set
-from ham10000 import CLASSES, IMAGE_SHAPE, InputError, class_counts
+from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
+from lesiongan.files import writing
+from lesiongan.files.errors import InputError
+from lesiongan.nets import saved_models, synthetic_set
+from lesiongan.run import checkpoints, flags, keras_setup, runs, script
 
 LATENT = 64
 HISTORY = ("epoch", "critic_loss", "generator_loss", "penalty", "accuracy", "seconds")
@@ -30,20 +29,20 @@ SAMPLING = ("samples", "class_mix", "no_png", "sample_only")  # flags that do no
 
 
 def parse_args(argv=None):
-    p = runlog.parser(__doc__)
+    p = flags.parser(__doc__)
     g = p.add_argument_group("GAN")
-    g.add_argument("--batch", type=runlog.positive, default=64, help="real images a step, and as many generated ones")
-    g.add_argument("--learning-rate", type=runlog.number, default=5e-4, help="Adam's, of both networks")
-    g.add_argument("--penalty", type=runlog.number, default=0.005, help="weight of the squared gradient norms")
-    g.add_argument("--label-power", type=runlog.number, default=0.5,
+    g.add_argument("--batch", type=flags.positive, default=64, help="real images a step, and as many generated ones")
+    g.add_argument("--learning-rate", type=flags.number, default=5e-4, help="Adam's, of both networks")
+    g.add_argument("--penalty", type=flags.number, default=0.005, help="weight of the squared gradient norms")
+    g.add_argument("--label-power", type=flags.number, default=0.5,
                    help="classes are drawn in proportion to count^P: 1 natural, 0 balanced")  # fmt: skip
-    g.add_argument("--augment", type=runlog.number, default=0.3, help="probability of the critic's shift and zoom")
-    g.add_argument("--width", type=runlog.positive, default=64, help="channels at 7 x 7; half of it at 14 x 14")
-    g.add_argument("--grid-every", type=runlog.positive, default=10, help="epochs between sample grids")
+    g.add_argument("--augment", type=flags.number, default=0.3, help="probability of the critic's shift and zoom")
+    g.add_argument("--width", type=flags.positive, default=64, help="channels at 7 x 7; half of it at 14 x 14")
+    g.add_argument("--grid-every", type=flags.positive, default=10, help="epochs between sample grids")
     g.add_argument("--snapshots", action="store_true", help="keep the generator of every grid, in models/gan/snapshots/")
     g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
     g = p.add_argument_group("synthetic set")
-    g.add_argument("--samples", type=runlog.positive, default=1000, help="synthetic images to write")
+    g.add_argument("--samples", type=flags.positive, default=1000, help="synthetic images to write")
     g.add_argument("--class-mix", default="balanced",
                    help=f"balanced, train, or seven weights in the order {','.join(CLASSES)}")  # fmt: skip
     g.add_argument("--no-png", action="store_true", help="write the CSV alone, for large sets")
@@ -285,7 +284,7 @@ def prepare(images, labels, args):
     """(compiled GAN, batches, steps in an epoch) for uint8 images (n, 28, 28, 3) and labels (n,)."""
     import keras
 
-    machine.seed_everything(args.seed, args.deterministic)
+    keras_setup.seed_everything(args.seed, args.deterministic)
     batches = build_batches(images, labels, args)
     each = max(1, round(len(labels) / args.batch))
     # The average looks back over about eight epochs; in a short run over less, or it would still hold the first weights.
@@ -306,10 +305,10 @@ def train(run, folder, resuming):
     checkpoint = folder / "checkpoint.npz"
     history = []
     if resuming:
-        extra = artifacts.load_state(checkpoint, state, {"history": (None, len(HISTORY))}, run.training_key)
+        extra = checkpoints.load_state(checkpoint, state, {"history": (None, len(HISTORY))}, run.training_key)
         history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
         print(f"  resuming after epoch {len(history)}")
-    bar = runlog.progress(args.epochs, len(history), "GAN")
+    bar = script.progress(args.epochs, len(history), "GAN")
     for epoch in range(len(history), args.epochs):
         began = time.time()
         # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again as the epoch took.
@@ -325,13 +324,13 @@ def train(run, folder, resuming):
             if args.snapshots:
                 saved_models.save(folder / "snapshots" / f"{name}.keras", gan.ema)
         past = [list(h.values()) for h in history]
-        artifacts.save_state(checkpoint, state, history=past, fingerprint=run.training_key)
+        checkpoints.save_state(checkpoint, state, history=past, fingerprint=run.training_key)
         bar.set_postfix_str(f"critic {means['critic_loss']:.3f} generator {means['generator_loss']:.3f}")
         bar.update()
     bar.close()
     gan.ema.trainable = True  # only the training had to leave it alone
     saved_models.save(folder / "generator.keras", gan.ema)
-    artifacts.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
+    writing.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
     return history
 
 
@@ -348,7 +347,7 @@ def use_xla():
 
 def main(argv=None):
     args = parse_args(argv)
-    run = runlog.Run(args, "train_gan")
+    run = runs.Run(args, "train_gan")
     run.require_rgb28()
     if not run.announce():
         return 0
@@ -363,7 +362,7 @@ def main(argv=None):
     elif not run.is_current(options):
         resuming = run.can_resume(folder / "checkpoint.npz")
         run.begin(options, *(() if resuming else ("samples/*.png", "snapshots/*.keras")))
-        machine.quiet_tensorflow()
+        keras_setup.quiet_tensorflow()
         history = train(run, folder, resuming)
         seconds = round(sum(h["seconds"] for h in history), 1)
         run.finish(options, [generator_path, folder / "history.csv"], training_seconds=seconds, code_sha256=run.code_sha256)
@@ -378,10 +377,10 @@ def main(argv=None):
     if not trained and run.is_current(args.out / "provenance.json"):
         print("  up to date")
         return 0
-    machine.quiet_tensorflow(args.deterministic)
+    keras_setup.quiet_tensorflow(args.deterministic)
     synthetic_set.write(run, saved_models.load_generator(generator_path), labels, args.out)
     return 0
 
 
 if __name__ == "__main__":
-    runlog.script_main(main)
+    script.script_main(main)

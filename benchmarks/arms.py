@@ -1,8 +1,8 @@
 """Does the GAN help? Arms at equal training steps, each less real images with classic augmentation: results/arms.json.
 
-    python benchmarks/classifier_bars.py lesion 0    # first: the arms `classic` and `classic_synthetic` of a seed
-    python benchmarks/arms.py repeated 0             # one more arm of that seed: ten minutes
-    python benchmarks/arms.py collect                # the table, from the predictions in results/
+    python -m benchmarks.classifier_bars lesion 0    # first: the arms `classic` and `classic_synthetic` of a seed
+    python -m benchmarks.arms repeated 0             # one more arm of that seed: ten minutes
+    python -m benchmarks.arms collect                # the table, from the predictions in results/
 
 Every arm of a seed shares its synthetic images. Differences are means over the seeds that both arms have; their intervals
 and p-values come from one bootstrap over lesions and seeds (paired: the same draw for both arms), the p-values adjusted for
@@ -11,22 +11,15 @@ three seeds, whose interval is over lesions nearly alone, have none.
 """
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from workplace import parse_args
-
-import artifacts
-import metrics
-import runlog
-import scorecard
-from ham10000 import InputError
-from predictions import read_lesions, read_predictions
+from benchmarks.workplace import parse_args
+from lesiongan.files import records, writing
+from lesiongan.files.errors import InputError
+from lesiongan.measures import bootstrap, scorecard
+from lesiongan.measures.predictions import read_lesions, read_predictions
+from lesiongan.run import script
 
 NONE = ["--synthetic", "none"]
 ARMS = {  # label, and the flags of train_cnn.py; without flags, classifier_bars.py trains it
@@ -60,8 +53,8 @@ def measure_arm(place, arm, seed):
     place.evaluate(name, f"the arm `{arm}` under the lesion split", "--seed", seed)
     for file in ("predictions.csv", "context.json"):
         text = (place.outputs(name) / "evaluation" / file).read_text()
-        artifacts.write_text(place.results / f"{arm}_{seed}" / file, text)
-    artifacts.write_text(place.results / "split.csv", (place.outputs(name) / "split.csv").read_text())
+        writing.write_text(place.results / f"{arm}_{seed}" / file, text)
+    writing.write_text(place.results / "split.csv", (place.outputs(name) / "split.csv").read_text())
 
 
 def find_arms(place):
@@ -88,7 +81,7 @@ def build_measures(found, split):
     for arm, seeds in found.items():
         for seed, (path, context_path, model) in seeds.items():
             rows, labels, p = read_predictions(path)
-            context = artifacts.read_json(context_path, "evaluate.py", scorecard.CONTEXT)
+            context = records.read_json(context_path, "evaluate.py", scorecard.CONTEXT)
             trained = context["arms"][model]
             same = {k: v for k, v in trained["same"].items() if k not in (*VARIED, "seed")}
             now = (rows.tolist(), labels.tolist(), context["protocol"], same)
@@ -115,7 +108,7 @@ def draw_measures(measures, lesions, draws=DRAWS):
     ones = np.ones((1, len(lesions)))
     values = {key: {n: float(v[0]) for n, v in measure(ones).items()} for key, measure in measures.items()}
     blocks = {key: [] for key in measures}
-    for w in metrics.lesion_weights(lesions, draws):
+    for w in bootstrap.lesion_weights(lesions, draws):
         for key, measure in measures.items():
             blocks[key].append(measure(w))
     return values, {key: {n: np.concatenate([b[n] for b in bs]) for n in MEASURES} for key, bs in blocks.items()}
@@ -176,7 +169,7 @@ def collect(place):
     out = {"protocol": protocol, "steps": steps, "images": len(lesions), "draws": DRAWS, "comparisons": len(compared),
            "interval": "95 %, percentile bootstrap over lesions and seeds (of one seed, lesions), paired",
            "arms": rows}  # fmt: skip
-    artifacts.write_json(place.results.parent / "arms.json", out)
+    writing.write_json(place.results.parent / "arms.json", out)
     print(json.dumps(out, indent=1))
 
 
@@ -186,4 +179,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    runlog.script_main(main)
+    script.script_main(main)

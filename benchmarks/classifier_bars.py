@@ -1,11 +1,11 @@
 """The classifier's figures of merit: results/classifier.json, from the ordinary scripts.
 
-    python benchmarks/classifier_bars.py image 0     # the leaky image split, real images alone: twenty minutes
-    python benchmarks/classifier_bars.py leak 0      # the same by the recipe of the lesion split: nine
-    python benchmarks/classifier_bars.py lesion 0    # real + synthetic, control, malignancy: half an hour
-    python benchmarks/classifier_bars.py alone 0     # what a training takes with the machine to itself: nine minutes
-    python benchmarks/resnet18_baseline.py           # what a step costs beside MedMNIST's ResNet-18
-    python benchmarks/classifier_bars.py collect     # write results/classifier.json from results/classifier/
+    python -m benchmarks.classifier_bars image 0     # the leaky image split, real images alone: twenty minutes
+    python -m benchmarks.classifier_bars leak 0      # the same by the recipe of the lesion split: nine
+    python -m benchmarks.classifier_bars lesion 0    # real + synthetic, control, malignancy: half an hour
+    python -m benchmarks.classifier_bars alone 0     # what a training takes with the machine to itself: nine minutes
+    python -m benchmarks.resnet18_baseline           # what a step costs beside MedMNIST's ResNet-18
+    python -m benchmarks.classifier_bars collect     # write results/classifier.json from results/classifier/
 
 Each of `image N`, `leak N` and `lesion N` leaves one small file and a folder of predictions in results/classifier/, from
 which `evaluate.py --from-predictions` gives every figure again, and can be repeated after an interruption. Image split: the
@@ -22,21 +22,16 @@ To try the commands on a small table: `classifier_bars.py lesion 0 --folder bars
 import json
 import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from workplace import mean_and_std, parse_args
-
-import artifacts
 import evaluate
-import runlog
-import scorecard
-from ham10000 import InputError
-from predictions import read_predictions, write_predictions
+from benchmarks.workplace import mean_and_std, parse_args
+from lesiongan.files import records, writing
+from lesiongan.files.errors import InputError
+from lesiongan.measures import scorecard
+from lesiongan.measures.predictions import read_predictions, write_predictions
+from lesiongan.run import script
 
 WANTED = {"acc": ("argmax", "accuracy"), "balanced_accuracy_argmax": ("argmax", "balanced_accuracy"),
           "balanced_accuracy": ("balanced", "balanced_accuracy"), "acc_balanced": ("balanced", "accuracy"),
@@ -89,9 +84,9 @@ def training_minutes(folder, options):
 
 def read_rows(models, outputs):
     """{model: {name: value}} and the paired differences, from metrics.json."""
-    found = artifacts.read_json(outputs / "evaluation" / "metrics.json", "evaluate.py")
+    found = records.read_json(outputs / "evaluation" / "metrics.json", "evaluate.py")
     rows = {name: pick(block) for name, block in found["models"].items()}
-    options = artifacts.read_json(models / "cnn" / "options.json", "train_cnn.py")
+    options = records.read_json(models / "cnn" / "options.json", "train_cnn.py")
     rows["classifier"] |= {"minutes": training_minutes(models / "cnn", options), "peak_gib": options["peak_gib"]}
     difference = found.get("classifier_minus_control")
     if difference:
@@ -134,8 +129,8 @@ def measure_alone(place, seed):
     name = f"alone_{seed}"
     place.call("train_cnn.py", name, "--seed", seed, "--synthetic", place.synthetic(seed))
     folder = place.models(name) / "cnn"
-    found = artifacts.read_json(folder / "options.json", "train_cnn.py")
-    artifacts.write_json(place.results / "alone.json", {
+    found = records.read_json(folder / "options.json", "train_cnn.py")
+    writing.write_json(place.results / "alone.json", {
         "minutes": training_minutes(folder, found), "peak_gib": found["peak_gib"], "seed": seed,
         "model_sha256": found["model_sha256"], "environment": found["environment"]})  # fmt: skip
 
@@ -143,14 +138,14 @@ def measure_alone(place, seed):
 def write_row(place, split, name, seed):
     """results/classifier/<split>_<seed>.json, a folder of its predictions, and the split file, the same for every seed."""
     models, outputs = place.models(name), place.outputs(name)
-    options = artifacts.read_json(models / "cnn" / "options.json", "train_cnn.py")
+    options = records.read_json(models / "cnn" / "options.json", "train_cnn.py")
     recipe = {key: options["options"][key] for key in RECIPE} | {"synthetic_images": options["synthetic_images"]}
     row = {"seed": seed, "recipe": recipe, "environment": options["environment"], **read_rows(models, outputs)}
     shutil.rmtree(place.results / f"{split}_{seed}", ignore_errors=True)  # an arm no longer there must not stay in it
     for path in [*(outputs / "evaluation").glob("predictions*.csv"), outputs / "evaluation" / "context.json"]:
-        artifacts.write_text(place.results / f"{split}_{seed}" / path.name, path.read_text())
-    artifacts.write_text(place.results / f"{split}_split.csv", (outputs / "split.csv").read_text())
-    artifacts.write_json(place.results / f"{split}_{seed}.json", row)
+        writing.write_text(place.results / f"{split}_{seed}" / path.name, path.read_text())
+    writing.write_text(place.results / f"{split}_split.csv", (outputs / "split.csv").read_text())
+    writing.write_json(place.results / f"{split}_{seed}.json", row)
 
 
 def score_ensemble(place, split, rows, name="classifier"):
@@ -162,17 +157,17 @@ def score_ensemble(place, split, rows, name="classifier"):
     for folder, (rows_read, labels, _) in zip(folders, parts, strict=True):
         if not np.array_equal(rows_read, parts[0][0]) or not np.array_equal(labels, parts[0][1]):
             raise InputError(f"{folder / file}: of other images than {folders[0].name}'s; run that seed again")
-    contexts = [artifacts.read_json(folder / "context.json", "evaluate.py", scorecard.CONTEXT) for folder in folders]
+    contexts = [records.read_json(folder / "context.json", "evaluate.py", scorecard.CONTEXT) for folder in folders]
     points = [c["points"][name] for c in contexts]
     points = {name: np.mean([p[name] for p in points], axis=0) for name in points[0]}
     folder = place.bars / "ensemble" / f"{split}_{name}"
     write_predictions(folder / "predictions.csv", *parts[0][:2], np.mean([p for _, _, p in parts], axis=0))
-    artifacts.write_json(folder / "context.json", {
+    writing.write_json(folder / "context.json", {
         "protocol": f"{rows[0]['protocol']}; average of {len(rows)} seeds", "data": None, "views": 8,
         "points": {"classifier": points}, "arms": {"classifier": {"trained_on": "", "same": {}}}})  # fmt: skip
     files = ["--from-predictions", folder / "predictions.csv", "--split", place.results / f"{split}_split.csv"]
     evaluate.main([*map(str, files), "--outputs-dir", str(folder)])
-    found = artifacts.read_json(folder / "evaluation" / "from_predictions" / "metrics.json", "evaluate.py")
+    found = records.read_json(folder / "evaluation" / "from_predictions" / "metrics.json", "evaluate.py")
     block = found["models"]["classifier"]
     ends = {"acc": block["argmax"]["accuracy"], "auc": block["auc"]}
     return pick(block) | {"half_widths": {k: (v["high"] - v["low"]) / 2 for k, v in ends.items()}}
@@ -248,7 +243,7 @@ def collect(place):
             out[name] = json.loads(path.read_text())
     if "alone" in out:  # the seeds may have been trained side by side
         out |= {"minutes": out["alone"]["minutes"], "minutes_std": None}
-    artifacts.write_json(place.results.parent / "classifier.json", out)
+    writing.write_json(place.results.parent / "classifier.json", out)
     print(json.dumps(out, indent=1))
 
 
@@ -261,4 +256,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    runlog.script_main(main)
+    script.script_main(main)

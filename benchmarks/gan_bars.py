@@ -1,9 +1,9 @@
 """The GAN's figures of merit: results/gan.json and results/gan_curve.csv, from the ordinary scripts.
 
-    python benchmarks/gan_bars.py seed 0         # train GAN, judge and the two CAS networks, evaluate: about an hour
-    python benchmarks/gan_bars.py baseline       # the textbook DCGAN (gan_baseline.py), evaluated alike: about three hours
-    python benchmarks/gan_speed.py               # alternating blocks of steps of both GANs in one process
-    python benchmarks/gan_bars.py collect        # write results/gan.json and gan_curve.csv from results/gan/
+    python -m benchmarks.gan_bars seed 0         # train GAN, judge and the two CAS networks, evaluate: about an hour
+    python -m benchmarks.gan_bars baseline       # the textbook DCGAN (gan_baseline.py), evaluated alike: about three hours
+    python -m benchmarks.gan_speed               # alternating blocks of steps of both GANs in one process
+    python -m benchmarks.gan_bars collect        # write results/gan.json and gan_curve.csv from results/gan/
 
 Each of the first three leaves one small file in results/gan/ and can be repeated after an interruption. Work lies in bars/.
 CAS (classification accuracy score, Ravuri and Vinyals 2019): test balanced accuracy of the classifier trained on 20 000
@@ -18,26 +18,21 @@ the list above goes to every script, and nothing is written to results/.
 
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from workplace import mean_and_std, parse_args
-
-import artifacts
-import machine
-import metrics
-import runlog
-import saved_models
-import synthetic_quality
 import train_cnn
 import train_gan
-from ham10000 import CLASSES, InputError
-from predictions import read_predictions
+from benchmarks.workplace import mean_and_std, parse_args
+from lesiongan.data import classes
+from lesiongan.data.classes import CLASSES
+from lesiongan.files import records, writing
+from lesiongan.files.errors import InputError
+from lesiongan.measures import metrics, synthetic_quality
+from lesiongan.measures.judge import Judge
+from lesiongan.measures.predictions import read_predictions
+from lesiongan.nets import saved_models
+from lesiongan.run import keras_setup, runs, script
 
 CAS_RECIPE = [f"--{name.replace('_', '-')}={value}" for name, value in train_cnn.JUDGE_RECIPE.items() if name != "epochs"]
 CAS_IMAGES, CAS_EPOCHS = 20_000, 20
@@ -58,7 +53,7 @@ def evaluate_gan(place, name, seed):
     cas = place.outputs(name) / "cas"
     place.call("train_gan.py", name, "--seed", seed, "--sample-only", "--samples", 1000)
     place.call("train_gan.py", name, "--seed", seed, "--sample-only", "--samples", CAS_IMAGES, "--no-png", "--out", cas)
-    table = cas / artifacts.TABLE_NAME
+    table = cas / classes.TABLE_NAME
     place.call("train_cnn.py", name, "--seed", seed, "--real", "none", "--synthetic", table, *cas_flags)
     place.evaluate(name, "the GAN and its two CAS networks", "--seed", seed)
     return read_row(place.models(name), place.outputs(name))
@@ -66,8 +61,8 @@ def evaluate_gan(place, name, seed):
 
 def read_row(models, outputs):
     """One seed's figures from the files of the scripts."""
-    quality = artifacts.read_json(outputs / "evaluation" / "synthetic_quality.json", "evaluate.py")
-    options = artifacts.read_json(models / "gan" / "options.json", "train_gan.py")
+    quality = records.read_json(outputs / "evaluation" / "synthetic_quality.json", "evaluate.py")
+    options = records.read_json(models / "gan" / "options.json", "train_gan.py")
     d, by_class = quality["distances"], quality["distances_by_class"]
     agreement, memorisation = quality["label_agreement"], quality["memorisation"]
     recall = {c: f.get("real_recall", {}) for c, f in agreement.items()}
@@ -90,7 +85,7 @@ def read_row(models, outputs):
         "cas": cas["synthetic"] / cas["real"],
         "training_minutes": options["training_seconds"] / 60,
         "seed": options["options"]["seed"],
-        "commits": {name: artifacts.read_json(path, "gan_bars.py")["environment"]["commit"] for name, path in (
+        "commits": {name: records.read_json(path, "gan_bars.py")["environment"]["commit"] for name, path in (
             ("gan", models / "gan/options.json"), ("judge", models / "judge/options.json"),
             ("cas_real", models / "control/options.json"), ("cas_synthetic", models / "cnn/options.json"),
             ("evaluation", outputs / "evaluation/options.json"))},
@@ -102,7 +97,7 @@ def read_row(models, outputs):
 
 def decide_uniform(folder, predictions):
     """Balanced accuracy of a network's test predictions, decided under the uniform prior instead of the train part's."""
-    options = artifacts.read_json(folder / "options.json", "train_cnn.py")
+    options = records.read_json(folder / "options.json", "train_cnn.py")
     _, y, p = read_predictions(predictions)
     # The probabilities are softmax((logits + log prior) / T): so the prior goes.
     shift = -np.log(np.maximum(options["operating_points"]["train_prior"], 1e-6)) / options["temperature"]
@@ -114,9 +109,9 @@ def score_snapshots(place, name):
     """[{epoch, minutes, frechet_ratio}] of the generators kept during training, by the judge on val."""
     models = place.models(name)
     args = train_gan.parse_args([*place.flags(name), *place.extra])
-    run = runlog.Run(args, "gan_bars")
+    run = runs.Run(args, "gan_bars")
     path = models / "judge" / "classifier.keras"
-    judge = synthetic_quality.Judge(saved_models.load_classifier(path), run, held_out="val")
+    judge = Judge(saved_models.load_classifier(path), run, held_out="val")
     held_out = judge.features(run.part("val")[0])
     seconds = np.cumsum(np.genfromtxt(models / "gan" / "history.csv", delimiter=",", names=True)["seconds"])
     rows = []
@@ -139,8 +134,8 @@ def measure(place, what, seed):
         name, seed = "baseline", 0
         place.call("benchmarks/gan_baseline.py", name, "--resume")
     row = evaluate_gan(place, name, seed)
-    machine.quiet_tensorflow(deterministic=True)
-    artifacts.write_json(place.results / f"{name}.json", row | {"curve": score_snapshots(place, name)})
+    keras_setup.quiet_tensorflow(deterministic=True)
+    writing.write_json(place.results / f"{name}.json", row | {"curve": score_snapshots(place, name)})
 
 
 def collect(place):
@@ -172,12 +167,12 @@ def collect(place):
             "environment")}  # fmt: skip
         curve += [("dcgan", 0, *point) for point in curve_points(dcgan["curve"], out.get("minutes_200_epochs_dcgan"))]
     out |= {"judge_sha256": rows[0]["judge_sha256"], "environment": rows[0]["environment"]}
-    artifacts.write_json(place.results.parent / "gan.json", out)
+    writing.write_json(place.results.parent / "gan.json", out)
     print(json.dumps(out, indent=1))
     if not curve:
         return
     names = ("gan", "seed", "epoch", "minutes", "frechet_ratio")
-    artifacts.write_csv(place.results.parent / "gan_curve.csv", dict(zip(names, zip(*curve, strict=True), strict=True)))
+    writing.write_csv(place.results.parent / "gan_curve.csv", dict(zip(names, zip(*curve, strict=True), strict=True)))
     draw_curve(curve, place.results.parent)
 
 
@@ -209,10 +204,10 @@ def draw_curve(curve, folder):
     """gan_curve.png: the Frechet ratio on val over minutes of training, both GANs."""
     import matplotlib.pyplot as plt
 
-    import figures
+    from lesiongan.plots import style
 
     fig, ax = plt.subplots(figsize=(5, 3))
-    for gan, colour in (("ours", figures.SYNTHETIC), ("dcgan", figures.REAL)):
+    for gan, colour in (("ours", style.SYNTHETIC), ("dcgan", style.REAL)):
         for i, seed in enumerate(sorted({row[1] for row in curve if row[0] == gan})):
             _, _, _, minutes, ratio = zip(*(row for row in curve if row[:2] == (gan, seed)), strict=True)
             label = {"ours": "this GAN", "dcgan": "textbook DCGAN"}[gan] + f", seed {seed}"
@@ -221,7 +216,7 @@ def draw_curve(curve, folder):
     ax.text(0, 1, " real images", va="bottom", fontsize=7, color="#666666")
     ax.set(yscale="log", xlabel="minutes of training, by the time of a step", ylabel="Fréchet distance over the floor")
     ax.legend()
-    figures.save(fig, folder, "gan_curve")
+    style.save(fig, folder, "gan_curve")
 
 
 def main(argv=None):
@@ -233,4 +228,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    runlog.script_main(main)
+    script.script_main(main)

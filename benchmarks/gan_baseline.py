@@ -1,6 +1,6 @@
 """The textbook class-conditional DCGAN, as a baseline for train_gan.py: the same data, the same files out.
 
-    python benchmarks/gan_baseline.py        # 200 epochs -> bars/baseline/
+    python -m benchmarks.gan_baseline        # 200 epochs -> bars/baseline/
 
 Radford et al. 2016 with labels (Mirza and Osindero 2014), in the shape most Keras tutorials give it: latent 100, dense to
 7 x 7 x 128, transposed 4 x 4 convolutions to 128 and 64 channels with batch normalisation, a last 5 x 5 convolution; the
@@ -8,21 +8,16 @@ critic has two strided 5 x 5 convolutions with dropout and sees the label as an 
 Adam 2e-4 / 0.5, batch 128, one critic step then one generator step. Its reals are turned as train_gan.py's are.
 """
 
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import artifacts
-import machine
-import runlog
-import saved_models
-import synthetic_set
 import train_gan
-from ham10000 import CLASSES, IMAGE_SHAPE
+from lesiongan.data.classes import CLASSES, IMAGE_SHAPE
+from lesiongan.files import writing
+from lesiongan.nets import saved_models, synthetic_set
+from lesiongan.run import checkpoints, flags, keras_setup, runs, script
 
 BARS = Path(__file__).resolve().parent.parent / "bars" / "baseline"
 LATENT = 100
@@ -106,13 +101,13 @@ def batch_of(images, labels, seed, epoch, i, order):
 def train(run, folder, resuming):
     """Seconds of each epoch; writes generator.keras, history.csv and, every --grid-every epochs, samples/ and snapshots/."""
     args = run.args
-    machine.seed_everything(args.seed, args.deterministic)
+    keras_setup.seed_everything(args.seed, args.deterministic)
     images, labels = run.part("train")
     gan = Dcgan()
     checkpoint, history = folder / "checkpoint.npz", []
     if resuming:
-        history = artifacts.load_state(checkpoint, gan.state, {"history": (None, 4)}, run.training_key)["history"].tolist()
-    bar = runlog.progress(args.epochs, len(history), "DCGAN")
+        history = checkpoints.load_state(checkpoint, gan.state, {"history": (None, 4)}, run.training_key)["history"].tolist()
+    bar = script.progress(args.epochs, len(history), "DCGAN")
     for epoch in range(len(history), args.epochs):
         began = time.time()
         order = np.random.default_rng([args.seed, 4, epoch]).permutation(len(labels))
@@ -125,24 +120,24 @@ def train(run, folder, resuming):
                 folder / "samples" / f"{name}.png", synthetic_set.fixed_grid(gan.generator), run.data_note
             )
             saved_models.save(folder / "snapshots" / f"{name}.keras", gan.generator)
-        artifacts.save_state(checkpoint, gan.state, history=history, fingerprint=run.training_key)
+        checkpoints.save_state(checkpoint, gan.state, history=history, fingerprint=run.training_key)
         bar.set_postfix_str("critic {:.3f} generator {:.3f}".format(*history[-1][1:3]))
         bar.update()
     bar.close()
     saved_models.save(folder / "generator.keras", gan.generator)
     columns = ("epoch", "critic_loss", "generator_loss", "seconds")
-    artifacts.write_csv(folder / "history.csv", dict(zip(columns, np.array(history).T, strict=True)))
+    writing.write_csv(folder / "history.csv", dict(zip(columns, np.array(history).T, strict=True)))
     return [h[-1] for h in history]
 
 
 def main(argv=None):
-    p = runlog.parser(__doc__)
+    p = flags.parser(__doc__)
     p.set_defaults(models_dir=BARS / "models", outputs_dir=BARS / "outputs")
     p.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
-    p.add_argument("--grid-every", type=runlog.positive, default=10, help="epochs between sample grids")
+    p.add_argument("--grid-every", type=flags.positive, default=10, help="epochs between sample grids")
     args = p.parse_args(argv)
     args.epochs = args.epochs or 200
-    run = runlog.Run(args, "gan_baseline")
+    run = runs.Run(args, "gan_baseline")
     run.require_rgb28()
     if not run.announce():
         return 0
@@ -151,7 +146,7 @@ def main(argv=None):
     if run.is_current(options):
         print("  up to date")
         return 0
-    machine.quiet_tensorflow()
+    keras_setup.quiet_tensorflow()
     resuming = run.can_resume(folder / "checkpoint.npz")
     run.begin(options, *(() if resuming else ("samples/*.png", "snapshots/*.keras")))
     seconds = sum(train(run, folder, resuming))
@@ -161,4 +156,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    runlog.script_main(main)
+    script.script_main(main)

@@ -1,6 +1,6 @@
 """Score generators on the val part, for choosing between GANs: never with the judge, never on test.
 
-    python benchmarks/gan_probe.py models/gan/generator.keras [more.keras ...] [--json OUT]
+    python -m benchmarks.gan_probe models/gan/generator.keras [more.keras ...] [--json OUT]
 
 The probe is the judge's counterpart: the same recipe with another seed on half B of the train lesions, the floor being
 half A; trained once (about 4 minutes), kept in bars/probe/. Prints one line a generator: Frechet distance over the
@@ -9,23 +9,21 @@ floor, KID, precision, recall, coverage and density over half A's, diversity and
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-import artifacts
-import calibration
-import machine
-import runlog
-import saved_models
-import synthetic_quality
 import train_cnn
-from ham10000 import CLASSES, InputError, Table
-from lesions import half_a
+from lesiongan import ROOT
+from lesiongan.data.classes import CLASSES
+from lesiongan.data.split import half_a
+from lesiongan.data.tables import Table
+from lesiongan.files import writing
+from lesiongan.files.errors import InputError
+from lesiongan.measures import calibration, synthetic_quality
+from lesiongan.measures.judge import Judge
+from lesiongan.nets import saved_models
+from lesiongan.run import keras_setup, runs, script
 
 PROBE_SEED = 5001
 
@@ -47,7 +45,7 @@ def build_probe(run):
         saved_models.save(path, calibration.with_calibration(network, temperature, np.zeros(len(CLASSES))))
         run.finish(folder / "options.json", [path])
         (folder / "checkpoint.npz").unlink()
-    return synthetic_quality.Judge(saved_models.load_classifier(path), run, half, held_out="val")
+    return Judge(saved_models.load_classifier(path), run, half, held_out="val")
 
 
 def draw_set(run, generator, per_class=300):
@@ -86,20 +84,20 @@ def main(argv=None):
     for path in args.generators:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
-    machine.quiet_tensorflow()
+    keras_setup.quiet_tensorflow()
     flags = ["--role", "judge", "--if-stale", "--models-dir", str(args.folder), "--outputs-dir", str(args.folder)]
     flags += ["--data", args.data] if args.data else []
     probe_args = train_cnn.parse_args(flags)
     probe_args.seed, probe_args.resume = PROBE_SEED, False
-    run = runlog.Run(probe_args, "gan_probe")
+    run = runs.Run(probe_args, "gan_probe")
     judge = build_probe(run)
     found = {}
     for path in args.generators:
         found[str(path)] = probe(run, judge, path)
         print(path, json.dumps(found[str(path)]), flush=True)
     if args.json:
-        artifacts.write_json(args.json, found)
+        writing.write_json(args.json, found)
 
 
 if __name__ == "__main__":
-    runlog.script_main(main)
+    script.script_main(main)

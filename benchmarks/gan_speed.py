@@ -1,6 +1,6 @@
 """What a training step costs: train_gan.py's GAN beside the textbook DCGAN, where the time goes, and how it grows.
 
-    python benchmarks/gan_speed.py        # a few minutes on an idle machine -> results/gan/speed.json
+    python -m benchmarks.gan_speed        # a few minutes on an idle machine -> results/gan/speed.json
 
 Blocks of steps of both GANs alternate in one process and the median is taken, because machines drift; 200 epochs are
 extrapolated from it.
@@ -8,21 +8,17 @@ extrapolated from it.
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-import artifacts
-import machine
-import runlog
-import synthetic_set
 import train_gan
-from ham10000 import CLASSES
+from lesiongan import ROOT
+from lesiongan.data.classes import CLASSES
+from lesiongan.files import writing
+from lesiongan.nets import synthetic_set
+from lesiongan.run import keras_setup, machine, runs, script
 
 BLOCKS, BLOCK_STEPS = 5, 20
 
@@ -42,7 +38,7 @@ def build_block(images, labels, flags=(), steps=BLOCK_STEPS):
 
 def build_dcgan_block(images, labels):
     """Function that trains BLOCK_STEPS steps of the DCGAN and returns the images they took."""
-    import gan_baseline
+    from benchmarks import gan_baseline
 
     dcgan = gan_baseline.Dcgan()
     order = np.random.default_rng(0).permutation(len(labels))
@@ -109,8 +105,8 @@ def profile_step(train, batch, steps=BLOCK_STEPS):
 def main(argv=None):
     """Training images a second of both GANs, sampling images a second, and how the cost of a step grows."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
-    machine.quiet_tensorflow()
-    run = runlog.Run(train_gan.parse_args([]), "gan_speed")
+    keras_setup.quiet_tensorflow()
+    run = runs.Run(train_gan.parse_args([]), "gan_speed")
     images, labels = run.part("train")
     ours, gan, batch = build_block(images, labels)
     y = np.repeat(np.arange(len(CLASSES), dtype=np.int32), 300)
@@ -136,9 +132,9 @@ def main(argv=None):
         "growth_images_per_second": growth,
         "environment": machine.environment() | machine.accelerators(),
     }
-    artifacts.write_json(ROOT / "results" / "gan" / "speed.json", out)
+    writing.write_json(ROOT / "results" / "gan" / "speed.json", out)
     print(json.dumps({k: v for k, v in out.items() if k != "environment"}, indent=1))
 
 
 if __name__ == "__main__":
-    runlog.script_main(main)
+    script.script_main(main)

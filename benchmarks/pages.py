@@ -1,15 +1,10 @@
 """The generated sections of README.md and results/README.md: Markdown, as functions of the files in results/ alone."""
 
 import json
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from arms import ARMS, FEWEST_SEEDS
-
-import report
+from benchmarks.arms import ARMS, FEWEST_SEEDS
+from lesiongan import ROOT
+from lesiongan.plots import report
 
 RUN = ROOT / "results" / "run"
 
@@ -38,7 +33,7 @@ def large_memory():
             "million_rows_cnn": "`train_cnn.py` on {million_rows:,}",
             "samples": "sampling {samples:,} images"}  # fmt: skip
     parts = [f"{v.format(**found)} {found[k + '_peak_gib']:.1f}" for k, v in what.items() if f"{k}_peak_gib" in found]
-    return f" Under load (`tests/load.py`): {', '.join(parts)}." if parts else ""
+    return f" Under load (`tests/stress/load.py`): {', '.join(parts)}." if parts else ""
 
 
 def cell(block, path, signed=False):

@@ -1,25 +1,23 @@
 """Copy the small files of a finished run to results/run/ and write the tables of both READMEs from the committed files.
 
-    python benchmarks/publish_run.py [--models-dir models --outputs-dir outputs] [--tables-only]
+    python -m benchmarks.publish_run [--models-dir models --outputs-dir outputs] [--tables-only]
 
 The text between a page's marks is a function of results/ alone; a test checks that it is up to date.
 """
 
 import argparse
 import shutil
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 import numpy as np
-import pages
 
-import artifacts
-import runlog
+from benchmarks import pages
 from evaluate import FOLDERS
-from ham10000 import HAM10000_COUNTS, InputError
+from lesiongan import ROOT
+from lesiongan.data.classes import HAM10000_COUNTS
+from lesiongan.files import checksums, records, writing
+from lesiongan.files.errors import InputError
+from lesiongan.run import script
 
 RUN = pages.RUN
 
@@ -33,7 +31,7 @@ def copy_run(models, outputs):
     """Copy the small artifacts; larger ones and images stay out of git."""
     from PIL import Image
 
-    evaluated = artifacts.read_json(outputs / "evaluation" / "options.json", "evaluate.py")
+    evaluated = records.read_json(outputs / "evaluation" / "options.json", "evaluate.py")
     split = evaluated["split"]
     whole = sum(map(np.array, split["images"].values())).tolist() == list(HAM10000_COUNTS)
     if evaluated["data"]["phantom"] or not whole or (split["protocol"], split["split_seed"]) != ("lesion split", 0):
@@ -41,7 +39,7 @@ def copy_run(models, outputs):
     files = {f: models / FOLDERS.get(f, f) / "classifier.keras" for f in ("classifier", "control", "judge")}
     files |= {f: models / f / "classifier.keras" for f in ("malignancy",) if f in evaluated["inputs"]}
     for name, path in (files | {"generator": models / "gan" / "generator.keras"}).items():
-        if artifacts.file_sha256(path) != evaluated["inputs"].get(name):
+        if checksums.file_sha256(path) != evaluated["inputs"].get(name):
             raise InputError(f"{path}: is not the one that was evaluated; run evaluate.py again")
     copies = {models / folder / name: f"{folder}_{name}" for folder, name in MODEL_FILES}
     copies |= {outputs / name: Path(name).name for name in OUTPUT_FILES}
@@ -55,13 +53,13 @@ def copy_run(models, outputs):
     for path in [*copies, picture]:
         if not path.is_file():
             raise InputError(f"{path}: no such file; finish the run first")
-    made = artifacts.read_json(outputs / "synthetic" / "provenance.json", "train_gan.py")
+    made = records.read_json(outputs / "synthetic" / "provenance.json", "train_gan.py")
     if made["table_sha256"] != evaluated["inputs"].get("synthetic"):
         raise InputError(f"{outputs}/synthetic: is not the set that was evaluated; run evaluate.py again")
     for folder, names in (("evaluation", [n for n in OUTPUT_FILES if "/" in n]), ("figures", ["figures/class_grid.png"])):
-        record = artifacts.read_json(outputs / folder / "options.json", f"the script of {folder}")["outputs"]
+        record = records.read_json(outputs / folder / "options.json", f"the script of {folder}")["outputs"]
         for name in names:
-            if record.get(Path(name).name) != artifacts.file_sha256(outputs / name):
+            if record.get(Path(name).name) != checksums.file_sha256(outputs / name):
                 raise InputError(f"{outputs / name}: is not the file its options.json describes; make it again")
     new = RUN.with_name(f"{RUN.name}.new")
     shutil.rmtree(new, ignore_errors=True)
@@ -83,9 +81,9 @@ def main(argv=None):
     if not args.tables_only:
         copy_run(args.models_dir, args.outputs_dir)
     for page, sections in pages.PAGES.items():
-        artifacts.write_text(ROOT / page, pages.insert_sections((ROOT / page).read_text(), sections))
+        writing.write_text(ROOT / page, pages.insert_sections((ROOT / page).read_text(), sections))
     print(f"results -> {RUN}, tables -> {', '.join(pages.PAGES)}")
 
 
 if __name__ == "__main__":
-    runlog.script_main(main)
+    script.script_main(main)

@@ -1,6 +1,6 @@
 """The MedMNIST ResNet-18 at 28 x 28, as a yardstick of cost: time of a training step beside train_cnn.py's own.
 
-    python benchmarks/resnet18_baseline.py [--blocks 5]      # -> results/classifier/cost.json
+    python -m benchmarks.resnet18_baseline [--blocks 5]      # -> results/classifier/cost.json
 
 Yang et al. 2023 (MedMNIST v2): ResNet-18 with a 3 x 3 stem and no pooling after it (He et al. 2016, as for CIFAR), batch
 128, Adam 1e-3, cross-entropy, 100 epochs. Alternating blocks of steps of both networks in one process; medians.
@@ -8,20 +8,16 @@ Yang et al. 2023 (MedMNIST v2): ResNet-18 with a 3 x 3 stem and no pooling after
 
 import argparse
 import json
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-import artifacts
-import machine
-import runlog
 import train_cnn
-from ham10000 import CLASSES, IMAGE_SHAPE, InputError
+from lesiongan import ROOT
+from lesiongan.data.classes import CLASSES, IMAGE_SHAPE
+from lesiongan.files import writing
+from lesiongan.files.errors import InputError
+from lesiongan.run import flags, keras_setup, machine, runs, script
 
 BATCH, EPOCHS, BLOCK_STEPS = 128, 100, 6
 
@@ -51,7 +47,7 @@ def time_steps(run, blocks):
     import keras
 
     args = run.args
-    machine.seed_everything(0)
+    keras_setup.seed_everything(0)
     images, labels = run.part("train")
     weights = np.ones(len(labels), np.float32)
     resnet = build_resnet18()
@@ -71,10 +67,10 @@ def time_steps(run, blocks):
 
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--blocks", type=runlog.positive, default=5)
+    p.add_argument("--blocks", type=flags.positive, default=5)
     args = p.parse_args(argv)
-    machine.quiet_tensorflow()
-    run = runlog.Run(train_cnn.parse_args(["--synthetic", "none"]), "resnet18_baseline")
+    keras_setup.quiet_tensorflow()
+    run = runs.Run(train_cnn.parse_args(["--synthetic", "none"]), "resnet18_baseline")
     if run.table.is_phantom:
         raise InputError(f"{run.table.path}: is of phantoms; the committed cost is that of HAM10000's steps")
     step = time_steps(run, args.blocks)
@@ -85,9 +81,9 @@ def main(argv=None):
     minutes = {name: step[name] * steps[name] / 60 for name in step}
     out = {"seconds_a_step": step, "steps": steps, "minutes": minutes, "ratio": minutes["resnet18"] / minutes["ours"]}
     out["environment"] = machine.environment() | machine.accelerators()
-    artifacts.write_json(ROOT / "results" / "classifier" / "cost.json", out)
+    writing.write_json(ROOT / "results" / "classifier" / "cost.json", out)
     print(json.dumps(out, indent=1))
 
 
 if __name__ == "__main__":
-    runlog.script_main(main)
+    script.script_main(main)

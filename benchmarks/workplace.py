@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-import artifacts
-from ham10000 import InputError
+from lesiongan import ROOT
+from lesiongan.data import classes
+from lesiongan.files import records
+from lesiongan.files.errors import InputError
 
 
 class Workplace:
@@ -31,7 +30,7 @@ class Workplace:
 
     def synthetic(self, seed):
         """Path of the synthetic table of a seed's arms; InputError if there is none yet."""
-        path = self.outputs(f"lesion_{seed}") / "synthetic" / artifacts.TABLE_NAME
+        path = self.outputs(f"lesion_{seed}") / "synthetic" / classes.TABLE_NAME
         if not path.is_file():
             raise InputError(f"{path}: no synthetic images; run `classifier_bars.py lesion {seed}` first")
         return path
@@ -41,16 +40,17 @@ class Workplace:
         return [*folders, "--if-stale", "--deterministic"]
 
     def call(self, script, name, *flags):
-        """Run one of the project's scripts in the folders of `name`; stop if it fails."""
+        """Run one of the project's scripts, named by its path from the root, in the folders of `name`; stop if it fails."""
         flags = [*map(str, flags), *self.flags(name), *self.extra]
         print("$", " ".join([script, *flags]), flush=True)
-        if subprocess.run([sys.executable, str(ROOT / script), *flags], cwd=ROOT).returncode:
+        module = script.removesuffix(".py").replace("/", ".")  # benchmarks import from the root
+        if subprocess.run([sys.executable, "-m", module, *flags], cwd=ROOT).returncode:
             raise SystemExit(f"{script} failed")
 
     def evaluate(self, name, why, *flags):
         """Run evaluate.py; a line in results/TEST_LOG.md says when it read the test part, if none does yet."""
         self.call("evaluate.py", name, *flags)
-        record = artifacts.read_json(self.outputs(name) / "evaluation" / "options.json", "evaluate.py")
+        record = records.read_json(self.outputs(name) / "evaluation" / "options.json", "evaluate.py")
         if self.real and (record["data"]["phantom"] or record["data"]["rows"] != 10015):
             raise InputError(f"{record['data']['name']}: is not HAM10000; results/ is of that alone, so give a --folder")
         log = ROOT / "results" / "TEST_LOG.md"

@@ -10,20 +10,16 @@ import fcntl
 import importlib.util
 import os
 import shutil
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+from lesiongan import ROOT
+from lesiongan.phantom import write_phantom
+from lesiongan.run import keras_setup
+
 os.environ["KERAS_BACKEND"] = "tensorflow"
-
-import machine  # noqa: E402
-from phantom import write_phantom  # noqa: E402
-
-machine.quiet_tensorflow()
+keras_setup.quiet_tensorflow()
 
 GAN = ["--epochs", "2", "--samples", "35", "--width", "16", "--batch", "32"]
 CNN = ["--epochs", "2", "--width", "8", "--batch", "32"]
@@ -43,17 +39,26 @@ NETWORKS = ("gan", "judge", "control", "cnn")
 
 def pytest_configure(config):
     """Deprecation warnings that our own modules cause are errors; those inside libraries are theirs to mend."""
-    for path in ROOT.glob("*.py"):
+    for path in [*ROOT.glob("*.py"), *(ROOT / "lesiongan").rglob("*.py")]:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"):
-            config.addinivalue_line("filterwarnings", f"error::{kind}:{path.stem}")
+            config.addinivalue_line("filterwarnings", f"error::{kind}:{name}")
 
 
 def load_benchmark(name):
-    """A script of benchmarks/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    """A script of benchmarks/ as a module of its own, so that what a test changes in it is gone afterwards."""
+    spec = importlib.util.find_spec(f"benchmarks.{name}")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def copy_code(folder):
+    """Copy the scripts and their package into `folder`."""
+    for path in [*ROOT.glob("*.py"), *(ROOT / "lesiongan").rglob("*.py")]:
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 @pytest.fixture(autouse=True)
@@ -179,9 +184,9 @@ def scratch(table_path, tmp_path):
 @contextlib.contextmanager
 def interrupted(after=1):
     """Within, the training is stopped as if by Ctrl-C once its state has been saved `after` times."""
-    import artifacts
+    from lesiongan.run import checkpoints
 
-    real, left = artifacts.save_state, after
+    real, left = checkpoints.save_state, after
 
     def save(*args, **kw):
         nonlocal left
@@ -190,12 +195,12 @@ def interrupted(after=1):
         if not left:
             raise KeyboardInterrupt
 
-    artifacts.save_state = save
+    checkpoints.save_state = save
     try:
         with pytest.raises(KeyboardInterrupt):
             yield
     finally:
-        artifacts.save_state = real
+        checkpoints.save_state = real
 
 
 class Stale(Exception):
@@ -205,16 +210,16 @@ class Stale(Exception):
 @pytest.fixture
 def is_stale(pipeline, tmp_path, monkeypatch, capsys):
     """Function: would this script compute anything with these flags, on a copy of the finished run?"""
-    import runlog
-    import synthetic_set
-    from ham10000 import InputError
+    from lesiongan.files.errors import InputError
+    from lesiongan.nets import synthetic_set
+    from lesiongan.run import runs
 
     copy = pipeline.copy(tmp_path)
 
     def compute(*_):
         raise Stale
 
-    monkeypatch.setattr(runlog.Run, "begin", compute)
+    monkeypatch.setattr(runs.Run, "begin", compute)
     monkeypatch.setattr(synthetic_set, "write", compute)
 
     def ask(script, *flags, run=copy):

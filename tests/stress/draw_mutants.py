@@ -1,6 +1,6 @@
 """Draw changes of the code at random, with Cosmic Ray's operators: JSON for random_mutants.py on standard output.
 
-    .venv-mutants/bin/python tests/stress/draw_mutants.py 100 0 metrics.py lesions.py ...
+    .venv-mutants/bin/python tests/stress/draw_mutants.py 100 0 train_gan.py ...
 
 Runs in an environment of its own, which `make mutants` makes (requirements-mutants.txt). First a place in the
 code is drawn, each with the same chance, then one of the operators that can change it.

@@ -1,8 +1,8 @@
 """Mutation testing: plant bugs, one at a time in a copy of the project, and see whether the tests notice.
 
-    python tests/stress/mutants.py                     # all of them: about half an hour on two cores
-    python tests/stress/mutants.py --only calibration  # bugs whose file or description has this word
-    python tests/stress/mutants.py --find              # for bugs that list no test yet: search for one that catches each
+    python -m tests.stress.mutants                     # all of them: about half an hour on two cores
+    python -m tests.stress.mutants --only calibration  # bugs whose file or description has this word
+    python -m tests.stress.mutants --find              # for bugs that list no test yet: search for one that catches each
 
 The bugs are listed in mutants/*.toml: the file, its text before and after, how the bug would spoil an experiment,
 what kind of thing it confuses (KINDS), and the tests that must fail. A bug counts as caught only if one of its tests
@@ -26,7 +26,11 @@ import xml.etree.ElementTree as xml
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from lesiongan import ROOT
+from lesiongan.run import code_hash
+from tests.conftest import STAGES
+from tests.stress.reliability import note
+
 KINDS = ("part", "average", "prior", "weight", "label", "half", "point", "split", "column", "record")
 """What a bug confuses: part = which images are seen; average = what the GAN learns from and keeps; prior = prior,
 temperature and calibration; weight = weights, flags and staleness; label = labels of images; half = halves, floors and
@@ -39,21 +43,58 @@ ASSERTIONS = ("AssertionError", "Failed", "assert ")
 
 # For --find: where to look for a test of a file, the quickest first.
 LIKELY = {
-    "train_gan": "gan_training gan commands parts identity", "synthetic_set": "gan_training gan pipeline",
-    "train_cnn": "cnn_loop cnn_training cnn commands parts", "calibration": "cnn_training cnn",
-    "augmentation": "cnn cnn_loop", "saved_models": "saved_models reliability",
-    "ham10000": "data lesions identity reliability", "lesions": "lesions data fidelity figures",
-    "runlog": "identity commands pipeline parts", "archives": "data reliability",
-    "artifacts": "data recomputed reliability pipeline identity", "machine": "gan_training reliability pipeline",
-    "phantom": "data commands", "fetch_data": "data commands", "evaluate": "recomputed evaluate",
-    "scorecard": "recomputed evaluate", "metrics": "metrics recomputed", "predictions": "recomputed evaluate",
-    "fidelity": "fidelity recomputed_synthetic", "synthetic_quality": "fidelity recomputed_synthetic evaluate",
-    "eda": "figures pipeline", "figures": "figures pipeline", "visualize_results": "figures pipeline report",
-    "report": "report pipeline", "arms": "arms benchmark_runs", "classifier_bars": "benchmarks benchmark_runs",
-    "gan_bars": "benchmarks benchmark_runs", "workplace": "benchmark_runs benchmarks arms",
-    "gan_baseline": "benchmark_runs", "gan_probe": "benchmark_runs", "publish_run": "benchmark_runs",
-    "pages": "benchmarks arms results",
-}  # fmt: skip
+    "train_gan": "gan_training gan commands parts identity",
+    "train_cnn": "cnn_loop cnn_training cnn commands parts",
+    "evaluate": "recomputed evaluate",
+    "eda": "figures pipeline",
+    "visualize_results": "figures pipeline report",
+    "lesiongan/__init__": "pipeline",
+    "lesiongan/phantom": "data commands",
+    "lesiongan/fetch": "data commands",
+    "lesiongan/files/archives": "data reliability",
+    "lesiongan/files/compressed": "data reliability",
+    "lesiongan/files": "data recomputed reliability pipeline identity",
+    "lesiongan/data/lesions": "lesions data fidelity figures",
+    "lesiongan/data/metadata": "lesions data",
+    "lesiongan/data/near_duplicates": "lesions data fidelity figures",
+    "lesiongan/data/split": "lesions data fidelity figures",
+    "lesiongan/data": "data lesions identity reliability",
+    "lesiongan/run/checkpoints": "reliability gan_training cnn_loop",
+    "lesiongan/run/code_hash": "code_hash pipeline",
+    "lesiongan/run/machine": "gan_training reliability pipeline",
+    "lesiongan/run/keras_setup": "gan_training reliability pipeline",
+    "lesiongan/run": "identity commands pipeline parts",
+    "lesiongan/nets/augmentation": "cnn cnn_loop",
+    "lesiongan/nets/inference": "cnn_training metrics recomputed",
+    "lesiongan/nets/saved_models": "saved_models reliability",
+    "lesiongan/nets/synthetic_set": "gan_training gan pipeline",
+    "lesiongan/measures/calibration": "cnn_training cnn",
+    "lesiongan/measures/bootstrap": "metrics recomputed",
+    "lesiongan/measures/metrics": "metrics recomputed",
+    "lesiongan/measures/predictions": "recomputed evaluate",
+    "lesiongan/measures/scorecard": "recomputed evaluate",
+    "lesiongan/measures": "fidelity recomputed_synthetic evaluate",
+    "lesiongan/plots/report": "report pipeline",
+    "lesiongan/plots": "figures pipeline",
+    "benchmarks/arms": "arms benchmark_runs",
+    "benchmarks/classifier_bars": "benchmarks benchmark_runs",
+    "benchmarks/gan_bars": "benchmarks benchmark_runs",
+    "benchmarks/workplace": "benchmark_runs benchmarks arms",
+    "benchmarks/pages": "benchmarks arms results",
+    "benchmarks": "benchmark_runs",
+}
+
+
+def likely_tests(file):
+    """Paths of the test files likeliest to notice a change of `file`: by LIKELY's longest name that it begins with."""
+    name = max((n for n in LIKELY if file.startswith(n)), key=len)
+    return [find_test(f"test_{stem}.py") for stem in LIKELY[name].split()]
+
+
+def find_test(name):
+    """Path from ROOT of the test file of this name, in whatever room it is."""
+    (path,) = (ROOT / "tests").rglob(name)
+    return path.relative_to(ROOT).as_posix()
 
 
 def read_mutants(folder):
@@ -73,7 +114,8 @@ def read_mutants(folder):
         if m.get("kind") not in KINDS:
             faults.append(f"{m['file']}: {m['what']}: is of no kind of {KINDS}")
     faults += [f"{file}: {n} bugs in {f}" for (file, f), n in crowd.items() if n > MOST_IN_A_FUNCTION and f]
-    modules = {p.name for p in ROOT.glob("*.py")} - {m["file"] for m in mutants}
+    modules = [*ROOT.glob("*.py"), *(p for p in (ROOT / "lesiongan").rglob("*.py") if p.name != "__init__.py")]
+    modules = {p.relative_to(ROOT).as_posix() for p in modules} - {m["file"] for m in mutants}
     faults += [f"{name}: has no bug" for name in sorted(modules)]
     if faults:
         raise SystemExit("\n".join(faults))
@@ -135,10 +177,10 @@ def run_tests(project, tests, given, stop=False, workers=0):
 
 def make_given(folder):
     """A folder with every stage of the tests' shared run, made by the code as it is."""
-    for script in {script for script, _, _ in read_stages().values()}:
+    for script in {script for script, _, _ in STAGES.values()}:
         imports_of(script)  # here, since Python 3.11 cannot parse in two threads at once
     code = (
-        "import sys; sys.path[:0] = ['tests']; import conftest; from pathlib import Path; here = Path(sys.argv[1]); "
+        "import sys; from tests import conftest; from pathlib import Path; here = Path(sys.argv[1]); "
         "conftest.run_together(conftest.Pipeline(conftest.write_phantom(here / 'data', 200), here), conftest.STAGES)"
     )
     subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, check=True, capture_output=True)
@@ -146,36 +188,19 @@ def make_given(folder):
     return folder
 
 
-def read_stages():
-    """conftest.py's STAGES."""
-    sys.path[:0] = [str(ROOT / "tests")]
-    from conftest import STAGES
-
-    return STAGES
-
-
 @functools.cache
 def imports_of(script):
-    """Names of the project's modules that a script imports, directly or through others, itself included."""
-    found, pending = set(), [script]
-    while pending:
-        name = pending.pop()
-        if name in found or not (ROOT / f"{name}.py").is_file():
-            continue
-        found.add(name)
-        for node in ast.walk(ast.parse((ROOT / f"{name}.py").read_text())):
-            pending += [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            pending += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-    return found
+    """Paths from ROOT of a script and of all modules that it imports, directly or through others."""
+    return {p.relative_to(ROOT).as_posix() for p in code_hash.read_closure(ROOT / f"{script}.py")}
 
 
-def keep_unaffected(given, folder, module):
-    """A copy of `given` without the marks of the stages that a change of `module` could alter; None if it alters all."""
-    stages, affected = read_stages(), set()
-    for name, (script, _, needs) in stages.items():
-        if module in imports_of(script) | {"phantom"} or affected & set(needs):
+def keep_unaffected(given, folder, file):
+    """A copy of `given` without the marks of the stages that a change of `file` could alter; None if it alters all."""
+    affected = set()
+    for name, (script, _, needs) in STAGES.items():
+        if file in imports_of(script) | {"lesiongan/phantom.py"} or affected & set(needs):
             affected.add(name)
-    if affected == set(stages):
+    if affected == set(STAGES):
         return None
     shutil.copytree(given, folder)
     for name in affected:
@@ -193,9 +218,8 @@ def try_mutant(mutant, given, find=False):
         project = copy_project(Path(folder) / "project")
         path = project / mutant["file"]
         path.write_text(path.read_text().replace(mutant["before"], mutant["after"]))
-        module = Path(mutant["file"]).stem
-        start = keep_unaffected(given, Path(folder) / "given", module)
-        tests = mutant.get("tests") or [f"tests/test_{name}.py" for name in LIKELY[module].split()]
+        start = keep_unaffected(given, Path(folder) / "given", mutant["file"])
+        tests = mutant.get("tests") or likely_tests(mutant["file"])
         for group in [[t] for t in tests] if find else [tests]:
             found = run_tests(project, group, start, stop=True)
             for verdict in ("assertion", "failure", "error", "timeout", "crashed"):
@@ -234,10 +258,7 @@ def main():
     for m in lived:
         print(f"  not caught: {m['file']}, {m['function']}: {m['what']}")
     if not args.only and not args.find and args.lists == LISTS:
-        sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-        from reliability import note
-
-        note("python tests/stress/mutants.py", mutants_tried=len(mutants), mutants_caught=counts["caught"])
+        note("python -m tests.stress.mutants", mutants_tried=len(mutants), mutants_caught=counts["caught"])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Mutation testing at random: change one place of the code at a time in a copy, and see whether the tests notice.
 
     make mutants                                       # makes the environment of the mutation tool, runs both lists
-    python tests/stress/random_mutants.py [--count 100] [--seed 0]
+    python -m tests.stress.random_mutants [--count 100] [--seed 0]
 
 The changes are made in the code of measures, calibration, split and training. draw_mutants.py picks them at random
 from Cosmic Ray's mutation operators. The test files likeliest to notice are run until one test fails; any failure
@@ -17,10 +17,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mutants import LIKELY, ROOT, copy_project, keep_unaffected, make_given, run_tests
+from tests.stress.mutants import ROOT, copy_project, keep_unaffected, likely_tests, make_given, run_tests
 
-FILES = ("metrics.py", "scorecard.py", "fidelity.py", "synthetic_quality.py", "calibration.py", "lesions.py", "train_gan.py",
-         "train_cnn.py", "augmentation.py")  # fmt: skip
+FILES = ("train_gan.py", "train_cnn.py", *(f"lesiongan/{name}.py" for name in (
+    "data/lesions", "data/metadata", "data/near_duplicates", "data/split", "nets/augmentation", "nets/inference",
+    "measures/metrics", "measures/bootstrap", "measures/calibration", "measures/scorecard", "measures/distances",
+    "measures/memorisation", "measures/judge", "measures/synthetic_quality")))  # fmt: skip
 QUICK = "not jax and not resumed and not resume_is_exact and not damaged"  # a minute each, and of other matters
 TOOL = ROOT / ".venv-mutants" / "bin" / "python"
 
@@ -38,10 +40,9 @@ def try_change(mutant, given, files):
     with tempfile.TemporaryDirectory(prefix="mutant") as folder:
         project = copy_project(Path(folder) / "project")
         (project / mutant["file"]).write_text(mutant["text"])
-        module = Path(mutant["file"]).stem
-        for name in files:
-            start = keep_unaffected(given, Path(folder) / f"given_{name}", module)
-            found = run_tests(project, [f"tests/test_{name}.py", "-k", QUICK], start, stop=True)
+        for path in files:
+            start = keep_unaffected(given, Path(folder) / f"given_{Path(path).stem}", mutant["file"])
+            found = run_tests(project, [path, "-k", QUICK], start, stop=True)
             for test, (words, _) in found.items():
                 if words not in ("passed", "skipped"):
                     return test or words
@@ -54,20 +55,18 @@ def main():
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--jobs", type=int, default=2, help="changes tried at once")
     args = p.parse_args()
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-    from reliability import note
-
-    import artifacts
+    from lesiongan.files import writing
+    from tests.stress.reliability import note
 
     drawn = draw(args.count, args.seed)
-    command = "python tests/stress/random_mutants.py " + " ".join(sys.argv[1:])
+    command = "python -m tests.stress.random_mutants " + " ".join(sys.argv[1:])
 
     def record(tried, lived):
         """Counts and survivors so far, so that a run that is stopped has said something."""
         note(command, random_mutants_tried=tried, random_mutants_noticed=tried - len(lived))
         words = ['"' + m["what"].replace('"', '""') + '"' for m in lived]
         survivors = {"file": [m["file"] for m in lived], "change": words}
-        artifacts.write_csv(ROOT / "results" / "random_mutants.csv", survivors)
+        writing.write_csv(ROOT / "results" / "random_mutants.csv", survivors)
 
     with tempfile.TemporaryDirectory(prefix="mutants") as folder, concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         given = make_given(Path(folder) / "given")
@@ -75,7 +74,7 @@ def main():
         for first, last, asked in ((0, 1, drawn), (1, 4, lived)):  # the likeliest file for all, then more for what is left
 
             def ask(m, first=first, last=last):
-                return try_change(m, given, LIKELY[Path(m["file"]).stem].split()[first:last])
+                return try_change(m, given, likely_tests(m["file"])[first:last])
 
             asked = list(asked)
             for i, (m, test) in enumerate(zip(asked, pool.map(ask, asked), strict=True), 1):

@@ -1,0 +1,1 @@
+"""The data set: its classes, reading and checking a table, metadata, lesions, near-duplicates and the split."""

@@ -1,0 +1,130 @@
+"""Get the table: Kaggle's public download, a recipe by hand, or phantom lesions.
+
+    python -m lesiongan.fetch                     # data/hmnist_28_28_RGB.csv and data/HAM10000_metadata.csv from Kaggle
+    python -m lesiongan.fetch --choose            # print the table that `make` uses: in data/, Kaggle's, or phantoms
+
+Needs no Kaggle account. What arrives is checked by content (header, 10015 rows, the seven class counts, metadata in the same
+order) before it is moved into data/. Without a network it says so within 20 seconds. A minute or two otherwise.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+
+from lesiongan import ROOT
+from lesiongan.data import classes
+from lesiongan.data.classes import HAM10000_COUNTS, class_counts
+from lesiongan.data.lesions import group_lesions
+from lesiongan.data.tables import read_table
+from lesiongan.files import checksums, locks, writing
+from lesiongan.files.errors import InputError, first_line
+from lesiongan.run import flags, runs, script
+
+HANDLE = "kmader/skin-cancer-mnist-ham10000/versions/2"
+FILES = (classes.TABLE_NAME, "HAM10000_metadata.csv")
+HOST = ("www.kaggle.com", 443)
+# Of the table behind results/. Another one is used and named: it may be the same photographs, resampled anew.
+HAM10000_SHA256 = "01ac7b4b073574dfc30c6551c1789b95314a3f076ecfd71df16890c3d4602f65"
+RECIPE = """by hand:
+  1. open https://www.kaggle.com/datasets/kmader/skin-cancer-mnist-ham10000
+  2. download hmnist_28_28_RGB.csv and HAM10000_metadata.csv
+  3. put both into data/
+  4. run make again"""
+
+
+def parse_args(argv=None):
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=flags.HelpFormatter)
+    p.add_argument("--out", type=Path, default=ROOT / "data", metavar="DIR", help="folder of the data")
+    p.add_argument("--choose", action="store_true", help="print a table's path, drawing phantoms if nothing else is there")
+    return p.parse_args(argv)
+
+
+def answers(seconds=10):
+    """True if Kaggle can be reached within `seconds`, name look-up included (which has no time limit of its own)."""
+    import requests
+
+    reached = []
+
+    def ask():
+        try:
+            requests.head(f"https://{HOST[0]}", timeout=seconds, allow_redirects=False)
+            reached.append(True)
+        except requests.RequestException:
+            pass
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds + 2)
+    return bool(reached)
+
+
+def check_download(folder):
+    """InputError unless the two files are HAM10000 at 28 x 28 with its metadata in the same order; returns the table."""
+    table = group_lesions(read_table(folder / FILES[0]), folder / FILES[1])
+    counts = tuple(int(n) for n in class_counts(table.labels))
+    if table.layout != "hmnist_28_28_RGB" or counts != HAM10000_COUNTS:
+        raise InputError(f"{folder / FILES[0]}: {table.layout} with class counts {counts}; expected {HAM10000_COUNTS}")
+    return table
+
+
+def download(out):
+    """Fetch both files from Kaggle into `out`, checked; InputError with the recipe if that fails."""
+    began = time.time()
+    locks.lock_folder(out)
+    if not answers():
+        raise InputError(f"Kaggle cannot be reached ({time.time() - began:.0f} s); {RECIPE}")
+    os.environ.setdefault("KAGGLEHUB_CACHE", str(out / ".kagglehub"))
+    cache = out / ".kagglehub"
+    try:
+        import kagglehub
+
+        for name in FILES:
+            shutil.copyfile(kagglehub.dataset_download(HANDLE, path=name), writing.ensure_folder(cache) / name)
+        table = check_download(cache)
+    except InputError:
+        raise
+    except Exception as e:
+        raise InputError(f"the download from Kaggle failed ({first_line(e)}); {RECIPE}") from None
+    for name in reversed(FILES):  # the metadata first: a table alone would pass for complete
+        os.replace(cache / name, out / name)
+    hashes = {n: checksums.file_sha256(out / n) for n in FILES}
+    if table.sha256 != HAM10000_SHA256:
+        other = f"sha256 {table.sha256[:12]}, there {HAM10000_SHA256[:12]}"
+        print(f"  note: its pixels are not those behind results/ ({other})", file=sys.stderr)
+    record = {"source": HANDLE, "file_sha256": hashes, "data_sha256": table.sha256}
+    writing.write_json(out / "provenance.json", record)
+    shutil.rmtree(cache, ignore_errors=True)
+    return out / FILES[0]
+
+
+def choose(out):
+    """Path of the table to use; says on stderr why."""
+    try:
+        return runs.find_table(argparse.Namespace(data=None))
+    except InputError:
+        pass
+    try:
+        return download(out)
+    except InputError as e:
+        print(f"{e}\nGoing on with PHANTOM LESIONS: drawn by code, no medical meaning.", file=sys.stderr)
+    from lesiongan.phantom import write_phantom
+
+    path = out / "phantom" / classes.TABLE_NAME
+    return path if path.is_file() else write_phantom(path.parent, 600)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    if args.choose:
+        print(choose(args.out))
+    else:
+        print(f"HAM10000 -> {download(args.out)}")
+    return 0
+
+
+if __name__ == "__main__":
+    script.script_main(main)

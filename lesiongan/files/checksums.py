@@ -1,0 +1,17 @@
+"""SHA-256 of files."""
+
+import hashlib
+from pathlib import Path
+
+from lesiongan.files.errors import InputError
+
+
+def file_sha256(path):
+    """Hex SHA-256 of a file's bytes; InputError if there is no such file."""
+    try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise InputError(f"{path}: is no file")  # a device, say, which has no end
+        with open(path, "rb") as f:
+            return hashlib.file_digest(f, "sha256").hexdigest()
+    except OSError as e:
+        raise InputError(f"{path}: cannot be read ({e.strerror})") from None

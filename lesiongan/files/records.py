@@ -1,0 +1,68 @@
+"""JSON that this project wrote, read as untrusted: its size, its syntax and what must be in it."""
+
+import json
+from pathlib import Path
+
+from lesiongan.files.errors import InputError, first_line
+
+NUMBER = (int, float)
+
+MAX_JSON = 1 << 26  # bytes; the largest this project writes are a few hundred thousand
+
+
+def read_json(path, made_by, shape=None):
+    """Parse a JSON object this project wrote, or InputError naming the script that writes it.
+
+    shape: what must be in it, see find_fault.
+    """
+    try:
+        if Path(path).stat().st_size > MAX_JSON:
+            raise ValueError(f"over {MAX_JSON} bytes")
+        text = Path(path).read_text(encoding="utf-8")
+        value = json.loads(text, parse_constant=refuse_number, parse_int=bounded_int)
+        # A lone surrogate, or 1e309, which Python reads as infinity, could not be written again.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run {made_by} first") from None
+    except (OSError, ValueError, RecursionError) as e:
+        raise InputError(f"{path}: not readable as JSON ({first_line(e)}); run {made_by} again") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: not a JSON object; run {made_by} again")
+    fault = find_fault(value, shape or {}, "")
+    if fault:
+        raise InputError(f"{path}: {fault}; run {made_by} again")
+    return value
+
+
+def refuse_number(text):
+    """For json.loads: NaN and Infinity, which are no JSON."""
+    raise ValueError(f"{text[:20]} is no number of JSON that this project writes")
+
+
+def bounded_int(text):
+    """For json.loads: a whole number that NumPy can hold."""
+    return int(text) if len(text) < 19 else refuse_number(text)
+
+
+def find_fault(value, shape, where):
+    """What is wrong with a JSON value, or None.
+
+    shape: a type or tuple of types; [shape] for a list of such; {name: shape} for an object with at least these names, in
+    which the name `...` stands for all others.
+    """
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return f"{where or 'it'} is no object"
+        missing = [name for name in shape if name is not ... and name not in value]
+        if missing:
+            return f"{where + '.' if where else ''}{missing[0]} is missing"
+        inner = [(v, shape.get(name, shape.get(...)), f"{where}.{name}".strip(".")) for name, v in value.items()]
+        inner = [item for item in inner if item[1] is not None]
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{where} is no list"
+        inner = [(v, shape[0], f"{where}[{i}]") for i, v in enumerate(value)]
+    else:
+        fits = isinstance(value, shape) and not (isinstance(value, bool) and shape is NUMBER)
+        return None if fits else f"{where} is {json.dumps(value)[:40]}"
+    return next(filter(None, (find_fault(*item) for item in inner)), None)

@@ -1,0 +1,90 @@
+"""Files a run leaves: atomic writes of text, JSON, CSV and tables, their hashes, and the state of a training.
+
+Every writer writes beside its target and renames, so that a reader never meets half a file.
+"""
+
+import contextlib
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+
+from lesiongan.files.errors import InputError
+
+
+def check_target(path):
+    """InputError if no file can be written to `path`: known before hours of work, not after them."""
+    if not path.name or path.is_dir():
+        raise InputError(f"{path}: cannot be written (a folder, not a file)")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise InputError(f"{path}: cannot be written ({e.strerror})") from None
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """Yield a temporary path beside `path`; rename it over `path` on success, remove it on failure."""
+    path = Path(path)
+    check_target(path)
+    try:
+        # The suffix stays last: writers such as Keras and Matplotlib choose the format by it.
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as e:
+        raise InputError(f"{path}: cannot be written ({e.strerror or e})") from None
+
+
+def ensure_folder(path):
+    """Create a folder and its parents; returns it."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise InputError(f"{path}: cannot be created ({e.strerror})") from None
+    return Path(path)
+
+
+LEFTOVER = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")  # what atomic() writes to
+
+
+def remove_leftovers(folder, older_than=0):
+    """Remove what killed processes left half-written right in a folder, at least `older_than` seconds ago."""
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):  # another process was faster
+            if LEFTOVER.fullmatch(path.name) and path.is_file() and time.time() - path.stat().st_mtime >= older_than:
+                path.unlink()
+
+
+def write_text(path, text):
+    """Write a whole text file atomically."""
+    with atomic(path) as t:
+        t.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path, value):
+    """Write JSON atomically; a NaN or infinity is a programming error, not a value."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False, default=json_default) + "\n")
+
+
+def json_default(value):
+    """NumPy scalars and arrays, and paths, as JSON."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value)} has no JSON form")
+
+
+def write_csv(path, columns):
+    """Write a dict of equally long columns as CSV, floats with nine significant digits (exact for float32)."""
+    rows = zip(*columns.values(), strict=True)
+    lines = [",".join(columns)]
+    lines += [",".join(f"{v:.9g}" if isinstance(v, float | np.floating) else str(v) for v in row) for row in rows]
+    write_text(path, "\n".join(lines) + "\n")

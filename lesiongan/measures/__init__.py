@@ -1,0 +1,1 @@
+"""Numbers: scores of a classifier with intervals, calibration, distances of image sets, memorisation, the judge."""

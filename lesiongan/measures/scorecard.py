@@ -1,0 +1,232 @@
+"""Every figure of a set of predictions: metrics.json, per_class.csv and confusion.csv as functions of them alone.
+
+A figure is {value, low, high, n, protocol}: 95 % percentile bootstrap over lesions; what is undefined is null with a reason.
+"""
+
+import json
+
+import numpy as np
+
+from lesiongan.data.classes import CLASSES, MALIGNANT, class_counts
+from lesiongan.files import records, writing
+from lesiongan.files.errors import InputError
+from lesiongan.measures import bootstrap, metrics
+
+DRAWS = 1000
+
+
+def figure(value, low, high, n, protocol, reason="not defined on these images"):
+    """One reported figure; an undefined one is null with its reason."""
+    if not np.isfinite(value):
+        return {"value": None, "reason": reason, "n": int(n), "protocol": protocol}
+    return {"value": value, "low": low, "high": high, "n": int(n), "protocol": protocol}
+
+
+POINTS = {"balanced_shift": [records.NUMBER], "train_prior": [records.NUMBER], ...: records.NUMBER}
+CONTEXT = {"protocol": str, "data": (dict, type(None)), "views": (int, type(None)), "points": {...: POINTS},
+           "arms": {...: {"trained_on": str, "same": dict}}}  # fmt: skip
+"""What compute_figures needs of a context.json (records.find_fault)."""
+
+
+def mean_of_defined(values):
+    """(d,): mean over the first axis, leaving NaN out; NaN where all are."""
+    values = np.array(values)
+    defined = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(defined, values, 0).sum(axis=0) / defined.sum(axis=0)
+
+
+def build_measure(y, p, points):
+    """Function of image weights (d, n) to {name: (d,)}: every figure of one model, computed in one pass.
+
+    Names are `argmax.accuracy`, `balanced.macro_f1`, `auc`, `auc_malignant`, ... as metrics.json nests them.
+    """
+    k = p.shape[1]
+    decisions = {"argmax": p.argmax(axis=1)}
+    if points:
+        decisions["balanced"] = metrics.balanced_decision(p, np.array(points["balanced_shift"]))
+    targets = y if k == len(CLASSES) else MALIGNANT[y].astype(int)
+    malignant, score = MALIGNANT[y], p[:, 1] if k == 2 else p[:, MALIGNANT].sum(axis=1)
+    rankings = {"malignant": metrics.Ranking(malignant, score)}
+    one_vs_rest = {}
+    if k == len(CLASSES):
+        one_vs_rest = {c: metrics.Ranking(y == i, p[:, i]) for i, c in enumerate(CLASSES)}
+        rankings["melanoma"] = one_vs_rest["mel"]
+
+    def measure(w):
+        out = {}
+        for name, decided in decisions.items():
+            matrix = metrics.confusion(targets, decided, k, w)
+            out |= {f"{name}.{m}": v for m, v in metrics.summarise(matrix).items()}
+            if k == len(CLASSES):
+                binary = metrics.confusion(malignant.astype(int), MALIGNANT[decided].astype(int), 2, w)
+                each = metrics.per_class(binary)
+                out[f"{name}.malignancy_accuracy"] = metrics.summarise(binary)["accuracy"]
+                for m, v in (("sensitivity", each["recall"]), ("specificity", each["specificity"]),
+                             ("precision", each["precision"]), ("f1", each["f1"])):  # fmt: skip
+                    out[f"{name}.malignancy_{m}"] = v[..., 1]
+        if one_vs_rest:
+            aucs = {c: r.auc(w) for c, r in one_vs_rest.items()}
+            out["auc"] = mean_of_defined(list(aucs.values()))
+            out |= {f"auc_{c}": a for c, a in aucs.items()}
+            out["average_precision_mel"] = one_vs_rest["mel"].average_precision(w)
+        out["auc_malignant"] = rankings["malignant"].auc(w)
+        out["ece"] = metrics.ece(targets, p, w)
+        for name, ranking in rankings.items():
+            for at in (90, 95):
+                t = ranking.threshold(at / 100, w)
+                undefined = np.isnan(ranking.specificity(t, w))  # without negatives any threshold would do
+                out[f"{name}_sensitivity_at_{at}_specificity"] = np.where(undefined, np.nan, ranking.sensitivity(t, w))
+                if points and f"{name}_threshold_at_{at}_specificity" in points:
+                    t = points[f"{name}_threshold_at_{at}_specificity"]
+                    out[f"{name}_sensitivity_at_val_threshold_{at}"] = ranking.sensitivity(t, w)
+                    out[f"{name}_specificity_at_val_threshold_{at}"] = ranking.specificity(t, w)
+        return out
+
+    return measure
+
+
+def nest(figures):
+    """{'argmax.accuracy': f} -> {'argmax': {'accuracy': f}}."""
+    out = {}
+    for name, f in figures.items():
+        *path, last = name.split(".")
+        inner = out
+        for key in path:
+            inner = inner.setdefault(key, {})
+        inner[last] = f
+    return out
+
+
+def report_model(y, p, points, lesions, protocol):
+    """(nested figures of one model, its measure function)."""
+    measure = build_measure(y, p, points)
+    found = bootstrap.with_intervals(measure, lesions, DRAWS, raised=("ece",))
+    out = nest({name: figure(*v, len(y), protocol) for name, v in found.items()})
+    if not points:
+        out["balanced"] = {"value": None, "reason": "no operating points beside the predictions"}
+    floor = metrics.ece_if_perfect(p)
+    out["ece_if_perfect"] = {"value": floor, "n": len(y), "protocol": "labels drawn from these probabilities"}
+    return out, measure
+
+
+def compute_figures(predictions, lesions, context):
+    """metrics.json as a function of the predictions alone.
+
+    predictions: {model: (rows, labels, p)}, all of the same rows; context: as CONTEXT.
+    """
+    y = predictions["classifier"][1]
+    protocol = context["protocol"]
+    majority = int(class_counts(y).argmax())
+    out = {
+        "protocol": protocol,
+        "data": context["data"],
+        "views": context["views"],
+        "trained_on": {name: arm["trained_on"] for name, arm in context["arms"].items()},
+        "images": len(y),
+        "lesions": len(set(lesions)),
+        "classes": [c for c, n in zip(CLASSES, class_counts(y), strict=True) if n],  # over which macro figures are means
+        "interval": f"95 %, percentile bootstrap over lesions, {DRAWS} draws; of ece, less its bias",
+        "models": {},
+    }
+    baseline = bootstrap.with_intervals(lambda w: metrics.summarise(
+        metrics.confusion(y, np.full(len(y), majority), len(CLASSES), w)), lesions, DRAWS)  # fmt: skip
+    out["majority_baseline"] = {"class": CLASSES[majority], **{n: figure(*v, len(y), protocol) for n, v in baseline.items()}}
+    measures = {}
+    for name, (_, _, probabilities) in predictions.items():
+        points = context["points"].get(name)
+        if points and len(points["balanced_shift"]) != probabilities.shape[1]:
+            raise InputError(f"operating points of {name}: not of {probabilities.shape[1]} classes; run train_cnn.py again")
+        out["models"][name], measures[name] = report_model(y, probabilities, points, lesions, protocol)
+    arms = context["arms"]
+
+    def differ(name, *keys):
+        return any(arms.get("classifier", {}).get(k) != arms.get(name, {}).get(k) for k in keys)
+
+    def describe(name, what):
+        """Protocol of a paired difference: trainings by other code, packages or accelerator are compared, but it is said."""
+        unlike = "; TRAINED BY DIFFERENT CODE, PACKAGES OR ACCELERATOR" if differ(name, "trained_by") else ""
+        return f"{protocol}; {what}{unlike}"
+
+    if "control" in measures and differ("control", "same"):
+        out["classifier_minus_control"] = {"value": None, "reason": "classifier and control differ in more than their data"}
+    elif "control" in measures:
+
+        def difference(w):
+            control = measures["control"](w)
+            return {k: v - control[k] for k, v in measures["classifier"](w).items() if k in control and k != "ece"}
+
+        words = describe("control", "paired over lesions, one seed each")
+        paired = bootstrap.with_intervals(difference, lesions, DRAWS)
+        out["classifier_minus_control"] = nest({n: figure(*v, len(y), words) for n, v in paired.items()})
+        # Noise raises the ECE of a well calibrated network more than another's: an interval of the difference, even less its
+        # bias, held the true one in a third of simulated tables.
+        out["classifier_minus_control"]["ece"] = {"value": None, "reason": "not compared: its bias differs between the two"}
+    if "malignancy" in measures and differ("malignancy", "same", "trained_on", "synthetic_sha256", "synthetic_weight"):
+        out["sum_minus_binary"] = {"value": None, "reason": "the two networks differ in more than their task"}
+    elif "malignancy" in measures:
+
+        def gap(w):
+            return {"auc_malignant": measures["classifier"](w)["auc_malignant"] - measures["malignancy"](w)["auc_malignant"]}
+
+        paired = bootstrap.with_intervals(gap, lesions, DRAWS)["auc_malignant"]
+        words = describe("malignancy", "seven probabilities summed, less the binary network's; paired over lesions")
+        out["sum_minus_binary"] = {"auc_malignant": figure(*paired, len(y), words)}
+    return out
+
+
+def write_figures(folder, predictions, lesions, context):
+    """metrics.json, per_class.csv and confusion.csv."""
+    _, y, p = predictions["classifier"]
+    writing.write_json(folder / "metrics.json", compute_figures(predictions, lesions, context))
+    decided = p.argmax(axis=1)
+    matrix = metrics.confusion(y, decided, len(CLASSES))
+    found = bootstrap.with_intervals(
+        lambda w: {
+            f"{m} {c}": v
+            for m, values in metrics.per_class(metrics.confusion(y, decided, len(CLASSES), w)).items()
+            for c, v in zip(CLASSES, np.moveaxis(values, -1, 0), strict=True)
+        },
+        lesions,
+        DRAWS,
+    )
+    table = {"class": CLASSES, "malignant": MALIGNANT.astype(int), "n": class_counts(y)}
+    for m in ("precision", "recall", "specificity", "f1"):
+        for i, what in enumerate(("", "_low", "_high")):
+            values = [found[f"{m} {c}"][i] for c in CLASSES]
+            table[m + what] = [f"{v:.6f}" if np.isfinite(v) else "" for v in values]
+    table["protocol"] = ['"{}"'.format(context["protocol"].replace('"', '""'))] * len(CLASSES)
+    writing.write_csv(folder / "per_class.csv", table)
+    columns = {f"decided_{c}": matrix[:, i].astype(int) for i, c in enumerate(CLASSES)}
+    writing.write_csv(folder / "confusion.csv", {"true": CLASSES, **columns})
+
+
+def print_summary(folder):
+    """The few figures a reader wants first."""
+    found = json.loads((folder / "metrics.json").read_text())
+    print(f"  {found['protocol']}: {found['images']} images of {found['lesions']} lesions")
+    if len(found["classes"]) < len(CLASSES):
+        print(f"  only {', '.join(found['classes'])}: macro figures are means over these")
+
+    def show(block, name):
+        f = block.get(name) or {}
+        return "undefined" if f.get("value") is None else f"{f['value']:.3f} [{f['low']:.3f}, {f['high']:.3f}]"
+
+    print(
+        f"  majority class ({found['majority_baseline']['class']}): accuracy {show(found['majority_baseline'], 'accuracy')}"
+    )
+    for name, model in found["models"].items():
+        argmax, balanced = model["argmax"], model["balanced"]
+        print(
+            f"  {name}: accuracy {show(argmax, 'accuracy')}, balanced accuracy {show(argmax, 'balanced_accuracy')} "
+            f"(argmax), {show(balanced, 'balanced_accuracy')} (balanced), macro-F1 {show(argmax, 'macro_f1')}, "
+            f"AUC {show(model, 'auc' if 'auc' in model else 'auc_malignant')}, ECE {show(model, 'ece')}"
+        )
+    difference = found.get("classifier_minus_control")
+    if difference and "argmax" in difference:
+        if "TRAINED BY DIFFERENT" in difference["auc"]["protocol"]:
+            print("  note: classifier and control were trained by different code or packages; train both again")
+        print(
+            f"  classifier minus control: accuracy {show(difference['argmax'], 'accuracy')}, balanced accuracy "
+            f"{show(difference.get('balanced', {}), 'balanced_accuracy')} (balanced), AUC {show(difference, 'auc')}"
+        )

@@ -1,0 +1,1 @@
+"""Networks: saving and loading, running them on images, augmentation, sampling labelled images."""

@@ -1,0 +1,126 @@
+"""The synthetic set: labelled images drawn from a generator, written in Kaggle's layout with their provenance."""
+
+import shutil
+
+import numpy as np
+
+from lesiongan.data import classes, tables
+from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
+from lesiongan.files import checksums, locks, records, writing
+from lesiongan.files.errors import InputError
+
+WHAT = ("an unfinished synthetic set", "synthetic images")  # how the provenance.json of a synthetic set begins
+GRID_COLUMNS = 12
+SAMPLE_CHUNK = 1000  # images drawn at once: bounds memory, and fixes the latents whatever --samples is
+
+
+def class_mix(text, n, train_labels):
+    """int32 (n,) labels in class order: how many of each class for --class-mix; largest remainders get the rest."""
+    if text == "balanced":
+        weights = np.ones(len(CLASSES))
+    elif text == "train":
+        weights = class_counts(train_labels).astype(float)
+    else:
+        try:
+            weights = np.array([float(w) for w in text.split(",")])
+        except ValueError:
+            weights = np.array([])
+        if len(weights) != len(CLASSES) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum():
+            raise InputError(f"--class-mix {text}: expected balanced, train, or seven weights of at least 0 for "
+                             f"{','.join(CLASSES)}")  # fmt: skip
+    weights = (
+        weights / weights.max() * (class_counts(train_labels) > 0)
+    )  # of a class it never saw the generator knows nothing
+    if not weights.sum():
+        raise InputError(f"--class-mix {text}: names only classes that have no images in the train part")
+    return np.repeat(np.arange(len(CLASSES), dtype=np.int32), classes.apportion(weights, n))
+
+
+def draw_latents(generator, n, *seed):
+    """float32 (n, z) standard normal latents for a generator, a function of the seed alone."""
+    return np.random.default_rng(seed).standard_normal((n, generator.inputs[0].shape[1]), dtype=np.float32)
+
+
+def generate(generator, latents, labels):
+    """uint8 images (n, 28, 28, 3) of a generator for latents (n, z) and labels (n,)."""
+    z, y = latents.astype(np.float32), labels.astype(np.int32)
+    batches = [generator.predict_on_batch([z[i : i + 250], y[i : i + 250]]) for i in range(0, len(y), 250)]
+    images = np.concatenate(batches)
+    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
+
+
+def generate_in_chunks(generator, labels, seed):
+    """Yield (uint8 images (k, 28, 28, 3), labels (k,)); latents depend on the seed and position alone."""
+    for chunk, start in enumerate(range(0, len(labels), SAMPLE_CHUNK)):
+        y = labels[start : start + SAMPLE_CHUNK]
+        yield generate(generator, draw_latents(generator, len(y), seed, 2, chunk), y), y
+
+
+def fixed_grid(generator):
+    """uint8 (7, 12, 28, 28, 3): the same latents for every class and every epoch."""
+    z = np.tile(draw_latents(generator, GRID_COLUMNS, 0), (len(CLASSES), 1))
+    y = np.repeat(np.arange(len(CLASSES)), GRID_COLUMNS)
+    return generate(generator, z, y).reshape(len(CLASSES), GRID_COLUMNS, *IMAGE_SHAPE)
+
+
+def save_grid(path, grid, note="", scale=2):
+    """PNG of a (rows, columns, 28, 28, 3) grid, one class a row, names at the left, `note` below."""
+    from PIL import Image, ImageDraw
+
+    rows, columns, h, w, _ = grid.shape
+    padded = np.pad(grid, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
+    sheet = Image.fromarray(padded.transpose(0, 2, 1, 3, 4).reshape(rows * (h + 2), columns * (w + 2), 3))
+    sheet = sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
+    out = Image.new("RGB", (sheet.width + 40, sheet.height + (14 if note else 0)), "white")
+    out.paste(sheet, (40, 0))
+    ImageDraw.Draw(out).text((4, sheet.height + 1), note, fill="red")
+    for i, name in enumerate(CLASSES[:rows]):
+        ImageDraw.Draw(out).text((4, (i + 0.4) * (h + 2) * scale), name, fill="black")
+    with writing.atomic(path) as t:
+        out.save(t)
+
+
+def check_folder(folder):
+    """InputError if --out holds files that are not a synthetic set, which writing one would replace."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder}: is a file; name a folder")
+    provenance = folder / "provenance.json"
+    ours = provenance.is_file() and str(records.read_json(provenance, "train_gan.py").get("what")).startswith(WHAT)
+    if folder.is_dir() and any(not p.name.startswith(".") for p in folder.iterdir()) and not ours:
+        raise InputError(f"--out {folder}: has files that are not a synthetic set; name an empty or new folder")
+
+
+def write(run, generator, labels, folder):
+    """Write the synthetic set: CSV in Kaggle's layout, PNGs, contact sheet, and the full provenance.json last."""
+    from PIL import Image
+
+    args = run.args
+    writing.write_json(locks.lock_folder(folder) / "provenance.json", {"what": WHAT[0]})
+    shutil.rmtree(folder / "images", ignore_errors=True)
+    shown = [[] for _ in CLASSES]
+
+    def chunks():
+        done = 0
+        for images, y in generate_in_chunks(generator, labels, args.seed):
+            for image, code in zip(images, y, strict=True):
+                if len(shown[code]) < 20:
+                    shown[code].append(image)
+                if not args.no_png:
+                    with writing.atomic(folder / "images" / CLASSES[code] / f"{done:05d}.png") as t:
+                        Image.fromarray(image).save(t)
+                done += 1
+            yield images, y
+
+    table, sheet = folder / classes.TABLE_NAME, folder / "contact_sheet.png"
+    tables.write_table(table, chunks())
+    blank = np.full(IMAGE_SHAPE, 255, np.uint8)
+    save_grid(sheet, np.array([row + [blank] * (20 - len(row)) for row in shown]), run.data_note)
+    writing.write_json(folder / "provenance.json", {
+        "what": f"{WHAT[1]} drawn by a GAN trained on the train part; not photographs, not for clinical use",
+        "note": run.data_note,
+        "images": dict(zip(CLASSES, class_counts(labels), strict=True)),
+        "generator_sha256": run.identity["inputs"]["generator"],
+        "table_sha256": checksums.file_sha256(table),
+        **run.record(outputs={p.name: checksums.file_sha256(p) for p in (table, sheet)}),
+    })  # fmt: skip
+    print(f"  {len(labels)} synthetic images -> {table}")

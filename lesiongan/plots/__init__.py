@@ -1,0 +1,1 @@
+"""Pictures: their style, the figures by family, and the report."""

@@ -1,0 +1,117 @@
+"""Figures of the classifier: its training, its decisions, its probabilities and its mistakes."""
+
+import numpy as np
+
+from lesiongan.data.classes import CLASSES
+from lesiongan.files.errors import InputError
+from lesiongan.plots import style
+from lesiongan.plots.sources import Missing, frame
+
+
+def draw_cnn_training(inputs):
+    """Loss and val accuracy over the epochs, with and without synthetic images."""
+    fig, (left, right) = style.plt.subplots(1, 2, figsize=(6.6, 2.5))
+    for folder, colour in (("cnn", style.SYNTHETIC), ("control", style.REAL)):
+        try:
+            history = frame(inputs.file(inputs.models / folder / "history.csv", "train_cnn.py"), "train_cnn.py")
+            options = inputs.run.check_made_from(inputs.models / folder / "options.json", "train_cnn.py",
+                                                 {"real_images": int, "synthetic_images": int})  # fmt: skip
+        except (Missing, InputError):
+            if folder == "cnn":
+                raise
+            continue
+        counts = {"real": options["real_images"], "synthetic": options["synthetic_images"]}
+        label = " + ".join(f"{n} {kind}" for kind, n in counts.items() if n)
+        left.plot(history.epoch, history.loss, color=colour, linestyle=":", linewidth=1)
+        left.plot(history.epoch, history.val_log_loss, color=colour, label=label)
+        right.plot(history.epoch, history.val_accuracy * 100, color=colour, label=label)
+        right.plot(history.epoch, history.val_balanced_accuracy * 100, color=colour, linestyle="--", linewidth=1)
+    left.set(xlabel="epoch", ylabel="log-loss (nats)\ndotted: train")
+    right.set(xlabel="epoch", ylabel="val accuracy (%)\ndashed: balanced")
+    left.legend(frameon=False, fontsize=7)
+    return fig
+
+
+def draw_confusion(inputs):
+    """Confusion matrix: share of each true class (colour, %) and counts."""
+    from lesiongan.measures import metrics
+
+    y, p, _ = inputs.predictions()
+    matrix = metrics.confusion(y, p.argmax(axis=1), len(CLASSES))
+    share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    text = np.array([[f"{s:.0f}\n({int(n)})" for s, n in zip(*row, strict=True)] for row in zip(share, matrix, strict=True)])
+    fig, ax = style.plt.subplots(figsize=(4.6, 3.8))
+    style.sns.heatmap(
+        share,
+        annot=text,
+        fmt="",
+        cmap="Blues",
+        vmin=0,
+        vmax=100,
+        ax=ax,
+        annot_kws={"fontsize": 7},
+        xticklabels=style.TICKS,
+        yticklabels=style.TICKS,
+        cbar_kws={"label": "% of the true class"},
+    )
+    ax.set(xlabel="decided", ylabel="true", title=f"argmax, n = {len(y)}")
+    return fig
+
+
+def draw_curves(inputs):
+    """ROC and precision-recall curves, each class against the rest."""
+    from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+
+    y, p, _ = inputs.predictions()
+    fig, (left, right) = style.plt.subplots(1, 2, figsize=(7, 3.2))
+    for i, c in enumerate(CLASSES):
+        positive = y == i
+        if not 0 < positive.sum() < len(y):
+            continue
+        fpr, tpr, _ = roc_curve(positive, p[:, i])
+        left.plot(100 * fpr, 100 * tpr, color=style.COLOURS[c], linewidth=1.1,
+                  label=f"{style.tick(c)} {roc_auc_score(positive, p[:, i]):.3f} (n = {positive.sum()})")  # fmt: skip
+        precision, recall, _ = precision_recall_curve(positive, p[:, i])
+        right.plot(100 * recall, 100 * precision, color=style.COLOURS[c], linewidth=1.1,
+                   label=f"{style.tick(c)} {average_precision_score(positive, p[:, i]):.3f}")  # fmt: skip
+    left.plot([0, 100], [0, 100], color="grey", linewidth=0.7, linestyle=":")
+    left.set(xlabel="1 - specificity (%)", ylabel="sensitivity (%)")
+    right.set(xlabel="recall (%)", ylabel="precision (%)", ylim=(0, 102))
+    left.legend(frameon=False, fontsize=6.5, title="AUC", title_fontsize=7)
+    right.legend(frameon=False, fontsize=6.5, title="average precision", title_fontsize=7)
+    return fig
+
+
+def draw_calibration(inputs):
+    """Reliability of the top probability in 15 bins, with the share of images in each."""
+    from lesiongan.measures import metrics
+
+    y, p, _ = inputs.predictions()
+    weight, confidence, accuracy = metrics.reliability((p.argmax(axis=1) == y).astype(float), p.max(axis=1))
+    fig, ax = style.plt.subplots(figsize=(3.4, 3.1))
+    at = (np.arange(metrics.BINS) + 0.5) / metrics.BINS
+    ax.bar(at, 100 * weight / len(y), 0.9 / metrics.BINS, color="#CCCCCC", label="% of images")
+    ax.plot([0, 1], [0, 100], color="grey", linewidth=0.8, linestyle=":")
+    used = weight > 0
+    error = 100 * np.sqrt(np.maximum(accuracy[used] * (1 - accuracy[used]), 1e-9) / weight[used])
+    ax.errorbar(confidence[used], 100 * accuracy[used], yerr=error, fmt="o-", markersize=3, linewidth=1, color=style.REAL,
+                label="accuracy (one s.e.)")  # fmt: skip
+    ax.set(xlabel="top probability", ylabel="%", xlim=(0, 1), ylim=(0, 102),
+           title=f"ECE {metrics.ece(y, p):.3f}, {metrics.ece_if_perfect(p):.3f} if perfect")  # fmt: skip
+    ax.legend(frameon=False, fontsize=7)
+    return fig
+
+
+def draw_mistakes(inputs):
+    """The ten most confident mistakes: what each is, what it was called and how sure."""
+    y, p, rows = inputs.predictions()
+    decided = p.argmax(axis=1)
+    order = np.argsort(-np.where(decided != y, p.max(axis=1), -1), kind="stable")[: min(10, int((decided != y).sum()))]
+    if not len(order):
+        raise Missing("no mistakes in the test part")
+    fig, axes = style.plt.subplots(1, len(order), figsize=(0.85 * len(order) + 0.2, 1.5), squeeze=False)
+    for ax, i, image in zip(axes[0], order, inputs.image_of_row(rows[order]), strict=True):
+        style.show_image(ax, image)
+        ax.set_title(f"is {CLASSES[y[i]]}", fontsize=7)
+        ax.set_xlabel(f"{CLASSES[decided[i]]}\n{p[i].max():.0%}", fontsize=7)
+    return fig

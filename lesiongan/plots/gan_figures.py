@@ -1,0 +1,125 @@
+"""Figures of the GAN and of its synthetic images."""
+
+import numpy as np
+
+from lesiongan.data.classes import CLASSES
+from lesiongan.files import records
+from lesiongan.nets import inference
+from lesiongan.nets.synthetic_set import draw_latents, generate
+from lesiongan.plots import style
+from lesiongan.plots.sources import Missing, frame, need
+
+GRID = 10
+
+
+def draw_real_and_synthetic(inputs):
+    """Real training images beside synthetic ones, class by class."""
+    rng = np.random.default_rng(0)
+    images, labels = inputs.run.part("train")
+    made = inputs.synthetic()
+
+    def choose(images, labels):
+        return {c: images[rng.permutation(np.flatnonzero(labels == i))[:GRID]] for i, c in enumerate(CLASSES)}
+
+    groups = [choose(images, labels), choose(made.images, made.labels)]
+    return style.class_rows(groups, GRID, (f"real (train, n = {len(labels)})", f"synthetic (n = {len(made)})"))
+
+
+def draw_class_grid(inputs):
+    """Fresh samples: the same latents for every class, so that columns differ by the label alone."""
+    generator = inputs.model("gan", "generator.keras")
+    z = draw_latents(generator, GRID, 1)
+    groups = {c: generate(generator, z, np.full(GRID, i)) for i, c in enumerate(CLASSES)}
+    return style.class_rows([groups], GRID, ("one column, one latent vector",))
+
+
+def draw_interpolation(inputs):
+    """From one latent vector to another along a great circle, for every class."""
+    generator = inputs.model("gan", "generator.keras")
+    a, b = draw_latents(generator, 2, 2)
+    b[:3] = np.abs(b[:3]) * np.sign(a[:3])  # the signs of the first three turn the picture: keep them
+    angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    t = np.linspace(0, 1, GRID)[:, None]
+    z = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
+    groups = {c: generate(generator, z, np.full(GRID, i)) for i, c in enumerate(CLASSES)}
+    return style.class_rows([groups], GRID, ("latent interpolation",))
+
+
+def draw_gan_training(inputs):
+    """Losses of both players and the critic's accuracy over the epochs."""
+    history = frame(inputs.file(inputs.models / "gan" / "history.csv", "train_gan.py"), "train_gan.py")
+    fig, (left, right) = style.plt.subplots(1, 2, figsize=(6.6, 2.5))
+    left.plot(history.epoch, history.critic_loss, color=style.REAL, label="critic")
+    left.plot(history.epoch, history.generator_loss, color=style.SYNTHETIC, label="generator")
+    left.axhline(np.log(2), color="grey", linewidth=0.8, linestyle=":", label="log 2: indistinguishable")
+    left.set(xlabel="epoch", ylabel="relativistic loss (nats)")
+    left.legend(frameon=False, fontsize=7)
+    right.plot(history.epoch, history.accuracy * 100, color="black")
+    right.axhline(50, color="grey", linewidth=0.8, linestyle=":")
+    right.set(xlabel="epoch", ylabel="real above synthetic (%)")
+    return fig
+
+
+def draw_embedding(inputs):
+    """t-SNE of the judge's features of held-out real and of synthetic images, side by side in one map."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    judge = inputs.model("judge")
+    import keras  # only once there is a network to run: it takes seconds and chatters
+
+    features = keras.Model(judge.input, judge.get_layer("features").output)
+    made = inputs.synthetic()
+    images, labels = inputs.run.part("test")
+    rng = np.random.default_rng(0)
+    r, s = (np.sort(rng.permutation(n)[:1000]) for n in (len(images), len(made)))
+    x = inference.predict(features, np.concatenate([images[r], made.images[s]]))
+    x = PCA(min(30, *x.shape), random_state=0, svd_solver="full").fit_transform(x)
+    at = TSNE(perplexity=min(30, len(x) / 4), random_state=0, init="pca").fit_transform(x)
+    fig, axes = style.plt.subplots(1, 2, figsize=(7, 3.4), sharex=True, sharey=True)
+    for ax, points, y, title in ((axes[0], at[: len(r)], labels[r], "real, held out"),
+                                 (axes[1], at[len(r) :], made.labels[s], "synthetic")):  # fmt: skip
+        for i, c in enumerate(CLASSES):
+            ax.scatter(*points[y == i].T, s=4, color=style.COLOURS[c], label=style.tick(c))
+        ax.set(title=f"{title} (n = {len(points)})", xlabel="t-SNE 1", ylabel="t-SNE 2", xticks=[], yticks=[])
+    axes[1].legend(frameon=False, fontsize=7, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5))
+    return fig
+
+
+def draw_nearest_pairs(inputs):
+    """The ten synthetic images nearest to a training image, with that image below."""
+    inputs.check_evaluation()
+    nearest = frame(inputs.file(inputs.evaluation / "nearest.csv", "evaluate.py"), "evaluate.py")
+    nearest = nearest.sort_values("distance", kind="stable").head(10)
+    made = inputs.synthetic()
+    fig, axes = style.plt.subplots(2, len(nearest), figsize=(0.75 * len(nearest), 2.1), squeeze=False)
+    reals = inputs.image_of_row(nearest.train_row)
+    for column, (pair, real) in enumerate(zip(nearest.itertuples(), reals, strict=True)):
+        style.show_image(axes[0, column], made.images[pair.synthetic_row])
+        style.show_image(axes[1, column], real)
+        axes[0, column].set_title(CLASSES[pair.label], fontsize=7)
+        axes[1, column].set_xlabel(f"{pair.distance:.0f}", fontsize=7)
+    axes[0, 0].set_ylabel("synthetic", fontsize=7)
+    axes[1, 0].set_ylabel("nearest\nin train", fontsize=7)
+    return fig
+
+
+def draw_label_agreement(inputs):
+    """How often the judge gives a synthetic image its own label, beside its recall on held-out real images."""
+    inputs.check_evaluation()
+    quality = records.read_json(need(inputs.evaluation / "synthetic_quality.json", "evaluate.py"), "evaluate.py")
+    if "label_agreement" not in quality:
+        raise Missing(str(quality.get("reason", "synthetic_quality.json has no label agreement")))
+    fig, ax = style.plt.subplots(figsize=(5, 2.5))
+    found = quality["label_agreement"]
+    shown = [i for i, c in enumerate(CLASSES) if found[c]["value"] is not None]
+    for side, colour, label, pick in ((-0.2, style.REAL, "real, held out: recall", lambda f: f["real_recall"]),
+                                      (0.2, style.SYNTHETIC, "synthetic: agreement", lambda f: f)):  # fmt: skip
+        shares = [pick(found[CLASSES[i]]) for i in shown]
+        v, low, high = (100 * np.array([s[end] for s in shares]) for end in ("value", "low", "high"))
+        ax.bar(np.array(shown) + side, v, 0.38, color=colour, label=label, yerr=(v - low, high - v),
+               error_kw={"linewidth": 0.8})  # fmt: skip
+    ax.set_xticks(range(len(CLASSES)), style.TICKS)
+    ax.set(xlabel="diagnosis", ylabel="judge agrees with the label (%)", ylim=(0, 119))
+    ax.legend(frameon=False, fontsize=7, ncol=2, loc="upper center")
+    return fig

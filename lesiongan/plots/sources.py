@@ -1,0 +1,88 @@
+"""What figures are drawn from: files of this data and split, checked, or the reason they are missing."""
+
+from lesiongan.data import classes
+from lesiongan.data.classes import CLASSES
+from lesiongan.files import checksums
+from lesiongan.nets import saved_models
+
+
+class Missing(Exception):
+    """A figure's input is not there: the figure is left out and the report says why."""
+
+
+def need(path, made_by):
+    """`path`, or Missing naming the script that writes it."""
+    if not path.is_file():
+        raise Missing(f"no {path.name}: run {made_by}")
+    return path
+
+
+def frame(path, made_by):
+    """DataFrame of a CSV the pipeline wrote."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(need(path, made_by))
+    except ValueError as e:
+        raise Missing(f"{path} is damaged ({str(e)[:60]}): run {made_by}") from None
+
+
+class Inputs:
+    """What the figures draw from, loaded once and checked to come from this data and split."""
+
+    def __init__(self, run):
+        self.run, self.args, self.table = run, run.args, run.table
+        self.models, self.outputs = run.args.models_dir, run.args.outputs_dir
+        self.evaluation = self.outputs / "evaluation"
+        self._cache = {}
+
+    def file(self, path, made_by, record="options.json"):
+        """`path`, if it is the file of this data and split that the record beside it describes; Missing if it is not."""
+        found = self.run.check_made_from(need(path.with_name(record), made_by), made_by, {"outputs": {...: str}})
+        if checksums.file_sha256(need(path, made_by)) != found["outputs"].get(path.name):
+            raise Missing(f"{path} is not the file its {record} describes: run {made_by}")
+        return path
+
+    def model(self, folder, file="classifier.keras"):
+        if self.args.no_models:
+            raise Missing("--no-models was given")
+        path = self.file(self.models / folder / file, "train_gan.py" if folder == "gan" else "train_cnn.py")
+        if path not in self._cache:
+            self._cache[path] = (saved_models.load_generator if folder == "gan" else saved_models.load_classifier)(path)
+        return self._cache[path]
+
+    def synthetic(self):
+        from lesiongan.data.tables import read_table
+
+        path = self.file(self.outputs / "synthetic" / classes.TABLE_NAME, "train_gan.py", "provenance.json")
+        if path not in self._cache:
+            self._cache[path] = read_table(path)
+        return self._cache[path]
+
+    def predictions(self, name="predictions.csv"):
+        """(labels, p (n, 7), rows)."""
+        self.check_evaluation()
+        found = frame(self.evaluation / name, "evaluate.py")
+        return found["label"].to_numpy(), found[[f"p_{c}" for c in CLASSES]].to_numpy(), found["row"].to_numpy()
+
+    def check_evaluation(self):
+        """Missing unless outputs/evaluation is of this data and split, and of the models and synthetic set now on disk."""
+        path, shape = self.evaluation / "options.json", {"inputs": {...: str}, "outputs": {...: str}}
+        record = self.run.check_made_from(need(path, "evaluate.py"), "evaluate.py", shape)
+        for name, digest in record["outputs"].items():
+            if checksums.file_sha256(need(self.evaluation / name, "evaluate.py")) != digest:
+                raise Missing(f"{self.evaluation / name} has changed since it was written: run evaluate.py")
+        paths = {n: self.models / n / "classifier.keras" for n in ("control", "judge", "malignancy", "malignancy_control")}
+        paths |= {
+            "classifier": self.models / "cnn" / "classifier.keras",
+            "generator": self.models / "gan" / "generator.keras",
+            "synthetic": self.outputs / "synthetic" / classes.TABLE_NAME,
+        }
+        for name, digest in record["inputs"].items():
+            if name in paths and paths[name].is_file() and checksums.file_sha256(paths[name]) != digest:
+                raise Missing(f"{self.evaluation}/ was made from another {paths[name]}: run evaluate.py")
+
+    def image_of_row(self, rows):
+        """Images of row numbers of the table."""
+        at = {r: i for i, r in enumerate(self.table.rows)}
+        return self.table.images[[at[r] for r in rows]]

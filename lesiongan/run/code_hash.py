@@ -1,0 +1,88 @@
+"""The hash of the code that a result comes from: a script and all that it imports.
+
+Modules are found by reading import statements, also those of modules that are imported by others,
+so nobody has to list them. What is hashed is each module's syntax tree without docstrings and help
+texts. A change of prose, of layout or of a module that is not imported changes no hash, and the same
+code has the same hash under every version of Python.
+"""
+
+import ast
+import hashlib
+
+from lesiongan import ROOT
+
+# What decides how a network comes out, given its inputs. The rest reads, records and writes.
+TRAINING = ("lesiongan/data/", "lesiongan/nets/", "lesiongan/measures/calibration.py")
+
+
+def find_module(name):
+    """Path of this project's module or package `name` (dotted); None for one of a library."""
+    path = ROOT.joinpath(*name.split("."))
+    for found in (path.with_suffix(".py"), path / "__init__.py"):
+        if found.is_file():
+            return found
+    return None
+
+
+def read_closure(path):
+    """{path: syntax tree} of a file and of every module of this project in its import closure."""
+    found, pending = {}, [path]
+    while pending:
+        path = pending.pop()
+        if path in found:
+            continue
+        found[path] = ast.parse(path.read_bytes())
+        for node in ast.walk(found[path]):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            pending += filter(None, map(find_module, names))
+    return found
+
+
+def canonical(node):
+    """A syntax tree as nested tuples, without docstrings, help texts, positions and empty fields.
+
+    ast.dump will not do: what it writes differs between versions of Python.
+    """
+    if isinstance(node, list):
+        return tuple(canonical(n) for n in node if not is_prose(n))
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
+    return (type(node).__name__, *((name, canonical(value)) for name, value in fields))
+
+
+def is_prose(node):
+    """True for a docstring, any other bare string, and the help text of a flag."""
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return isinstance(node, ast.keyword) and node.arg == "help"
+
+
+def find_script(name):
+    """Path of a script, of the five or of the benchmarks."""
+    path = ROOT / f"{name}.py"
+    return path if path.is_file() else ROOT / "benchmarks" / f"{name}.py"
+
+
+def hash_code(script):
+    """(hex SHA-256 of all code of a script, hex SHA-256 of its code that trains).
+
+    The second is of the script itself, of the modules in TRAINING and of what these import from
+    their own room. A training that was interrupted goes on only if the first is the same. Two
+    networks were trained by the same code if the second is.
+    """
+    closure = {p.relative_to(ROOT).as_posix(): tree for p, tree in read_closure(find_script(script)).items()}
+    trains = set()
+    for name in closure:
+        if name.startswith(TRAINING):
+            beside = {p.relative_to(ROOT).as_posix() for p in read_closure(ROOT / name)}
+            trains |= {b for b in beside if b.rpartition("/")[0] == name.rpartition("/")[0]}
+        elif not name.startswith("lesiongan/"):
+            trains.add(name)
+    trees = {name: repr(canonical(closure[name])) for name in sorted(closure)}
+    training = {name: tree for name, tree in trees.items() if name in trains}
+    return tuple(hashlib.sha256(repr(sorted(c.items())).encode()).hexdigest() for c in (trees, training))

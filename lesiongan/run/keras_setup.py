@@ -1,0 +1,67 @@
+"""Starting Keras quietly and repeatably."""
+
+import contextlib
+import logging
+import os
+import sys
+
+
+def seed_everything(seed, deterministic=False):
+    """Seed Python, NumPy and Keras. Call before building a model.
+
+    deterministic: ask for kernels that repeat themselves on a GPU too. On a CPU TensorFlow always is: it costs nothing.
+    """
+    import keras
+
+    keras.utils.clear_session()  # names decide the order in which TensorFlow adds gradients: start them afresh
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if deterministic or not tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.enable_op_determinism()
+
+
+def keep_freed_memory():
+    """Tell glibc to keep freed memory instead of returning it to the system at every step.
+
+    TensorFlow's CPU kernels allocate and free hundreds of megabytes a step; taking them anew costs more page faults than
+    the convolutions cost arithmetic (2.5 times the step time, see results/LOG.md). No effect outside Linux with glibc.
+    """
+    import ctypes
+
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((-3, 1 << 25), (-1, (1 << 31) - 1), (-2, 1 << 28), (-8, 1)):
+            mallopt(parameter, value)  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD, M_ARENA_MAX
+
+
+def quiet_tensorflow(deterministic=False):
+    """Import keras without its backend's start-up chatter, which TensorFlow writes straight to the stderr descriptor.
+
+    A keras.json of the user's must not change a network: KERAS_BACKEND alone chooses the backend, and the rest is set here.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off by default on AMD, where it is a third faster
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    keep_freed_memory()
+    sys.stderr.flush()
+    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    try:
+        import keras
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_epsilon(1e-7)
+    if deterministic and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()

@@ -1,0 +1,83 @@
+"""The machine: the record of what a run ran on."""
+
+import contextlib
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from lesiongan import ROOT
+
+
+def read_commit():
+    """Commit of the code, with -dirty if it was changed since (results/ is no code); None outside git or where the code is
+    not what git tracks."""
+    if not (ROOT / ".git").exists():  # unpacked in another repository, perhaps: that one's commit says nothing
+        return None
+
+    def git(*command):
+        return subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, timeout=10).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "--short=12", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit + "-dirty" * bool(changed) if commit else None
+
+
+def environment():
+    """What the run ran on: commit, Python, packages, machine. Differs between machines, so never part of an identity."""
+    import importlib.metadata as md
+
+    packages = {}
+    for name in ("keras", "tensorflow", "jax", "numpy", "pandas", "scikit-learn", "matplotlib"):
+        with contextlib.suppress(md.PackageNotFoundError):
+            packages[name] = md.version(name)
+    return {
+        "commit": read_commit(),
+        "python": platform.python_version(),
+        "packages": packages,
+        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": read_processor(),
+        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),  # we may use
+    }
+
+
+def accelerators():
+    """{"accelerators": names of those that Keras could use}; none on a CPU alone, or if this process has not imported it."""
+    backend = sys.modules["keras"].backend.backend() if "keras" in sys.modules else None
+    names = []
+    if backend == "jax":
+        import jax
+
+        with contextlib.suppress(RuntimeError):  # a GPU that fails to start now must not cost a finished result its record
+            names = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
+    elif backend == "tensorflow":
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+        names = [tf.config.experimental.get_device_details(d).get("device_name", d.name) for d in found]
+    return {"accelerators": names}
+
+
+def read_processor():
+    """The processor's name, as far as the system tells."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or None
+
+
+def peak_gib():
+    """Most memory this process has held so far, GiB; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1 << 10  # bytes there, KiB elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 30), 2)

@@ -1,0 +1,231 @@
+"""benchmarks/arms.py, which compares training sets (arms): differences and intervals against closed
+forms, the correction for many comparisons against Holm's procedure step by step, and what may not
+be compared.
+"""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from benchmarks.workplace import Workplace
+from lesiongan.files.errors import InputError
+from tests.conftest import load_benchmark
+
+
+@pytest.fixture(scope="module")
+def arms():
+    return load_benchmark("arms")
+
+
+def test_holm_rejects_what_the_sequential_procedure_rejects(arms):
+    """Holm 1979: from the smallest p on, reject while p_(i) <= alpha / (m - i + 1)."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        p = rng.uniform(size=7) ** 3
+        adjusted = arms.adjust(p)
+        for alpha in (0.01, 0.05, 0.2, 0.5):
+            rejected, left = set(), len(p)
+            for i in np.argsort(p):
+                if p[i] > alpha / left:
+                    break
+                rejected.add(i)
+                left -= 1
+            assert {i for i in range(7) if adjusted[i] <= alpha} == rejected
+    np.testing.assert_allclose(arms.adjust([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
+
+
+def test_a_difference_is_the_mean_over_seeds_with_both_kinds_of_noise(arms):
+    rng = np.random.default_rng(0)
+    lesions = rng.normal(0.01, 0.003, 2000)  # one resampling of the lesions is the same for every seed
+    one = arms.compare(np.array([0.01]), lesions[None])
+    assert (one["low"], one["high"]) == pytest.approx(tuple(np.quantile(lesions, [0.025, 0.975])))
+    assert one["std"] is None
+    assert one["p"] is None  # of one training: how much trainings differ is unknown
+    three = arms.compare(np.full(3, 0.01), np.tile(lesions, (3, 1)))
+    assert three["p"] == pytest.approx(2 * ((lesions <= 0).sum() + 1) / 2001)
+    seeds = np.array([-0.02, 0.0, 0.01, 0.03])
+    several = arms.compare(seeds, seeds[:, None] + lesions - 0.01)
+    assert several["value"] == pytest.approx(seeds.mean())
+    assert several["std"] == pytest.approx(seeds.std(ddof=1))
+    width = 2 * 1.96 * np.sqrt(seeds.var() / 4 + 0.003**2)  # of four seeds drawn with replacement, and of the lesions
+    assert several["high"] - several["low"] == pytest.approx(width, rel=0.1)
+
+
+def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(arms, pipeline, tmp_path, capsys):
+    place = Workplace("arms", tmp_path)
+    with pytest.raises(InputError, match="lesion 0"):
+        arms.collect(place)
+    evaluation = pipeline.outputs / "evaluation"
+    context = json.loads((evaluation / "context.json").read_text())
+
+    def write(folder, source, points, **files):
+        (place.results / folder).mkdir(parents=True, exist_ok=True)
+        (place.results / folder / "predictions.csv").write_bytes((evaluation / source).read_bytes())
+        mine = {"points": points, "arms": dict.fromkeys(points, context["arms"]["classifier"])}
+        (place.results / folder / "context.json").write_text(json.dumps(context | mine))
+        for name, path in files.items():
+            (place.results / folder / f"{name}.csv").write_bytes((evaluation / path).read_bytes())
+
+    points = context["points"]
+    for seed in (0, 1, 2):
+        write(f"lesion_split_{seed}", "predictions.csv", points, predictions_control="predictions_control.csv")
+    (place.results / "lesion_split_split.csv").write_text((pipeline.outputs / "split.csv").read_text())
+    for seed in (1, 4):  # the control's own predictions; there is no control of seed 4 to compare with
+        write(f"plain_{seed}", "predictions_control.csv", {"classifier": points["control"]})
+    arms.collect(place)
+    found = json.loads((tmp_path / "arms.json").read_text())
+    metrics = json.loads((evaluation / "metrics.json").read_text())
+    ours = found["arms"]["classic_synthetic"]
+    assert (ours["seeds"], found["arms"]["plain"]["seeds"]) == ([0, 1, 2], [1, 4])
+    assert ours["acc"] == pytest.approx(metrics["models"]["classifier"]["argmax"]["accuracy"]["value"])
+    assert ours["auc_std"] == pytest.approx(0)
+    paired = metrics["classifier_minus_control"]
+    for name, wanted in (("acc", paired["argmax"]["accuracy"]), ("auc", paired["auc"])):
+        assert ours["less_classic"][name]["value"] == pytest.approx(wanted["value"])
+        assert ours["less_classic"][name]["low"] == pytest.approx(wanted["low"], abs=0.02)  # other draws of the lesions
+    same = found["arms"]["plain"]
+    assert same["compared_seeds"] == [1]
+    for name in arms.MEASURES:
+        assert same["less_classic"][name]["value"] == same["less_classic"][name]["high"] == 0
+        assert same["less_classic"][name]["p"] is None
+    assert found["comparisons"] == len(arms.MEASURES) == 4  # those of the arm with three seeds
+    pages = load_benchmark("pages")
+    pages.RUN = tmp_path / "run"
+    (tmp_path / "TEST_LOG.md").write_text("".join(f"| 2026-01-01 | a | {what} |\n" for what in ("b", "image_0", "leak_0")))
+    assert pages.count_readings() == (1, 2)
+    for comparison in ours["less_classic"].values():  # whatever networks this small came to
+        comparison |= {"p_holm": 0.05}
+    (tmp_path / "arms.json").write_text(json.dumps(found))
+    assert "no difference shown" in pages.build_answer()
+    ours["less_classic"]["auc"] |= {"value": 0.02, "p_holm": 0.01}
+    (tmp_path / "arms.json").write_text(json.dumps(found))
+    answer = pages.build_answer()
+    assert "AUC raised" in answer
+    assert "+0.020 (" in answer
+    ours["less_classic"]["auc"] |= {"value": -0.02, "p": 0.001, "p_holm": 0.01}
+    (tmp_path / "arms.json").write_text(json.dumps(found))
+    assert "Here: AUC lowered." in pages.build_answer()
+    whole = (place.results / "plain_1/context.json").read_text()
+
+    def collect_with(**changed):
+        other = json.loads(whole)
+        other["arms"]["classifier"] |= changed
+        (place.results / "plain_1/context.json").write_text(json.dumps(other))
+        arms.collect(place)
+        return json.loads((tmp_path / "arms.json").read_text())
+
+    same = json.loads(whole)["arms"]["classifier"]["same"]
+    with pytest.raises(InputError, match="another recipe"):
+        collect_with(same=same | {"steps": same["steps"] + 1})
+    with pytest.raises(InputError, match="another recipe"):
+        collect_with(same=same | {"learning_rate": 9.0})
+    with pytest.raises(InputError, match="other synthetic images than the arms of seed 1"):
+        collect_with(synthetic_sha256="0" * 64)
+    collect_with(same=same | {"augment": "none", "middle": 28})  # what arms are there to differ in
+    assert "DIFFERENT CODE" in collect_with(trained_by=["another", {}, "tensorflow"])["protocol"]
+
+
+def write_arms(place, evaluation, pages):
+    """One seed's files, each (folder, {file: source}, {model: points}, {model: what it was trained on})."""
+    context = json.loads((evaluation / "context.json").read_text())
+    for folder, files, points, steps in pages:
+        (place.results / folder).mkdir(parents=True)
+        for name, source in files.items():
+            (place.results / folder / name).write_bytes((evaluation / source).read_bytes())
+        own = {m: context["arms"]["classifier"] | {"same": {"steps": steps}} for m in points}
+        (place.results / folder / "context.json").write_text(json.dumps(context | {"points": points, "arms": own}))
+
+
+def test_each_arm_is_decided_at_the_points_and_described_by_the_training_of_its_own_network(arms, pipeline, tmp_path):
+    """The arms of a seed that classifier_bars.py trained lie in one folder: both predictions, both points."""
+    place, evaluation = Workplace("arms", tmp_path), pipeline.outputs / "evaluation"
+    own = json.loads((evaluation / "context.json").read_text())["points"]
+    points = {name: own[name] | {"balanced_shift": np.linspace(-s, s, 7).tolist()} for name, s in
+              (("classifier", 2), ("control", -2))}  # fmt: skip
+    files = {"predictions.csv": "predictions.csv", "predictions_control.csv": "predictions_control.csv"}
+    write_arms(place, evaluation, [("lesion_split_0", files, points, 5)])
+    measures, lesions, _, steps = arms.build_measures(arms.find_arms(place), pipeline.outputs / "split.csv")
+    assert steps == 5
+    for arm, model, file in (("classic_synthetic", "classifier", "predictions.csv"),
+                             ("classic", "control", "predictions_control.csv")):  # fmt: skip
+        table = pd.read_csv(evaluation / file)
+        p, y = table.filter(like="p_").to_numpy(), table.label
+        found = measures[arm, 0](np.ones((1, len(lesions))))
+        decided = (np.log(p) + points[model]["balanced_shift"]).argmax(axis=1)
+        assert found["acc"][0] == pytest.approx((p.argmax(axis=1) == y).mean()), arm
+        assert found["acc_balanced"][0] == pytest.approx((decided == y).mean()), arm
+
+
+def test_differences_are_of_the_same_seed(arms, pipeline, tmp_path, capsys):
+    """An arm of seed 1 alone is compared with seed 1 of the base, whatever seed 0 is like."""
+    place, evaluation = Workplace("arms", tmp_path), pipeline.outputs / "evaluation"
+    points = json.loads((evaluation / "context.json").read_text())["points"]["classifier"]
+    both = {"classifier": points, "control": points}
+    first = {"predictions.csv": "predictions.csv", "predictions_control.csv": "predictions_control.csv"}
+    second = {"predictions.csv": "predictions.csv", "predictions_control.csv": "predictions.csv"}
+    plain = "plain_1", {"predictions.csv": "predictions.csv"}, {"classifier": points}, 5
+    write_arms(place, evaluation, [("lesion_split_0", first, both, 5), ("lesion_split_1", second, both, 5), plain])
+    (place.results / "lesion_split_split.csv").write_bytes((pipeline.outputs / "split.csv").read_bytes())
+    arms.collect(place)
+    found = json.loads((tmp_path / "arms.json").read_text())["arms"]
+    assert found["classic"]["auc_std"] > 0  # the base's two seeds differ
+    for comparison in found["plain"]["less_classic"].values():
+        assert comparison["value"] == comparison["low"] == comparison["high"] == 0
+
+
+def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_values(arms, tmp_path, capsys):
+    """Every number of three arms in three seeds, from their predictions by scikit-learn."""
+    rng = np.random.default_rng(0)
+    place, n = Workplace("arms", tmp_path), 140
+    y = np.arange(n) % 7
+    names = [f"p_{c}" for c in ("akiec", "bcc", "bkl", "df", "nv", "vasc", "mel")]
+    points = {"balanced_shift": [1.5, 0, 0, 0, -1.5, 0, 0], "train_prior": [1 / 7] * 7, "tau": 1.0}
+    arm = {"trained_on": "r", "same": {"steps": 5}}
+    tables = {}
+    for seed in (0, 1, 2):
+        for folder, file, key, better in ((f"lesion_split_{seed}", "predictions.csv", "classic_synthetic", 1.2),
+                                          (f"lesion_split_{seed}", "predictions_control.csv", "classic", 1.0),
+                                          (f"plain_{seed}", "predictions.csv", "plain", 0.3)):  # fmt: skip
+            logits = rng.normal(size=(n, 7)) + better * np.eye(7)[y]
+            p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+            tables[key, seed] = p
+            path = place.results / folder
+            path.mkdir(parents=True, exist_ok=True)
+            frame = pd.DataFrame(p, columns=names)
+            frame.insert(0, "label", y)
+            frame.insert(0, "row", np.arange(n))
+            frame.to_csv(path / file, index=False)
+            both = ("classifier", "control")
+            context = {"protocol": "lesion split", "data": None, "views": 8, "points": dict.fromkeys(both, points),
+                       "arms": dict.fromkeys(both, arm)}  # fmt: skip
+            (path / "context.json").write_text(json.dumps(context))
+    split = "row,lesion,part\n" + "".join(f"{i},L{i // 2},test\n" for i in range(n))
+    (place.results / "lesion_split_split.csv").write_text(split)
+    arms.collect(place)
+    found = json.loads((tmp_path / "arms.json").read_text())["arms"]
+
+    def score(p):
+        decided = (np.log(p) + points["balanced_shift"]).argmax(axis=1)
+        return {"acc": (p.argmax(axis=1) == y).mean(), "acc_balanced": (decided == y).mean(),
+                "balanced_accuracy": balanced_accuracy_score(y, decided),
+                "auc": roc_auc_score(y, p, multi_class="ovr")}  # fmt: skip
+
+    rows = {key: [score(tables[key, s]) for s in (0, 1, 2)] for key in ("classic", "plain", "classic_synthetic")}
+    for key, seeds in rows.items():
+        for name in ("acc", "balanced_accuracy", "acc_balanced", "auc"):
+            each = [s[name] for s in seeds]
+            assert found[key][name] == pytest.approx(np.mean(each)), (key, name)
+            assert found[key][f"{name}_std"] == pytest.approx(np.std(each, ddof=1)), (key, name)
+            if key != "classic":
+                gain = np.mean(each) - np.mean([s[name] for s in rows["classic"]])
+                assert found[key]["less_classic"][name]["value"] == pytest.approx(gain), (key, name)
+    tested = [c for key in ("plain", "classic_synthetic") for c in found[key]["less_classic"].values()]
+    ranked = sorted(tested, key=lambda c: c["p"])
+    assert len({c["p"] for c in tested}) > 2
+    most = 0.0
+    for i, c in enumerate(ranked):  # Holm 1979, step by step
+        most = max(most, min(1, c["p"] * (len(ranked) - i)))
+        assert c["p_holm"] == pytest.approx(most)

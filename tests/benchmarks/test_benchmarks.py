@@ -1,0 +1,295 @@
+"""benchmarks/: the figures that they gather are those of the scripts' files, by NumPy and
+scikit-learn. (What they cost is measured by hand.)
+"""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from benchmarks.workplace import Workplace
+from lesiongan.data.classes import CLASSES
+from lesiongan.files import writing
+from lesiongan.files.errors import InputError
+from lesiongan.run import machine
+from tests import oracles
+from tests.conftest import load_benchmark
+
+
+@pytest.fixture(scope="module")
+def bars():
+    return load_benchmark("gan_bars")
+
+
+def test_a_row_is_what_the_files_say(bars, pipeline):
+    row = bars.read_row(pipeline.models, pipeline.outputs)
+    quality = json.loads((pipeline.outputs / "evaluation/synthetic_quality.json").read_text())
+    d = quality["distances"]
+    assert row["frechet_ratio"] == d["frechet_ratio"]["value"]
+    assert row["frechet"] / row["frechet_floor"] == pytest.approx(row["frechet_ratio"], rel=0.2)  # ratio of means, of draws
+    assert list(row["label_agreement"]) == list(row["diversity_ratio"]) == list(CLASSES)
+    ends = []
+    for folder, name in (("cnn", "predictions"), ("control", "predictions_control")):
+        options = json.loads((pipeline.models / folder / "options.json").read_text())
+        found = pd.read_csv(pipeline.outputs / f"evaluation/{name}.csv")
+        odds = found[[f"p_{c}" for c in CLASSES]] ** options["temperature"] / options["operating_points"]["train_prior"]
+        ends.append(balanced_accuracy_score(found["label"], odds.to_numpy().argmax(axis=1)))
+    assert [row["cas_synthetic"], row["cas_real"], row["cas"]] == pytest.approx([*ends, ends[0] / ends[1]])
+    assert set(row["commits"]) == {"gan", "judge", "cas_real", "cas_synthetic", "evaluation"}
+    history = np.genfromtxt(pipeline.models / "gan/history.csv", delimiter=",", names=True)
+    assert row["training_minutes"] == pytest.approx(history["seconds"].sum() / 60, abs=0.01)
+
+
+def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, capsys):
+    row = bars.read_row(pipeline.models, pipeline.outputs)
+    place = Workplace("gan", tmp_path)
+    with pytest.raises(InputError, match=r"seed_\*\.json"):
+        bars.collect(place)
+    place.results.mkdir()
+
+    def write(name, **changes):
+        curve = [{"epoch": e, "minutes": e / 2, "frechet_ratio": 9 - e} for e in (1, 2)]
+        (place.results / f"{name}.json").write_text(json.dumps(row | {"curve": curve} | changes))
+
+    for seed, ratio in enumerate((2.0, 3.0, 7.0)):
+        write(f"seed_{seed}", seed=seed, frechet_ratio=ratio, memorisation_by_class=dict.fromkeys(CLASSES, ratio / 100),
+              diversity_ratio=dict.fromkeys(CLASSES, ratio / 10))  # fmt: skip
+    write("baseline", frechet_ratio=40.0, judge_sha256="of another machine", frechet_floor=0.25)
+    bars.collect(place)
+    found = json.loads((tmp_path / "gan.json").read_text())
+    assert found["seeds"] == [0, 1, 2]
+    assert found["frechet_ratio"] == pytest.approx(4)
+    assert found["frechet_ratio_std"] == pytest.approx(np.std([2, 3, 7], ddof=1))
+    assert found["memorisation_by_class"]["df"] == pytest.approx(0.04)
+    assert (found["diversity_ratio_min"]["df"], found["diversity_ratio_max"]["df"]) == (0.2, 0.7)
+    assert found["frechet_ratio_dcgan"] == 40
+    curve = (tmp_path / "gan_curve.csv").read_text().splitlines()
+    assert curve[0] == "gan,seed,epoch,minutes,frechet_ratio"
+    assert len(curve) == 1 + 4 * 2
+    assert (tmp_path / "gan_curve.png").stat().st_size > 1000
+    (place.results / "speed.json").write_text(json.dumps({
+        "minutes_200_epochs": 50, "minutes_200_epochs_dcgan": 100, "train_images_per_second": 8.0,
+        "train_images_per_second_dcgan": 4.0, "sample_images_per_second": 9.0, "environment": {}}))  # fmt: skip
+    bars.collect(place)
+    timed = pd.read_csv(tmp_path / "gan_curve.csv").groupby("gan")["minutes"].unique()
+    assert timed["ours"].tolist() == [0.25, 0.5]
+    assert timed["dcgan"].tolist() == [0.5, 1.0]
+    pages = load_benchmark("pages")
+    pages.RUN = tmp_path / "run"
+    section = pages.build_gan_section()
+    assert "| Fréchet distance over the floor (1 = real images) | 4.00 ± 2.65 | 40.00 |" in section
+    assert "0.04 (akiec)" in section
+    assert "its own floor: 0.250 for the DCGAN" in section
+    assert "Other trainings" not in section
+    writing.write_json(pages.RUN / "synthetic_quality.json", {"judge_sha256": "of another run"})
+    assert "Other trainings than the GAN of the run above" in pages.build_gan_section()
+    write("seed_2", judge_sha256="another", diversity_ratio=dict.fromkeys(CLASSES, 0.5))
+    with pytest.raises(InputError, match="same judge"):
+        bars.collect(place)
+
+
+def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(pipeline, tmp_path, capsys):
+    classifier = load_benchmark("classifier_bars")
+    row = classifier.read_rows(pipeline.models, pipeline.outputs)
+    found = json.loads((pipeline.outputs / "evaluation/metrics.json").read_text())
+    assert row["classifier"]["acc"] == found["models"]["classifier"]["argmax"]["accuracy"]["value"]
+    assert row["control"]["balanced_accuracy"] == found["models"]["control"]["balanced"]["balanced_accuracy"]["value"]
+    assert row["classifier_minus_control"]["acc"] == pytest.approx(row["classifier"]["acc"] - row["control"]["acc"])
+    place = Workplace("classifier", tmp_path)
+    place.results.mkdir()
+
+    def write(split, seed, epochs=2, keep="last", **more):
+        recipe = {"epochs": epochs, "learning_rate": 0.006, "keep": keep, "synthetic_images": 70, "synthetic_weight": 0.25}
+        whole = {"seed": seed, "recipe": recipe, "environment": machine.environment(), **row, **more}
+        (place.results / f"{split}_{seed}.json").write_text(json.dumps(whole))
+        (place.results / f"{split}_{seed}").mkdir(exist_ok=True)
+        evaluation = pipeline.outputs / "evaluation"
+        for path in [*evaluation.glob("predictions*.csv"), evaluation / "context.json"]:
+            (place.results / f"{split}_{seed}" / path.name).write_bytes(path.read_bytes())
+        if split == "image_split":  # other predictions than those of the leak, or the one could stand for the other
+            control = (evaluation / "predictions_control.csv").read_bytes()
+            (place.results / f"{split}_{seed}/predictions.csv").write_bytes(control)
+        (place.results / f"{split}_split.csv").write_text((pipeline.outputs / "split.csv").read_text())
+
+    for seed in (0, 1):
+        write("image_split", seed, epochs=5)
+        write("leak_split", seed)
+        write("lesion_split", seed, malignancy=row["classifier"], sum_minus_binary={"value": 0.1, "low": -0.1, "high": 0.2})
+    classifier.collect(place)
+    out = json.loads((tmp_path / "classifier.json").read_text())
+    assert out["lesion_split"]["acc"] == row["classifier"]["acc"]
+    assert out["lesion_split"]["acc_std"] == 0
+    # an ensemble of equals decides as each of them
+    assert out["leak_split"]["ensemble"]["acc"] == row["classifier"]["acc"]
+    assert out["leak_split"]["ensemble"]["auc"] == pytest.approx(row["classifier"]["auc"])
+    assert out["image_split"]["ensemble"]["auc"] == pytest.approx(row["control"]["auc"])
+    assert row["classifier"]["auc"] != pytest.approx(row["control"]["auc"])
+    for name in ("acc", "auc", "balanced_accuracy"):  # the control's average is of the controls
+        assert out["lesion_split"]["control"]["ensemble"][name] == pytest.approx(row["control"][name])
+    gain = out["lesion_split"]["classifier_minus_control"]
+    assert ("acc" in gain["better_in_every_seed"]) == (row["classifier_minus_control"]["acc"] > 0)
+    assert ("acc" in gain["worse_in_every_seed"]) == (row["classifier_minus_control"]["acc"] < 0)
+    price = out["lesion_split"]["price_of_leakage"]
+    ends = [found["models"][name]["argmax"]["accuracy"] for name in ("classifier", "control")]
+    assert price["acc_half_width"] == pytest.approx(np.hypot(*((e["high"] - e["low"]) / 2 for e in ends)))
+    ends = [found["models"][name]["auc"] for name in ("classifier", "control")]
+    assert price["auc_half_width"] == pytest.approx(np.hypot(*((e["high"] - e["low"]) / 2 for e in ends)))
+    for name in ("acc", "auc"):
+        assert price[name] == pytest.approx(row["classifier"][name] - row["control"][name])
+    assert price["seeds"] == [0, 1]
+    assert out["minutes"] == row["classifier"]["minutes"]
+    assert 0.2 < out["peak_gib"] < 8
+    pages = load_benchmark("pages")
+    pages.RUN = tmp_path / "run"
+    section = pages.build_classifier_section()
+    acc = ["{:.3f} ± 0.000".format(row[arm]["acc"]) for arm in ("classifier", "control", "classifier")]
+    assert "| accuracy | " + " | ".join(acc) + " |" in section
+    assert "with KERAS_BACKEND=tensorflow at " in section
+    assert pages.beside_leak(out).startswith("5 epochs, learning rate 0.006: see Limits; by the lesion split's recipe")
+    gpu = {"accelerators": ["NVIDIA H200", "NVIDIA H200"], "backend": "jax", "commit": "4fa3fd6e0b64-dirty"}
+    assert pages.cores(gpu) == "2 NVIDIA H200 (jax)"
+    assert pages.name_commit(gpu) == "`4fa3fd6-dirty`"
+    assert "The price of leakage" in section
+    assert "70 synthetic images of weight 0.25, drawn anew" in section
+    assert "less binary +0.100 (-0.100 to +0.200): no difference shown" in section
+    better = section.split("seeds with both: ")[1].split("; worse")[0].replace("accuracy, balanced point", "")
+    assert ("accuracy, " in better) == ("acc" in gain["better_in_every_seed"])
+    write("lesion_split", 2)  # an average of three beside one of two would be no fair price
+    classifier.collect(place)
+    assert json.loads((tmp_path / "classifier.json").read_text())["lesion_split"]["price_of_leakage"]["seeds"] == [0, 1]
+    assert "probabilities (2, 3, 3 of them)" in pages.build_classifier_section()
+    other = machine.environment() | {"accelerators": ["another GPU"]}
+    for seed in (0, 1):
+        write("leak_split", seed, environment=other)
+    capsys.readouterr()
+    classifier.collect(place)  # on another accelerator: the difference would not be of leakage alone
+    assert "no price of leakage" in capsys.readouterr().err
+    for seed in (0, 1):
+        write("leak_split", seed)
+    write("leak_split", 0, keep="best")
+    with pytest.raises(InputError, match="one recipe"):
+        classifier.collect(place)
+    write("leak_split", 1, keep="best")
+    capsys.readouterr()
+    classifier.collect(place)  # no split mixes recipes now, but the two splits are not comparable
+    assert "no price of leakage" in capsys.readouterr().err
+    assert "price_of_leakage" not in json.loads((tmp_path / "classifier.json").read_text())["lesion_split"]
+    assert "The price of leakage" not in pages.build_classifier_section()
+    for seed in (0, 1):
+        (place.results / f"leak_split_{seed}.json").unlink()
+    classifier.collect(place)
+    out = json.loads((tmp_path / "classifier.json").read_text())
+    assert "leak_split" not in out
+    assert "price_of_leakage" not in out["lesion_split"]
+
+
+def test_a_measure_is_better_in_every_seed_only_if_it_is_so_in_all(tmp_path, monkeypatch):
+    bars = load_benchmark("classifier_bars")
+    monkeypatch.setattr(bars, "score_ensemble", lambda *a: {})
+    place = Workplace("classifier", tmp_path)
+    place.results.mkdir()
+    for seed, (acc, auc, recall) in enumerate(((0.1, 0.1, -0.1), (-0.1, 0.2, -0.2))):
+        model = {"acc": 0.5, "peak_gib": 1.0}
+        row = {"seed": seed, "recipe": {}, "environment": {}, "protocol": "p", "classifier": model, "control": model,
+               "classifier_minus_control": {"acc": acc, "auc": auc, "balanced_accuracy": recall}}  # fmt: skip
+        (place.results / f"lesion_split_{seed}.json").write_text(json.dumps(row))
+    found = bars.collect_split(place, "lesion_split")["classifier_minus_control"]
+    assert found["better_in_every_seed"] == ["auc"]
+    assert found["worse_in_every_seed"] == ["balanced_accuracy"]
+
+
+def test_an_average_of_networks_is_decided_at_the_average_of_their_own_points(pipeline, tmp_path, capsys):
+    bars = load_benchmark("classifier_bars")
+    place = Workplace("classifier", tmp_path)
+    evaluation = pipeline.outputs / "evaluation"
+    context = json.loads((evaluation / "context.json").read_text())
+    shifts = {0: {"classifier": 3.0, "control": -1.0}, 1: {"classifier": 3.0, "control": -2.0}}
+    tables = {}
+    for seed, source in ((0, "predictions.csv"), (1, "predictions_control.csv")):
+        folder = writing.ensure_folder(place.results / f"lesion_split_{seed}")
+        for name in ("predictions.csv", "predictions_control.csv"):
+            (folder / name).write_bytes((evaluation / source).read_bytes())
+        tables[seed] = pd.read_csv(evaluation / source)
+        points = {m: context["points"][m] | {"balanced_shift": np.linspace(-s, s, 7).tolist()} for m, s in
+                  shifts[seed].items()}  # fmt: skip
+        (folder / "context.json").write_text(json.dumps(context | {"points": points}))
+    (place.results / "lesion_split_split.csv").write_bytes((pipeline.outputs / "split.csv").read_bytes())
+    p = np.mean([t.filter(like="p_").to_numpy() for t in tables.values()], axis=0)
+    y = tables[0].label
+    for name, shift in (("classifier", 3.0), ("control", -1.5)):
+        rows = [{"seed": seed, "protocol": "p"} for seed in (0, 1)]
+        found = bars.score_ensemble(place, "lesion_split", rows, name)
+        decided = (np.log(p) + np.linspace(-shift, shift, 7)).argmax(axis=1)
+        assert found["acc"] == pytest.approx((p.argmax(axis=1) == y).mean())
+        assert found["balanced_accuracy"] == pytest.approx(
+            np.mean([(decided[y == c] == c).mean() for c in np.unique(y)])), name  # fmt: skip
+
+
+def test_the_error_of_the_judges_recall_is_not_divided_by_the_seeds(bars):
+    """Synthetic images are drawn anew for each seed, judge and test images are not."""
+    rows = [{"real_recall_se": {"mel": 0.03, "df": None}, "agreement_se": {"mel": 0.05}}] * 4
+    means = {"label_agreement": {"mel": 0.7}, "real_recall": {"mel": 0.6}}
+    found = bars.compare_agreement(rows, means)
+    assert found["agreement_se"]["mel"] == pytest.approx(np.sqrt(0.03**2 + (0.05**2 - 0.03**2) / 4))
+    assert (found["over_typical"], found["under_recall"]) == (["mel"], [])
+    means["label_agreement"]["mel"] = 0.5
+    assert bars.compare_agreement(rows, means)["under_recall"] == ["mel"]
+    means["label_agreement"]["mel"] = 0.6 + 1.9 * found["agreement_se"]["mel"]
+    assert bars.compare_agreement(rows, means)["over_typical"] == []
+
+
+def test_the_curves_of_two_gans_stand_under_their_own_names(bars, tmp_path, monkeypatch):
+    from lesiongan.plots import style
+
+    saved = []
+    monkeypatch.setattr(style, "save", lambda fig, folder, name: saved.append(fig))
+    bars.draw_curve([("ours", 0, 1, 2.0, 9.0), ("ours", 0, 2, 4.0, 5.0), ("dcgan", 0, 1, 7.0, 80.0)], tmp_path)
+    lines = {line.get_label(): [list(map(float, d)) for d in line.get_data()] for line in saved[0].axes[0].lines}
+    style.plt.close("all")
+    assert lines["this GAN, seed 0"] == [[2, 4], [9, 5]]
+    assert lines["textbook DCGAN, seed 0"] == [[7], [80]]
+
+
+def test_each_measure_of_a_row_is_the_one_of_its_name(pipeline, tmp_path):
+    classifier = load_benchmark("classifier_bars")
+    unlike = oracles.make_unlike(oracles.read(pipeline.outputs / "evaluation/metrics.json"))
+    writing.write_json(tmp_path / "evaluation/metrics.json", unlike)
+    row = classifier.read_rows(pipeline.models, tmp_path)["classifier"]
+    found = unlike["models"]["classifier"]
+    for name, value in row.items():
+        if name in ("minutes", "peak_gib"):
+            continue
+        point, short = "argmax", name
+        if name in ("balanced_accuracy", "acc_balanced"):
+            point, short = "balanced", name.removesuffix("_balanced")
+        short = {"acc": "accuracy"}.get(short.removesuffix("_argmax"), short.removesuffix("_argmax"))
+        block = found[point] if short in found[point] else found
+        assert value == block[short]["value"], name
+
+
+def test_each_entry_of_a_gans_row_is_the_one_of_its_name(bars, pipeline):
+    row = bars.read_row(pipeline.models, pipeline.outputs)
+    quality = json.loads((pipeline.outputs / "evaluation/synthetic_quality.json").read_text())
+    for name in (
+        "frechet",
+        "frechet_floor",
+        "kid",
+        "kid_floor",
+        "precision",
+        "recall",
+        "coverage",
+        "density",
+        "coverage_ratio",
+    ):
+        assert row[name] == quality["distances"][name]["value"], name
+    for c in CLASSES:
+        agreement = quality["label_agreement"][c]
+        assert row["label_agreement"][c] == agreement["value"]
+        assert row["agreement_se"][c] == agreement["se_of_difference"]
+        assert row["real_recall"][c] == agreement["real_recall"]["value"]
+        assert row["real_recall_se"][c] == agreement["real_recall"]["se"]
+        assert row["diversity_ratio"][c] == quality["diversity"][c]["value"]
+        assert row["memorisation_by_class"][c] == quality["memorisation"]["by_class"][c]["value"]
+    assert row["memorisation"] == quality["memorisation"]["value"]

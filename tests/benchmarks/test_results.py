@@ -1,0 +1,28 @@
+"""The committed results: metrics follow from the predictions to the last digit, and both READMEs'
+tables from the files.
+"""
+
+import pytest
+
+import evaluate
+from lesiongan import ROOT
+from tests.conftest import load_benchmark
+
+RUN = ROOT / "results" / "run"
+pytestmark = pytest.mark.skipif(not (RUN / "metrics.json").is_file(), reason="no committed run yet")
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "per_class.csv", "confusion.csv"])
+def test_from_predictions_reproduces_the_committed_figures(tmp_path_factory, name):
+    folder = tmp_path_factory.getbasetemp() / "results"
+    if not folder.is_dir():
+        evaluate.main(["--from-predictions", str(RUN / "predictions.csv"), "--split", str(RUN / "split.csv"),
+                       "--outputs-dir", str(folder)])  # fmt: skip
+    assert (folder / "evaluation/from_predictions" / name).read_bytes() == (RUN / name).read_bytes()
+
+
+@pytest.mark.parametrize("page", ["README.md", "results/README.md"])
+def test_tables_are_those_of_the_files(page):
+    pages = load_benchmark("pages")
+    text = (ROOT / page).read_text()
+    assert pages.insert_sections(text, pages.PAGES[page]) == text

@@ -1,0 +1,210 @@
+"""The commands as a user types them: help is instant, errors are one line, and every command of the
+README exists and parses.
+"""
+
+import ast
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from lesiongan import ROOT
+from tests.conftest import copy_code
+
+SCRIPTS = ("eda", "train_gan", "train_cnn", "evaluate", "visualize_results")
+HEAVY = ("tensorflow", "keras", "pandas", "matplotlib", "seaborn", "sklearn", "scipy", "jax")
+
+
+def run(*command, **kw):
+    return subprocess.run([sys.executable, *command], cwd=kw.pop("cwd", ROOT), capture_output=True, text=True, **kw)
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, "lesiongan.phantom", "lesiongan.fetch"])
+def test_help_imports_nothing_heavy(script):
+    code = (
+        f"import sys; sys.argv = ['{script}', '--help']\nimport {script}\ntry:\n    {script}.main()\n"
+        "except SystemExit as e:\n    assert e.code == 0\n"
+        f"heavy = [m for m in {HEAVY} if m in sys.modules]\nassert not heavy, heavy"
+    )
+    done = run("-c", code)
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+    assert f"python {'-m ' if '.' in script else ''}{script}{'' if '.' in script else '.py'}" in done.stdout
+
+
+def test_help_says_what_a_flag_left_out_means():
+    import train_cnn
+    import train_gan
+
+    shown = {s: " ".join(run(f"{s}.py", "--help").stdout.split()) for s in ("train_gan", "train_cnn", "evaluate")}
+    for words in ("(default 64)", "(default 0.0005)", "never moves the split (default 0)"):
+        assert words in shown["train_gan"]
+    assert "averaged in each prediction (default 8)" in shown["evaluate"]
+    epochs = train_gan.parse_args([]).epochs, train_cnn.RECIPE["epochs"], train_cnn.JUDGE_RECIPE["epochs"]
+    for text in shown.values():
+        assert "(default GAN {}, CNN {}, judge {})".format(*epochs) in text
+        assert "None)" not in text
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_without_data_the_three_ways_are_named(script, tmp_path):
+    copy_code(tmp_path)
+    done = run(f"{script}.py", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+    for way in ("data/", "make data", "lesiongan.phantom", "--data"):
+        assert way in done.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_bad_table_is_one_line_and_exit_code_2(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    done = run("eda.py", "--data", str(tmp_path / "t.csv"), "--outputs-dir", str(tmp_path / "o"))
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "t.csv" in done.stderr
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "word"),
+    [
+        ("train_gan", ["--sample-only", "--resume"], "contradict"),
+        ("evaluate", ["--external", ""], "not an empty one"),
+        ("train_gan", ["--augment", "2"], "--augment"),
+        ("train_gan", ["--epochs", "0"], "--epochs"),
+        ("train_gan", ["--width", "12"], "--width"),
+        ("train_gan", ["--learning-rate", "0"], "--learning-rate"),
+        ("train_gan", ["--penalty", "-1"], "--penalty"),
+        ("train_gan", ["--label-power", "1.5"], "--label-power"),
+        ("train_cnn", ["--learning-rate", "-1"], "--learning-rate"),
+        ("train_cnn", ["--weight-decay", "-0.1"], "--weight-decay"),
+        ("train_cnn", ["--repeat-real", "-1"], "--repeat-real"),
+        ("train_cnn", ["--repeat-real", "5", "--real", "none"], "--repeat-real"),
+        ("train_cnn", ["--repeat-real", str(10**9 + 1)], "--repeat-real"),
+        ("train_cnn", ["--colour-gain", "2"], "--colour-gain"),
+        ("train_cnn", ["--sharpness", "6"], "--sharpness"),
+        ("train_cnn", ["--role", "judge", "--synthetic", "s.csv"], "--role judge"),
+        ("train_cnn", ["--role", "judge", "--real", "none"], "--role judge"),
+        ("train_cnn", ["--role", "control", "--synthetic", "s.csv"], "--role control"),
+        ("evaluate", ["--from-predictions", "p.csv", "--split", "s.csv", "--external", "t.csv"], "takes no --external"),
+        ("eda", ["--seed", "-1"], "--seed"),
+        ("train_cnn", ["--seed", "5000000000"], "--seed"),
+        ("train_cnn", ["--role", "judge", "--task", "malignancy"], "--role judge"),
+        ("train_cnn", ["--real", "none", "--synthetic", "none"], "nothing to train on"),
+        ("train_cnn", ["--synthetic-weight", "0"], "--synthetic-weight"),
+        ("evaluate", ["--from-predictions", "p.csv"], "--split PATH"),
+        ("evaluate", ["--split", "lesions"], "--split"),
+        ("eda", ["--split", "lesions"], "--split"),
+    ],
+)
+def test_contradictory_flags_name_the_flag(script, flags, word, capsys):
+    with pytest.raises(SystemExit) as e:
+        __import__(script).parse_args(flags)
+    assert e.value.code == 2
+    assert word in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_dry_run_prints_the_options_and_writes_nothing(script, table_path, tmp_path, capsys):
+    flags = [
+        "--data",
+        str(table_path),
+        "--dry-run",
+        "--models-dir",
+        str(tmp_path / "m"),
+        "--outputs-dir",
+        str(tmp_path / "o"),
+    ]
+    assert __import__(script).main(flags) == 0
+    out = capsys.readouterr().out
+    assert '"split_seed": 0' in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def readme_commands():
+    """Every `python X.py ...` and `python -m X ...` line of a code block in the README."""
+    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return sorted({line for line in lines if re.match(r"python (-m \w|\S+\.py)", line)})
+
+
+@pytest.mark.parametrize("line", readme_commands())
+def test_readme_commands_run(line, table_path, capsys):
+    """As far as each can without training, downloading or writing: --dry-run, on a phantom table."""
+    words = shlex.split(line)[1:]
+    if words[0] == "-m":
+        module = importlib.import_module(words[1])
+        if words[1].startswith("lesiongan."):
+            module.parse_args(words[2:])
+    else:
+        assert (ROOT / words[0]).is_file()
+        assert words[0].removesuffix(".py") in SCRIPTS
+        module = importlib.import_module(words[0].removesuffix(".py"))
+        assert module.main([*words[1:], "--data", str(table_path), "--dry-run"]) == 0
+
+
+def test_benchmarks_that_the_results_page_names_exist():
+    named = set(re.findall(r"python -m benchmarks\.(\w+)", (ROOT / "results/README.md").read_text()))
+    assert len(named) >= 5
+    for name in named:
+        assert (ROOT / f"benchmarks/{name}.py").is_file(), name
+
+
+def test_readme_make_targets_exist_and_are_in_help():
+    text = (ROOT / "README.md").read_text()
+    targets = set(re.findall(r"`make ([a-z]+)`", text)) | set(re.findall(r"^make ([a-z]+)", text, re.M))
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
+    assert {"test", "smoke", "data"} <= targets
+    for target in targets:
+        assert f"make {target} " in shown + " "
+    ci = (ROOT / ".ci/run").read_text()
+    assert "make test" in ci
+    assert "make smoke" in ci
+
+
+def test_networks_use_keras_alone():
+    """TensorFlow may be named only where its own settings are asked for, so that other backends run the same file."""
+    allowed = {"train_gan.py": {"use_xla"}, "lesiongan/run/keras_setup.py": {"seed_everything", "quiet_tensorflow"},
+               "lesiongan/run/machine.py": {"accelerators"}}  # fmt: skip
+    for path in [*ROOT.glob("*.py"), *(ROOT / "lesiongan").rglob("*.py")]:
+        users = set()
+        for owner in ast.walk(ast.parse(path.read_text())):
+            for node in ast.iter_child_nodes(owner):
+                names = []
+                if isinstance(node, ast.Import):
+                    names = [a.name for a in node.names]
+                elif isinstance(node, ast.ImportFrom):
+                    names = [node.module]
+                if {n.split(".")[0] for n in names} & {"tensorflow", "jax"}:
+                    users.add(getattr(owner, "name", None) or find_function(path, node.lineno))
+        name = path.relative_to(ROOT).as_posix()
+        assert users <= allowed.get(name, set()), (name, users)
+
+
+def find_function(path, line):
+    """Name of the innermost function of a file that holds a line; 'module' outside of all."""
+    found = [n for n in ast.walk(ast.parse(path.read_text()))
+             if isinstance(n, ast.FunctionDef) and n.lineno <= line <= n.end_lineno]  # fmt: skip
+    return max(found, key=lambda n: n.lineno).name if found else "module"
+
+
+def test_no_kaggle_within_twenty_seconds(monkeypatch):
+    """A network that never answers: the check gives up in time and names the manual recipe."""
+    import time
+
+    from lesiongan import fetch
+    from lesiongan.files.errors import InputError
+
+    (seconds,) = fetch.answers.__defaults__
+    assert 5 <= seconds <= 15  # after which it waits two more
+    monkeypatch.setattr("requests.head", lambda *a, **k: time.sleep(60))
+    monkeypatch.setattr(fetch.answers, "__defaults__", (0.5,))
+    began = time.time()
+    with pytest.raises(InputError, match="by hand"):
+        fetch.download(ROOT / "data")
+    assert time.time() - began < 5

@@ -1,0 +1,338 @@
+"""The files that evaluate.py writes about the classifier are computed again: predictions by plain
+Keras from the networks and tables on disk, every measure by scikit-learn.
+"""
+
+import csv
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics as sk
+
+import evaluate
+import train_cnn
+from lesiongan.files import checksums
+from lesiongan.measures import bootstrap, metrics, scorecard
+from lesiongan.measures.predictions import read_lesions, read_predictions, write_isic, write_predictions
+from tests import oracles
+from tests.oracles import CLASSES, MALIGNANT
+from tests.teacher import Teacher
+
+P = [f"p_{c}" for c in CLASSES]
+
+
+@pytest.fixture(scope="module")
+def parts(evaluated):
+    return oracles.Parts(evaluated)
+
+
+@pytest.fixture(scope="module")
+def folder(evaluated):
+    return evaluated.outputs / "evaluation"
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    return oracles.read(folder / "metrics.json")
+
+
+FILES = {"classifier": ("cnn", "predictions.csv"), "control": ("control", "predictions_control.csv")}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_predictions_are_the_networks_mean_over_eight_views_of_each_test_image(evaluated, parts, folder, name):
+    model, file = FILES[name]
+    table = pd.read_csv(folder / file)
+    assert table.row.tolist() == parts.rows("test").tolist()
+    assert table.label.tolist() == parts.of("test")[1].tolist()
+    network = oracles.load(evaluated.models / model / "classifier.keras")
+    np.testing.assert_allclose(table[P], oracles.average_of_views(network, parts.of("test")[0]), atol=2e-6)
+    assert len(set(table[P].to_numpy().argmax(axis=1))) > 2  # a network that decides all alike would hide much
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_network_is_decided_at_the_point_of_its_own_training(evaluated, folder, found, name):
+    model, file = FILES[name]
+    points = oracles.read(evaluated.models / model / "options.json")["operating_points"]
+    table = pd.read_csv(folder / file)
+    p, y, own = table[P].to_numpy(), table.label.to_numpy(), found["models"][name]
+    assert oracles.read(folder / "context.json")["points"][name] == points
+    for point, decided in (
+        ("argmax", p.argmax(axis=1)),
+        ("balanced", (np.log(p) + points["balanced_shift"]).argmax(axis=1)),
+    ):
+        recall = sk.recall_score(y, decided, average="macro", labels=np.unique(y))
+        assert own[point]["accuracy"]["value"] == pytest.approx(sk.accuracy_score(y, decided))
+        assert own[point]["balanced_accuracy"]["value"] == pytest.approx(recall)
+        binary = MALIGNANT[y], MALIGNANT[decided]
+        wanted = {"accuracy": sk.accuracy_score(*binary), "sensitivity": sk.recall_score(*binary),
+                  "specificity": sk.recall_score(*binary, pos_label=False), "precision": sk.precision_score(*binary),
+                  "f1": sk.f1_score(*binary)}  # fmt: skip
+        for measure, value in wanted.items():
+            assert own[point][f"malignancy_{measure}"]["value"] == pytest.approx(value), (point, measure)
+    for group, positive, score in (("melanoma", y == 6, p[:, 6]), ("malignant", MALIGNANT[y], p[:, MALIGNANT].sum(axis=1))):
+        for at in (90, 95):
+            fpr, tpr, _ = sk.roc_curve(positive, score, drop_intermediate=False)
+            best = tpr[fpr <= 1 - at / 100 + 1e-9].max()
+            assert own[f"{group}_sensitivity_at_{at}_specificity"]["value"] == pytest.approx(best)
+            t = points[f"{group}_threshold_at_{at}_specificity"]
+            said = own[f"{group}_sensitivity_at_val_threshold_{at}"], own[f"{group}_specificity_at_val_threshold_{at}"]
+            assert said[0]["value"] == pytest.approx((score[positive] >= t).mean()), (group, at)
+            assert said[1]["value"] == pytest.approx((score[~positive] < t).mean()), (group, at)
+    assert own["auc_malignant"]["value"] == pytest.approx(sk.roc_auc_score(MALIGNANT[y], p[:, MALIGNANT].sum(axis=1)))
+    for code, c in enumerate(CLASSES):
+        assert own[f"auc_{c}"]["value"] == pytest.approx(sk.roc_auc_score(y == code, p[:, code]))
+    assert own["average_precision_mel"]["value"] == pytest.approx(sk.average_precision_score(y == 6, p[:, 6]))
+    assert own["ece"]["value"] == pytest.approx(calibration_error(y, p))
+
+
+def calibration_error(y, p, bins=15):
+    """Guo et al. 2017, eq. 5, image by image: bins (0, 1/15], (1/15, 2/15], ..."""
+    sums = {}
+    for label, row in zip(y, p, strict=True):
+        at = next(i for i in range(bins) if row.max() <= (i + 1) / bins + 1e-12)
+        sums.setdefault(at, []).append((row.max(), row.argmax() == label))
+    return sum(abs(np.mean([c for c, _ in b]) - np.mean([r for _, r in b])) * len(b) for b in sums.values()) / len(y)
+
+
+def test_the_calibration_error_has_fifteen_bins():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(7) * 0.4, 3000)
+    y = (rng.random((3000, 1)) > np.cumsum(p, axis=1)).sum(axis=1).clip(max=6)
+    assert metrics.ece(y, p) == pytest.approx(calibration_error(y, p))
+    for other in (10, 14, 16, 20):
+        assert abs(calibration_error(y, p, other) - calibration_error(y, p)) > 1e-4
+
+
+def test_the_baseline_is_the_commonest_class_of_the_test_part(parts, found):
+    y = parts.of("test")[1]
+    assert found["majority_baseline"]["class"] == "nv"
+    assert found["majority_baseline"]["accuracy"]["value"] == pytest.approx((y == 4).mean())
+    assert found["majority_baseline"]["balanced_accuracy"]["value"] == pytest.approx(1 / 7)
+    assert (found["images"], found["lesions"]) == (len(y), len(set(parts.lesions("test"))))
+    assert found["images"] > found["lesions"]  # or the bootstrap over lesions would be one over images
+
+
+def test_rows_of_the_class_table_are_the_classes_in_order_with_their_own_figures(folder):
+    table, predicted = pd.read_csv(folder / "per_class.csv"), pd.read_csv(folder / "predictions.csv")
+    y, decided = predicted.label, predicted[P].to_numpy().argmax(axis=1)
+    assert table["class"].tolist() == CLASSES
+    assert table.malignant.tolist() == MALIGNANT.astype(int).tolist()
+    assert table.n.tolist() == np.bincount(y, minlength=7).tolist()
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(y, decided, labels=range(7), zero_division=np.nan)
+    specificity = [sk.recall_score(y != c, decided != c) for c in range(7)]
+    for name, values in (("precision", precision), ("recall", recall), ("f1", f1), ("specificity", specificity)):
+        np.testing.assert_allclose(table[name], values, atol=1e-6, err_msg=name)
+        shown = table[table[name].notna()]
+        assert (shown[f"{name}_low"] <= shown[name] + 1e-6).all()
+        assert (shown[name] <= shown[f"{name}_high"] + 1e-6).all()
+
+
+def test_rows_of_the_confusion_table_are_true_classes_and_columns_decided_ones(folder):
+    predicted = pd.read_csv(folder / "predictions.csv")
+    matrix = sk.confusion_matrix(predicted.label, predicted[P].to_numpy().argmax(axis=1), labels=range(7))
+    assert not np.array_equal(matrix, matrix.T)
+    table = pd.read_csv(folder / "confusion.csv")
+    assert table["true"].tolist() == CLASSES
+    np.testing.assert_array_equal(table[[f"decided_{c}" for c in CLASSES]], matrix)
+
+
+def test_an_interval_is_the_middle_95_percent_of_resampled_lesions(folder, parts, found):
+    """Against a plain bootstrap, lesion by lesion, of the accuracy and of the paired difference."""
+    predicted = {n: pd.read_csv(folder / file) for n, (_, file) in FILES.items()}
+    right = {n: (t[P].to_numpy().argmax(axis=1) == t.label).to_numpy(float) for n, t in predicted.items()}
+    lesions = parts.lesions("test")
+    names = sorted(set(lesions))
+    counts = np.array([(lesions == n).sum() for n in names])
+    rng = np.random.default_rng(1)
+    draws = rng.integers(len(names), size=(4000, len(names)))
+
+    def interval(values):
+        sums = np.array([values[lesions == n].sum() for n in names])
+        return np.quantile(sums[draws].sum(axis=1) / counts[draws].sum(axis=1), [0.025, 0.975])
+
+    for name, values in right.items():
+        f = found["models"][name]["argmax"]["accuracy"]
+        assert (f["low"], f["high"]) == pytest.approx(tuple(interval(values)), abs=0.02)
+    f = found["classifier_minus_control"]["argmax"]["accuracy"]
+    difference = right["classifier"] - right["control"]
+    assert f["value"] == pytest.approx(difference.mean())
+    assert (f["low"], f["high"]) == pytest.approx(tuple(interval(difference)), abs=0.02)
+
+
+def test_differences_are_paired_and_the_classifiers_less_the_controls():
+    """Of two networks that differ in a single decision the difference is almost certain, however uncertain each is."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(7, size=300)
+    right = rng.random(300) < 0.7
+    p = np.full((300, 7), 0.05) + 0.65 * np.eye(7)[np.where(right, y, (y + 1) % 7)]
+    worse = p.copy()
+    at = np.flatnonzero(right)[:30]
+    worse[at] = 0.05 + 0.65 * np.eye(7)[(y[at] + 2) % 7]
+    rows, lesions = np.arange(300), np.arange(300).astype(str)
+    context = {"protocol": "p", "data": None, "views": 8, "points": {}, "arms": {}}
+    files = {"classifier": (rows, y, p), "control": (rows, y, worse)}
+    found = scorecard.compute_figures(files, lesions, context)["classifier_minus_control"]["argmax"]["accuracy"]
+    assert found["value"] == pytest.approx(0.1)
+    half = 1.96 * np.sqrt(0.1 * 0.9 / 300)  # of thirty images in three hundred; unpaired it would be twice as wide
+    assert (found["high"] - found["low"]) / 2 == pytest.approx(half, rel=0.15)
+    same = scorecard.compute_figures({"classifier": files["classifier"], "control": files["classifier"]}, lesions, context)
+    for f in same["classifier_minus_control"]["argmax"].values():
+        assert f["value"] == f["low"] == f["high"] == 0
+
+
+def test_each_model_is_scored_at_its_own_points_and_with_its_own_probabilities():
+    """Points so far apart that one network's would show in the other's figures."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(7, size=200)
+    files, context = {}, {"protocol": "p", "data": None, "views": 8, "points": {}, "arms": {}}
+    for name, shift, k in (
+        ("classifier", 3.0, 7),
+        ("control", -3.0, 7),
+        ("malignancy", 1.0, 2),
+        ("malignancy_control", -1.0, 2),
+    ):
+        files[name] = np.arange(200), y, rng.dirichlet(np.ones(k), 200)
+        context["points"][name] = {"balanced_shift": np.linspace(-shift, shift, k).tolist(), "train_prior": [1 / k] * k,
+                                   "tau": 1.0, "malignant_threshold_at_90_specificity": 0.5 + shift / 10}  # fmt: skip
+    found = scorecard.compute_figures(files, np.arange(200).astype(str), context)["models"]
+    for name, (_, _, p) in files.items():
+        points = context["points"][name]
+        targets = y if p.shape[1] == 7 else MALIGNANT[y]
+        decided = (np.log(p) + points["balanced_shift"]).argmax(axis=1)
+        assert found[name]["balanced"]["accuracy"]["value"] == pytest.approx((decided == targets).mean()), name
+        assert found[name]["argmax"]["accuracy"]["value"] == pytest.approx((p.argmax(axis=1) == targets).mean()), name
+        score = p[:, MALIGNANT].sum(axis=1) if p.shape[1] == 7 else p[:, 1]
+        t = points["malignant_threshold_at_90_specificity"]
+        sensitivity = found[name]["malignant_sensitivity_at_val_threshold_90"]["value"]
+        assert sensitivity == pytest.approx((score[MALIGNANT[y]] >= t).mean()), name
+        assert found[name]["auc_malignant"]["value"] == pytest.approx(sk.roc_auc_score(MALIGNANT[y], score)), name
+
+
+def test_networks_of_benign_and_malignant_are_found_scored_and_compared(networks, tmp_path, monkeypatch):
+    """`--task malignancy` and its control beside the others, teacher.py's in place of trained ones."""
+
+    def teach(run, folder, pool, val, shift, resuming=False):
+        return Teacher(*pool[:2], len(shift)).build_network(), [dict.fromkeys(train_cnn.HISTORY, 1.0)]
+
+    monkeypatch.setattr(train_cnn, "train", teach)
+    copy = networks.copy(tmp_path)
+    copy.run("train_cnn", "--task", "malignancy", "--steps", "1")
+    copy.run("train_cnn", "--task", "malignancy", "--steps", "1", "--role", "control")
+    copy.run("evaluate")
+    folder = copy.outputs / "evaluation"
+    found = oracles.read(folder / "metrics.json")
+    assert list(found["models"]) == ["classifier", "control", "malignancy", "malignancy_control"]
+    parts = oracles.Parts(copy)
+    images, y = parts.of("test")
+    for name in ("malignancy", "malignancy_control"):
+        table = pd.read_csv(folder / f"predictions_{name}.csv")
+        assert list(table) == ["row", "label", "p_malignant"]
+        p = oracles.average_of_views(oracles.load(copy.models / name / "classifier.keras"), images)
+        np.testing.assert_allclose(table.p_malignant, p[:, 1], atol=2e-6)
+        auc = found["models"][name]["auc_malignant"]["value"]
+        assert auc == pytest.approx(sk.roc_auc_score(MALIGNANT[y], table.p_malignant))
+    assert "more than their task" in found["sum_minus_binary"]["reason"]  # of another number of steps
+
+
+def test_predictions_keep_nine_digits_each_class_in_its_own_column(tmp_path):
+    rng = np.random.default_rng(0)
+    rows, labels = np.array([5, 2, 9]), np.array([6, 0, 3])
+    for k in (7, 2):
+        p = rng.dirichlet(np.ones(k), 3)
+        write_predictions(tmp_path / "p.csv", rows, labels, p)
+        header, *lines = (tmp_path / "p.csv").read_text().splitlines()
+        assert header == ("row,label,p_malignant" if k == 2 else ",".join(["row", "label", *P]))
+        values = np.array([[float(v) for v in line.split(",")] for line in lines])
+        np.testing.assert_array_equal(values[:, :2], np.column_stack([rows, labels]))
+        np.testing.assert_allclose(values[:, 2:], p[:, 1:] if k == 2 else p, rtol=1e-8)
+        again = read_predictions(tmp_path / "p.csv")
+        for a, b in zip(again, (rows, labels, p), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-7)
+
+
+def test_lesions_are_those_of_the_predicted_rows_in_their_order(tmp_path):
+    (tmp_path / "s.csv").write_text("row,lesion,part\n3,c,test\n1,a,test\n2,b,test\n4,d,train\n5,e,val\n")
+    lesions, leaky = read_lesions(tmp_path / "s.csv", np.array([2, 1, 3]))
+    assert lesions.tolist() == ["b", "a", "c"]
+    assert not leaky
+    for part, leaks in (("train", True), ("val", False)):
+        (tmp_path / "s.csv").write_text(f"row,lesion,part\n3,c,test\n1,a,test\n2,b,test\n4,a,{part}\n")
+        assert read_lesions(tmp_path / "s.csv", np.array([1, 2, 3]))[1] == leaks
+
+
+def test_every_column_of_the_isic_submission_is_the_class_it_is_named_by(evaluated, parts, folder, tmp_path):
+    """The challenge's task 3 wants image, MEL, NV, BCC, AKIEC, BKL, DF, VASC."""
+    table = evaluate.read_table(evaluated.table)
+    test = table.take(parts.rows("test"))
+    test.metadata = pd.DataFrame({"image_id": [f"ISIC_{r}" for r in test.rows]})
+    p = pd.read_csv(folder / "predictions.csv")
+    write_isic(tmp_path / "isic.csv", test, p[P].to_numpy())
+    with open(tmp_path / "isic.csv") as f:
+        rows = list(csv.DictReader(f))
+    assert list(rows[0]) == ["image", "MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC"]
+    for row, (_, ours) in zip(rows, p.iterrows(), strict=True):
+        assert row["image"] == f"ISIC_{int(ours.row)}"
+        for c in CLASSES:
+            assert float(row[c.upper()]) == pytest.approx(ours[f"p_{c}"], rel=1e-7), c
+    test.metadata = None
+    write_isic(tmp_path / "isic.csv", test, p[P].to_numpy())
+    assert (tmp_path / "isic.csv").read_text().splitlines()[1].startswith(f"row{int(p.row[0]):07d},")
+
+
+def test_a_run_of_the_evaluation_names_the_hash_of_everything_it_read(evaluated):
+    record = oracles.read(evaluated.outputs / "evaluation/options.json")
+    networks = {"classifier": "cnn", "control": "control", "judge": "judge"}
+    files = {name: evaluated.models / folder / "classifier.keras" for name, folder in networks.items()}
+    files["generator"] = evaluated.models / "gan/generator.keras"
+    files["synthetic"] = evaluated.outputs / "synthetic/hmnist_28_28_RGB.csv"
+    assert record["inputs"] == {name: checksums.file_sha256(path) for name, path in files.items()}
+    assert set(record["outputs"]) == {p.name for p in (evaluated.outputs / "evaluation").glob("*.*")} - {
+        "options.json",
+        ".lock",
+    }
+    assert json.dumps(record)
+
+
+def test_the_interval_of_the_calibration_error_is_corrected_for_its_bias():
+    """Resampling raises the error of calibrated probabilities; the interval that is reported has that taken out."""
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([0.5] * 7, 600)
+    y = (rng.random((600, 1)) > np.cumsum(p, axis=1)).sum(axis=1).clip(max=6)
+    found = scorecard.report_model(y, p, None, np.arange(600).astype(str), "p")[0]["ece"]
+    low, high = bootstrap.with_intervals(lambda w: {"e": metrics.ece(y, p, w)}, np.arange(600).astype(str))["e"][1:]
+    assert found["low"] <= found["value"] <= found["high"]
+    assert (found["low"], found["high"]) != (low, high)
+    assert found["low"] < low
+
+
+def test_networks_of_two_tasks_are_compared_only_if_they_learned_from_the_same_images():
+    rng = np.random.default_rng(0)
+    y = rng.integers(7, size=60)
+    files = {"classifier": (np.arange(60), y, rng.dirichlet(np.ones(7), 60)),
+             "malignancy": (np.arange(60), y, rng.dirichlet(np.ones(2), 60))}  # fmt: skip
+    arm = {"trained_on": "9 real", "same": {"steps": 5}, "synthetic_sha256": "a", "synthetic_weight": 0.25,
+           "trained_by": ["this"]}  # fmt: skip
+
+    def compare(**other):
+        context = {"protocol": "p", "data": None, "views": 8, "points": {},
+                   "arms": {"classifier": arm, "malignancy": arm | other}}  # fmt: skip
+        return scorecard.compute_figures(files, np.arange(60).astype(str), context)["sum_minus_binary"]
+
+    assert "auc_malignant" in compare()
+    assert "DIFFERENT CODE" in compare(trained_by=["other"])["auc_malignant"]["protocol"]
+    for name, value in (
+        ("trained_on", "8 real"),
+        ("same", {"steps": 6}),
+        ("synthetic_sha256", "b"),
+        ("synthetic_weight", 1),
+    ):
+        assert "more than their task" in compare(**{name: value}).get("reason", "compared all the same"), name
+
+
+def test_an_options_subset_is_named_in_every_protocol(evaluated):
+    run = evaluate.runs.Run(evaluate.parse_args([*evaluated.flags, "--subset", "150"]), "evaluate")
+    assert run.split["protocol"] == f"lesion split, subset of {len(run.table)} images"
+    whole = evaluate.runs.Run(evaluate.parse_args(evaluated.flags), "evaluate")
+    assert whole.split["protocol"] == "lesion split"
