@@ -11,6 +11,7 @@ from lesiongan.data.lesions import GROUPING_ROW_LIMIT
 from lesiongan.data.near_duplicates import near_pairs
 from lesiongan.files import writing
 from lesiongan.run import flags, runs, script
+from lesiongan.run.folders import ResultFolder
 
 
 def parse_args(argv=None):
@@ -22,20 +23,21 @@ def main(argv=None):
     run = runs.Run(args, "eda")
     if not run.announce():
         return 0
-    run.identity["inputs"]["metadata"] = run.table.metadata_sha256  # of which the split knows the lesions alone
-    folder = args.outputs_dir / "eda"
-    if run.is_current(folder / "options.json"):
+    inputs, table = run.inputs, run.inputs.table
+    run.files["metadata"] = table.metadata_sha256  # of which the split knows the lesions alone
+    place = ResultFolder(run, args.outputs_dir / "eda" / "options.json", run.identify())
+    if place.is_current():
         print("  up to date")
         return 0
-    run.begin(folder / "options.json", "*.png", "*.pdf")
+    place.begin("*.png", "*.pdf")
     from lesiongan.plots import style, table_figures
 
-    table, note = run.table, run.figure_note
+    note = inputs.figure_note
 
     def save(fig, name):
-        style.save(fig, folder, name, note)
+        style.save(fig, place.path, name, note)
 
-    summary = {"data": run.identity["data"], "split": run.split, "notes": table.notes, "note": note}
+    summary = {"data": inputs.data, "split": inputs.split, "notes": table.notes, "note": note}
     fig, summary["counts"] = table_figures.draw_counts(table)
     save(fig, "class_counts")
     save(table_figures.draw_samples(table), "samples")
@@ -52,14 +54,14 @@ def main(argv=None):
             summary["near_duplicates_against_lesion_ids"] = table_figures.measure_grouping(table, pairs)
         summary["near_duplicate_pairs"] = len(pairs)
     leaks = "what an image split would leak is unknown without lesion ids"
-    if table.metadata is not None and (run.parts == "test").any():
+    if table.metadata is not None and (inputs.parts == "test").any():
         fig, summary["image_split_leakage"] = table_figures.draw_leakage(table, args.split_seed)
         save(fig, "leakage")
         leaks = f"an image split would leak {summary['image_split_leakage']['overall']:.1%} of the test images"
-    writing.write_json(folder / "summary.json", summary)
-    sizes = ", ".join(f"{p} {(run.parts == p).sum()}" for p in PARTS)
+    writing.write_json(place.path / "summary.json", summary)
+    sizes = ", ".join(f"{p} {(inputs.parts == p).sum()}" for p in PARTS)
     print(f"  parts: {sizes} images; {leaks}")
-    run.finish(folder / "options.json", [*folder.glob("*.p*"), folder / "summary.json"])
+    place.finish([*place.path.glob("*.p*"), place.path / "summary.json"])
     return 0
 
 

@@ -24,6 +24,7 @@ from lesiongan.measures import memorisation, scorecard
 from lesiongan.measures.predictions import read_lesions, read_predictions, write_isic, write_predictions
 from lesiongan.nets import inference, saved_models
 from lesiongan.run import flags, keras_setup, machine, runs, script
+from lesiongan.run.folders import ResultFolder
 
 MODELS = ("classifier", "control", "malignancy", "malignancy_control")
 FOLDERS = {"classifier": "cnn"}
@@ -74,8 +75,8 @@ def find_models(run, names):
             continue
         made_by = f"train_cnn.py (for {folder})"
         try:
-            options = run.check_made_from(folder / "options.json", made_by, TRAINED)
-            if run.add_input(name, path) != options["model_sha256"]:
+            options = run.inputs.check_made_from(folder / "options.json", made_by, TRAINED)
+            if run.hash_file(name, path) != options["model_sha256"]:
                 raise InputError(f"{path}: is not the model its options.json describes; run {made_by} again")
         except InputError as e:
             raise InputError(f"{e}{'' if name == 'classifier' else f', or remove {folder}'}") from None
@@ -107,7 +108,7 @@ def describe_arm(options):
 
 def name_protocol(run, views):
     """The split's protocol, with a word when the views are not those the probabilities were calibrated for."""
-    return run.split["protocol"] + ("; 1 view (calibrated for the average of 8)" if views == 1 else "")
+    return run.inputs.split["protocol"] + ("; 1 view (calibrated for the average of 8)" if views == 1 else "")
 
 
 # ---------------------------------------------------------------- the three uses
@@ -172,7 +173,7 @@ def evaluate_external(run, models):
     table = group_lesions(read_table(args.external), args.external_metadata, external=True)
     if table.layout != "hmnist_28_28_RGB":
         raise InputError(f"{table.path}: is {table.layout}; the classifier needs hmnist_28_28_RGB")
-    distance, _ = memorisation.nearest(table.images, run.table.images[run.parts != "test"])
+    distance, _ = memorisation.nearest(table.images, run.inputs.table.images[run.inputs.parts != "test"])
     keep = distance >= NEAR_DUPLICATE_DISTANCE
     dropped = int((~keep).sum())
     if dropped * 2 > len(table):
@@ -185,8 +186,9 @@ def evaluate_external(run, models):
         raise InputError(f"{table.path}: the classifier was trained on it (--real); this is no external table")
     name = errors.printable(Path(table.path).name)
     folder = args.outputs_dir / "evaluation" / f"external_{name.split('.')[0]}_{table.sha256[:8]}"
-    run.identity["inputs"] |= {"external": table.sha256, "external_metadata": table.metadata_sha256}
-    run.begin(folder / "options.json", "*.csv", "*.json")
+    run.files |= {"external": table.sha256, "external_metadata": table.metadata_sha256}
+    place = ResultFolder(run, folder / "options.json", run.identify())
+    place.begin("*.csv", "*.json")
     for note in table.notes:
         print(f"  note: {note}")
     p = inference.predict_views(load_model(run, "classifier"), table.images, args.views)
@@ -197,10 +199,10 @@ def evaluate_external(run, models):
     searched = " (the --real table not searched)" if added else ""
     protocol = (
         f"external table {name}, {dropped} of {dropped + len(table)} images dropped as near-duplicates of "
-        f"training images{searched}, grouped by {table.grouping}; classifier of {run.identity['data']['name']}, "
+        f"training images{searched}, grouped by {table.grouping}; classifier of {run.inputs.data['name']}, "
         f"{name_protocol(run, args.views)}"
     )
-    note = "; ".join(filter(None, [run.data_note, "external table: PHANTOM DATA" if table.is_phantom else ""]))
+    note = "; ".join(filter(None, [run.inputs.data_note, "external table: PHANTOM DATA" if table.is_phantom else ""]))
     context = {
         "protocol": protocol,
         "data": {"name": name, "sha256": table.sha256, "note": note},
@@ -213,7 +215,7 @@ def evaluate_external(run, models):
     rows, labels, p = read_predictions(folder / "predictions.csv")
     scorecard.write_figures(folder, {"classifier": (rows, labels, p)}, table.lesions, context)
     scorecard.print_summary(folder)
-    run.finish(folder / "options.json", [*folder.glob("*.csv"), *folder.glob("*.json")])
+    place.finish([*folder.glob("*.csv"), *folder.glob("*.json")])
 
 
 def evaluate_test(run, models, synthetic, generator_path):
@@ -221,7 +223,7 @@ def evaluate_test(run, models, synthetic, generator_path):
     args = run.args
     folder = args.outputs_dir / "evaluation"
     test = test_part(run)
-    context = {"protocol": name_protocol(run, args.views), "data": {**run.identity["data"], "note": run.data_note},
+    context = {"protocol": name_protocol(run, args.views), "data": {**run.inputs.data, "note": run.inputs.data_note},
                "views": args.views, "points": {}, "arms": {}}  # fmt: skip
     predictions = {}
     for name in (n for n in MODELS if n in models):
@@ -240,7 +242,7 @@ def evaluate_test(run, models, synthetic, generator_path):
 
 def test_part(run):
     """The Table of the test part."""
-    return run.table.take(np.flatnonzero(run.parts == "test"))
+    return run.inputs.table.take(np.flatnonzero(run.inputs.parts == "test"))
 
 
 def evaluate_synthetic(run, models, synthetic, generator_path):
@@ -252,12 +254,13 @@ def evaluate_synthetic(run, models, synthetic, generator_path):
         return {"value": None, "reason": "no synthetic set: run train_gan.py"}
     judge = None
     if "judge" in models:
-        judge = Judge(load_model(run, "judge"), run)
+        judge = Judge(load_model(run, "judge"), run.inputs)
     generator = None
     if generator_path is not None:
         generator = saved_models.load_generator(generator_path)
         run.check_not_replaced("generator", generator_path)
-    return synthetic_quality.measure(run, synthetic, judge, generator)
+    nearest_path = run.args.outputs_dir / "evaluation" / "nearest.csv"
+    return synthetic_quality.measure(run.inputs, synthetic, judge, generator, nearest_path)
 
 
 def read_synthetic(run):
@@ -269,14 +272,14 @@ def read_synthetic(run):
     generator = run.args.models_dir / "gan" / "generator.keras"
     if not path.is_file():
         return None, None
-    provenance = run.check_made_from(path.with_name("provenance.json"), "train_gan.py")
-    if run.add_input("synthetic", path) != provenance.get("table_sha256"):
+    provenance = run.inputs.check_made_from(path.with_name("provenance.json"), "train_gan.py")
+    if run.hash_file("synthetic", path) != provenance.get("table_sha256"):
         raise InputError(f"{path}: is not the table its provenance.json describes; run train_gan.py again")
     table = read_table(path)
     run.check_not_replaced("synthetic", path)
     if not generator.is_file():
         return table, None
-    if run.add_input("generator", generator) != provenance.get("generator_sha256"):
+    if run.hash_file("generator", generator) != provenance.get("generator_sha256"):
         raise InputError(f"{path}: was drawn from another generator than {generator}; run train_gan.py --sample-only")
     return table, generator
 
@@ -292,7 +295,7 @@ def main(argv=None):
             from_predictions(args)
         return 0
     run = runs.Run(args, "evaluate")
-    run.require_rgb28()
+    run.inputs.require_rgb28("evaluate")
     if not run.announce():
         return 0
     if args.isic_submission:
@@ -304,19 +307,19 @@ def main(argv=None):
         return 0
     synthetic, generator_path = read_synthetic(run)
     learned = models["classifier"]["inputs"].get("synthetic")
-    if learned and synthetic is not None and learned != run.identity["inputs"]["synthetic"]:
+    if learned and synthetic is not None and learned != run.files["synthetic"]:
         print(
             "  note: the classifier learned from another synthetic set than the one measured; train_cnn.py trains it again"
         )
     folder = args.outputs_dir / "evaluation"
-    options = folder / "options.json"
-    if run.is_current(options):
+    place = ResultFolder(run, folder / "options.json", run.identify())
+    if place.is_current():
         print("  up to date")
     else:
         keras_setup.quiet_tensorflow(args.deterministic)
-        run.begin(options, "*.csv", "*.json")
+        place.begin("*.csv", "*.json")
         evaluate_test(run, models, synthetic, generator_path)
-        run.finish(options, [*folder.glob("*.csv"), *folder.glob("*.json")])
+        place.finish([*folder.glob("*.csv"), *folder.glob("*.json")])
     if args.isic_submission:
         write_isic(Path(args.isic_submission), test_part(run), read_predictions(folder / "predictions.csv")[2])
     return 0

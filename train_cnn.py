@@ -20,7 +20,6 @@ An epoch is as many images as the real training part has, whatever is mixed in: 
 """
 
 import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +33,9 @@ from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import calibration, memorisation, metrics
 from lesiongan.nets import augmentation, inference, saved_models
-from lesiongan.run import checkpoints, flags, keras_setup, runs, script
+from lesiongan.run import flags, keras_setup, runs, script, streams
+from lesiongan.run.folders import ResultFolder
+from lesiongan.run.training import train_epochs
 
 JUDGE_SEED = 10015  # the judge is one instrument: --seed does not move it
 # What a flag left out means. The judge keeps its recipe, or figures measured with it could not be compared.
@@ -183,33 +184,32 @@ def gather_pool(run):
     Synthetic rows are read from their own file, so they cannot reach val or test; provenance.json must name this
     run's data and split.
     """
-    args = run.args
-    images, labels = run.part("train")
+    args, inputs = run.args, run.inputs
+    images, labels = inputs.part("train")
     if args.role == "judge":
-        keep = half_a(run.table, run.parts)[run.parts == "train"]
+        keep = half_a(inputs.table, inputs.parts)[inputs.parts == "train"]
         images, labels = images[keep], labels[keep]
     images, labels, weights = [images], [labels], [np.ones(len(labels), np.float32)]
     if args.repeat_real:
-        again = np.random.default_rng([args.seed, 3]).integers(len(labels[0]), size=args.repeat_real)
+        again = np.random.default_rng([args.seed, streams.REPEATED_IMAGES]).integers(len(labels[0]), size=args.repeat_real)
         images.append(images[0][again])
         labels.append(labels[0][again])
         weights.append(np.ones(args.repeat_real, np.float32))
     if args.real == "none":
         images, labels, weights = [], [], []
     elif args.real != "table":
-        run.identity["options"]["real"] = "added"  # the path is not part of the result, the table is
-        run.identity["inputs"]["real"] = add_table(args.real, 1.0, images, labels, weights).sha256
+        run.files["real"] = add_table(args.real, 1.0, images, labels, weights).sha256
         refuse_held_out(run, args.real, images[-1])
     if args.synthetic != "none":
         path = Path(args.synthetic)
         if not path.is_file():
             raise InputError(f"{path}: no synthetic table; run train_gan.py first, or pass --synthetic none")
-        run.add_input("synthetic", path)
+        digest = run.hash_file("synthetic", path)
         provenance = path.with_name("provenance.json")
-        made = run.check_made_from(provenance, "train_gan.py")
+        made = inputs.check_made_from(provenance, "train_gan.py")
         add_table(path, args.synthetic_weight, images, labels, weights)
         run.check_not_replaced("synthetic", path)
-        if made.get("table_sha256") != run.identity["inputs"]["synthetic"]:
+        if made.get("table_sha256") != digest:
             raise InputError(f"{path}: is not the table {provenance} describes; run train_gan.py again")
     synthetic = len(labels[-1]) if args.synthetic != "none" else 0
     return np.concatenate(images), np.concatenate(labels), np.concatenate(weights), synthetic
@@ -217,7 +217,7 @@ def gather_pool(run):
 
 def refuse_held_out(run, path, images):
     """InputError if any added real image is a photograph of the val or test part."""
-    distance, _ = memorisation.nearest(images, run.table.images[run.parts != "train"])
+    distance, _ = memorisation.nearest(images, run.inputs.table.images[run.inputs.parts != "train"])
     held_out = int((distance < NEAR_DUPLICATE_DISTANCE).sum())
     if held_out:
         raise InputError(f"--real {path}: {held_out} of its {len(images)} images are val or test images of this split")
@@ -243,12 +243,12 @@ def build_batches(images, targets, weights, args):
         """Pool positions in the order of pass `number` over the pool."""
         if number not in orders:
             orders.clear()
-            orders[number] = np.random.default_rng([args.seed, 4, number]).permutation(len(targets))
+            orders[number] = np.random.default_rng([args.seed, streams.IMAGE_ORDER, number]).permutation(len(targets))
         return orders[number]
 
     def choose(step):
         if args.sampler == "balanced":
-            rng = np.random.default_rng([args.seed, 5, step])
+            rng = np.random.default_rng([args.seed, streams.BALANCED_BATCHES, step])
             return np.array([rng.choice(members[c]) for c in rng.integers(len(members), size=args.batch)])
         at = np.arange(step * args.batch, (step + 1) * args.batch)
         return np.concatenate([shuffled(n)[at[at // len(targets) == n] % len(targets)]
@@ -266,7 +266,7 @@ def build_batches(images, targets, weights, args):
 
 def epoch_images(run, targets):
     """Images in an epoch: the real training part's, so that arms are comparable; the judge's own pool for the judge."""
-    return len(targets) if run.args.role == "judge" else int((run.parts == "train").sum())
+    return len(targets) if run.args.role == "judge" else int((run.inputs.parts == "train").sum())
 
 
 def plan_epochs(args, real_images):
@@ -298,87 +298,81 @@ def prepare(args, classes, steps):
     return model, network
 
 
-def train(run, folder, pool, val, shift, resuming=False):
+def train(place, pool, val, shift, resuming=False):
     """(network with the weights of the last epoch, or with --keep best of the best by val log-loss; history).
 
     shift: float (k,), added to the logits before they are scored, so that every arm is chosen under the same prior.
     """
-    args = run.args
+    args = place.run.args
     keras_setup.seed_everything(args.seed, args.deterministic)
     (images, targets, weights), (val_images, val_targets) = pool, val
-    plan = plan_epochs(args, epoch_images(run, targets))
+    plan = plan_epochs(args, epoch_images(place.run, targets))
     model, network = prepare(args, len(shift), sum(plan))
-    best = [np.asarray(v) for v in network.variables]
-    state = [*model.variables, *model.optimizer.variables]
-    checkpoint = folder / "checkpoint.npz"
-    history = []
-    if resuming:
-        shapes = {"history": (None, len(HISTORY))} | {f"best{i}": b.shape for i, b in enumerate(best)}
-        extra = checkpoints.load_state(checkpoint, state, shapes, run.training_key)
-        history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra.pop("history")]
-        best = list(extra.values())
-        print(f"  resuming after epoch {len(history)}")
-    bar = script.progress(len(plan), len(history), FOLDERS[args.role, args.task])
     batch = build_batches(images, targets, weights, args)
-    for epoch in range(len(history), len(plan)):
-        began = time.time()
+    best = {f"best{i}": np.asarray(v) for i, v in enumerate(network.variables)}
+
+    def train_epoch(epoch):
         first = sum(plan[:epoch])
         # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again as the epoch took.
         loss = np.mean([model.train_on_batch(*batch(step)) for step in range(first, first + plan[epoch])])
         p = calibration.softmax(inference.predict(network, val_images) + shift)
         if not np.isfinite([loss, p.sum()]).all():  # the losses are of before each update, p is of after the last
             raise InputError(f"epoch {epoch + 1}: the loss or the probabilities are not finite; lower --learning-rate")
-        row = (epoch + 1, loss, metrics.log_loss(val_targets, p), (p.argmax(axis=1) == val_targets).mean(),
-               metrics.summarise(metrics.confusion(val_targets, p.argmax(axis=1), p.shape[1]))["balanced_accuracy"],
-               time.time() - began)  # fmt: skip
-        history.append(dict(zip(HISTORY, map(float, row), strict=True)))
+        decided = p.argmax(axis=1)
+        scores = metrics.summarise(metrics.confusion(val_targets, decided, p.shape[1]))
+        accuracy = (decided == val_targets).mean()
+        return loss, metrics.log_loss(val_targets, p), accuracy, scores["balanced_accuracy"]
+
+    def keep_best(epoch, history):
         if args.keep == "last" or history[-1]["val_log_loss"] <= min(h["val_log_loss"] for h in history):
-            best = [np.asarray(v) for v in network.variables]
-        kept = {f"best{i}": b for i, b in enumerate(best)}
-        past = [list(h.values()) for h in history]
-        checkpoints.save_state(checkpoint, state, history=past, fingerprint=run.training_key, **kept)
-        bar.set_postfix_str(f"loss {row[1]:.3f} val {row[2]:.3f} accuracy {row[3]:.3f}")
-        bar.update()
-    bar.close()
-    for variable, value in zip(network.variables, best, strict=True):
+            best.update({f"best{i}": np.asarray(v) for i, v in enumerate(network.variables)})
+
+    state = [*model.variables, *model.optimizer.variables]
+    title = FOLDERS[args.role, args.task]
+    history = train_epochs(place, len(plan), state, HISTORY, train_epoch, keep_best, best, resuming, title)
+    for variable, value in zip(network.variables, best.values(), strict=True):
         variable.assign(value)
     return network, history
 
 
+# Flags of which the result depends on the file's content alone: its hash is among the inputs.
+PATHS = ("synthetic",)
 HISTORY = ("epoch", "loss", "val_log_loss", "val_accuracy", "val_balanced_accuracy", "seconds")
 
 
 def main(argv=None):
     args = parse_args(argv)
     run = runs.Run(args, "train_cnn")
-    run.require_rgb28()
-    run.identity["options"].pop("synthetic")  # its hash is in `inputs`; the path is not part of the result
-    if not run.announce():
+    inputs = run.inputs
+    inputs.require_rgb28("train_cnn")
+    if not run.announce(PATHS):
         return 0
     pool_images, pool_labels, pool_weights, synthetic = gather_pool(run)
     folder = args.models_dir / FOLDERS[args.role, args.task]
-    options, model_path = folder / "options.json", folder / "classifier.keras"
-    if run.is_current(options):
+    model_path = folder / "classifier.keras"
+    added = {"real": "added"} if args.real not in ("table", "none") else {}
+    place = ResultFolder(run, folder / "options.json", run.identify(PATHS, **added))
+    if place.is_current():
         print("  up to date")
         return 0
-    resuming = run.can_resume(folder / "checkpoint.npz")
-    run.begin(options)
+    resuming = place.can_resume()
+    place.begin()
     keras_setup.quiet_tensorflow()
 
     def target(labels):
         return MALIGNANT[labels].astype(np.int32) if args.task == "malignancy" else labels
 
     k = 2 if args.task == "malignancy" else len(CLASSES)
-    val_images, val_labels = run.part("val")
+    val_images, val_labels = inputs.part("val")
     targets = target(pool_labels)
     # What the network is taught is the pool's (or the uniform) prior; what it should say holds under the train prior.
-    prior = calibration.prior_of(target(run.part("train")[1]), k)
+    prior = calibration.prior_of(target(inputs.part("train")[1]), k)
     counts = np.bincount(targets, minlength=k)
     drawn = np.ones(len(targets)) if args.sampler == "natural" else len(targets) / counts[targets]
     taught = calibration.prior_of(targets, k, pool_weights * drawn)
     shift = np.where(counts > 0, np.log(prior) - np.log(taught), 0)  # a class it was not taught stays as unlikely as it is
     val = (val_images, target(val_labels))
-    network, history = train(run, folder, (pool_images, targets, pool_weights), val, shift, resuming)
+    network, history = train(place, (pool_images, targets, pool_weights), val, shift, resuming)
     temperature = calibration.fit_temperature(network, *val, shift)
     # The judge weighs every class alike, as the synthetic set has them; its epoch, though, is chosen under the train prior
     # like any other's, or the few val images of the rare classes would decide.
@@ -386,8 +380,7 @@ def main(argv=None):
     saved_models.save(model_path, model)
     p = inference.predict_views(model, val_images)
     writing.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
-    run.finish(
-        options,
+    place.finish(
         [model_path, folder / "history.csv"],
         steps=sum(plan_epochs(args, epoch_images(run, targets))),
         trained_on=class_counts(pool_labels),
@@ -397,13 +390,12 @@ def main(argv=None):
         kept_epoch=len(history) if args.keep == "last" else 1 + int(np.argmin([h["val_log_loss"] for h in history])),
         temperature=temperature,
         calibrated_for="the average of 8 views (evaluate.py --views 8)",
-        operating_points=calibration.fit_operating_points(p, val[1], prior, run.lesions("val")),
+        operating_points=calibration.fit_operating_points(p, val[1], prior, inputs.lesions("val")),
         parameters=model.count_params(),
         model_sha256=checksums.file_sha256(model_path),
         val={"log_loss": metrics.log_loss(val[1], p),
              **metrics.summarise(metrics.confusion(val[1], p.argmax(axis=1), k))},
     )  # fmt: skip
-    (folder / "checkpoint.npz").unlink(missing_ok=True)
     return 0
 
 

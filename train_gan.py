@@ -12,7 +12,7 @@ derivative is needed, and sees both through one random, differentiable shift and
 Both players learn from a single backward pass; see `reverse_for_generator`.
 """
 
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,9 @@ from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
 from lesiongan.nets import saved_models, synthetic_set
-from lesiongan.run import checkpoints, flags, keras_setup, runs, script
+from lesiongan.run import flags, keras_setup, runs, script, streams
+from lesiongan.run.folders import ResultFolder, settle_split
+from lesiongan.run.training import train_epochs
 
 LATENT = 64
 HISTORY = ("epoch", "critic_loss", "generator_loss", "penalty", "accuracy", "seconds")
@@ -252,7 +254,7 @@ def build_batches(images, labels, args):
         return g.astype(np.float32)
 
     def batch(epoch, i):
-        rng = np.random.default_rng([args.seed, 1, epoch, i])
+        rng = np.random.default_rng([args.seed, streams.GAN_BATCHES, epoch, i])
         y = rng.choice(len(CLASSES), n, p=weight)
         index = np.array([members[c][rng.integers(len(members[c]))] for c in y])
         return {
@@ -296,38 +298,31 @@ def prepare(images, labels, args):
     return gan, batches, each
 
 
-def train(run, folder, resuming):
-    """Train for args.epochs; leaves generator.keras (the moving average), history.csv and samples/ in `folder`."""
-    args = run.args
-    gan, batch, each = prepare(*run.part("train"), args)
-    state = [*gan.variables, *gan.optimizer.variables]
+def train(place, resuming):
+    """Train for args.epochs; leaves generator.keras (the moving average), history.csv and samples/ in the
+    folder of `place`."""
+    run, args, folder = place.run, place.run.args, place.path
+    gan, batch, each = prepare(*run.inputs.part("train"), args)
 
-    checkpoint = folder / "checkpoint.npz"
-    history = []
-    if resuming:
-        extra = checkpoints.load_state(checkpoint, state, {"history": (None, len(HISTORY))}, run.training_key)
-        history = [dict(zip(HISTORY, h.tolist(), strict=True)) for h in extra["history"]]
-        print(f"  resuming after epoch {len(history)}")
-    bar = script.progress(args.epochs, len(history), "GAN")
-    for epoch in range(len(history), args.epochs):
-        began = time.time()
+    def train_epoch(epoch):
         # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again as the epoch took.
         logs = [gan.train_on_batch(batch(epoch, i), return_dict=True) for i in range(each)]
         means = {name: float(np.mean([log[name] for log in logs])) for name in gan.means}
         weights = [np.sum(np.asarray(v)) for v in gan.ema.variables]  # the losses are of before the last update
         if not np.isfinite([*means.values(), *weights]).all():
             raise InputError(f"epoch {epoch + 1}: the loss or the weights are not finite; lower --learning-rate")
-        history.append(dict(zip(HISTORY, (epoch + 1.0, *means.values(), time.time() - began), strict=True)))
+        return means.values()
+
+    def draw_samples(epoch, history):
         if (epoch + 1) % args.grid_every == 0 or epoch in (0, args.epochs - 1):
             name = f"epoch_{epoch + 1:04d}"
-            synthetic_set.save_grid(folder / "samples" / f"{name}.png", synthetic_set.fixed_grid(gan.ema), run.data_note)
+            grid = synthetic_set.fixed_grid(gan.ema)
+            synthetic_set.save_grid(folder / "samples" / f"{name}.png", grid, run.inputs.data_note)
             if args.snapshots:
                 saved_models.save(folder / "snapshots" / f"{name}.keras", gan.ema)
-        past = [list(h.values()) for h in history]
-        checkpoints.save_state(checkpoint, state, history=past, fingerprint=run.training_key)
-        bar.set_postfix_str(f"critic {means['critic_loss']:.3f} generator {means['generator_loss']:.3f}")
-        bar.update()
-    bar.close()
+
+    state = [*gan.variables, *gan.optimizer.variables]
+    history = train_epochs(place, args.epochs, state, HISTORY, train_epoch, draw_samples, {}, resuming, "GAN")
     gan.ema.trainable = True  # only the training had to leave it alone
     saved_models.save(folder / "generator.keras", gan.ema)
     writing.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
@@ -348,38 +343,42 @@ def use_xla():
 def main(argv=None):
     args = parse_args(argv)
     run = runs.Run(args, "train_gan")
-    run.require_rgb28()
+    run.inputs.require_rgb28("train_gan")
     if not run.announce():
         return 0
     folder = args.models_dir / "gan"
-    options, generator_path = folder / "options.json", folder / "generator.keras"
+    generator_path = folder / "generator.keras"
     synthetic_set.check_folder(args.out)  # refuse a bad folder or mix before an hour of training, not after
-    labels = synthetic_set.class_mix(args.class_mix, args.samples, run.part("train")[1])
-    sampling = {name: run.identity["options"].pop(name) for name in SAMPLING} | {"seed": args.seed}
+    labels = synthetic_set.class_mix(args.class_mix, args.samples, run.inputs.part("train")[1])
+    place = ResultFolder(run, folder / "options.json", run.identify(without=SAMPLING))
     trained = False
     if args.sample_only:
-        run.settle_split()
-    elif not run.is_current(options):
-        resuming = run.can_resume(folder / "checkpoint.npz")
-        run.begin(options, *(() if resuming else ("samples/*.png", "snapshots/*.keras")))
+        settle_split(run)
+    elif not place.is_current():
+        resuming = place.can_resume()
+        place.begin(*(() if resuming else ("samples/*.png", "snapshots/*.keras")))
         keras_setup.quiet_tensorflow()
-        history = train(run, folder, resuming)
+        history = train(place, resuming)
         seconds = round(sum(h["seconds"] for h in history), 1)
-        run.finish(options, [generator_path, folder / "history.csv"], training_seconds=seconds, code_sha256=run.code_sha256)
-        (folder / "checkpoint.npz").unlink(missing_ok=True)
+        outputs = [generator_path, folder / "history.csv"]
+        place.finish(outputs, training_seconds=seconds, code_sha256=run.code_sha256)
         trained = True
-    # From here on the run is that of the synthetic set, which depends on the generator, however made, and the sampling.
-    made = run.check_made_from(options, "train_gan.py", {"script": str, "options": dict, "outputs": {...: str}})
-    if run.add_input("generator", generator_path) != made["outputs"].get("generator.keras"):
-        raise InputError(f"{generator_path}: is not the generator {options} describes; run train_gan.py again")
-    del sampling["sample_only"]
-    run.identity |= {"script": made["script"], "options": made["options"] | {"sampling": sampling}}
-    if not trained and run.is_current(args.out / "provenance.json"):
+    synthetic = ResultFolder(run, args.out / "provenance.json", identify_synthetic(run, place.record_path, generator_path))
+    if not trained and synthetic.is_current():
         print("  up to date")
         return 0
     keras_setup.quiet_tensorflow(args.deterministic)
-    synthetic_set.write(run, saved_models.load_generator(generator_path), labels, args.out)
+    synthetic_set.write(synthetic, saved_models.load_generator(generator_path), labels, args.no_png)
     return 0
+
+
+def identify_synthetic(run, options, generator_path):
+    """Identity of the synthetic set: that of the generator, however made, with the sampling."""
+    made = run.inputs.check_made_from(options, "train_gan.py", {"script": str, "options": dict, "outputs": {...: str}})
+    if run.hash_file("generator", generator_path) != made["outputs"].get("generator.keras"):
+        raise InputError(f"{generator_path}: is not the generator {options} describes; run train_gan.py again")
+    sampling = {name: getattr(run.args, name) for name in ("samples", "class_mix", "no_png", "seed")}
+    return replace(run.identify(), script=made["script"], options=made["options"] | {"sampling": sampling})
 
 
 if __name__ == "__main__":

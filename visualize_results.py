@@ -6,11 +6,11 @@ Reads models/, outputs/ and the table. A figure whose inputs are missing is left
 --no-models skips those that need a network. About a minute.
 """
 
-from lesiongan.data import classes
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
-from lesiongan.plots.sources import Inputs, Missing
+from lesiongan.plots.sources import Missing, Sources
 from lesiongan.run import flags, keras_setup, runs, script
+from lesiongan.run.folders import ResultFolder
 
 
 def parse_args(argv=None):
@@ -22,47 +22,42 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     run = runs.Run(args, "visualize_results")
-    run.require_rgb28()
+    run.inputs.require_rgb28("visualize_results")
     if not run.announce():
         return 0
-    inputs = Inputs(run)
+    sources = Sources(run)
     folder, page = args.outputs_dir / "figures", args.outputs_dir / "report.html"
-    sources = [*sorted(inputs.models.glob("*/*.keras")), *sorted(inputs.models.glob("*/history.csv")),
-               *sorted((inputs.outputs / "eda").glob("*.png")), *sorted(inputs.evaluation.glob("*.*")),
-               inputs.outputs / "synthetic" / classes.TABLE_NAME]  # fmt: skip
-    for path in sources:
-        if path.is_file() and path.name != "options.json" and not path.name.startswith("."):
-            run.add_input(f"{path.parent.name}/{path.name}", path)
-    if not run.is_current(folder / "options.json"):
+    for path in sources.files():
+        run.hash_file(f"{path.parent.name}/{path.name}", path)
+    place = ResultFolder(run, folder / "options.json", run.identify())
+    if not place.is_current():
         if not args.no_models:
             keras_setup.quiet_tensorflow(args.deterministic)
-        run.begin(folder / "options.json", "*.png", "*.pdf")
+        place.begin("*.png", "*.pdf")
         from lesiongan.plots import report, style
         from lesiongan.plots.paper import FIGURES
 
-        note = run.figure_note
+        note = run.inputs.figure_note
         drawn, left_out = [], []
         for name, (draw, caption) in FIGURES.items():
             try:
-                drawn.append((style.save(draw(inputs), folder, name, note), caption))
+                drawn.append((style.save(draw(sources), folder, name, note), caption))
             except Missing as e:
                 left_out.append(f"{name}: {e}")
-        if not drawn and not (inputs.outputs / "eda").is_dir():
-            raise InputError(f"{inputs.outputs}: nothing to draw; run train_gan.py, train_cnn.py and evaluate.py first")
+        if not drawn and not (sources.outputs / "eda").is_dir():
+            raise InputError(f"{sources.outputs}: nothing to draw; run train_gan.py, train_cnn.py and evaluate.py first")
         try:
-            inputs.check_evaluation()
+            sources.check_evaluation()
             missing = None
         except Missing as e:
             missing = str(e)
         writing.write_text(page, report.build(run, drawn, left_out, missing))
         for text in left_out:
             print(f"  left out {text}")
-        run.finish(
-            folder / "options.json", [*folder.glob("*.p*"), page], drawn=[p.stem for p, _ in drawn], left_out=left_out
-        )
+        place.finish([*folder.glob("*.p*"), page], drawn=[p.stem for p, _ in drawn], left_out=left_out)
     else:
         print("  up to date")
-    print(f"report: {page}" + (f" ({run.data_note})" if run.data_note else ""))
+    print(f"report: {page}" + (f" ({run.inputs.data_note})" if run.inputs.data_note else ""))
     return 0
 
 

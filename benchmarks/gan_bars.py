@@ -32,7 +32,8 @@ from lesiongan.measures import metrics, synthetic_quality
 from lesiongan.measures.judge import Judge
 from lesiongan.measures.predictions import read_predictions
 from lesiongan.nets import saved_models
-from lesiongan.run import keras_setup, runs, script
+from lesiongan.run import keras_setup, script
+from lesiongan.run.inputs import load_inputs
 
 CAS_RECIPE = [f"--{name.replace('_', '-')}={value}" for name, value in train_cnn.JUDGE_RECIPE.items() if name != "epochs"]
 CAS_IMAGES, CAS_EPOCHS = 20_000, 20
@@ -109,16 +110,16 @@ def score_snapshots(place, name):
     """[{epoch, minutes, frechet_ratio}] of the generators kept during training, by the judge on val."""
     models = place.models(name)
     args = train_gan.parse_args([*place.flags(name), *place.extra])
-    run = runs.Run(args, "gan_bars")
+    inputs = load_inputs(args)
     path = models / "judge" / "classifier.keras"
-    judge = Judge(saved_models.load_classifier(path), run, held_out="val")
-    held_out = judge.features(run.part("val")[0])
+    judge = Judge(saved_models.load_classifier(path), inputs, held_out="val")
+    held_out = judge.features(inputs.part("val")[0])
     seconds = np.cumsum(np.genfromtxt(models / "gan" / "history.csv", delimiter=",", names=True)["seconds"])
     rows = []
     for path in sorted((models / "gan" / "snapshots").glob("*.keras")):
         epoch = int(path.stem.split("_")[1])
         generator = saved_models.load_generator(path)
-        _, found, _ = synthetic_quality.measure_distances(run, None, judge, generator, None, held_out, by_class=False)
+        _, found, _ = synthetic_quality.measure_distances(inputs, None, judge, generator, None, held_out, by_class=False)
         rows.append({"epoch": epoch, "minutes": seconds[epoch - 1] / 60, "frechet_ratio": found["frechet_ratio"]["value"]})
     if not rows:
         print(f"{models / 'gan'} was trained without --snapshots: no curve for it")

@@ -8,7 +8,6 @@ critic has two strided 5 x 5 convolutions with dropout and sees the label as an 
 Adam 2e-4 / 0.5, batch 128, one critic step then one generator step. Its reals are turned as train_gan.py's are.
 """
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,14 @@ import train_gan
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE
 from lesiongan.files import writing
 from lesiongan.nets import saved_models, synthetic_set
-from lesiongan.run import checkpoints, flags, keras_setup, runs, script
+from lesiongan.run import flags, keras_setup, runs, script, streams
+from lesiongan.run.folders import ResultFolder
+from lesiongan.run.training import train_epochs
 
 BARS = Path(__file__).resolve().parent.parent / "bars" / "baseline"
 LATENT = 100
 BATCH = 128
+HISTORY = ("epoch", "critic_loss", "generator_loss", "seconds")
 
 
 def build_generator():
@@ -92,42 +94,36 @@ class Dcgan:
 
 def batch_of(images, labels, seed, epoch, i, order):
     """(images, labels, latents) of step i of an epoch."""
-    rng = np.random.default_rng([seed, 1, epoch, i])
+    rng = np.random.default_rng([seed, streams.GAN_BATCHES, epoch, i])
     index = order[i * BATCH : (i + 1) * BATCH]
     latents = rng.standard_normal((2, len(index), LATENT), dtype=np.float32)
     return train_gan.random_turns(images[index].astype(np.float32), rng), labels[index], latents
 
 
-def train(run, folder, resuming):
+def train(place, resuming):
     """Seconds of each epoch; writes generator.keras, history.csv and, every --grid-every epochs, samples/ and snapshots/."""
-    args = run.args
+    run, args, folder = place.run, place.run.args, place.path
     keras_setup.seed_everything(args.seed, args.deterministic)
-    images, labels = run.part("train")
+    images, labels = run.inputs.part("train")
     gan = Dcgan()
-    checkpoint, history = folder / "checkpoint.npz", []
-    if resuming:
-        history = checkpoints.load_state(checkpoint, gan.state, {"history": (None, 4)}, run.training_key)["history"].tolist()
-    bar = script.progress(args.epochs, len(history), "DCGAN")
-    for epoch in range(len(history), args.epochs):
-        began = time.time()
-        order = np.random.default_rng([args.seed, 4, epoch]).permutation(len(labels))
+
+    def train_epoch(epoch):
+        order = np.random.default_rng([args.seed, streams.IMAGE_ORDER, epoch]).permutation(len(labels))
         steps = max(1, len(labels) // BATCH)
         losses = [[float(x) for x in gan.step(*batch_of(images, labels, args.seed, epoch, i, order))] for i in range(steps)]
-        history.append([epoch + 1, *np.mean(losses, axis=0), time.time() - began])
+        return np.mean(losses, axis=0)
+
+    def draw_samples(epoch, history):
         if (epoch + 1) % args.grid_every == 0 or epoch in (0, args.epochs - 1):
             name = f"epoch_{epoch + 1:04d}"
-            synthetic_set.save_grid(
-                folder / "samples" / f"{name}.png", synthetic_set.fixed_grid(gan.generator), run.data_note
-            )
+            grid = synthetic_set.fixed_grid(gan.generator)
+            synthetic_set.save_grid(folder / "samples" / f"{name}.png", grid, run.inputs.data_note)
             saved_models.save(folder / "snapshots" / f"{name}.keras", gan.generator)
-        checkpoints.save_state(checkpoint, gan.state, history=history, fingerprint=run.training_key)
-        bar.set_postfix_str("critic {:.3f} generator {:.3f}".format(*history[-1][1:3]))
-        bar.update()
-    bar.close()
+
+    history = train_epochs(place, args.epochs, gan.state, HISTORY, train_epoch, draw_samples, {}, resuming, "DCGAN")
     saved_models.save(folder / "generator.keras", gan.generator)
-    columns = ("epoch", "critic_loss", "generator_loss", "seconds")
-    writing.write_csv(folder / "history.csv", dict(zip(columns, np.array(history).T, strict=True)))
-    return [h[-1] for h in history]
+    writing.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
+    return [h["seconds"] for h in history]
 
 
 def main(argv=None):
@@ -138,20 +134,19 @@ def main(argv=None):
     args = p.parse_args(argv)
     args.epochs = args.epochs or 200
     run = runs.Run(args, "gan_baseline")
-    run.require_rgb28()
+    run.inputs.require_rgb28("gan_baseline")
     if not run.announce():
         return 0
     folder = args.models_dir / "gan"
-    options = folder / "options.json"
-    if run.is_current(options):
+    place = ResultFolder(run, folder / "options.json", run.identify())
+    if place.is_current():
         print("  up to date")
         return 0
     keras_setup.quiet_tensorflow()
-    resuming = run.can_resume(folder / "checkpoint.npz")
-    run.begin(options, *(() if resuming else ("samples/*.png", "snapshots/*.keras")))
-    seconds = sum(train(run, folder, resuming))
-    run.finish(options, [folder / "generator.keras", folder / "history.csv"], training_seconds=round(seconds, 1))
-    (folder / "checkpoint.npz").unlink(missing_ok=True)
+    resuming = place.can_resume()
+    place.begin(*(() if resuming else ("samples/*.png", "snapshots/*.keras")))
+    seconds = sum(train(place, resuming))
+    place.finish([folder / "generator.keras", folder / "history.csv"], training_seconds=round(seconds, 1))
     return 0
 
 

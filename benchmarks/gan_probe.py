@@ -23,50 +23,52 @@ from lesiongan.files.errors import InputError
 from lesiongan.measures import calibration, synthetic_quality
 from lesiongan.measures.judge import Judge
 from lesiongan.nets import saved_models
+from lesiongan.nets.synthetic_set import draw_latents, generate
 from lesiongan.run import keras_setup, runs, script
+from lesiongan.run.folders import ResultFolder
 
 PROBE_SEED = 5001
 
 
 def build_probe(run):
     """The probe as a Judge of val; trained first if bars/probe/ has none of this split."""
-    half = (run.parts == "train") & ~half_a(run.table, run.parts)
-    folder = run.args.models_dir
-    path = folder / "classifier.keras"
-    if not run.is_current(folder / "options.json"):
-        run.begin(folder / "options.json")
-        images, labels = run.table.images[half], run.table.labels[half]
+    inputs = run.inputs
+    half = (inputs.parts == "train") & ~half_a(inputs.table, inputs.parts)
+    place = ResultFolder(run, run.args.models_dir / "options.json", run.identify())
+    path = place.path / "classifier.keras"
+    if not place.is_current():
+        place.begin()
+        images, labels = inputs.table.images[half], inputs.table.labels[half]
         pool = images, labels, np.ones(len(labels), np.float32)
         # Taught with balanced batches, but its epoch is chosen under the train prior: under the uniform one, the few images
         # that val has of the rare classes would decide.
-        shift = np.log(calibration.prior_of(run.part("train")[1], len(CLASSES))) + np.log(len(CLASSES))
-        network, _ = train_cnn.train(run, folder, pool, run.part("val"), shift)
-        temperature = calibration.fit_temperature(network, *run.part("val"), shift)
+        shift = np.log(calibration.prior_of(inputs.part("train")[1], len(CLASSES))) + np.log(len(CLASSES))
+        network, _ = train_cnn.train(place, pool, inputs.part("val"), shift)
+        temperature = calibration.fit_temperature(network, *inputs.part("val"), shift)
         saved_models.save(path, calibration.with_calibration(network, temperature, np.zeros(len(CLASSES))))
-        run.finish(folder / "options.json", [path])
-        (folder / "checkpoint.npz").unlink()
-    return Judge(saved_models.load_classifier(path), run, half, held_out="val")
+        place.finish([path])
+    return Judge(saved_models.load_classifier(path), inputs, half, held_out="val")
 
 
-def draw_set(run, generator, per_class=300):
+def draw_set(generator, per_class=300):
     """Table of `per_class` synthetic images of every class."""
     labels = np.repeat(np.arange(len(CLASSES), dtype=np.int32), per_class)
-    images = synthetic_quality.generate(generator, synthetic_quality.draw_latents(generator, len(labels), 8), labels)
+    images = generate(generator, draw_latents(generator, len(labels), 8), labels)
     return Table("drawn", "hmnist_28_28_RGB", images, labels, "", np.arange(len(labels)))
 
 
-def probe(run, judge, path):
+def probe(inputs, judge, path):
     """{name: value} of one generator."""
     generator = saved_models.load_generator(path)
-    synthetic = draw_set(run, generator)
-    held_images, held_labels = run.part("val")
+    synthetic = draw_set(generator)
+    held_images, held_labels = inputs.part("val")
     features, held = judge.features(synthetic.images), judge.features(held_images)
-    _, found, by_class = synthetic_quality.measure_distances(run, synthetic, judge, generator, features, held)
+    _, found, by_class = synthetic_quality.measure_distances(inputs, synthetic, judge, generator, features, held)
     names = ("frechet_ratio", "frechet", "frechet_floor", "kid", "precision", "recall", "coverage_ratio", "density_ratio")
     out = {k: round(found[k]["value"], 4) for k in names}
     out["coverage_by_class"] = {c: round(f["coverage_ratio"]["value"], 2) for c, f in by_class.items()}
     out["density_by_class"] = {c: round(f["density_ratio"]["value"], 2) for c, f in by_class.items()}
-    lesions = run.lesions("val")
+    lesions = inputs.lesions("val")
     spread = synthetic_quality.diversity(features, synthetic.labels, held, held_labels, lesions, "val", draws=2)
     out["diversity"] = {c: round(f["value"], 2) for c, f in spread.items()}
     agreement = synthetic_quality.label_agreement(judge, synthetic, held_images, held_labels, lesions, "val")
@@ -93,7 +95,7 @@ def main(argv=None):
     judge = build_probe(run)
     found = {}
     for path in args.generators:
-        found[str(path)] = probe(run, judge, path)
+        found[str(path)] = probe(run.inputs, judge, path)
         print(path, json.dumps(found[str(path)]), flush=True)
     if args.json:
         writing.write_json(args.json, found)

@@ -107,7 +107,7 @@ def main(argv=None):
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
     keras_setup.quiet_tensorflow()
     run = runs.Run(train_gan.parse_args([]), "gan_speed")
-    images, labels = run.part("train")
+    images, labels = run.inputs.part("train")
     ours, gan, batch = build_block(images, labels)
     y = np.repeat(np.arange(len(CLASSES), dtype=np.int32), 300)
 

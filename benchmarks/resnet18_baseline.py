@@ -48,7 +48,7 @@ def time_steps(run, blocks):
 
     args = run.args
     keras_setup.seed_everything(0)
-    images, labels = run.part("train")
+    images, labels = run.inputs.part("train")
     weights = np.ones(len(labels), np.float32)
     resnet = build_resnet18()
     resnet.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -71,12 +71,12 @@ def main(argv=None):
     args = p.parse_args(argv)
     keras_setup.quiet_tensorflow()
     run = runs.Run(train_cnn.parse_args(["--synthetic", "none"]), "resnet18_baseline")
-    if run.table.is_phantom:
-        raise InputError(f"{run.table.path}: is of phantoms; the committed cost is that of HAM10000's steps")
+    if run.inputs.table.is_phantom:
+        raise InputError(f"{run.inputs.table.path}: is of phantoms; the committed cost is that of HAM10000's steps")
     step = time_steps(run, args.blocks)
     steps = {
-        "resnet18": EPOCHS * round(sum(run.parts == "train") / BATCH),
-        "ours": sum(train_cnn.plan_epochs(run.args, sum(run.parts == "train"))),
+        "resnet18": EPOCHS * round(sum(run.inputs.parts == "train") / BATCH),
+        "ours": sum(train_cnn.plan_epochs(run.args, sum(run.inputs.parts == "train"))),
     }
     minutes = {name: step[name] * steps[name] / 60 for name in step}
     out = {"seconds_a_step": step, "steps": steps, "minutes": minutes, "ratio": minutes["resnet18"] / minutes["ours"]}

@@ -22,7 +22,7 @@ from lesiongan.data.lesions import group_lesions
 from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, locks, writing
 from lesiongan.files.errors import InputError, first_line
-from lesiongan.run import flags, runs, script
+from lesiongan.run import flags, inputs, script
 
 HANDLE = "kmader/skin-cancer-mnist-ham10000/versions/2"
 FILES = (classes.TABLE_NAME, "HAM10000_metadata.csv")
@@ -104,7 +104,7 @@ def download(out):
 def choose(out):
     """Path of the table to use; says on stderr why."""
     try:
-        return runs.find_table(argparse.Namespace(data=None))
+        return inputs.find_table()
     except InputError:
         pass
     try:

@@ -212,14 +212,14 @@ def is_stale(pipeline, tmp_path, monkeypatch, capsys):
     """Function: would this script compute anything with these flags, on a copy of the finished run?"""
     from lesiongan.files.errors import InputError
     from lesiongan.nets import synthetic_set
-    from lesiongan.run import runs
+    from lesiongan.run import folders
 
     copy = pipeline.copy(tmp_path)
 
     def compute(*_):
         raise Stale
 
-    monkeypatch.setattr(runs.Run, "begin", compute)
+    monkeypatch.setattr(folders.ResultFolder, "begin", compute)
     monkeypatch.setattr(synthetic_set, "write", compute)
 
     def ask(script, *flags, run=copy):

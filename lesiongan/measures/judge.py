@@ -16,17 +16,17 @@ class Judge:
     it never saw; sha256: of its weights, so that one instrument has one name however often it is saved.
     """
 
-    def __init__(self, model, run, half=None, held_out="test"):
+    def __init__(self, model, inputs, half=None, held_out="test"):
         import keras
 
         features = next((layer for layer in model.layers if layer.name == "features"), None)
         if features is None or len(features.output.shape) != 2:
             raise InputError("the judge has no layer `features` of vectors; run train_cnn.py --role judge again")
-        half = half_a(run.table, run.parts) if half is None else half
+        half = half_a(inputs.table, inputs.parts) if half is None else half
         self.sha256, self.held_out = saved_models.weights_sha256(model), held_out
-        self.floor = (run.parts == "train") & ~half
+        self.floor = (inputs.parts == "train") & ~half
         self.model = keras.Model(model.input, [features.output, model.output])
-        self.components = distances.Components(self.look(run.table.images[half])[0])
+        self.components = distances.Components(self.look(inputs.table.images[half])[0])
 
     def look(self, images):
         """(raw features float64 (n, d), probabilities float64 (n, 7)) of uint8 images (n, 28, 28, 3)."""

@@ -12,6 +12,7 @@ from lesiongan.data.classes import CLASSES, class_counts
 from lesiongan.files import writing
 from lesiongan.measures import distances, memorisation
 from lesiongan.nets.synthetic_set import draw_latents, generate
+from lesiongan.run import streams
 
 IMAGES, DRAWS = 2000, 5
 
@@ -20,7 +21,7 @@ CLASS_IMAGES = 50  # of held-out images: below this a class has no coverage of i
 STUDENT_95 = 2.776  # 97.5 % quantile of Student's t with DRAWS - 1 degrees of freedom
 
 
-def measure(run, synthetic, judge, generator):
+def measure(inputs, synthetic, judge, generator, nearest_path):
     """The whole of synthetic_quality.json as a dict.
 
     synthetic: Table of the synthetic set; judge: Judge, or None, without which only memorisation is measured; generator:
@@ -28,17 +29,18 @@ def measure(run, synthetic, judge, generator):
     """
 
     def only_memorisation(reason, held_out):
-        return {"value": None, "reason": reason, "protocol": run.split["protocol"], "data": run.identity["data"],
-                "note": run.data_note, "memorisation": report_memorisation(run, synthetic, held_out)}  # fmt: skip
+        found = report_memorisation(inputs, synthetic, held_out, nearest_path)
+        return {"value": None, "reason": reason, "protocol": inputs.split["protocol"], "data": inputs.data,
+                "note": inputs.data_note, "memorisation": found}  # fmt: skip
 
     if judge is None:
         return only_memorisation("no judge: run train_cnn.py --role judge", "test")
-    if generator is None and synthetic_in_mix(run, synthetic)[1] < 2:
+    if generator is None and synthetic_in_mix(inputs, synthetic)[1] < 2:
         return only_memorisation("too few synthetic images for distances in the train part's class mix", judge.held_out)
-    held_out, lesions = run.part(judge.held_out)[1], run.lesions(judge.held_out)
-    features, held_features = judge.features(synthetic.images), judge.features(run.part(judge.held_out)[0])
-    n, overall, by_class = measure_distances(run, synthetic, judge, generator, features, held_features)
-    measured = run.split["protocol"]
+    held_out, lesions = inputs.part(judge.held_out)[1], inputs.lesions(judge.held_out)
+    features, held_features = judge.features(synthetic.images), judge.features(inputs.part(judge.held_out)[0])
+    n, overall, by_class = measure_distances(inputs, synthetic, judge, generator, features, held_features)
+    measured = inputs.split["protocol"]
     classes = np.unique(synthetic.labels) if generator is None else np.arange(len(CLASSES))
     mix = "train part's class mix"
     if len(classes) < len(CLASSES):
@@ -52,39 +54,40 @@ def measure(run, synthetic, judge, generator):
         "protocol": protocol,
         "source": "synthetic table" if generator is None else "fresh draws from the saved generator",
         "judge_sha256": judge.sha256,
-        "data": run.identity["data"],
-        "note": run.data_note,
+        "data": inputs.data,
+        "note": inputs.data_note,
         "distances": overall,
         "distances_by_class": by_class,
-        "label_agreement": label_agreement(judge, synthetic, *run.part(judge.held_out), lesions, measured),
+        "label_agreement": label_agreement(judge, synthetic, *inputs.part(judge.held_out), lesions, measured),
         "diversity": diversity(features, synthetic.labels, held_features, held_out, lesions, measured),
-        "memorisation": report_memorisation(run, synthetic, judge.held_out),
+        "memorisation": report_memorisation(inputs, synthetic, judge.held_out, nearest_path),
     }
 
 
-def measure_distances(run, synthetic, judge, generator, fake_features, test_features, by_class=True):
+def measure_distances(inputs, synthetic, judge, generator, fake_features, test_features, by_class=True):
     """(n, {name: figure}, {class: {name: figure}}): Frechet, KID, precision, recall, density, coverage of the synthetic
     images and of half B, and synthetic over half B; by class, coverage and density of classes with 50 held-out images."""
-    b_labels, b_features = run.table.labels[judge.floor], judge.features(run.table.images[judge.floor])
-    test_labels, protocol = run.part(judge.held_out)[1], run.split["protocol"]
-    mix = class_counts(run.part("train")[1])
+    b_labels, b_features = inputs.table.labels[judge.floor], judge.features(inputs.table.images[judge.floor])
+    test_labels, protocol = inputs.part(judge.held_out)[1], inputs.split["protocol"]
+    mix = class_counts(inputs.part("train")[1])
     n = min(IMAGES, len(b_labels))
     sizes = [class_counts(test_labels), class_counts(b_labels)]
     if generator is None:  # a set cannot be drawn from twice: its repeats would be each other's neighbours
-        mix, most = synthetic_in_mix(run, synthetic)
+        mix, most = synthetic_in_mix(inputs, synthetic)
         n = min(n, most)
         sizes.append(class_counts(synthetic.labels))
     large = np.flatnonzero(np.min(sizes, axis=0) >= CLASS_IMAGES) if by_class else []
     draws, class_draws = [], {c: [] for c in large}
     for seed in range(DRAWS):
-        rng = np.random.default_rng([seed, 7])
+        rng = np.random.default_rng([seed, streams.JUDGED_REAL])
 
         def draw_fake(labels, rng=rng, seed=seed):
             """Features of synthetic images of the classes `labels` (n,)."""
             if generator is None:
                 counts = np.minimum(class_counts(labels), class_counts(synthetic.labels))
                 return fake_features[distances.draw_in_mix(synthetic.labels, counts, counts.sum(), rng)]
-            return judge.features(generate(generator, draw_latents(generator, len(labels), seed, 6), labels))
+            latents = draw_latents(generator, len(labels), seed, streams.JUDGED_SAMPLES)
+            return judge.features(generate(generator, latents, labels))
 
         at = distances.draw_in_mix(b_labels, mix, n, rng)
         real, fake = b_features[at], draw_fake(b_labels[at])
@@ -105,9 +108,9 @@ def measure_distances(run, synthetic, judge, generator, fake_features, test_feat
     return n, summarise(draws), {CLASSES[c]: summarise(d) for c, d in class_draws.items()}
 
 
-def synthetic_in_mix(run, synthetic):
+def synthetic_in_mix(inputs, synthetic):
     """(the train part's class mix, int (7,), of the classes that the synthetic set has; how many of it can be drawn so)."""
-    mix = class_counts(run.part("train")[1]) * (class_counts(synthetic.labels) > 0)
+    mix = class_counts(inputs.part("train")[1]) * (class_counts(synthetic.labels) > 0)
     return mix, distances.most_in_mix(synthetic.labels, mix)
 
 
@@ -196,16 +199,16 @@ def diversity(fake, fake_labels, real, real_labels, real_lesions, protocol, draw
     return out
 
 
-def report_memorisation(run, synthetic, held_out):
-    """Shares of the synthetic set nearer to training images than unseen lesions come; nearest.csv holds each pair."""
-    in_train = run.parts == "train"
-    seen = (*run.part("train"), run.lesions("train"))
-    unseen = (run.part(held_out)[0], run.lesions(held_out))
+def report_memorisation(inputs, synthetic, held_out, nearest_path):
+    """Shares of the synthetic set nearer to training images than unseen lesions come; each pair goes to nearest_path."""
+    in_train = inputs.parts == "train"
+    seen = (*inputs.part("train"), inputs.lesions("train"))
+    unseen = (inputs.part(held_out)[0], inputs.lesions(held_out))
     m = memorisation.memorisation(synthetic.images, synthetic.labels, *seen, *unseen)
     columns = {"synthetic_row": np.arange(len(synthetic)), "label": synthetic.labels,
-               "train_row": run.table.rows[in_train][m["position"]], "distance": m["distance"]}  # fmt: skip
-    writing.write_csv(run.args.outputs_dir / "evaluation" / "nearest.csv", columns)
-    protocol = run.split["protocol"]
+               "train_row": inputs.table.rows[in_train][m["position"]], "distance": m["distance"]}  # fmt: skip
+    writing.write_csv(nearest_path, columns)
+    protocol = inputs.split["protocol"]
     by_class = {}
     for name in CLASSES:
         found = m["by_class"][name]

@@ -8,6 +8,7 @@ from lesiongan.data import classes, tables
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
 from lesiongan.files import checksums, locks, records, writing
 from lesiongan.files.errors import InputError
+from lesiongan.run import streams
 
 WHAT = ("an unfinished synthetic set", "synthetic images")  # how the provenance.json of a synthetic set begins
 GRID_COLUMNS = 12
@@ -53,12 +54,12 @@ def generate_in_chunks(generator, labels, seed):
     """Yield (uint8 images (k, 28, 28, 3), labels (k,)); latents depend on the seed and position alone."""
     for chunk, start in enumerate(range(0, len(labels), SAMPLE_CHUNK)):
         y = labels[start : start + SAMPLE_CHUNK]
-        yield generate(generator, draw_latents(generator, len(y), seed, 2, chunk), y), y
+        yield generate(generator, draw_latents(generator, len(y), seed, streams.SAMPLES, chunk), y), y
 
 
 def fixed_grid(generator):
     """uint8 (7, 12, 28, 28, 3): the same latents for every class and every epoch."""
-    z = np.tile(draw_latents(generator, GRID_COLUMNS, 0), (len(CLASSES), 1))
+    z = np.tile(draw_latents(generator, GRID_COLUMNS, streams.FIXED_GRID), (len(CLASSES), 1))
     y = np.repeat(np.arange(len(CLASSES)), GRID_COLUMNS)
     return generate(generator, z, y).reshape(len(CLASSES), GRID_COLUMNS, *IMAGE_SHAPE)
 
@@ -90,22 +91,23 @@ def check_folder(folder):
         raise InputError(f"--out {folder}: has files that are not a synthetic set; name an empty or new folder")
 
 
-def write(run, generator, labels, folder):
+def write(place, generator, labels, no_png=False):
     """Write the synthetic set: CSV in Kaggle's layout, PNGs, contact sheet, and the full provenance.json last."""
     from PIL import Image
 
-    args = run.args
-    writing.write_json(locks.lock_folder(folder) / "provenance.json", {"what": WHAT[0]})
+    folder, inputs = place.path, place.run.inputs
+    locks.lock_folder(folder)
+    writing.write_json(place.record_path, {"what": WHAT[0]})
     shutil.rmtree(folder / "images", ignore_errors=True)
     shown = [[] for _ in CLASSES]
 
     def chunks():
         done = 0
-        for images, y in generate_in_chunks(generator, labels, args.seed):
+        for images, y in generate_in_chunks(generator, labels, place.identity.options["sampling"]["seed"]):
             for image, code in zip(images, y, strict=True):
                 if len(shown[code]) < 20:
                     shown[code].append(image)
-                if not args.no_png:
+                if not no_png:
                     with writing.atomic(folder / "images" / CLASSES[code] / f"{done:05d}.png") as t:
                         Image.fromarray(image).save(t)
                 done += 1
@@ -114,13 +116,13 @@ def write(run, generator, labels, folder):
     table, sheet = folder / classes.TABLE_NAME, folder / "contact_sheet.png"
     tables.write_table(table, chunks())
     blank = np.full(IMAGE_SHAPE, 255, np.uint8)
-    save_grid(sheet, np.array([row + [blank] * (20 - len(row)) for row in shown]), run.data_note)
-    writing.write_json(folder / "provenance.json", {
+    save_grid(sheet, np.array([row + [blank] * (20 - len(row)) for row in shown]), inputs.data_note)
+    writing.write_json(place.record_path, {
         "what": f"{WHAT[1]} drawn by a GAN trained on the train part; not photographs, not for clinical use",
-        "note": run.data_note,
+        "note": inputs.data_note,
         "images": dict(zip(CLASSES, class_counts(labels), strict=True)),
-        "generator_sha256": run.identity["inputs"]["generator"],
+        "generator_sha256": place.identity.inputs["generator"],
         "table_sha256": checksums.file_sha256(table),
-        **run.record(outputs={p.name: checksums.file_sha256(p) for p in (table, sheet)}),
+        **place.record(outputs={p.name: checksums.file_sha256(p) for p in (table, sheet)}),
     })  # fmt: skip
     print(f"  {len(labels)} synthetic images -> {table}")

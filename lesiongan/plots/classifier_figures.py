@@ -8,13 +8,13 @@ from lesiongan.plots import style
 from lesiongan.plots.sources import Missing, frame
 
 
-def draw_cnn_training(inputs):
+def draw_cnn_training(sources):
     """Loss and val accuracy over the epochs, with and without synthetic images."""
     fig, (left, right) = style.plt.subplots(1, 2, figsize=(6.6, 2.5))
     for folder, colour in (("cnn", style.SYNTHETIC), ("control", style.REAL)):
         try:
-            history = frame(inputs.file(inputs.models / folder / "history.csv", "train_cnn.py"), "train_cnn.py")
-            options = inputs.run.check_made_from(inputs.models / folder / "options.json", "train_cnn.py",
+            history = frame(sources.file(sources.models / folder / "history.csv", "train_cnn.py"), "train_cnn.py")
+            options = sources.inputs.check_made_from(sources.models / folder / "options.json", "train_cnn.py",
                                                  {"real_images": int, "synthetic_images": int})  # fmt: skip
         except (Missing, InputError):
             if folder == "cnn":
@@ -32,11 +32,11 @@ def draw_cnn_training(inputs):
     return fig
 
 
-def draw_confusion(inputs):
+def draw_confusion(sources):
     """Confusion matrix: share of each true class (colour, %) and counts."""
     from lesiongan.measures import metrics
 
-    y, p, _ = inputs.predictions()
+    y, p, _ = sources.predictions()
     matrix = metrics.confusion(y, p.argmax(axis=1), len(CLASSES))
     share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     text = np.array([[f"{s:.0f}\n({int(n)})" for s, n in zip(*row, strict=True)] for row in zip(share, matrix, strict=True)])
@@ -58,11 +58,11 @@ def draw_confusion(inputs):
     return fig
 
 
-def draw_curves(inputs):
+def draw_curves(sources):
     """ROC and precision-recall curves, each class against the rest."""
     from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-    y, p, _ = inputs.predictions()
+    y, p, _ = sources.predictions()
     fig, (left, right) = style.plt.subplots(1, 2, figsize=(7, 3.2))
     for i, c in enumerate(CLASSES):
         positive = y == i
@@ -82,11 +82,11 @@ def draw_curves(inputs):
     return fig
 
 
-def draw_calibration(inputs):
+def draw_calibration(sources):
     """Reliability of the top probability in 15 bins, with the share of images in each."""
     from lesiongan.measures import metrics
 
-    y, p, _ = inputs.predictions()
+    y, p, _ = sources.predictions()
     weight, confidence, accuracy = metrics.reliability((p.argmax(axis=1) == y).astype(float), p.max(axis=1))
     fig, ax = style.plt.subplots(figsize=(3.4, 3.1))
     at = (np.arange(metrics.BINS) + 0.5) / metrics.BINS
@@ -102,15 +102,15 @@ def draw_calibration(inputs):
     return fig
 
 
-def draw_mistakes(inputs):
+def draw_mistakes(sources):
     """The ten most confident mistakes: what each is, what it was called and how sure."""
-    y, p, rows = inputs.predictions()
+    y, p, rows = sources.predictions()
     decided = p.argmax(axis=1)
     order = np.argsort(-np.where(decided != y, p.max(axis=1), -1), kind="stable")[: min(10, int((decided != y).sum()))]
     if not len(order):
         raise Missing("no mistakes in the test part")
     fig, axes = style.plt.subplots(1, len(order), figsize=(0.85 * len(order) + 0.2, 1.5), squeeze=False)
-    for ax, i, image in zip(axes[0], order, inputs.image_of_row(rows[order]), strict=True):
+    for ax, i, image in zip(axes[0], order, sources.image_of_row(rows[order]), strict=True):
         style.show_image(ax, image)
         ax.set_title(f"is {CLASSES[y[i]]}", fontsize=7)
         ax.set_xlabel(f"{CLASSES[decided[i]]}\n{p[i].max():.0%}", fontsize=7)

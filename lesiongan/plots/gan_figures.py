@@ -8,15 +8,16 @@ from lesiongan.nets import inference
 from lesiongan.nets.synthetic_set import draw_latents, generate
 from lesiongan.plots import style
 from lesiongan.plots.sources import Missing, frame, need
+from lesiongan.run import streams
 
 GRID = 10
 
 
-def draw_real_and_synthetic(inputs):
+def draw_real_and_synthetic(sources):
     """Real training images beside synthetic ones, class by class."""
     rng = np.random.default_rng(0)
-    images, labels = inputs.run.part("train")
-    made = inputs.synthetic()
+    images, labels = sources.inputs.part("train")
+    made = sources.synthetic()
 
     def choose(images, labels):
         return {c: images[rng.permutation(np.flatnonzero(labels == i))[:GRID]] for i, c in enumerate(CLASSES)}
@@ -25,18 +26,18 @@ def draw_real_and_synthetic(inputs):
     return style.class_rows(groups, GRID, (f"real (train, n = {len(labels)})", f"synthetic (n = {len(made)})"))
 
 
-def draw_class_grid(inputs):
+def draw_class_grid(sources):
     """Fresh samples: the same latents for every class, so that columns differ by the label alone."""
-    generator = inputs.model("gan", "generator.keras")
-    z = draw_latents(generator, GRID, 1)
+    generator = sources.model("gan", "generator.keras")
+    z = draw_latents(generator, GRID, streams.CLASS_GRID)
     groups = {c: generate(generator, z, np.full(GRID, i)) for i, c in enumerate(CLASSES)}
     return style.class_rows([groups], GRID, ("one column, one latent vector",))
 
 
-def draw_interpolation(inputs):
+def draw_interpolation(sources):
     """From one latent vector to another along a great circle, for every class."""
-    generator = inputs.model("gan", "generator.keras")
-    a, b = draw_latents(generator, 2, 2)
+    generator = sources.model("gan", "generator.keras")
+    a, b = draw_latents(generator, 2, streams.INTERPOLATION)
     b[:3] = np.abs(b[:3]) * np.sign(a[:3])  # the signs of the first three turn the picture: keep them
     angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     t = np.linspace(0, 1, GRID)[:, None]
@@ -45,9 +46,9 @@ def draw_interpolation(inputs):
     return style.class_rows([groups], GRID, ("latent interpolation",))
 
 
-def draw_gan_training(inputs):
+def draw_gan_training(sources):
     """Losses of both players and the critic's accuracy over the epochs."""
-    history = frame(inputs.file(inputs.models / "gan" / "history.csv", "train_gan.py"), "train_gan.py")
+    history = frame(sources.file(sources.models / "gan" / "history.csv", "train_gan.py"), "train_gan.py")
     fig, (left, right) = style.plt.subplots(1, 2, figsize=(6.6, 2.5))
     left.plot(history.epoch, history.critic_loss, color=style.REAL, label="critic")
     left.plot(history.epoch, history.generator_loss, color=style.SYNTHETIC, label="generator")
@@ -60,17 +61,17 @@ def draw_gan_training(inputs):
     return fig
 
 
-def draw_embedding(inputs):
+def draw_embedding(sources):
     """t-SNE of the judge's features of held-out real and of synthetic images, side by side in one map."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    judge = inputs.model("judge")
+    judge = sources.model("judge")
     import keras  # only once there is a network to run: it takes seconds and chatters
 
     features = keras.Model(judge.input, judge.get_layer("features").output)
-    made = inputs.synthetic()
-    images, labels = inputs.run.part("test")
+    made = sources.synthetic()
+    images, labels = sources.inputs.part("test")
     rng = np.random.default_rng(0)
     r, s = (np.sort(rng.permutation(n)[:1000]) for n in (len(images), len(made)))
     x = inference.predict(features, np.concatenate([images[r], made.images[s]]))
@@ -86,14 +87,14 @@ def draw_embedding(inputs):
     return fig
 
 
-def draw_nearest_pairs(inputs):
+def draw_nearest_pairs(sources):
     """The ten synthetic images nearest to a training image, with that image below."""
-    inputs.check_evaluation()
-    nearest = frame(inputs.file(inputs.evaluation / "nearest.csv", "evaluate.py"), "evaluate.py")
+    sources.check_evaluation()
+    nearest = frame(sources.file(sources.evaluation / "nearest.csv", "evaluate.py"), "evaluate.py")
     nearest = nearest.sort_values("distance", kind="stable").head(10)
-    made = inputs.synthetic()
+    made = sources.synthetic()
     fig, axes = style.plt.subplots(2, len(nearest), figsize=(0.75 * len(nearest), 2.1), squeeze=False)
-    reals = inputs.image_of_row(nearest.train_row)
+    reals = sources.image_of_row(nearest.train_row)
     for column, (pair, real) in enumerate(zip(nearest.itertuples(), reals, strict=True)):
         style.show_image(axes[0, column], made.images[pair.synthetic_row])
         style.show_image(axes[1, column], real)
@@ -104,10 +105,10 @@ def draw_nearest_pairs(inputs):
     return fig
 
 
-def draw_label_agreement(inputs):
+def draw_label_agreement(sources):
     """How often the judge gives a synthetic image its own label, beside its recall on held-out real images."""
-    inputs.check_evaluation()
-    quality = records.read_json(need(inputs.evaluation / "synthetic_quality.json", "evaluate.py"), "evaluate.py")
+    sources.check_evaluation()
+    quality = records.read_json(need(sources.evaluation / "synthetic_quality.json", "evaluate.py"), "evaluate.py")
     if "label_agreement" not in quality:
         raise Missing(str(quality.get("reason", "synthetic_quality.json has no label agreement")))
     fig, ax = style.plt.subplots(figsize=(5, 2.5))

@@ -95,14 +95,15 @@ figure{margin:2em 0}figcaption{color:#555}img{max-width:100%}
 def build(run, drawn, left_out, missing):
     """report.html as text: every figure embedded, every value escaped."""
     evaluation, eda_folder = run.args.outputs_dir / "evaluation", run.args.outputs_dir / "eda"
-    parts = []
-    parts.append(f"<h1>Does GAN augmentation help? {html.escape(run.identity['data']['name'])}</h1>")
-    for note in [run.data_note, *run.table.notes]:
+    inputs, parts = run.inputs, []
+    parts.append(f"<h1>Does GAN augmentation help? {html.escape(inputs.data['name'])}</h1>")
+    for note in [inputs.data_note, *inputs.table.notes]:
         if note:
             parts.append(f'<p class="note">{html.escape(note)}</p>')
-    parts.append(f"<p>{len(run.table)} images, data sha256 <code>{run.table.sha256[:16]}</code>; "
-                 f"{html.escape(run.split['protocol'])}, split sha256 <code>{run.split['sha256'][:16]}</code>; grouped by "
-                 f"{html.escape(run.split['grouping'])}. Research only, not for clinical use.</p>")  # fmt: skip
+    split = inputs.split
+    parts.append(f"<p>{len(inputs.table)} images, data sha256 <code>{inputs.table.sha256[:16]}</code>; "
+                 f"{html.escape(split['protocol'])}, split sha256 <code>{split['sha256'][:16]}</code>; "
+                 f"grouped by {html.escape(split['grouping'])}. Research only, not for clinical use.</p>")  # fmt: skip
     classes = "; ".join(f"{c}{'*' if m else ''}: {CLASS_NAMES[c]}" for c, m in zip(CLASSES, MALIGNANT, strict=True))
     parts.append(f"<p>{html.escape(classes)}. * malignant or pre-malignant.</p>")
     for title, file, section in (("Classifier", "metrics.json", metrics_section),
@@ -112,7 +113,7 @@ def build(run, drawn, left_out, missing):
         parts.append(f"<p>{html.escape(missing)}</p>" if missing else section(records.read_json(path, "evaluate.py")))
     eda = []
     if (eda_folder / "options.json").is_file():
-        record = run.check_made_from(eda_folder / "options.json", "eda.py", {"outputs": {...: str}})
+        record = inputs.check_made_from(eda_folder / "options.json", "eda.py", {"outputs": {...: str}})
         eda = [(p, f"{p.stem.replace('_', ' ').capitalize()} (eda.py).") for p in sorted(eda_folder.glob("*.png"))
                if record["outputs"].get(p.name) == checksums.file_sha256(p)]  # fmt: skip
     for title, shown in (("Results", drawn), ("The data", eda)):

@@ -27,18 +27,26 @@ def frame(path, made_by):
         raise Missing(f"{path} is damaged ({str(e)[:60]}): run {made_by}") from None
 
 
-class Inputs:
+class Sources:
     """What the figures draw from, loaded once and checked to come from this data and split."""
 
     def __init__(self, run):
-        self.run, self.args, self.table = run, run.args, run.table
+        self.args, self.inputs, self.table = run.args, run.inputs, run.inputs.table
         self.models, self.outputs = run.args.models_dir, run.args.outputs_dir
         self.evaluation = self.outputs / "evaluation"
         self._cache = {}
 
+    def files(self):
+        """Paths of all files that a figure or the report could be drawn from."""
+        found = [*sorted(self.models.glob("*/*.keras")), *sorted(self.models.glob("*/history.csv")),
+                 *sorted((self.outputs / "eda").glob("*.png")), *sorted(self.evaluation.glob("*.*")),
+                 self.outputs / "synthetic" / classes.TABLE_NAME]  # fmt: skip
+        hidden = [p for p in found if p.name == "options.json" or p.name.startswith(".")]
+        return [p for p in found if p.is_file() and p not in hidden]
+
     def file(self, path, made_by, record="options.json"):
         """`path`, if it is the file of this data and split that the record beside it describes; Missing if it is not."""
-        found = self.run.check_made_from(need(path.with_name(record), made_by), made_by, {"outputs": {...: str}})
+        found = self.inputs.check_made_from(need(path.with_name(record), made_by), made_by, {"outputs": {...: str}})
         if checksums.file_sha256(need(path, made_by)) != found["outputs"].get(path.name):
             raise Missing(f"{path} is not the file its {record} describes: run {made_by}")
         return path
@@ -68,7 +76,7 @@ class Inputs:
     def check_evaluation(self):
         """Missing unless outputs/evaluation is of this data and split, and of the models and synthetic set now on disk."""
         path, shape = self.evaluation / "options.json", {"inputs": {...: str}, "outputs": {...: str}}
-        record = self.run.check_made_from(need(path, "evaluate.py"), "evaluate.py", shape)
+        record = self.inputs.check_made_from(need(path, "evaluate.py"), "evaluate.py", shape)
         for name, digest in record["outputs"].items():
             if checksums.file_sha256(need(self.evaluation / name, "evaluate.py")) != digest:
                 raise Missing(f"{self.evaluation / name} has changed since it was written: run evaluate.py")

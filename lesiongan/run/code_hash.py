@@ -12,7 +12,8 @@ import hashlib
 from lesiongan import ROOT
 
 # What decides how a network comes out, given its inputs. The rest reads, records and writes.
-TRAINING = ("lesiongan/data/", "lesiongan/nets/", "lesiongan/measures/calibration.py")
+TRAINING = ("lesiongan/data/", "lesiongan/nets/", "lesiongan/measures/calibration.py",
+            "lesiongan/run/streams.py", "lesiongan/run/training.py")  # fmt: skip
 
 
 def find_module(name):
@@ -78,7 +79,9 @@ def hash_code(script):
     closure = {p.relative_to(ROOT).as_posix(): tree for p, tree in read_closure(find_script(script)).items()}
     trains = set()
     for name in closure:
-        if name.startswith(TRAINING):
+        if name.startswith("lesiongan/run/"):
+            trains |= {name} & set(TRAINING)
+        elif name.startswith(TRAINING):
             beside = {p.relative_to(ROOT).as_posix() for p in read_closure(ROOT / name)}
             trains |= {b for b in beside if b.rpartition("/")[0] == name.rpartition("/")[0]}
         elif not name.startswith("lesiongan/"):

@@ -64,8 +64,3 @@ def seed(text):
     if not 0 <= value < 2**32:
         raise argparse.ArgumentTypeError(f"{value} is not from 0 to {2**32 - 1}")
     return value
-
-
-# Where things are and how the script is called, not what it computes: no part of a result's identity.
-NOT_IDENTITY = {"data", "metadata", "deterministic", "dry_run", "if_stale", "resume", "snapshots", "models_dir",
-                "outputs_dir", "out", "isic_submission"}  # fmt: skip

@@ -273,9 +273,9 @@ def test_the_probe_learns_from_half_b_and_measures_against_half_a(table_path, tm
     args.seed, args.resume = probe.PROBE_SEED, False
     run, seen = runs.Run(args, "gan_probe"), []
 
-    def teach(run, folder, pool, val, shift):
+    def teach(place, pool, val, shift):
         seen.extend([pool, val])
-        checkpoints.save_state(folder / "checkpoint.npz", [])
+        checkpoints.save_state(place.checkpoint, [])
         return Teacher(*pool[:2], 7).build_network(), []
 
     monkeypatch.setattr(train_cnn, "train", teach)

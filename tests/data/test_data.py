@@ -332,9 +332,9 @@ def test_a_download_is_moved_in_only_if_it_is_the_whole_table_with_its_metadata(
 
 def test_the_table_in_data_comes_before_a_download_and_phantoms_are_last(tmp_path, monkeypatch, capsys):
     from lesiongan import fetch
-    from lesiongan.run import runs
+    from lesiongan.run import inputs
 
-    monkeypatch.setattr(runs, "ROOT", tmp_path)
+    monkeypatch.setattr(inputs, "ROOT", tmp_path)
     monkeypatch.setattr(fetch, "answers", lambda: False)
     drawn = fetch.choose(tmp_path / "data")
     assert drawn == tmp_path / "data/phantom/hmnist_28_28_RGB.csv"

@@ -205,7 +205,10 @@ LEVELS = {"a": 40, "b": 100, "val": 220, "test": 104}  # brightness of half A, h
 
 @pytest.fixture
 def bright():
-    """(run, judge): 2100 lesions whose brightness tells their half or part; the judge's features are three brightnesses."""
+    """(inputs, judge): 2100 lesions whose brightness tells their half or part.
+
+    The judge's features are three brightnesses.
+    """
     rng = np.random.default_rng(0)
     n = 2100
     labels = np.repeat(np.arange(7), 300).astype(np.int32)
@@ -217,8 +220,8 @@ def bright():
     level = np.array([LEVELS[w] for w in where])[:, None] + rng.normal(0, 5, (n, 3))
     table.images += np.rint(np.clip(level, 0, 255)).astype(np.uint8)[:, None, None]
 
-    class Run:
-        split, identity, data_note = {"protocol": "p"}, {"data": {}}, ""
+    class Inputs:
+        split, data, data_note = {"protocol": "p"}, {}, ""
 
         def part(self, name):
             return table.images[parts == name], labels[parts == name]
@@ -229,21 +232,21 @@ def bright():
     def features(images):
         return images.reshape(len(images), -1, 3).mean(axis=1)
 
-    run = Run()
-    run.table, run.parts = table, parts
+    inputs = Inputs()
+    inputs.table, inputs.parts = table, parts
     judge = SimpleNamespace(held_out="test", floor=(parts == "train") & ~a, features=features)
-    return run, judge
+    return inputs, judge
 
 
 def test_distances_are_from_synthetic_and_from_half_b_to_the_held_out_part(bright):
-    run, judge = bright
+    inputs, judge = bright
     rng = np.random.default_rng(1)
     labels = np.repeat(np.arange(7), 120)
     images = np.rint(130 + rng.normal(0, 5, (840, 1, 1, 3))).astype(np.uint8) + np.zeros((1, 28, 28, 1), np.uint8)
     synthetic = SimpleNamespace(images=images, labels=labels)
-    test = judge.features(run.part("test")[0])
+    test = judge.features(inputs.part("test")[0])
     fake = judge.features(images)
-    n, found, by_class = synthetic_quality.measure_distances(run, synthetic, judge, None, fake, test, by_class=True)
+    n, found, by_class = synthetic_quality.measure_distances(inputs, synthetic, judge, None, fake, test, by_class=True)
     assert n == 735  # the whole of half B
     # Of means 26 and 4 apart in each of three directions, of equal spread:
     assert found["frechet"]["value"] == pytest.approx(3 * 26**2, rel=0.03)
@@ -259,32 +262,32 @@ def test_distances_are_from_synthetic_and_from_half_b_to_the_held_out_part(brigh
         assert by_class[c]["coverage_ratio"]["value"] < 0.1
         assert by_class[c]["coverage"]["n"] == 60  # the held-out images of the class, and as many of the others
     good = SimpleNamespace(images=np.where(labels[:, None, None, None] == 4, images - 30, images), labels=labels)
-    _, _, by_class = synthetic_quality.measure_distances(run, good, judge, None, judge.features(good.images), test)
+    _, _, by_class = synthetic_quality.measure_distances(inputs, good, judge, None, judge.features(good.images), test)
     found_good = {c: d["coverage_ratio"]["value"] for c, d in by_class.items()}
     assert found_good["nv"] == pytest.approx(1, abs=0.15)  # its images are where half B's are
     assert max(v for c, v in found_good.items() if c != "nv") < 0.1
     # The same from a generator, which paints what it is asked for.
     painter = SimpleNamespace(inputs=(np.zeros((1, 3)), None), predict_on_batch=lambda x: np.clip(
         130 + 5 * x[0][:, None, None, :] + np.zeros((1, 28, 28, 1)), 0, 255))  # fmt: skip
-    _, again, _ = synthetic_quality.measure_distances(run, synthetic, judge, painter, fake, test)
+    _, again, _ = synthetic_quality.measure_distances(inputs, synthetic, judge, painter, fake, test)
     assert again["frechet"]["value"] == pytest.approx(3 * 26**2, rel=0.03)
 
 
 def test_images_are_drawn_in_the_class_mix_of_the_train_part(bright, monkeypatch):
-    run, judge = bright
-    run.table.labels[run.parts == "train"] = np.where(np.arange((run.parts == "train").sum()) % 4 == 0, 6, 4)
+    inputs, judge = bright
+    inputs.table.labels[inputs.parts == "train"] = np.where(np.arange((inputs.parts == "train").sum()) % 4 == 0, 6, 4)
     asked, real = [], distances.draw_in_mix
     monkeypatch.setattr(
         distances, "draw_in_mix", lambda labels, mix, *a: asked.append((labels, mix)) or real(labels, mix, *a)
     )
     painter = SimpleNamespace(inputs=(np.zeros((1, 3)), None), drawn=[])
     painter.predict_on_batch = lambda x: painter.drawn.append(x[1]) or np.zeros((len(x[1]), 28, 28, 3))
-    test = judge.features(run.part("test")[0])
-    synthetic_quality.measure_distances(run, None, judge, painter, None, test, by_class=False)
-    mix = np.bincount(run.table.labels[run.parts == "train"], minlength=7)
+    test = judge.features(inputs.part("test")[0])
+    synthetic_quality.measure_distances(inputs, None, judge, painter, None, test, by_class=False)
+    mix = np.bincount(inputs.table.labels[inputs.parts == "train"], minlength=7)
     assert len(asked) == synthetic_quality.DRAWS
     for labels, wanted in asked:
-        np.testing.assert_array_equal(labels, run.table.labels[judge.floor])
+        np.testing.assert_array_equal(labels, inputs.table.labels[judge.floor])
         np.testing.assert_array_equal(wanted, mix)
     drawn = np.bincount(np.concatenate(painter.drawn), minlength=7)
     np.testing.assert_allclose(drawn / drawn.sum(), mix / mix.sum(), atol=0.01)  # the generator is asked for the same mix
@@ -294,21 +297,21 @@ def test_the_judges_components_are_of_half_a_and_its_floor_is_half_b(bright):
     import keras
     from keras import layers
 
-    run, _ = bright
+    inputs, _ = bright
     image = keras.Input((28, 28, 3))
     x = layers.GlobalAveragePooling2D(name="features")(image)
     model = keras.Model(image, layers.Dense(7)(x))
-    judge = Judge(model, run)
-    floor = run.table.images[judge.floor]
+    judge = Judge(model, inputs)
+    floor = inputs.table.images[judge.floor]
     assert floor.mean() == pytest.approx(LEVELS["b"], abs=1)
     np.testing.assert_allclose(judge.components.mean, np.full(3, LEVELS["a"]), atol=1)
     assert judge.floor.sum() == 735
     assert judge.held_out == "test"
     # All sets are measured from the same origin: half A's mean.
     np.testing.assert_allclose(np.linalg.norm(judge.features(floor).mean(axis=0)), np.sqrt(3) * 60, rtol=0.03)
-    other = Judge(model, run, half=run.parts == "val", held_out="val")
+    other = Judge(model, inputs, half=inputs.parts == "val", held_out="val")
     np.testing.assert_allclose(other.components.mean, np.full(3, LEVELS["val"]), atol=2)
-    assert (other.floor == (run.parts == "train")).all()
+    assert (other.floor == (inputs.parts == "train")).all()
 
 
 def test_a_copy_of_an_image_of_another_class_is_memorised_but_not_within_its_class():
@@ -340,14 +343,14 @@ def test_intervals_over_draws_are_students_and_no_draw_is_repeated(bright, monke
     expected = scipy.stats.t.interval(0.95, 4, np.mean(values), scipy.stats.sem(values))
     assert (found["low"], found["high"]) == pytest.approx(expected, rel=1e-3)
     assert (found["value"], found["n"], found["std"]) == (3.5, 9, pytest.approx(np.std(values, ddof=1)))
-    run, judge = bright
+    inputs, judge = bright
     drawn, latents, real = [], [], distances.draw_in_mix
     monkeypatch.setattr(distances, "draw_in_mix", lambda *a: drawn.append(real(*a)) or drawn[-1])
     painter = SimpleNamespace(inputs=(np.zeros((1, 3)), None))
     painter.predict_on_batch = lambda x: latents.append(x[0].tobytes()) or np.zeros((len(x[1]), 28, 28, 3))
     monkeypatch.setattr(synthetic_quality, "IMAGES", 200)
-    test = judge.features(run.part("test")[0])
-    synthetic_quality.measure_distances(run, None, judge, painter, None, test, by_class=False)
+    test = judge.features(inputs.part("test")[0])
+    synthetic_quality.measure_distances(inputs, None, judge, painter, None, test, by_class=False)
     assert len({d.tobytes() for d in drawn}) == synthetic_quality.DRAWS == len(drawn)
     assert len(set(latents)) == len(latents)
 
@@ -372,8 +375,7 @@ def test_the_interval_of_the_diversity_is_the_middle_95_percent_of_a_bootstrap_o
 
 def test_memorisation_passes_over_photographs_of_the_held_out_lesion_itself(bright, tmp_path, monkeypatch):
     """A leaky split has lesions on both sides."""
-    run, _ = bright
-    run.args = SimpleNamespace(outputs_dir=tmp_path)
+    inputs, _ = bright
     asked = []
 
     def stop(*given):
@@ -385,9 +387,9 @@ def test_memorisation_passes_over_photographs_of_the_held_out_lesion_itself(brig
     for part in ("test", "val"):
         asked.clear()
         with pytest.raises(KeyboardInterrupt):
-            synthetic_quality.report_memorisation(run, synthetic, part)
-        wanted = (synthetic.images, synthetic.labels, *run.part("train"), run.lesions("train"), run.part(part)[0],
-                  run.lesions(part))  # fmt: skip
+            synthetic_quality.report_memorisation(inputs, synthetic, part, tmp_path / "nearest.csv")
+        wanted = (synthetic.images, synthetic.labels, *inputs.part("train"), inputs.lesions("train"), inputs.part(part)[0],
+                  inputs.lesions(part))  # fmt: skip
         for a, b in zip(asked, wanted, strict=True):
             np.testing.assert_array_equal(a, b)
 
@@ -399,18 +401,22 @@ def test_the_error_of_a_recall_on_photographs_of_one_lesion_is_a_number():
 
 
 def test_the_memorised_share_of_a_class_is_of_what_was_flagged_within_it(bright, tmp_path, monkeypatch):
-    run, _ = bright
-    run.args = SimpleNamespace(outputs_dir=tmp_path)
+    inputs, _ = bright
     distance, nothing = np.array([1.0, 9.0, 9.0, 1.0]), dict.fromkeys(("bcc", "bkl", "df", "nv", "vasc", "mel"))
     by_class = {"akiec": {"flagged": np.array([False, True, True, False]), "threshold": 5.0}, **nothing}
     found = {"threshold": 4.0, "by_class": by_class, "distance": distance, "position": np.arange(4)}
     monkeypatch.setattr(memorisation, "memorisation", lambda *a: found)
     synthetic = Table("t", "", np.zeros((4, 28, 28, 3), np.uint8), np.zeros(4, int), "", np.arange(4))
     synthetic.labels = np.array([0, 0, 0, 0])
-    report = synthetic_quality.report_memorisation(run, synthetic, "test")
+    report = synthetic_quality.report_memorisation(inputs, synthetic, "test", tmp_path / "nearest.csv")
     assert (report["value"], report["n"], report["threshold"]) == (0.5, 4, 4.0)
     akiec = report["by_class"]["akiec"]
     assert (akiec["value"], akiec["n"], akiec["threshold"]) == (0.5, 4, 5.0)
     by_class["akiec"]["flagged"] = np.array([True, True, True, False])
-    assert synthetic_quality.report_memorisation(run, synthetic, "test")["by_class"]["akiec"]["value"] == 0.75
+    assert (
+        synthetic_quality.report_memorisation(inputs, synthetic, "test", tmp_path / "nearest.csv")["by_class"]["akiec"][
+            "value"
+        ]
+        == 0.75
+    )
     assert report["by_class"]["mel"]["value"] is None

@@ -14,8 +14,9 @@ from lesiongan.measures import metrics
 from lesiongan.nets import inference
 from lesiongan.plots import classifier_figures, gan_figures, style, table_figures
 from lesiongan.plots.paper import FIGURES
-from lesiongan.plots.sources import Inputs, Missing
+from lesiongan.plots.sources import Missing, Sources
 from lesiongan.run import runs
+from lesiongan.run.inputs import Inputs
 from tests import oracles
 from tests.oracles import CLASSES, MALIGNANT
 
@@ -25,7 +26,7 @@ P = [f"p_{c}" for c in CLASSES]
 
 @pytest.fixture(scope="module")
 def inputs(pipeline):
-    return Inputs(runs.Run(visualize_results.parse_args(pipeline.flags), "visualize_results"))
+    return Sources(runs.Run(visualize_results.parse_args(pipeline.flags), "visualize_results"))
 
 
 @pytest.fixture(scope="module")
@@ -358,7 +359,7 @@ def test_each_figure_is_drawn_by_its_own_function_under_its_own_caption():
 
 def test_figures_of_a_leaky_split_of_guessed_lesions_and_of_phantoms_say_so(pipeline):
     def note(*flags):
-        return runs.Run(visualize_results.parse_args([*pipeline.flags, *flags]), "visualize_results").figure_note
+        return runs.Run(visualize_results.parse_args([*pipeline.flags, *flags]), "visualize_results").inputs.figure_note
 
     assert note() == "PHANTOM DATA: drawn by code, no medical meaning"
     assert "LEAKY image split" in note("--split", "image")
@@ -368,7 +369,7 @@ def test_figures_of_a_leaky_split_of_guessed_lesions_and_of_phantoms_say_so(pipe
 
 def test_every_figure_of_a_run_carries_the_runs_note_and_eda_uses_the_seed_of_the_split(pipeline, tmp_path, monkeypatch):
     notes, seeds = [], []
-    monkeypatch.setattr(runs.Run, "figure_note", "NOTE")
+    monkeypatch.setattr(Inputs, "figure_note", "NOTE")
 
     def save(fig, folder, name, note=""):
         notes.append(note)
@@ -398,7 +399,7 @@ def test_the_map_of_features_is_the_judges(inputs, monkeypatch):
 
 def test_figures_of_an_evaluation_are_not_drawn_beside_networks_made_since(pipeline, tmp_path):
     copy = pipeline.copy(tmp_path)
-    inputs = Inputs(runs.Run(visualize_results.parse_args(copy.flags), "visualize_results"))
+    inputs = Sources(runs.Run(visualize_results.parse_args(copy.flags), "visualize_results"))
     inputs.check_evaluation()
     for path in (copy.models / "cnn/classifier.keras", copy.models / "control/classifier.keras",
                  copy.models / "judge/classifier.keras", copy.models / "gan/generator.keras",

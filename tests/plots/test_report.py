@@ -5,6 +5,7 @@ file, and every word of whatever file or flag must be escaped.
 import base64
 import html
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -14,6 +15,7 @@ from lesiongan.files import writing
 from lesiongan.plots import report
 from lesiongan.plots.paper import FIGURES
 from lesiongan.run import runs
+from lesiongan.run.inputs import Inputs
 from tests import oracles
 
 HOSTILE = "<b onmouseover=run()>"
@@ -134,18 +136,19 @@ def make_hostile(value, where=""):
 
 
 @pytest.mark.parametrize("missing", [None, f"{HOSTILE}missing"])
-def test_no_word_of_any_file_or_flag_becomes_markup(pipeline, tmp_path, missing):
+def test_no_word_of_any_file_or_flag_becomes_markup(pipeline, tmp_path, monkeypatch, missing):
     copy = pipeline.copy(tmp_path)
     run = runs.Run(visualize_results.parse_args(copy.flags), "visualize_results")
     for name in ("metrics.json", "synthetic_quality.json"):
         path = copy.outputs / "evaluation" / name
         writing.write_json(path, make_hostile(oracles.read(path)))
-    hashes = {what: {"sha256": run.identity[what]["sha256"]} for what in ("data", "split")}  # which the run computes itself
-    run.identity = make_hostile(run.identity)
-    for what, own in hashes.items():
-        run.identity[what] |= own
-    run.check_made_from = lambda path, made_by, shape=None: oracles.read(path)
-    run.table.notes.append(f"{HOSTILE}note")
+    hostile = {
+        what: make_hostile(getattr(run.inputs, what), f".{what}") | {"sha256": getattr(run.inputs, what)["sha256"]}
+        for what in ("data", "split")
+    }  # the hashes are computed by the run itself
+    run.inputs = replace(run.inputs, **hostile)
+    run.inputs.table.notes.append(f"{HOSTILE}note")
+    monkeypatch.setattr(Inputs, "check_made_from", lambda self, path, made_by, shape=None: oracles.read(path))
     drawn = [(copy.outputs / "figures/confusion.png", f"{HOSTILE}caption")]
     text = report.build(run, drawn, [f"{HOSTILE}left out"], missing)
     assert HOSTILE not in text

@@ -4,6 +4,7 @@ the inputs and the code that a result rests on are changed one at a time.
 
 import argparse
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
 from lesiongan.run import runs
+from lesiongan.run.folders import ResultFolder
 from tests import oracles
 from tests.conftest import STAGE_OF, STAGES, Pipeline
 
@@ -121,10 +123,10 @@ def test_a_changed_input_makes_what_was_made_from_it_stale(pipeline, tmp_path, m
         inputs = oracles.read(pipeline.models.parent / options / "options.json")["inputs"]
         args = __import__(script).parse_args([*pipeline.flags, *STAGES[stage][1]])
         run = runs.Run(args, script)
-        seen = {run.fingerprint}
+        seen = {run.identify().fingerprint}
         for name in ["another", *inputs]:
-            run.identity["inputs"] = inputs | {name: "0" * 64}
-            seen.add(run.fingerprint)
+            run.files = inputs | {name: "0" * 64}
+            seen.add(run.identify().fingerprint)
         assert len(seen) == len(inputs) + 2
     assert oracles.read(pipeline.models / "cnn/options.json")["inputs"]["synthetic"] == checksums.file_sha256(
         pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv"
@@ -135,14 +137,18 @@ def test_what_goes_on_asks_for_the_same_packages_backend_and_determinism(scratch
     import train_gan
 
     run = runs.Run(train_gan.parse_args(scratch.flags), "train_gan")
-    keys = {run.training_key}
+
+    def training_key():
+        return ResultFolder(run, "options.json", run.identify()).training_key
+
+    keys = {training_key()}
     for name, value in (("packages", {}), ("backend", "jax"), ("deterministic", True)):
         kept = run.environment[name]
         run.environment[name] = value
-        keys.add(run.training_key)
+        keys.add(training_key())
         run.environment[name] = kept
-    run.identity["options"]["batch"] = 1
-    keys.add(run.training_key)
+    run.args.batch = 1
+    keys.add(training_key())
     assert len(keys) == 5
 
 
@@ -168,13 +174,11 @@ def test_artifacts_of_other_data_or_another_split_are_refused_by_name(pipeline):
 
     run = runs.Run(train_cnn.parse_args([*pipeline.flags]), "train_cnn")
     record = pipeline.models / "gan/options.json"
-    assert run.check_made_from(record, "train_gan.py")["script"] == "train_gan"
+    assert run.inputs.check_made_from(record, "train_gan.py")["script"] == "train_gan"
     for what in ("data", "split"):
-        kept = run.identity[what]
-        run.identity[what] = kept | {"sha256": "0" * 64}
+        other = replace(run.inputs, **{what: getattr(run.inputs, what) | {"sha256": "0" * 64}})
         with pytest.raises(InputError, match=f"made from other {what}"):
-            run.check_made_from(record, "train_gan.py")
-        run.identity[what] = kept
+            other.check_made_from(record, "train_gan.py")
 
 
 def test_another_seed_of_the_sampling_alone_makes_the_synthetic_set_stale(is_stale):

@@ -23,7 +23,8 @@ from lesiongan.files import locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures.predictions import read_predictions
 from lesiongan.nets import saved_models
-from lesiongan.run import checkpoints, machine, runs, script
+from lesiongan.run import checkpoints, machine, script
+from lesiongan.run.folders import ResultFolder
 from tests.conftest import CNN
 from tests.stress import damaged_files, filling, killing
 
@@ -398,15 +399,17 @@ def test_commit_is_dirty_when_code_changed_and_not_when_results_did(tmp_path, mo
 
 
 def test_a_checkpoint_that_is_given_up_is_named(tmp_path, capsys):
-    run = SimpleNamespace(args=SimpleNamespace(resume=True, if_stale=True), training_key="another")
-    assert not runs.Run.can_resume(run, tmp_path / "checkpoint.npz")
+    run = SimpleNamespace(args=SimpleNamespace(resume=True, if_stale=True), all_code_sha256="",
+                          environment=dict.fromkeys(("packages", "backend", "deterministic")))  # fmt: skip
+    place = ResultFolder(run, tmp_path / "options.json", SimpleNamespace(fingerprint="another"))
+    assert not place.can_resume()
     assert "no checkpoint in" in capsys.readouterr().out
     checkpoints.save_state(tmp_path / "checkpoint.npz", [], fingerprint="this")
-    assert not runs.Run.can_resume(run, tmp_path / "checkpoint.npz")  # make: the present run begins anew
+    assert not place.can_resume()  # make: the present run begins anew
     assert "the checkpoint is damaged, or of other" in capsys.readouterr().out
     run.args.if_stale = False
     with pytest.raises(InputError, match="drop --resume"):
-        runs.Run.can_resume(run, tmp_path / "checkpoint.npz")
+        place.can_resume()
 
 
 def test_a_checkpoint_of_another_run_is_refused_by_name(tmp_path):

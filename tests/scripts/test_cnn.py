@@ -15,6 +15,7 @@ from lesiongan.files.errors import InputError
 from lesiongan.measures import bootstrap, calibration, metrics
 from lesiongan.nets import augmentation
 from lesiongan.run import runs
+from lesiongan.run.folders import ResultFolder
 from tests.conftest import CNN, LEARNED, STAGES, interrupted
 
 
@@ -31,14 +32,14 @@ def test_pool_is_train_plus_synthetic_and_nothing_else(networks):
     run = build_run(networks)
     images, labels, weights, count = train_cnn.gather_pool(run)
     synthetic = read_table(networks.outputs / "synthetic/hmnist_28_28_RGB.csv")
-    train, train_labels = run.part("train")
+    train, train_labels = run.inputs.part("train")
     np.testing.assert_array_equal(images, np.concatenate([train, synthetic.images]))
     np.testing.assert_array_equal(labels, np.concatenate([train_labels, synthetic.labels]))
     np.testing.assert_array_equal(weights, np.repeat([1, np.float32(run.args.synthetic_weight)], [len(train), count]))
     assert 0 < run.args.synthetic_weight < 1
     assert count == len(synthetic)
     # no held-out photograph, and no synthetic row in what selects or scores
-    held_out = hashes(run.part("val")[0]) | hashes(run.part("test")[0])
+    held_out = hashes(run.inputs.part("val")[0]) | hashes(run.inputs.part("test")[0])
     assert not held_out & hashes(images)
     assert not held_out & hashes(synthetic.images)
 
@@ -47,10 +48,10 @@ def test_judge_and_control_never_see_synthetic_rows(networks):
     for role in ("judge", "control"):
         run = build_run(networks, "--role", role)
         images, _, _, _ = train_cnn.gather_pool(run)
-        assert hashes(images) <= hashes(run.part("train")[0])
-    assert len(images) == (run.parts == "train").sum()
+        assert hashes(images) <= hashes(run.inputs.part("train")[0])
+    assert len(images) == (run.inputs.parts == "train").sum()
     options = records.read_json(networks.models / "judge/options.json", "")
-    assert sum(options["trained_on"]) < 0.7 * (run.parts == "train").sum()
+    assert sum(options["trained_on"]) < 0.7 * (run.inputs.parts == "train").sum()
     assert options["options"]["seed"] == train_cnn.JUDGE_SEED
 
 
@@ -97,19 +98,19 @@ def test_a_record_without_its_environment_is_not_current(networks, tmp_path, env
         if path.is_file():
             (tmp_path / path.name).write_bytes(path.read_bytes())
     run = build_run(networks, *LEARNED, "--role", "control", "--if-stale", "--deterministic")
-    run.identity["options"].pop("synthetic")
+    place = ResultFolder(run, tmp_path / "options.json", run.identify(train_cnn.PATHS))
     record = records.read_json(tmp_path / "options.json", "")
-    assert record["fingerprint"] == run.fingerprint
+    assert record["fingerprint"] == place.identity.fingerprint
     writing.write_json(tmp_path / "options.json", record | {"environment": {"deterministic": True}})
-    assert run.is_current(tmp_path / "options.json")
+    assert place.is_current()
     writing.write_json(tmp_path / "options.json", record | {"environment": environment})
-    assert not run.is_current(tmp_path / "options.json")
+    assert not place.is_current()
 
 
 def test_held_out_photographs_are_refused_as_extra_real_data(networks, tmp_path):
     run = build_run(networks)
     for part in ("val", "test"):
-        images, labels = run.part(part)
+        images, labels = run.inputs.part(part)
         tables.write_table(tmp_path / f"{part}.csv", [(np.ascontiguousarray(images[:3, ::-1]), labels[:3])])
         near = np.clip(images[3:5].astype(int) + 2, 0, 255).astype(np.uint8)  # saved again, a little brighter
         tables.write_table(tmp_path / f"near_{part}.csv", [(near, labels[3:5])])
@@ -122,7 +123,7 @@ def test_held_out_photographs_are_refused_as_extra_real_data(networks, tmp_path)
 def test_repeat_real_adds_images_and_real_none_leaves_the_synthetic_ones(networks):
     run = build_run(networks, "--repeat-real", "30", "--synthetic", "none")
     images, _, _, _ = train_cnn.gather_pool(run)
-    assert len(images) == (run.parts == "train").sum() + 30
+    assert len(images) == (run.inputs.parts == "train").sum() + 30
     images, _, weights, _ = train_cnn.gather_pool(build_run(networks, "--real", "none", "--synthetic-weight", "0.5"))
     assert len(images) == 35
     assert (weights == 0.5).all()

@@ -11,6 +11,7 @@ import train_cnn
 from lesiongan import ROOT
 from lesiongan.nets import augmentation
 from lesiongan.run import keras_setup, runs
+from lesiongan.run.folders import ResultFolder
 from tests import oracles
 from tests.conftest import interrupted
 from tests.stress.damaged_files import Variable
@@ -53,7 +54,8 @@ def loop(table_path, tmp_path, monkeypatch):
             ["--data", str(table_path), "--epochs", "3", "--batch", "32", "--role", "control", *flags]
         )
         run = runs.Run(args, "train_cnn")
-        n = (run.parts == "train").sum() + 43  # synthetic rows, say: an epoch is no longer for them
+        place = ResultFolder(run, tmp_path / "options.json", run.identify(train_cnn.PATHS))
+        n = (run.inputs.parts == "train").sum() + 43  # synthetic rows, say: an epoch is no longer for them
         notes = Notes(round((n if args.role == "judge" else n - 43) / 32), predictions)
         asked = []
         monkeypatch.setattr(train_cnn, "prepare", lambda *a: asked.append(a[1:]) or (notes, Network(notes)))
@@ -62,7 +64,7 @@ def loop(table_path, tmp_path, monkeypatch):
         pool = images, np.arange(n) % 7, np.arange(n, dtype=np.float32)
         val = np.zeros((20, 28, 28, 3), np.uint8), np.arange(20) % 7
         shift = np.linspace(-1, 1, 7)
-        network, history = train_cnn.train(run, tmp_path, pool, val, shift, resuming)
+        network, history = train_cnn.train(place, pool, val, shift, resuming)
         assert asked == [(args.seed, False), (7, 3 * notes.steps)], "seed, classes or steps of the schedule are others"
         return notes, float(network.variables[0].value[0]), history
 

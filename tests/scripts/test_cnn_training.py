@@ -26,7 +26,7 @@ class Lesson:
     """One call of train_cnn.main, with training itself replaced: what was to be learned, and what was written."""
 
     def __init__(self, run, monkeypatch, *flags):
-        def train(run, folder, pool, val, shift, resuming=False):
+        def train(place, pool, val, shift, resuming=False):
             self.pool, self.val, self.shift = pool, val, shift
             self.teacher = Teacher(pool[0], pool[1], len(shift))
             losses = (3.0, 2.0, 2.5)
@@ -250,6 +250,6 @@ def test_images_labels_and_lesions_of_a_part_are_those_of_the_split_on_file(draw
     run = runs.Run(train_cnn.parse_args(drawn.flags), "train_cnn")
     parts = oracles.Parts(drawn)
     for part in ("train", "val", "test"):
-        for ours, theirs in zip(run.part(part), parts.of(part), strict=True):
+        for ours, theirs in zip(run.inputs.part(part), parts.of(part), strict=True):
             np.testing.assert_array_equal(ours, theirs)
-        np.testing.assert_array_equal(run.lesions(part), parts.lesions(part))
+        np.testing.assert_array_equal(run.inputs.lesions(part), parts.lesions(part))

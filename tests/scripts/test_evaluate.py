@@ -161,7 +161,7 @@ def test_extra_training_data_is_no_external_table_however_it_is_packed(pipeline,
     run = runs.Run(train_cnn.parse_args(flags), "train_cnn")
     train_cnn.gather_pool(run)
     options = copy.models / "cnn" / "options.json"
-    writing.write_json(options, records.read_json(options, "") | {"inputs": run.identity["inputs"]})
+    writing.write_json(options, records.read_json(options, "") | {"inputs": run.files})
     with gzip.open(tmp_path / "packed.csv.gz", "wb") as f:
         f.write((tmp_path / "other.csv").read_bytes())
     with pytest.raises(InputError, match="was trained on it"):

@@ -13,6 +13,7 @@ from lesiongan.data.tables import read_table
 from lesiongan.files import checksums
 from lesiongan.nets import saved_models, synthetic_set
 from lesiongan.run import keras_setup, runs
+from lesiongan.run.folders import ResultFolder
 from tests import oracles
 from tests.conftest import interrupted
 from tests.stress.damaged_files import Variable
@@ -206,6 +207,7 @@ def loop(table_path, tmp_path, monkeypatch):
     def run_loop(*flags, resuming=False, seen=None):
         args = train_gan.parse_args(["--data", str(table_path), "--epochs", "4", "--grid-every", "2", *flags])
         run = runs.Run(args, "train_gan")
+        place = ResultFolder(run, tmp_path / "options.json", run.identify(train_gan.SAMPLING))
         notes, saved = Notes(), []
 
         def prepare(images, labels, args):
@@ -217,7 +219,7 @@ def loop(table_path, tmp_path, monkeypatch):
         monkeypatch.setattr(saved_models, "save", lambda path, network: saved.append((path.name, network)))
         monkeypatch.setattr(synthetic_set, "fixed_grid", lambda network: network)
         monkeypatch.setattr(synthetic_set, "save_grid", lambda path, network, note: saved.append((path.name, network)))
-        history = train_gan.train(run, tmp_path, resuming)
+        history = train_gan.train(place, resuming)
         return notes, history, saved
 
     return run_loop

@@ -15,6 +15,7 @@ from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.plots import report
 from lesiongan.run import code_hash, machine, runs
+from lesiongan.run.folders import ResultFolder
 from tests.conftest import CNN, GAN, LEARNED, STAGES, Pipeline, copy_code
 
 
@@ -243,22 +244,26 @@ def test_resume_of_a_finished_run_trains_nothing(pipeline, table_path, tmp_path,
     assert (copy.outputs / "split.csv").read_bytes() == before[copy.outputs / "split.csv"]
 
 
+def training_key(run):
+    return ResultFolder(run, "options.json", run.identify()).training_key
+
+
 def test_a_training_goes_on_only_with_its_own_code_and_packages(scratch, tmp_path, monkeypatch):
     import train_gan
 
     run = runs.Run(train_gan.parse_args(scratch.flags), "train_gan")
-    keys = {run.training_key}
+    keys = {training_key(run)}
     run.environment["packages"]["keras"] = "0"
-    keys.add(run.training_key)
+    keys.add(training_key(run))
     copy_code(tmp_path)
     (tmp_path / "train_gan.py").write_text(
         (tmp_path / "train_gan.py").read_text().replace("PENALTY_STEP = 4", "PENALTY_STEP = 9")
     )
     monkeypatch.setattr(code_hash, "ROOT", tmp_path)
-    assert run.training_key in keys  # of the code that began, whatever is there now
+    assert training_key(run) in keys  # of the code that began, whatever is there now
     again = runs.Run(train_gan.parse_args(scratch.flags), "train_gan")
     again.environment["packages"]["keras"] = "0"
-    keys.add(again.training_key)
+    keys.add(training_key(again))
     assert len(keys) == 3
 
 

@@ -213,7 +213,7 @@ def test_each_model_is_scored_at_its_own_points_and_with_its_own_probabilities()
 def test_networks_of_benign_and_malignant_are_found_scored_and_compared(networks, tmp_path, monkeypatch):
     """`--task malignancy` and its control beside the others, teacher.py's in place of trained ones."""
 
-    def teach(run, folder, pool, val, shift, resuming=False):
+    def teach(place, pool, val, shift, resuming=False):
         return Teacher(*pool[:2], len(shift)).build_network(), [dict.fromkeys(train_cnn.HISTORY, 1.0)]
 
     monkeypatch.setattr(train_cnn, "train", teach)
@@ -333,6 +333,6 @@ def test_networks_of_two_tasks_are_compared_only_if_they_learned_from_the_same_i
 
 def test_an_options_subset_is_named_in_every_protocol(evaluated):
     run = evaluate.runs.Run(evaluate.parse_args([*evaluated.flags, "--subset", "150"]), "evaluate")
-    assert run.split["protocol"] == f"lesion split, subset of {len(run.table)} images"
+    assert run.inputs.split["protocol"] == f"lesion split, subset of {len(run.inputs.table)} images"
     whole = evaluate.runs.Run(evaluate.parse_args(evaluated.flags), "evaluate")
-    assert whole.split["protocol"] == "lesion split"
+    assert whole.inputs.split["protocol"] == "lesion split"

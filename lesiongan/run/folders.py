@@ -1,0 +1,128 @@
+"""The folder of a result: whether it is current, begun, resumed or finished.
+
+options.json is written last, so a folder without it is unfinished.
+"""
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+from lesiongan.files import checksums, locks, records, writing
+from lesiongan.files.errors import InputError
+from lesiongan.run import checkpoints, machine
+
+
+class ResultFolder:
+    """A folder in which a run leaves its result.
+
+    record_path: its options.json; identity: Identity of the result; training_key: what must be the
+    same for a training to go on: the fingerprint, all code, packages, backend and determinism.
+    """
+
+    def __init__(self, run, record_path, identity):
+        self.run, self.identity = run, identity
+        self.record_path = Path(record_path)
+        self.path = self.record_path.parent
+        self.checkpoint = self.path / "checkpoint.npz"
+        ran_on = [run.environment[k] for k in ("packages", "backend", "deterministic")]
+        same = [identity.fingerprint, run.all_code_sha256, *ran_on]
+        self.training_key = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+
+    def is_current(self):
+        """True if the outputs on record are there, unchanged, from this identity: nothing is left to do.
+
+        Asked only with --if-stale, or with --resume, which on a finished run has nothing to go on
+        with. What was made without --deterministic, and not by TensorFlow on a CPU, does not do for a
+        run with it (a record from before accelerators were named counts as of a CPU).
+        """
+        args = self.run.args
+        if not (args.if_stale or getattr(args, "resume", False)) or not self.record_path.is_file():
+            return False
+        split = args.outputs_dir / "split.csv"
+        try:
+            record = records.read_json(self.record_path, self.run.script)
+            current = record["fingerprint"] == self.identity.fingerprint and all(
+                checksums.file_sha256(self.path / name) == digest for name, digest in record["outputs"].items()
+            )
+            ran = record["environment"]
+            # TensorFlow on a CPU always repeats itself.
+            on_cpu = ran.get("backend") == "tensorflow" and not ran.get("accelerators")
+            if args.deterministic and not (on_cpu or ran["deterministic"]):
+                return False
+            if current and not split.is_file():
+                settle_split(self.run)  # who cleared outputs/ gave no reason to train again
+            return current and has_split(self.run, split)
+        except (InputError, OSError, KeyError, AttributeError, TypeError, ValueError):
+            return False
+
+    def can_resume(self):
+        """True if --resume was given and there is a checkpoint of this very run.
+
+        InputError if it is of another run, unless --if-stale asks for that to be replaced.
+        """
+        if not self.run.args.resume:
+            return False
+        there = self.checkpoint.is_file()
+        if there and checkpoints.is_state_of(self.checkpoint, self.training_key):
+            return True
+        if there and not self.run.args.if_stale:
+            raise InputError(f"{self.checkpoint}: damaged, or from a run with other data, options, code "
+                             "or packages; repeat its flags at its commit, or drop --resume")  # fmt: skip
+        damaged = "the checkpoint is damaged, or of other data, options, code or packages"
+        why = damaged if there else "no checkpoint"
+        print(f"  {why} in {self.path}/: starting from the first epoch")
+        return False
+
+    def begin(self, *stale):
+        """Settle the split, lock the folder, and take away options.json and the files of the patterns
+        `stale`: what is there is unfinished now."""
+        locks.lock_folder(self.path)  # first: who waits for a folder changes nothing
+        settle_split(self.run)
+        files = (p for pattern in stale for p in self.path.glob(pattern))
+        for path in [self.record_path, *files]:
+            path.unlink(missing_ok=True)
+
+    def record(self, **outcome):
+        """The options.json content: identity, fingerprint, environment, cost and outcome."""
+        return {
+            **self.identity.record(),
+            "fingerprint": self.identity.fingerprint,
+            "environment": self.run.environment | machine.accelerators(),
+            "date": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "wall_seconds": round(time.time() - self.run.began, 1),
+            "peak_gib": machine.peak_gib(),
+            **outcome,
+        }
+
+    def finish(self, outputs, **outcome):
+        """Write options.json with the hashes of `outputs`: the mark that they are complete."""
+        names = {os.path.relpath(p, self.path): p for p in sorted(map(Path, outputs))}
+        hashes = {name: checksums.file_sha256(p) for name, p in names.items()}
+        writing.write_json(self.record_path, self.record(outputs=hashes, **outcome))
+        self.checkpoint.unlink(missing_ok=True)
+        minutes = (time.time() - self.run.began) / 60
+        print(f"{self.run.script}: done in {minutes:.1f} min -> {self.path}/")
+
+
+def settle_split(run):
+    """Write outputs/split.csv, or check that the one there is this run's; InputError if it is not."""
+    folder = run.args.outputs_dir
+    path = folder / "split.csv"
+    if path.is_file() and not has_split(run, path) and not run.args.if_stale:
+        raise InputError(
+            f"{path}: made from other data, --subset, --split or --split-seed than this run's; use the "
+            "same flags for every script, another --outputs-dir and --models-dir, or delete it"
+        )
+    writing.write_text(path, run.inputs.split_text)
+    record = {"data": run.inputs.data, "split": run.inputs.split}
+    writing.write_json(path.with_suffix(".json"), record)
+    # Nobody locks this folder: another process may be at work in it.
+    writing.remove_leftovers(folder, older_than=3600)
+
+
+def has_split(run, path):
+    """True if the file at `path` is this run's split.csv."""
+    text = run.inputs.split_text.encode()
+    return path.stat().st_size == len(text) and path.read_bytes() == text

@@ -1,0 +1,43 @@
+"""The identity of a result: everything that it depends on, built once and frozen."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from lesiongan.files import errors, writing
+
+# Where things are and how the script is called, not what it computes: no part of an identity.
+NOT_IDENTITY = {"data", "metadata", "deterministic", "dry_run", "if_stale", "resume", "snapshots",
+                "models_dir", "outputs_dir", "out", "isic_submission"}  # fmt: skip
+
+
+def options_of(args, without=(), **other):
+    """{flag: value} of a command line, as far as they are part of an identity.
+
+    without: flags that are not, besides NOT_IDENTITY; other: values to put in the place of flags'.
+    """
+    kept = {k: v for k, v in vars(args).items() if k not in NOT_IDENTITY and k not in without}
+    values = {k: errors.printable(v) if isinstance(v, str) else v for k, v in kept.items()}
+    return dict(sorted((values | other).items()))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """script and its options; data and split as Inputs has them; inputs: {name: SHA-256} of files."""
+
+    script: str
+    options: dict
+    data: dict
+    split: dict
+    inputs: dict
+
+    def record(self):
+        """The identity as a dict, for options.json."""
+        return asdict(self)
+
+    @property
+    def fingerprint(self):
+        """Hex SHA-256 of the identity; the table's name is no part of it."""
+        same = self.record() | {"data": {**self.data, "name": None}}
+        text = json.dumps(same, sort_keys=True, default=writing.json_default)
+        return hashlib.sha256(text.encode()).hexdigest()

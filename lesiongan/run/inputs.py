@@ -1,0 +1,128 @@
+"""What a run works on: the table and its split, loaded once and frozen."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lesiongan import ROOT
+from lesiongan.data import classes
+from lesiongan.data.classes import PARTS, class_counts
+from lesiongan.data.lesions import group_lesions
+from lesiongan.data.split import split_table, subset
+from lesiongan.data.tables import Table, read_table
+from lesiongan.files import errors, records
+from lesiongan.files.errors import InputError
+
+NO_DATA = (
+    "no table: put Kaggle's hmnist_28_28_RGB.csv (and HAM10000_metadata.csv) into data/, or run "
+    "`make data` to download them, or `python -m lesiongan.phantom` to draw phantom lesions; --data "
+    "PATH names a table elsewhere"
+)
+
+
+def find_table(path=None):
+    """Path of the table: --data, or the first hmnist_28_28_RGB.csv[.gz|.xz|.zst] in data/."""
+    if path is not None:
+        if len(path.splitlines()) > 1:
+            name = errors.printable(path)
+            raise InputError(f"--data {name!r}: has a line break in its name; rename it")
+        return Path(path)
+    for suffix in ("", ".gz", ".xz", ".zst"):
+        path = ROOT / "data" / (classes.TABLE_NAME + suffix)
+        if path.is_file():
+            return path
+    raise InputError(NO_DATA)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A table and the part of the split that each of its images is in.
+
+    table: Table after --subset; parts: str (n,) train / val / test; data, split: what records say of
+    the two; split_text: the content of split.csv.
+    """
+
+    table: Table
+    parts: np.ndarray
+    data: dict
+    split: dict
+    split_text: str
+
+    @property
+    def data_note(self):
+        """'' for real data; what every figure and result of a phantom run says."""
+        return "PHANTOM DATA: drawn by code, no medical meaning" if self.table.is_phantom else ""
+
+    @property
+    def figure_note(self):
+        """What stands under every figure: phantom data, a leaky split, guessed lesions; or ''."""
+        leaky = "LEAKY image split" if self.split["protocol"].startswith("image split") else ""
+        grouping = self.table.grouping
+        guessed = "" if self.table.metadata is not None else f"no lesion ids: grouped by {grouping}"
+        return "; ".join(filter(None, (self.data_note, leaky, guessed)))
+
+    def part(self, name):
+        """(images uint8 (k, 28, 28, 3), labels int32 (k,)) of one part."""
+        index = self.parts == name
+        return self.table.images[index], self.table.labels[index]
+
+    def lesions(self, name):
+        """str (k,): the lesion of each image of one part."""
+        return self.table.lesions[self.parts == name]
+
+    def require_rgb28(self, script):
+        """InputError unless it is a table of 28 x 28 colour images, with images in every part."""
+        if self.table.layout != "hmnist_28_28_RGB":
+            raise InputError(f"{self.table.path}: is {self.table.layout}; {script}.py needs "
+                             "hmnist_28_28_RGB (eda.py draws the others)")  # fmt: skip
+        empty = [p for p in PARTS if not (self.parts == p).any()]
+        if empty:
+            raise InputError(f"{self.table.path}: {len(self.table)} images leave the {empty[0]} part "
+                             "empty; use more")  # fmt: skip
+
+    def check_made_from(self, record_path, made_by, shape=None):
+        """The record of an artifact, refused unless it was made from this data and split.
+
+        shape: what else must be in it, see records.find_fault.
+        """
+        record = records.read_json(record_path, made_by, shape)
+        for what, ours in (("data", self.data), ("split", self.split)):
+            theirs = record.get(what)
+            if not isinstance(theirs, dict) or theirs.get("sha256") != ours["sha256"]:
+                flags = " (--subset, --split, --split-seed or --metadata differ)"
+                name = what + flags * (what == "split")
+                raise InputError(f"{record_path}: made from other {name}; run {made_by} again with "
+                                 "this run's flags")  # fmt: skip
+        return record
+
+
+def load_inputs(args):
+    """Inputs that the common flags ask for; InputError if they cannot be had."""
+    table = group_lesions(read_table(find_table(args.data)), args.metadata)
+    rows = len(table)
+    if args.subset:
+        table = subset(table, args.subset)
+    parts = split_table(table, args.split, args.split_seed)
+    lines = zip(table.rows, table.lesions, parts, strict=True)
+    split_text = "row,lesion,part\n" + "".join(f"{r},{lesion},{p}\n" for r, lesion, p in lines)
+    protocol = "lesion split" if args.split == "lesion" else "image split, leaky"
+    if table.metadata is None:
+        protocol += f", no lesion ids: grouped by {table.grouping}"
+    if len(table) < rows:
+        protocol += f", subset of {len(table)} images"
+    data = {
+        "name": errors.printable(Path(table.path).name),
+        "sha256": table.sha256,
+        "rows": rows,
+        "phantom": table.is_phantom,
+    }
+    split = {
+        "protocol": protocol,
+        "sha256": hashlib.sha256(split_text.encode()).hexdigest(),
+        "split_seed": args.split_seed,
+        "grouping": table.grouping,
+        "images": {p: class_counts(table.labels[parts == p]) for p in PARTS},
+    }
+    return Inputs(table, parts, data, split, split_text)

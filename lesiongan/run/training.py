@@ -1,0 +1,37 @@
+"""The loop that every training shares: epochs, a checkpoint after each, and going on from it."""
+
+import time
+
+from lesiongan.run import checkpoints
+from lesiongan.run.script import progress
+
+
+def train_epochs(place, epochs, state, columns, train_epoch, after_epoch, kept, resuming, title):
+    """Train from the first epoch, or from the one after the checkpoint; returns the history.
+
+    place: ResultFolder; state: Keras variables that a resumed training must have back, the
+    optimizer's too; columns: names of what the history has of each epoch, the first being `epoch` and
+    the last `seconds`; train_epoch: function of the epoch's number (from 0) to the values in between;
+    after_epoch: function of that number and the history, whose time does not count; kept: {name:
+    array} that it may change, saved and restored with the state. The history is a list of
+    {column: float}.
+    """
+    history = []
+    if resuming:
+        shapes = {"history": (None, len(columns))} | {name: v.shape for name, v in kept.items()}
+        found = checkpoints.load_state(place.checkpoint, state, shapes, place.training_key)
+        history = [dict(zip(columns, h.tolist(), strict=True)) for h in found.pop("history")]
+        kept.update(found)
+        print(f"  resuming after epoch {len(history)}")
+    bar = progress(epochs, len(history), title)
+    for epoch in range(len(history), epochs):
+        began = time.time()
+        row = (epoch + 1, *train_epoch(epoch), time.time() - began)
+        history.append(dict(zip(columns, map(float, row), strict=True)))
+        after_epoch(epoch, history)
+        past = [list(h.values()) for h in history]
+        checkpoints.save_state(place.checkpoint, state, history=past, fingerprint=place.training_key, **kept)
+        bar.set_postfix_str(" ".join(f"{name} {history[-1][name]:.3f}" for name in columns[1:3]))
+        bar.update()
+    bar.close()
+    return history
