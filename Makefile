@@ -16,51 +16,66 @@ FLAGS ?=
 .PHONY: all data test smoke lint lock audit mutants clean help
 
 all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, draw (DATA=table METADATA=csv FLAGS=...)
-	data="$(DATA)"
+	@data="$(DATA)"
 	[ -n "$$data" ] || data=$$($(PY) -m lesiongan.fetch --choose | tail -n 1)
 	common=(--data "$$data" --metadata "$(METADATA)" --if-stale $(FLAGS))
+	echo "1/7 exploring the table, about a minute"
 	$(PY) eda.py "$${common[@]}"
+	echo "2/7 training the GAN and writing the synthetic images, 45 to 85 minutes for HAM10000"
 	$(PY) train_gan.py "$${common[@]}" --resume
+	echo "3/7 training the judge of synthetic images, about 10 minutes"
 	$(PY) train_cnn.py "$${common[@]}" --resume --role judge
+	echo "4/7 training the classifier on real and synthetic images, about 10 minutes"
 	$(PY) train_cnn.py "$${common[@]}" --resume
+	echo "5/7 training the same classifier on real images alone, about 10 minutes"
 	$(PY) train_cnn.py "$${common[@]}" --resume --role control
+	echo "6/7 evaluating, about 3 minutes"
 	$(PY) evaluate.py "$${common[@]}"
+	echo "7/7 drawing figures and the report, about a minute"
 	$(PY) visualize_results.py "$${common[@]}"
 
 data: .venv/ready  ## download HAM10000 (28 x 28) from Kaggle into data/
-	$(PY) -m lesiongan.fetch
+	@$(PY) -m lesiongan.fetch
 
 smoke: .venv/ready  ## all five scripts on a small stratified subset, in smoke/ (minutes)
-	data="$(DATA)"
+	@data="$(DATA)"
 	[ -n "$$data" ] || data=$$($(PY) -m lesiongan.fetch --choose | tail -n 1)
 	common=(--data "$$data" --metadata "$(METADATA)" --subset 300 --models-dir smoke/models --outputs-dir smoke/outputs)
 	rm -rf smoke
+	echo "1/7 exploring about 300 images"
 	$(PY) eda.py "$${common[@]}"
+	echo "2/7 training the GAN for 3 epochs"
 	$(PY) train_gan.py "$${common[@]}" --epochs 3 --samples 70
+	echo "3/7 training the judge for 2 epochs"
 	$(PY) train_cnn.py "$${common[@]}" --epochs 2 --role judge
+	echo "4/7 training the classifier for 2 epochs"
 	$(PY) train_cnn.py "$${common[@]}" --epochs 2
+	echo "5/7 training the same classifier on real images alone"
 	$(PY) train_cnn.py "$${common[@]}" --epochs 2 --role control
+	echo "6/7 evaluating"
 	$(PY) evaluate.py "$${common[@]}"
+	echo "7/7 drawing figures and the report"
 	$(PY) visualize_results.py "$${common[@]}"
 
 test: .venv/ready-dev  ## ruff and all tests
+	@echo "checking style, then running all tests: 5 to 10 minutes on two cores"
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m pytest -n 2 --dist loadfile --durations 10  # by files, because what they share is made once for each process
 
 lint: .venv/ready-dev  ## ruff alone, and format
-	$(PY) -m ruff check --fix .
+	@$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
 lock: .venv/ready-dev  ## resolve requirements*.in into requirements*.txt, with hashes
-	uv="$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url"
+	@uv="$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url"
 	$$uv requirements.in -o requirements.txt
 	$$uv -c requirements.txt requirements-dev.in -o requirements-dev.txt
 	$$uv requirements-audit.in -o requirements-audit.txt
 	$$uv requirements-mutants.in -o requirements-mutants.txt
 
 audit: .venv/ready  ## known vulnerabilities of the pinned packages (needs a network), and their licences
-	[ -d .venv-audit ] || $(PYTHON) -m venv .venv-audit
+	@[ -d .venv-audit ] || $(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-audit.txt
 	.venv-audit/bin/pip-licenses --python $(PY) --from mixed --format csv --order license > LICENCES-THIRD-PARTY.csv
 	echo "licences of what is installed -> LICENCES-THIRD-PARTY.csv"
@@ -72,13 +87,13 @@ audit: .venv/ready  ## known vulnerabilities of the pinned packages (needs a net
 	fi
 
 mutants: .venv/ready-dev  ## plant bugs, by hand and at random, and count which the tests catch (an hour or two)
-	[ -d .venv-mutants ] || $(PYTHON) -m venv .venv-mutants
+	@[ -d .venv-mutants ] || $(PYTHON) -m venv .venv-mutants
 	.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
 	$(PY) -m tests.stress.mutants
 	$(PY) -m tests.stress.random_mutants
 
 clean:  ## remove models, outputs and smoke (not data, not .venv)
-	find models outputs -mindepth 1 ! -name README.md -delete
+	@find models outputs -mindepth 1 ! -name README.md -delete
 	rm -rf smoke
 
 help:  ## this list
@@ -86,10 +101,12 @@ help:  ## this list
 
 .venv/ready: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	echo "setting up .venv with the pinned packages, about two minutes"
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
 .venv/ready-dev: .venv/ready requirements-dev.txt
+	@echo "adding what the tests need"
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@

@@ -1,4 +1,4 @@
-"""The generated sections of README.md and results/README.md: Markdown, as functions of the files in results/ alone."""
+"""The generated sections of README.md and docs/results.md: Markdown, as functions of the files in results/ alone."""
 
 import json
 
@@ -53,36 +53,78 @@ def count_readings():
     return len(lines) - image, image
 
 
+NAMES = {"acc": "accuracy", "balanced_accuracy": "balanced accuracy", "acc_balanced": "accuracy at the balanced point",
+         "auc": "AUC"}  # fmt: skip
+SHOWN = ("classic", "plain", "repeated", "classic_synthetic", "synthetic_only")
+"""The arms that the README shows; docs/results.md has them all."""
+
+
+def show_mean(arm, name):
+    """'0.790 ± 0.004': an arm's mean over seeds with the standard deviation."""
+    std = arm[f"{name}_std"]
+    return f"{arm[name]:.3f}" + (f" ± {std:.3f}" if std is not None else "")
+
+
+def show_change(comparison, mark=True):
+    """'+0.001 (-0.006 to +0.008)', with a * if it is significant after Holm's correction."""
+    return cell(comparison, (), signed=True) + "*" * (mark and comparison.get("p_holm", 1) < 0.05)
+
+
 def build_answer():
-    """The README's answer, from results/arms.json and the other collected files: Markdown."""
+    """The README's answer, from results/arms.json: a picture, one sentence, one short table."""
     found = json.loads((RUN.parent / "arms.json").read_text())
     arms, ours = found["arms"], found["arms"]["classic_synthetic"]
     gain = ours["less_classic"]
-
-    def change(comparison):
-        return cell(comparison, (), signed=True)
-
-    names = {"acc": "accuracy", "balanced_accuracy": "balanced accuracy", "acc_balanced": "accuracy at the balanced point",
-             "auc": "AUC"}  # fmt: skip
-    told = {word: [names[n] for n in names if gain[n].get("p_holm", 1) < 0.05 and sign * gain[n]["value"] > 0]
+    told = {word: [NAMES[n] for n in NAMES if gain[n].get("p_holm", 1) < 0.05 and sign * gain[n]["value"] > 0]
             for word, sign in (("raised", 1), ("lowered", -1))}  # fmt: skip
     verdict = "; ".join(f"{' and '.join(ns)} {word}" for word, ns in told.items() if ns) or "no difference shown"
     lines = [
-        "![Synthetic lesions: one latent vector a column, one class a row](results/run/class_grid.png)",
+        "![Synthetic lesions, drawn by the GAN: one class a row](results/run/class_grid.png)",
         "",
-        f"**Here: {verdict}.** 1000 synthetic images beside the real ones, both with classic augmentation, change accuracy "
-        f"by {change(gain['acc'])} and AUC by {change(gain['auc'])}; at the balanced point, balanced accuracy by "
-        f"{change(gain['balanced_accuracy'])} and accuracy by {change(gain['acc_balanced'])}: "
-        f"{len(ours['compared_seeds'])} seeds, equal steps, lesions split.",
+        "*Synthetic lesions, drawn by the GAN. One class a row; one latent vector a column.*",
+        "",
+        "## The answer",
+        "",
+        f"**Here: {verdict}.** With 1000 synthetic images beside the real ones, accuracy changes by "
+        f"{show_change(gain['acc'], mark=False)} and AUC by {show_change(gain['auc'], mark=False)}: "
+        f"{len(ours['compared_seeds'])} seeds, equal steps, classic augmentation in both.",
+        "",
+        "| trained on | accuracy | difference to the first row | AUC | difference to the first row |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name in SHOWN:
+        if arm := arms.get(name):
+            less = arm.get("less_classic")
+            cells = [f"{show_mean(arm, n)} | {show_change(less[n]) if less else ''}" for n in ("acc", "auc")]
+            lines.append(f"| {arm['label']} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        f"Measured on {found['images']} images of lesions that no network was trained on. ± is the standard deviation "
+        "over seeds. In brackets are 95 % intervals over lesions and seeds; * marks p < .05 after Holm's correction for "
+        f"{found['comparisons']} comparisons. [Results in full](docs/results.md) has every arm and measure.",
+    ]
+    return "\n".join(lines)
+
+
+def build_arms():
+    """All arms, from results/arms.json and the other collected files: Markdown."""
+    found = json.loads((RUN.parent / "arms.json").read_text())
+    arms, ours = found["arms"], found["arms"]["classic_synthetic"]
+    gain = ours["less_classic"]
+    lines = [
+        "1000 synthetic images beside the real ones, both with classic augmentation, change accuracy by "
+        f"{show_change(gain['acc'], mark=False)} and AUC by {show_change(gain['auc'], mark=False)}; at the balanced point, "
+        f"balanced accuracy by {show_change(gain['balanced_accuracy'], mark=False)} and accuracy by "
+        f"{show_change(gain['acc_balanced'], mark=False)}: {len(ours['compared_seeds'])} seeds, equal steps, lesions split.",
         "",
         f"| {found['protocol']}, {found['steps']} steps | seeds | accuracy | balanced accuracy | accuracy there | AUC |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for arm in arms.values():
-        cells = [f"{arm[n]:.3f}" + (f" ± {arm[n + '_std']:.3f}" if arm[f"{n}_std"] is not None else "") for n in names]
+        cells = [show_mean(arm, n) for n in NAMES]
         lines.append(f"| {arm['label']} | {len(arm['seeds'])} | " + " | ".join(cells) + " |")
         if less := arm.get("less_classic"):
-            cells = [change(less[n]) + "*" * (less[n].get("p_holm", 1) < 0.05) for n in names]
+            cells = [show_change(less[n]) for n in NAMES]
             lines.append("| *less the first* | | " + " | ".join(cells) + " |")
     missing = "; ".join(label for arm, (label, _) in ARMS.items() if arm not in arms)
     few = min(len(arm["seeds"]) for arm in arms.values())
@@ -109,10 +151,10 @@ def build_answer():
             f"({beside_leak(both)}). A training takes "
             f"{both['minutes']:.0f} minutes alone on {alone}; the seeds ran side by side on "
             f"{where_trained(lesion)}. Every table, with intervals, the GAN's quality, calibration and costs: "
-            "[results/README.md](results/README.md). Until now `evaluate.py` has read test parts "
+            "below. Until now `evaluate.py` has read test parts "
             f"{readings[0]} times (lesion split) and "
-            f"{readings[1]} times (image split), for one to three networks each time: [results/TEST_LOG.md]"
-            "(results/TEST_LOG.md).",
+            f"{readings[1]} times (image split), for one to three networks each time: [TEST_LOG.md]"
+            "(../results/TEST_LOG.md).",
         ]
     return "\n".join(lines)
 
@@ -253,7 +295,7 @@ def build_gan_section():
     timed = g.get("environment_speed", {})
     processor = timed.get("processor", "processor not recorded")
     lines = [
-        "![Fréchet ratio over training time](gan_curve.png)",
+        "![Fréchet ratio over training time](../results/gan_curve.png)",
         "",
         f"{g['protocol']}. Mean ± standard deviation of {len(g['seeds'])} seeds.{judge} Judge `{g['judge_sha256'][:12]}`. "
         f"By class: the {len(g['coverage_ratio_by_class'])} classes with 50 test images.{others} The curve is of val.",
@@ -418,7 +460,7 @@ def build_classifier_section():
 
 
 RESULTS = {"run": build_table, "gan": build_gan_section, "classifier": build_classifier_section}
-PAGES = {"README.md": {"answer": build_answer}, "results/README.md": RESULTS}
+PAGES = {"README.md": {"answer": build_answer}, "docs/results.md": {"arms": build_arms} | RESULTS}
 
 
 def insert_sections(text, sections):

@@ -1,4 +1,4 @@
-"""Copy the small files of a finished run to results/run/ and write the tables of both READMEs from the committed files.
+"""Copy the small files of a finished run to results/run/, and write the tables of the pages.
 
     python -m benchmarks.publish_run [--models-dir models --outputs-dir outputs] [--tables-only]
 

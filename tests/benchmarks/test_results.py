@@ -21,7 +21,7 @@ def test_from_predictions_reproduces_the_committed_figures(tmp_path_factory, nam
     assert (folder / "evaluation/from_predictions" / name).read_bytes() == (RUN / name).read_bytes()
 
 
-@pytest.mark.parametrize("page", ["README.md", "results/README.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
 def test_tables_are_those_of_the_files(page):
     pages = load_benchmark("pages")
     text = (ROOT / page).read_text()

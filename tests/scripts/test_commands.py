@@ -126,37 +126,48 @@ def test_dry_run_prints_the_options_and_writes_nothing(script, table_path, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def readme_commands():
-    """Every `python X.py ...` and `python -m X ...` line of a code block in the README."""
-    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
-    return sorted({line for line in lines if re.match(r"python (-m \w|\S+\.py)", line)})
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-@pytest.mark.parametrize("line", readme_commands())
-def test_readme_commands_run(line, table_path, capsys):
+def list_commands():
+    """Every line of a shell block in the README and in docs/, without comments and variables before it."""
+    for page in PAGES:
+        for block in re.findall(r"```(?:bash|sh)\n(.*?)```", page.read_text(), re.S):
+            for line in [part.split("#")[0] for whole in block.splitlines() for part in whole.split(" && ")]:
+                line = re.sub(r"^(\w+=\S+ )+", "", line.strip())
+                if line and not line.startswith(("for ", "python3 -m venv", "source ", "pip install")):
+                    yield line
+
+
+@pytest.mark.parametrize("line", sorted(set(list_commands())))
+def test_commands_of_the_pages_run(line, table_path, capsys):
     """As far as each can without training, downloading or writing: --dry-run, on a phantom table."""
-    words = shlex.split(line)[1:]
-    if words[0] == "-m":
-        module = importlib.import_module(words[1])
+    command, *words = shlex.split(line)
+    if command == "make":
+        done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    elif words[0] == "-m":
+        for name in re.findall(r"python -m (\S+)", line):
+            module = importlib.import_module(name)
+            assert callable(module.main)
         if words[1].startswith("lesiongan."):
             module.parse_args(words[2:])
     else:
-        assert (ROOT / words[0]).is_file()
+        assert command == "python"
         assert words[0].removesuffix(".py") in SCRIPTS
         module = importlib.import_module(words[0].removesuffix(".py"))
         assert module.main([*words[1:], "--data", str(table_path), "--dry-run"]) == 0
 
 
-def test_benchmarks_that_the_results_page_names_exist():
-    named = set(re.findall(r"python -m benchmarks\.(\w+)", (ROOT / "results/README.md").read_text()))
+def test_benchmarks_that_the_pages_name_exist():
+    named = set(re.findall(r"python -m benchmarks\.(\w+)", "".join(p.read_text() for p in PAGES)))
     assert len(named) >= 5
     for name in named:
         assert (ROOT / f"benchmarks/{name}.py").is_file(), name
 
 
-def test_readme_make_targets_exist_and_are_in_help():
-    text = (ROOT / "README.md").read_text()
+def test_make_targets_that_the_pages_name_exist_and_are_in_help():
+    text = "".join(p.read_text() for p in PAGES)
     targets = set(re.findall(r"`make ([a-z]+)`", text)) | set(re.findall(r"^make ([a-z]+)", text, re.M))
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
     assert {"test", "smoke", "data"} <= targets
@@ -165,6 +176,41 @@ def test_readme_make_targets_exist_and_are_in_help():
     ci = (ROOT / ".ci/run").read_text()
     assert "make test" in ci
     assert "make smoke" in ci
+
+
+def test_links_of_the_pages_lead_somewhere():
+    for page in [*PAGES, ROOT / "results/README.md"]:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            path, _, heading = target.partition("#")
+            if target.startswith("http"):
+                continue
+            file = page.parent / path if path else page
+            assert file.exists(), f"{page.name}: {target}"
+            if heading:
+                headings = re.findall(r"^#+ (.*)", file.read_text(), re.M)
+                assert heading in [h.lower().replace(" ", "-") for h in headings], f"{page.name}: {target}"
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 200
+
+
+def list_texts():
+    """Every text in the product's code, with a gap where a value is put in."""
+    for path in [*ROOT.glob("*.py"), *(ROOT / "lesiongan").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(v.value if isinstance(v, ast.Constant) else "\0" for v in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_every_heading_of_the_troubleshooting_page_is_an_error_message():
+    headings = re.findall(r"^## (.*)", (ROOT / "docs/troubleshooting.md").read_text(), re.M)
+    assert len(headings) >= 10
+    texts = list(list_texts())
+    for heading in headings:
+        assert any(heading in text for text in texts), heading
 
 
 def test_networks_use_keras_alone():
