@@ -21,19 +21,15 @@ GROUPING_ROW_LIMIT = 50_000  # the search is quadratic: skipped above this
 
 
 def merge_groups(n, pairs):
-    """int64 (n,): the smallest index of each connected component of `pairs` (union-find)."""
-    parent = np.arange(n)
+    """int64 (n,): the smallest index of each connected component of `pairs` (m, 2)."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root(i):
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for a, b in pairs:
-        a, b = root(a), root(b)
-        parent[max(a, b)] = min(a, b)
-    return np.array([root(i) for i in range(n)], dtype=np.int64)
+    pairs = np.reshape(np.asarray(pairs, dtype=np.int64), (-1, 2))
+    graph = coo_array((np.ones(len(pairs), bool), tuple(pairs.T)), shape=(n, n))
+    _, component = connected_components(graph, directed=False)
+    first = np.unique(component, return_index=True)[1]
+    return first[component]
 
 
 def lesions_from_metadata(meta):

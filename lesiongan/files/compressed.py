@@ -43,39 +43,14 @@ class Bounded(io.RawIOBase):
         super().close()
 
 
-class Zstandard(io.RawIOBase):
-    """A .zst file's content. Unlike zstandard's own reader it raises EOFError where the file ends within a frame."""
+def open_zstandard(path, mode):
+    """A .zst file's content; EOFError where the file ends within a frame."""
+    try:
+        from compression import zstd  # in the standard library from Python 3.14
+    except ImportError:
+        from backports import zstd
 
-    PIECE = 1 << 10  # bytes of the file at a time: each can unpack to 30 000 times as many
-
-    def __init__(self, path, mode):
-        import zstandard
-
-        self.file = open(path, mode)  # noqa: SIM115, closed by close()
-        self.start = zstandard.ZstdDecompressor().decompressobj
-        self.frame, self.begun, self.packed, self.text = self.start(), False, b"", b""
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        while not self.text:
-            if self.frame.eof:
-                self.packed, self.frame, self.begun = self.frame.unused_data, self.start(), False
-            fresh = self.packed or self.file.read(self.PIECE)
-            self.packed = b""
-            if not fresh:
-                if self.begun:
-                    raise EOFError("it ends in the middle")
-                return 0
-            self.begun, self.text = True, memoryview(self.frame.decompress(fresh))
-        n = min(len(buffer), len(self.text))
-        buffer[:n], self.text = self.text[:n], self.text[n:]
-        return n
-
-    def close(self):
-        self.file.close()
-        super().close()
+    return zstd.open(path, mode)
 
 
 def open_table(path):
@@ -89,7 +64,7 @@ def open_table(path):
     elif magic == b"\xfd7zXZ\x00":
         unpack = lzma.open
     elif magic[:4] == b"\x28\xb5\x2f\xfd":
-        unpack = Zstandard
+        unpack = open_zstandard
     else:
         unpack = open
     stream = unpack(path, "rb")

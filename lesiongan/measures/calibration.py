@@ -9,9 +9,10 @@ from lesiongan.nets import inference
 
 
 def softmax(logits):
-    """float64 (n, k) probabilities."""
-    e = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+    """float64 (..., k) probabilities."""
+    import scipy.special
+
+    return scipy.special.softmax(logits.astype(np.float64), axis=-1)
 
 
 def with_calibration(network, temperature, log_prior_shift):

@@ -7,6 +7,7 @@ known when a default changed. (benchmarks/gan_probe.py tunes, with the halves sw
 """
 
 import numpy as np
+import scipy.stats
 
 from lesiongan.data.classes import CLASSES, class_counts
 from lesiongan.files import writing
@@ -17,8 +18,6 @@ from lesiongan.run import streams
 IMAGES, DRAWS = 2000, 5
 
 CLASS_IMAGES = 50  # of held-out images: below this a class has no coverage of its own
-
-STUDENT_95 = 2.776  # 97.5 % quantile of Student's t with DRAWS - 1 degrees of freedom
 
 
 def measure(inputs, synthetic, judge, generator, nearest_path):
@@ -130,14 +129,14 @@ def compare_neighbours(held_out, fake, half_b, rng):
 def mean_of_draws(values, n, protocol):
     """A figure: the mean over draws, with Student's 95 % interval of that mean."""
     mean, std = np.mean(values), np.std(values, ddof=1)
-    half = STUDENT_95 * std / np.sqrt(len(values))
+    half = scipy.stats.t.ppf(0.975, len(values) - 1) * std / np.sqrt(len(values))
     return {"value": mean, "low": mean - half, "high": mean + half, "std": std, "n": n,
             "protocol": f"{protocol}; mean of {DRAWS} draws, Student's interval over them, held-out part fixed"}  # fmt: skip
 
 
 def share_of(flags, protocol):
     """A figure: the share of True, with Wilson's 95 % interval."""
-    n, p, z = len(flags), np.mean(flags), 1.959964
+    n, p, z = len(flags), np.mean(flags), scipy.stats.norm.ppf(0.975)
     middle, half = (p + z**2 / (2 * n)), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     low, high = (middle + np.array([-half, half])) / (1 + z**2 / n)
     low, high = max(0, min(low, p)), min(1, max(high, p))  # at 0 and 1 rounding would leave p outside
@@ -151,7 +150,8 @@ def share_over_lesions(flags, lesions, protocol):
     _, at = np.unique(lesions, return_inverse=True)
     each = np.bincount(at, weights=flags - p)  # by lesion, of sum 0
     se = np.sqrt((each**2).sum() * len(each) / max(len(each) - 1, 1)) / n
-    low, high = np.clip((p - 1.959964 * se, p + 1.959964 * se), 0, 1)
+    half = scipy.stats.norm.ppf(0.975) * se
+    low, high = np.clip((p - half, p + half), 0, 1)
     return {"value": p, "low": low, "high": high, "se": se, "n": n, "protocol": f"{protocol}; variance between lesions"}
 
 

@@ -1,25 +1,38 @@
-"""outputs/report.html: one self-contained page with the numbers of a run and its figures."""
+"""outputs/report.html: one self-contained page with the numbers of a run and its figures.
+
+The page's words stand in templates/, where every value is escaped.
+"""
 
 import base64
-import html
+import functools
+from pathlib import Path
 
 from lesiongan.data.classes import CLASS_NAMES, CLASSES, MALIGNANT
 from lesiongan.files import checksums, records
 
 
 def cell(f):
-    """'0.712 [0.690, 0.733]' of a figure of metrics.json, or its reason."""
+    """'0.712 [0.690, 0.733]' of an estimate of metrics.json, or its reason."""
     if not isinstance(f, dict) or f.get("value") is None:
-        return html.escape(str((f or {}).get("reason", "-")))
+        return str((f or {}).get("reason", "-"))
     value = f"{f['value']:.3f}"
     return value + (f" [{f['low']:.3f}, {f['high']:.3f}]" if "low" in f else "")
 
 
-def html_table(head, rows):
-    """An HTML table of already escaped cells."""
-    lines = ["<table><tr>" + "".join(f"<th>{h}</th>" for h in head) + "</tr>"]
-    lines += ["<tr>" + "".join(f"<td>{c}</td>" for c in row) + "</tr>" for row in rows]
-    return "".join(lines) + "</table>"
+@functools.cache
+def environment():
+    """The Jinja2 environment of templates/, in which every value is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(Path(__file__).with_name("templates"))
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def render(template, **values):
+    """HTML of a template, marked as already escaped."""
+    from markupsafe import Markup
+
+    return Markup(environment().get_template(template).render(values))
 
 
 OPERATING_ROWS = tuple(
@@ -45,9 +58,9 @@ METRIC_ROWS = (
 
 
 def metrics_section(found):
-    """The classifier's table: with synthetic images, without, and the paired difference."""
+    """The classifier's table as HTML: with synthetic images, without, and the paired difference."""
     models, rows, trained_on = found["models"], [], found["trained_on"]
-    columns = [(html.escape(f"{n}: {trained_on.get(n, '')}"), models[n]) for n in ("classifier", "control") if n in models]
+    columns = [(f"{n}: {trained_on.get(n, '')}", models[n]) for n in ("classifier", "control") if n in models]
     if "control" in models:
         columns.append(("classifier - control, paired", found["classifier_minus_control"]))
 
@@ -61,69 +74,52 @@ def metrics_section(found):
     for path, label in {path: label for label, path in METRIC_ROWS + OPERATING_ROWS}.items():  # what both name stands once
         rows.append((label, *(pick(block, path) for _, block in columns)))
     baseline = found["majority_baseline"]
-    majority = f"Majority class ({html.escape(str(baseline['class']))}): accuracy"
-    rows.append((majority, cell(baseline["accuracy"]), *[""] * (len(columns) - 1)))
-    size = html.escape(f"{found['images']} images of {found['lesions']} lesions. {found['protocol']}")
-    head = f"<p>{size}. 95 % intervals by bootstrap over lesions; one seed.</p>"
-    return head + html_table(("", *(c for c, _ in columns)), rows)
+    rows.append((f"Majority class ({baseline['class']}): accuracy", cell(baseline["accuracy"]), *[""] * (len(columns) - 1)))
+    return render("metrics.html", found=found, head=("", *(c for c, _ in columns)), rows=rows)
 
 
 def quality_section(quality):
-    """The synthetic set's table, each distance beside its floor."""
-    m = quality.get("memorisation")
-    memorised = "" if m is None else (f"<p>Memorisation: {m['value']:.1%} of {m['n']:d} synthetic images lie nearer to a "
-                                      "training image than all but 1 % of held-out images.</p>")  # fmt: skip
-    if "distances" not in quality:
-        return f"<p>{html.escape(str(quality.get('reason', 'not measured')))}</p>" + memorised
-    d = quality["distances"]
+    """The synthetic set's table as HTML, each distance beside its floor."""
+    d = quality.get("distances", {})
     rows = [(name, f"{d[key]['value']:.4g}", f"{d[floor]['value']:.4g}") for name, key, floor in (
         ("Fréchet distance", "frechet", "frechet_floor"), ("Kernel distance (KID)", "kid", "kid_floor"),
         ("Precision", "precision", "precision_half_b"), ("Recall", "recall", "recall_half_b"),
         ("Density", "density", "density_half_b"), ("Coverage", "coverage", "coverage_half_b")) if key in d]  # fmt: skip
-    text = f"<p>{html.escape(quality['protocol'])}. Judge {html.escape(quality['judge_sha256'][:12])}.</p>"
-    text += html_table(("", "synthetic", "real (half B)"), rows)
-    return text + f"<p>Fréchet ratio to the floor: {d['frechet_ratio']['value']:.1f}.</p>" + memorised
+    shown = {"reason": None} | quality
+    return render("quality.html", quality=shown, distances=d, memorisation=quality.get("memorisation"),
+                  head=("", "synthetic", "real (half B)"), rows=rows)  # fmt: skip
 
 
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse;margin:1em 0}td{white-space:nowrap}
-td,th{padding:.2em .7em;border-bottom:1px solid #ddd;text-align:left}
-figure{margin:2em 0}figcaption{color:#555}img{max-width:100%}
-.note{background:#fde8e8;border:1px solid #b00020;padding:.6em}"""
+def show_pictures(pictures):
+    """[(path, caption)] as the template takes them, each file embedded."""
+    return [{"name": path.stem, "caption": caption, "base64": base64.b64encode(path.read_bytes()).decode()}
+            for path, caption in pictures]  # fmt: skip
 
 
 def build(run, drawn, left_out, missing):
     """report.html as text: every figure embedded, every value escaped."""
-    evaluation, eda_folder = run.args.outputs_dir / "evaluation", run.args.outputs_dir / "eda"
-    inputs, parts = run.inputs, []
-    parts.append(f"<h1>Does GAN augmentation help? {html.escape(inputs.data['name'])}</h1>")
-    for note in [inputs.data_note, *inputs.table.notes]:
-        if note:
-            parts.append(f'<p class="note">{html.escape(note)}</p>')
-    split = inputs.split
-    parts.append(f"<p>{len(inputs.table)} images, data sha256 <code>{inputs.table.sha256[:16]}</code>; "
-                 f"{html.escape(split['protocol'])}, split sha256 <code>{split['sha256'][:16]}</code>; "
-                 f"grouped by {html.escape(split['grouping'])}. Research only, not for clinical use.</p>")  # fmt: skip
-    classes = "; ".join(f"{c}{'*' if m else ''}: {CLASS_NAMES[c]}" for c, m in zip(CLASSES, MALIGNANT, strict=True))
-    parts.append(f"<p>{html.escape(classes)}. * malignant or pre-malignant.</p>")
-    for title, file, section in (("Classifier", "metrics.json", metrics_section),
-                                 ("Synthetic images", "synthetic_quality.json", quality_section)):  # fmt: skip
-        path = evaluation / file
-        parts.append(f"<h2>{title}</h2>")
-        parts.append(f"<p>{html.escape(missing)}</p>" if missing else section(records.read_json(path, "evaluate.py")))
-    eda = []
-    if (eda_folder / "options.json").is_file():
-        record = inputs.check_made_from(eda_folder / "options.json", "eda.py", {"outputs": {...: str}})
-        eda = [(p, f"{p.stem.replace('_', ' ').capitalize()} (eda.py).") for p in sorted(eda_folder.glob("*.png"))
+    inputs, outputs = run.inputs, run.args.outputs_dir
+    sections = {"metrics": "", "quality": ""}
+    if not missing:
+        for name, file, section in (("metrics", "metrics.json", metrics_section),
+                                    ("quality", "synthetic_quality.json", quality_section)):  # fmt: skip
+            sections[name] = section(records.read_json(outputs / "evaluation" / file, "evaluate.py"))
+    eda, record_path = [], outputs / "eda" / "options.json"
+    if record_path.is_file():
+        record = inputs.check_made_from(record_path, "eda.py", {"outputs": {...: str}})
+        eda = [(p, f"{p.stem.replace('_', ' ').capitalize()} (eda.py).") for p in sorted(record_path.parent.glob("*.png"))
                if record["outputs"].get(p.name) == checksums.file_sha256(p)]  # fmt: skip
-    for title, shown in (("Results", drawn), ("The data", eda)):
-        if shown:
-            parts.append(f"<h2>{title}</h2>")
-        for path, caption in shown:
-            picture = base64.b64encode(path.read_bytes()).decode()
-            parts.append(f'<figure><img alt="{html.escape(path.stem)}" src="data:image/png;base64,{picture}">'
-                         f"<figcaption>{html.escape(caption)}</figcaption></figure>")  # fmt: skip
-    if left_out:
-        parts.append("<h2>Left out</h2><ul>" + "".join(f"<li>{html.escape(t)}</li>" for t in left_out) + "</ul>")
-    return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Lesion GAN report</title><style>{STYLE}</style>' + \
-        "\n".join(parts) + "</html>\n"  # fmt: skip
+    classes = [{"code": c, "name": CLASS_NAMES[c], "malignant": m} for c, m in zip(CLASSES, MALIGNANT, strict=True)]
+    return render(
+        "report.html",
+        data=inputs.data,
+        split=inputs.split,
+        images=len(inputs.table),
+        notes=[inputs.data_note, *inputs.table.notes],
+        classes=classes,
+        missing=missing,
+        drawn=show_pictures(drawn),
+        eda=show_pictures(eda),
+        left_out=left_out,
+        **sections,
+    )
