@@ -291,6 +291,7 @@ def test_a_run_of_the_evaluation_names_the_hash_of_everything_it_read(evaluated)
     assert set(record["outputs"]) == {p.name for p in (evaluated.outputs / "evaluation").glob("*.*")} - {
         "options.json",
         ".lock",
+        ".writer",
     }
     assert json.dumps(record)
 

@@ -118,7 +118,8 @@ def read_mutants(folder):
     faults += [f"{file}: {n} bugs in {f}" for (file, f), n in crowd.items() if n > MOST_IN_A_FUNCTION and f]
     modules = [*ROOT.glob("*.py"), *(p for p in (ROOT / "lesiongan").rglob("*.py") if p.name != "__init__.py")]
     modules = {p.relative_to(ROOT).as_posix() for p in modules} - {m["file"] for m in mutants}
-    faults += [f"{name}: has no bug" for name in sorted(modules)]
+    if folder == LISTS:  # another list need not cover everything
+        faults += [f"{name}: has no bug" for name in sorted(modules)]
     if faults:
         raise SystemExit("\n".join(faults))
     return mutants
