@@ -21,7 +21,7 @@ from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, errors, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import memorisation, scorecard
-from lesiongan.measures.predictions import read_lesions, read_predictions, write_isic, write_predictions
+from lesiongan.measures.predictions import find_file, read_lesions, read_predictions, write_isic, write_predictions
 from lesiongan.nets import inference, saved_models
 from lesiongan.run import flags, keras_setup, machine, runs, script
 from lesiongan.run.folders import ResultFolder
@@ -119,7 +119,7 @@ def from_predictions(args):
     path = Path(args.from_predictions)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    if path.name in [f"predictions_{name}.csv" for name in MODELS]:
+    if path.name.removesuffix(".gz") in [f"predictions_{name}.csv" for name in MODELS]:
         raise InputError(f"{path}: is of another model than the classifier; name the predictions.csv beside it, with which "
                          "it is scored too")  # fmt: skip
     check_unchanged(path)
@@ -127,9 +127,11 @@ def from_predictions(args):
     if p.shape[1] != len(CLASSES):
         raise InputError(f"{path}: has p_malignant; expected the seven-class predictions.csv")
     predictions = {"classifier": (rows, labels, p)}
+    sources = [path, Path(args.split)]
     for name in MODELS[1:]:
-        other = path.with_name(f"predictions_{name}.csv")
-        if other.is_file():
+        other = find_file(path.with_name(f"predictions_{name}.csv"))
+        if other:
+            sources.append(other)
             predictions[name] = read_predictions(other)
             if predictions[name][2].shape[1] != COLUMNS.get(name, len(CLASSES)):
                 raise InputError(f"{other}: has the probabilities of another task than its name says")
@@ -146,7 +148,6 @@ def from_predictions(args):
     locks.lock_folder(folder)
     (folder / "options.json").unlink(missing_ok=True)
     scorecard.write_figures(folder, predictions, lesions, context)
-    sources = [path, Path(args.split), *(path.with_name(f"predictions_{name}.csv") for name in list(predictions)[1:])]
     sources += filter(Path.is_file, [path.with_name("context.json")])
     hashes = {errors.printable(source.name): checksums.file_sha256(source) for source in sources}
     record = {"script": "evaluate", "inputs": hashes, "environment": machine.environment()}

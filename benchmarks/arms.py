@@ -14,11 +14,11 @@ import json
 
 import numpy as np
 
-from benchmarks.workplace import parse_args
+from benchmarks.workplace import pack, parse_args
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import bootstrap, scorecard
-from lesiongan.measures.predictions import read_lesions, read_predictions
+from lesiongan.measures.predictions import find_file, read_lesions, read_predictions
 from lesiongan.run import script
 
 NONE = ["--synthetic", "none"]
@@ -51,10 +51,10 @@ def measure_arm(place, arm, seed):
     name = f"arm_{arm}_{seed}"
     place.call("train_cnn.py", name, "--seed", seed, *flags, "--resume")
     place.evaluate(name, f"the arm `{arm}` under the lesion split", "--seed", seed)
-    for file in ("predictions.csv", "context.json"):
-        text = (place.outputs(name) / "evaluation" / file).read_text()
-        writing.write_text(place.results / f"{arm}_{seed}" / file, text)
-    writing.write_text(place.results / "split.csv", (place.outputs(name) / "split.csv").read_text())
+    evaluation, folder = place.outputs(name) / "evaluation", place.results / f"{arm}_{seed}"
+    pack(evaluation / "predictions.csv", folder / "predictions.csv.gz")
+    writing.write_text(folder / "context.json", (evaluation / "context.json").read_text())
+    pack(place.outputs(name) / "split.csv", place.split_file("lesion_split"))
 
 
 def find_arms(place):
@@ -65,12 +65,13 @@ def find_arms(place):
         seed = int(folder.name.rpartition("_")[2])
         for arm, model, file in (("classic_synthetic", "classifier", "predictions.csv"),
                                  (BASE, "control", "predictions_control.csv")):  # fmt: skip
-            if (folder / file).is_file():
-                found[arm][seed] = (folder / file, folder / "context.json", model)
+            if path := find_file(folder / file):
+                found[arm][seed] = (path, folder / "context.json", model)
     for folder in sorted(place.results.glob("*_[0-9]*/")):
         arm, _, seed = folder.name.rpartition("_")
         if ARMS.get(arm, (None, None))[1]:
-            found[arm][int(seed)] = (folder / "predictions.csv", folder / "context.json", "classifier")
+            path = find_file(folder / "predictions.csv") or folder / "predictions.csv.gz"
+            found[arm][int(seed)] = (path, folder / "context.json", "classifier")
     return found
 
 
@@ -144,7 +145,7 @@ def collect(place):
     found = find_arms(place)
     if not found[BASE]:
         raise InputError(f"{place.results}: no arm `{BASE}`; run `classifier_bars.py lesion 0` first")
-    split = next(iter(found[BASE].values()))[0].parent.parent / "lesion_split_split.csv"
+    split = place.split_file("lesion_split")
     measures, lesions, protocol, steps = build_measures(found, split)
     values, drawn = draw_measures(measures, lesions)
     rows = {}

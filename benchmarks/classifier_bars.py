@@ -26,11 +26,11 @@ import sys
 import numpy as np
 
 import evaluate
-from benchmarks.workplace import mean_and_std, parse_args
+from benchmarks.workplace import mean_and_std, pack, parse_args
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import scorecard
-from lesiongan.measures.predictions import read_predictions, write_predictions
+from lesiongan.measures.predictions import find_file, read_predictions, write_predictions
 from lesiongan.run import script
 
 WANTED = {"acc": ("argmax", "accuracy"), "balanced_accuracy_argmax": ("argmax", "balanced_accuracy"),
@@ -142,9 +142,11 @@ def write_row(place, split, name, seed):
     recipe = {key: options["options"][key] for key in RECIPE} | {"synthetic_images": options["synthetic_images"]}
     row = {"seed": seed, "recipe": recipe, "environment": options["environment"], **read_rows(models, outputs)}
     shutil.rmtree(place.results / f"{split}_{seed}", ignore_errors=True)  # an arm no longer there must not stay in it
-    for path in [*(outputs / "evaluation").glob("predictions*.csv"), outputs / "evaluation" / "context.json"]:
-        writing.write_text(place.results / f"{split}_{seed}" / path.name, path.read_text())
-    writing.write_text(place.results / f"{split}_split.csv", (outputs / "split.csv").read_text())
+    evaluation, folder = outputs / "evaluation", place.results / f"{split}_{seed}"
+    for path in evaluation.glob("predictions*.csv"):
+        pack(path, folder / f"{path.name}.gz")
+    writing.write_text(folder / "context.json", (evaluation / "context.json").read_text())
+    pack(outputs / "split.csv", place.split_file(split))
     writing.write_json(place.results / f"{split}_{seed}.json", row)
 
 
@@ -153,7 +155,7 @@ def score_ensemble(place, split, rows, name="classifier"):
     {name: half the width of the 95 % interval} of accuracy and AUC."""
     folders = [place.results / f"{split}_{r['seed']}" for r in rows]
     file = "predictions.csv" if name == "classifier" else f"predictions_{name}.csv"
-    parts = [read_predictions(folder / file) for folder in folders]
+    parts = [read_predictions(find_file(folder / file) or folder / file) for folder in folders]
     for folder, (rows_read, labels, _) in zip(folders, parts, strict=True):
         if not np.array_equal(rows_read, parts[0][0]) or not np.array_equal(labels, parts[0][1]):
             raise InputError(f"{folder / file}: of other images than {folders[0].name}'s; run that seed again")
@@ -165,7 +167,7 @@ def score_ensemble(place, split, rows, name="classifier"):
     writing.write_json(folder / "context.json", {
         "protocol": f"{rows[0]['protocol']}; average of {len(rows)} seeds", "data": None, "views": 8,
         "points": {"classifier": points}, "arms": {"classifier": {"trained_on": "", "same": {}}}})  # fmt: skip
-    files = ["--from-predictions", folder / "predictions.csv", "--split", place.results / f"{split}_split.csv"]
+    files = ["--from-predictions", folder / "predictions.csv", "--split", place.split_file(split)]
     evaluate.main([*map(str, files), "--outputs-dir", str(folder)])
     found = records.read_json(folder / "evaluation" / "from_predictions" / "metrics.json", "evaluate.py")
     block = found["models"]["classifier"]

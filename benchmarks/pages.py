@@ -241,8 +241,8 @@ def build_table():
         "",
         f"`make` runs these scripts with these flags. Training: {describe_training(records)}; "
         f"{backend} {packages[backend]}, Keras {packages['keras']}. Other backends and processors give other networks: "
-        "seed 0 of the tables below is one. `python evaluate.py --from-predictions results/run/predictions.csv --split "
-        "results/run/split.csv` gives every score of the classifier again, without model or data.",
+        "seed 0 of the tables below is one. `python evaluate.py --from-predictions results/run/predictions.csv.gz "
+        "--split results/splits/lesion_split.csv.gz` gives every score of the classifier again, without model or data.",
     ]
     if memory := peak_memory():
         lines += ["", f"Memory, GiB at most: {memory}.{large_memory()}"]

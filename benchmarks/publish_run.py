@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import pages
+from benchmarks.workplace import pack
 from evaluate import FOLDERS
 from lesiongan import ROOT
 from lesiongan.data.classes import HAM10000_COUNTS
@@ -22,9 +23,9 @@ from lesiongan.run import script
 RUN = pages.RUN
 
 MODEL_FILES = [(f, n) for f in ("gan", "cnn", "control", "judge") for n in ("options.json", "history.csv")]
-OUTPUT_FILES = ["split.csv", *(f"evaluation/{n}" for n in (
+OUTPUT_FILES = [f"evaluation/{n}" for n in (
     "predictions.csv", "predictions_control.csv", "context.json", "metrics.json", "per_class.csv", "confusion.csv",
-    "synthetic_quality.json"))]  # fmt: skip
+    "synthetic_quality.json")]  # fmt: skip
 
 
 def copy_run(models, outputs):
@@ -50,7 +51,7 @@ def copy_run(models, outputs):
     copies |= {outputs / f / "options.json": f"{f}_options.json" for f in ("eda", "evaluation", "figures")}
     copies[outputs / "synthetic" / "provenance.json"] = "synthetic_provenance.json"
     picture = outputs / "figures" / "class_grid.png"  # synthetic images alone: the table's licence keeps real ones out
-    for path in [*copies, picture]:
+    for path in [*copies, outputs / "split.csv", picture]:
         if not path.is_file():
             raise InputError(f"{path}: no such file; finish the run first")
     made = records.read_json(outputs / "synthetic" / "provenance.json", "train_gan.py")
@@ -65,7 +66,11 @@ def copy_run(models, outputs):
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     for path, name in copies.items():
-        shutil.copyfile(path, new / name)
+        if name.startswith("predictions"):
+            pack(path, new / f"{name}.gz")
+        else:
+            shutil.copyfile(path, new / name)
+    pack(outputs / "split.csv", RUN.parent / "splits" / "lesion_split.csv.gz")
     with Image.open(picture) as figure:
         figure.convert("RGB").quantize(256).save(new / picture.name, optimize=True)
     shutil.rmtree(RUN, ignore_errors=True)

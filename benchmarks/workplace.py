@@ -1,6 +1,7 @@
 """Where the benchmarks work, how they call the scripts, and how they gather seeds."""
 
 import argparse
+import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from lesiongan import ROOT
 from lesiongan.data import classes
-from lesiongan.files import records
+from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
 
 
@@ -27,6 +28,11 @@ class Workplace:
 
     def outputs(self, name):
         return self.bars / name / "outputs"
+
+    def split_file(self, name):
+        """Path of the split that `lesion_split`, `image_split` or `leak_split` is of: one file for each split."""
+        folder = ROOT / "results" if self.real else self.results
+        return folder / "splits" / f"{'lesion' if name == 'lesion_split' else 'image'}_split.csv.gz"
 
     def synthetic(self, seed):
         """Path of the synthetic table of a seed's arms; InputError if there is none yet."""
@@ -58,6 +64,12 @@ class Workplace:
         if self.real and reading not in log.read_text():
             with log.open("a") as f:  # one write, so that two benchmarks side by side lose no line
                 f.write(f"{reading}{why} |\n")
+
+
+def pack(source, target):
+    """Write a file's content to `target` by gzip, the same bytes from the same content."""
+    with writing.atomic(target) as t:
+        t.write_bytes(gzip.compress(source.read_bytes(), mtime=0))
 
 
 def parse_args(doc, what, choices, argv=None):

@@ -18,6 +18,11 @@ def write_predictions(path, rows, labels, p):
     writing.write_csv(path, {"row": rows, "label": labels, **dict(zip(names, columns.T, strict=True))})
 
 
+def find_file(path):
+    """`path`, or the same packed by gzip (`.gz` added to its name), whichever is there; else None."""
+    return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
+
+
 def read_predictions(path):
     """(rows int64, labels int64, p float64 (n, 7) or (n, 2)) of a predictions.csv, checked."""
     import pandas as pd

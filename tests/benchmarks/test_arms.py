@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from benchmarks.workplace import Workplace
+from benchmarks.workplace import Workplace, pack
 from lesiongan.files.errors import InputError
 from tests.conftest import load_benchmark
 
@@ -72,7 +72,7 @@ def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(arms, p
     points = context["points"]
     for seed in (0, 1, 2):
         write(f"lesion_split_{seed}", "predictions.csv", points, predictions_control="predictions_control.csv")
-    (place.results / "lesion_split_split.csv").write_text((pipeline.outputs / "split.csv").read_text())
+    pack(pipeline.outputs / "split.csv", place.split_file("lesion_split"))
     for seed in (1, 4):  # the control's own predictions; there is no control of seed 4 to compare with
         write(f"plain_{seed}", "predictions_control.csv", {"classifier": points["control"]})
     arms.collect(place)
@@ -168,7 +168,7 @@ def test_differences_are_of_the_same_seed(arms, pipeline, tmp_path, capsys):
     second = {"predictions.csv": "predictions.csv", "predictions_control.csv": "predictions.csv"}
     plain = "plain_1", {"predictions.csv": "predictions.csv"}, {"classifier": points}, 5
     write_arms(place, evaluation, [("lesion_split_0", first, both, 5), ("lesion_split_1", second, both, 5), plain])
-    (place.results / "lesion_split_split.csv").write_bytes((pipeline.outputs / "split.csv").read_bytes())
+    pack(pipeline.outputs / "split.csv", place.split_file("lesion_split"))
     arms.collect(place)
     found = json.loads((tmp_path / "arms.json").read_text())["arms"]
     assert found["classic"]["auc_std"] > 0  # the base's two seeds differ
@@ -203,7 +203,8 @@ def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_va
                        "arms": dict.fromkeys(both, arm)}  # fmt: skip
             (path / "context.json").write_text(json.dumps(context))
     split = "row,lesion,part\n" + "".join(f"{i},L{i // 2},test\n" for i in range(n))
-    (place.results / "lesion_split_split.csv").write_text(split)
+    (tmp_path / "split.csv").write_text(split)
+    pack(tmp_path / "split.csv", place.split_file("lesion_split"))
     arms.collect(place)
     found = json.loads((tmp_path / "arms.json").read_text())["arms"]
 

@@ -2,6 +2,7 @@
 train lesions; the textbook DCGAN's losses are those computed by hand.
 """
 
+import gzip
 import json
 
 import numpy as np
@@ -140,6 +141,8 @@ def test_every_arm_is_trained_with_its_own_flags_on_its_own_seeds_images(tmp_pat
     writing.write_text(synthetic, "")
     monkeypatch.setattr(writing, "write_text", lambda *a: None)
     monkeypatch.setattr(type(tmp_path), "read_text", lambda self: "")
+    packed = []
+    monkeypatch.setattr(arms, "pack", lambda source, target: packed.append((source, target)))
     own = {"plain": ["--synthetic", "none", "--augment", "none"],
            "balanced": ["--synthetic", "none", "--sampler", "balanced"],
            "repeated": ["--synthetic", "none", "--repeat-real", "1000"],
@@ -151,6 +154,11 @@ def test_every_arm_is_trained_with_its_own_flags_on_its_own_seeds_images(tmp_pat
         arms.measure_arm(calls.place, arm, 3)
         assert calls.made == [["train_cnn.py", f"arm_{arm}_3", "--seed", "3", *flags, "--resume"],
                               ["evaluate.py", f"arm_{arm}_3", "--seed", "3"]]  # fmt: skip
+        outputs = calls.place.outputs(f"arm_{arm}_3")
+        assert packed[-2:] == [
+            (outputs / "evaluation/predictions.csv", calls.place.results / f"{arm}_3/predictions.csv.gz"),
+            (outputs / "split.csv", calls.place.results / "splits/lesion_split.csv.gz"),
+        ]
     assert {a for a, (_, flags) in arms.ARMS.items() if flags is None} == {"classic", "classic_synthetic"}
     with pytest.raises(InputError, match="which trains it"):
         arms.measure_arm(calls.place, "classic", 3)
@@ -313,8 +321,10 @@ def test_only_a_whole_run_of_the_lesion_split_is_published(pipeline, tmp_path, m
     only = "only full runs on HAM10000 are published"
     writing.ensure_folder(publish.RUN.parent)
     assert offer() == "published"
-    predictions = publish.RUN / "predictions.csv"
-    assert predictions.read_bytes() == (copy.outputs / "evaluation/predictions.csv").read_bytes()
+    predictions = gzip.decompress((publish.RUN / "predictions.csv.gz").read_bytes())
+    assert predictions == (copy.outputs / "evaluation/predictions.csv").read_bytes()
+    split = gzip.decompress((publish.RUN.parent / "splits/lesion_split.csv.gz").read_bytes())
+    assert split == (copy.outputs / "split.csv").read_bytes()
     assert only in offer(split={"protocol": "image split, leaky"})
     assert only in offer(split={"split_seed": 1})
     assert only in offer(data={"phantom": True})

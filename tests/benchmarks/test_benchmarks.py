@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from benchmarks.workplace import Workplace
+from benchmarks.workplace import Workplace, pack
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
@@ -111,7 +111,7 @@ def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(pipelin
         if split == "image_split":  # other predictions than those of the leak, or the one could stand for the other
             control = (evaluation / "predictions_control.csv").read_bytes()
             (place.results / f"{split}_{seed}/predictions.csv").write_bytes(control)
-        (place.results / f"{split}_split.csv").write_text((pipeline.outputs / "split.csv").read_text())
+        pack(pipeline.outputs / "split.csv", place.split_file(split))
 
     for seed in (0, 1):
         write("image_split", seed, epochs=5)
@@ -215,7 +215,7 @@ def test_an_average_of_networks_is_decided_at_the_average_of_their_own_points(pi
         points = {m: context["points"][m] | {"balanced_shift": np.linspace(-s, s, 7).tolist()} for m, s in
                   shifts[seed].items()}  # fmt: skip
         (folder / "context.json").write_text(json.dumps(context | {"points": points}))
-    (place.results / "lesion_split_split.csv").write_bytes((pipeline.outputs / "split.csv").read_bytes())
+    pack(pipeline.outputs / "split.csv", place.split_file("lesion_split"))
     p = np.mean([t.filter(like="p_").to_numpy() for t in tables.values()], axis=0)
     y = tables[0].label
     for name, shift in (("classifier", 3.0), ("control", -1.5)):

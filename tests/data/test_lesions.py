@@ -276,7 +276,7 @@ def test_the_real_table_has_the_images_and_lesions_of_its_paper():
 @pytest.mark.skipif(REAL is None, reason="the real table is not in data/")
 def test_the_split_of_the_real_table_is_the_published_one():
     table = lesions.group_lesions(read_table(REAL))
-    published = pd.read_csv(ROOT / "results/run/split.csv", dtype=str)
+    published = pd.read_csv(ROOT / "results/splits/lesion_split.csv.gz", dtype=str)
     assert published.part.tolist() == split.split_table(table).tolist()
     assert published.lesion.tolist() == table.lesions.tolist()
 

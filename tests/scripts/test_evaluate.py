@@ -72,6 +72,23 @@ def test_from_predictions_recomputes_the_same_bytes(pipeline, tmp_path):
         assert (tmp_path / "evaluation/from_predictions" / name).read_bytes() == (folder / name).read_bytes(), name
 
 
+def test_packed_predictions_and_split_give_the_same_bytes(pipeline, tmp_path):
+    folder = pipeline.outputs / "evaluation"
+    for name in ("predictions.csv", "predictions_control.csv"):
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
+    shutil.copy(folder / "context.json", tmp_path)
+    (tmp_path / "split.csv.gz").write_bytes(gzip.compress((pipeline.outputs / "split.csv").read_bytes()))
+    files = ["--from-predictions", str(tmp_path / "predictions.csv.gz"), "--split", str(tmp_path / "split.csv.gz")]
+    evaluate.main([*files, "--outputs-dir", str(tmp_path)])
+    made = tmp_path / "evaluation/from_predictions"
+    for name in ("metrics.json", "per_class.csv", "confusion.csv"):
+        assert (made / name).read_bytes() == (folder / name).read_bytes(), name
+    names = {"predictions.csv.gz", "predictions_control.csv.gz", "split.csv.gz", "context.json"}
+    assert set(records.read_json(made / "options.json", "")["inputs"]) == names
+    with pytest.raises(InputError, match="is of another model"):
+        evaluate.main([files[0], str(tmp_path / "predictions_control.csv.gz"), *files[2:], "--outputs-dir", str(tmp_path)])
+
+
 def test_metrics_json_agrees_with_scikit_learn(pipeline):
     import pandas as pd
     from sklearn import metrics as sk
