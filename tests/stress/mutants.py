@@ -54,6 +54,7 @@ LIKELY = {
     "lesiongan/fetch": "data commands",
     "lesiongan/files/archives": "data reliability",
     "lesiongan/files/compressed": "data reliability",
+    "lesiongan/files/errors": "errors evaluate",
     "lesiongan/files": "data recomputed reliability pipeline identity",
     "lesiongan/data/lesions": "lesions data fidelity figures",
     "lesiongan/data/metadata": "lesions data",
