@@ -1,6 +1,11 @@
 """The generated sections of README.md and docs/results.md: Markdown, as functions of the files in results/ alone."""
 
+import functools
 import json
+import re
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.arms import ARMS, FEWEST_SEEDS
 from lesiongan import ROOT
@@ -70,6 +75,23 @@ def show_change(comparison, mark=True):
     return cell(comparison, (), signed=True) + "*" * (mark and comparison.get("p_holm", 1) < 0.05)
 
 
+@functools.cache
+def environment():
+    """The Jinja2 environment of templates/. Values are escaped; they stand in Markdown, which knows HTML."""
+    loader = FileSystemLoader(Path(__file__).with_name("templates"))
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def render(section, **values):
+    """Markdown of a section, each paragraph in a line: a value at the start of one could begin a list.
+
+    An apostrophe needs no escape there.
+    """
+    text = environment().get_template(f"{section}.md").render(values).replace("&#39;", "'")
+    paragraphs = [p for p in re.split(r"\n\s*\n", text.strip()) if p.strip()]
+    return "\n\n".join(p if p.startswith(("|", "```")) else " ".join(p.split()) for p in paragraphs)
+
+
 def build_answer():
     """The README's answer, from results/arms.json: a picture, one sentence, one short table."""
     found = json.loads((RUN.parent / "arms.json").read_text())
@@ -78,85 +100,47 @@ def build_answer():
     told = {word: [NAMES[n] for n in NAMES if gain[n].get("p_holm", 1) < 0.05 and sign * gain[n]["value"] > 0]
             for word, sign in (("raised", 1), ("lowered", -1))}  # fmt: skip
     verdict = "; ".join(f"{' and '.join(ns)} {word}" for word, ns in told.items() if ns) or "no difference shown"
-    lines = [
-        "![Synthetic lesions, drawn by the GAN: one class a row](results/run/class_grid.png)",
-        "",
-        "*Synthetic lesions, drawn by the GAN. One class a row; one latent vector a column.*",
-        "",
-        "## The answer",
-        "",
-        f"**Here: {verdict}.** With 1000 synthetic images beside the real ones, accuracy changes by "
-        f"{show_change(gain['acc'], mark=False)} and AUC by {show_change(gain['auc'], mark=False)}: "
-        f"{len(ours['compared_seeds'])} seeds, equal steps, classic augmentation in both.",
-        "",
-        "| trained on | accuracy | difference to the first row | AUC | difference to the first row |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for name in SHOWN:
-        if arm := arms.get(name):
-            less = arm.get("less_classic")
-            cells = [f"{show_mean(arm, n)} | {show_change(less[n]) if less else ''}" for n in ("acc", "auc")]
-            lines.append(f"| {arm['label']} | " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        f"Measured on {found['images']} images of lesions that no network was trained on. ± is the standard deviation "
-        "over seeds. In brackets are 95 % intervals over lesions and seeds; * marks p < .05 after Holm's correction for "
-        f"{found['comparisons']} comparisons. [Results in full](docs/results.md) has every arm and measure.",
-    ]
-    return "\n".join(lines)
+    shown = []
+    for arm in (arms[name] for name in SHOWN if name in arms):
+        less = arm.get("less_classic")
+        cells = []
+        for name in ("acc", "auc"):
+            cells += [show_mean(arm, name), show_change(less[name]) if less else ""]
+        shown.append({"label": arm["label"], "cells": cells})
+    changes = {name: show_change(gain[name], mark=False) for name in NAMES}
+    return render("answer", verdict=verdict, gain=changes, seeds=len(ours["compared_seeds"]), shown=shown, found=found)
 
 
 def build_arms():
     """All arms, from results/arms.json and the other collected files: Markdown."""
     found = json.loads((RUN.parent / "arms.json").read_text())
     arms, ours = found["arms"], found["arms"]["classic_synthetic"]
-    gain = ours["less_classic"]
-    lines = [
-        "1000 synthetic images beside the real ones, both with classic augmentation, change accuracy by "
-        f"{show_change(gain['acc'], mark=False)} and AUC by {show_change(gain['auc'], mark=False)}; at the balanced point, "
-        f"balanced accuracy by {show_change(gain['balanced_accuracy'], mark=False)} and accuracy by "
-        f"{show_change(gain['acc_balanced'], mark=False)}: {len(ours['compared_seeds'])} seeds, equal steps, lesions split.",
-        "",
-        f"| {found['protocol']}, {found['steps']} steps | seeds | accuracy | balanced accuracy | accuracy there | AUC |",
-        "| --- | --- | --- | --- | --- | --- |",
+    rows = [
+        {
+            "label": arm["label"],
+            "seeds": len(arm["seeds"]),
+            "means": [show_mean(arm, n) for n in NAMES],
+            "changes": [show_change(arm["less_classic"][n]) for n in NAMES] if "less_classic" in arm else None,
+        }
+        for arm in arms.values()
     ]
-    for arm in arms.values():
-        cells = [show_mean(arm, n) for n in NAMES]
-        lines.append(f"| {arm['label']} | {len(arm['seeds'])} | " + " | ".join(cells) + " |")
-        if less := arm.get("less_classic"):
-            cells = [show_change(less[n]) for n in NAMES]
-            lines.append("| *less the first* | | " + " | ".join(cells) + " |")
-    missing = "; ".join(label for arm, (label, _) in ARMS.items() if arm not in arms)
-    few = min(len(arm["seeds"]) for arm in arms.values())
-    lines += [
-        "",
-        f"Test part: {found['images']} images of the lesion split; average of 8 views; balanced accuracy at the point "
-        "fitted for it on val, for each network anew, so read it with the accuracy there. ± is the standard deviation over "
-        "seeds; in brackets 95 % intervals of paired differences, by a bootstrap over lesions and seeds; * p < .05 after "
-        f"Holm's correction for {found['comparisons']} comparisons. All synthetic images come from one GAN, drawn anew for "
-        "each seed: how much GANs differ is not in the intervals."
-        + (f" Arms of fewer than {FEWEST_SEEDS} seeds are not tested." if few < FEWEST_SEEDS else "")
-        + (" Intervals of one seed are over lesions alone." if few == 1 else "")
-        + (f" Not measured yet: {missing}." if missing else ""),
-    ]
-    if (RUN.parent / "classifier.json").is_file():
-        both = json.loads((RUN.parent / "classifier.json").read_text())
-        image, lesion = both["image_split"], both["lesion_split"]
-        readings = count_readings()
-        alone = cores(both["alone"]["environment"]) if "alone" in both else where_trained(lesion)
-        lines += [
-            "",
-            f"The classifier: {lesion['acc']:.3f} of accuracy and {lesion['auc']:.3f} of AUC with lesions split, "
-            f"{image['acc']:.3f} and {image['auc']:.3f} under the leaky image split of older work "
-            f"({beside_leak(both)}). A training takes "
-            f"{both['minutes']:.0f} minutes alone on {alone}; the seeds ran side by side on "
-            f"{where_trained(lesion)}. Every table, with intervals, the GAN's quality, calibration and costs: "
-            "below. Until now `evaluate.py` has read test parts "
-            f"{readings[0]} times (lesion split) and "
-            f"{readings[1]} times (image split), for one to three networks each time: [TEST_LOG.md]"
-            "(../results/TEST_LOG.md).",
-        ]
-    return "\n".join(lines)
+    path = RUN.parent / "classifier.json"
+    values = {"both": json.loads(path.read_text()) if path.is_file() else None}
+    if both := values["both"]:
+        lesion = both["lesion_split"]
+        values["alone"] = cores(both["alone"]["environment"]) if "alone" in both else where_trained(lesion)
+        values |= {"trained": where_trained(lesion), "readings": count_readings(), "beside_leak": beside_leak(both)}
+    return render(
+        "arms",
+        found=found,
+        gain={name: show_change(ours["less_classic"][name], mark=False) for name in NAMES},
+        seeds=len(ours["compared_seeds"]),
+        arms=rows,
+        few=min(row["seeds"] for row in rows),
+        fewest_seeds=FEWEST_SEEDS,
+        missing="; ".join(label for arm, (label, _) in ARMS.items() if arm not in arms),
+        **values,
+    )
 
 
 def cores(environment):
@@ -198,55 +182,38 @@ def build_table():
     if (RUN / "malignancy_options.json").is_file():
         records["malignancy"] = json.loads((RUN / "malignancy_options.json").read_text())
     gan, cnn = records["gan"], records["cnn"]
-    models, d, arms = found["models"], quality["distances"], found["trained_on"]
+    models, d = found["models"], quality["distances"]
     backend, packages = cnn["environment"]["backend"], cnn["environment"]["packages"]
-    lines = [
-        f"HAM10000, {found['protocol']}, test part: {found['images']} images of {found['lesions']} lesions, "
-        f"{found['views']}-view average, seed {gan['options']['seed']}, 95 % intervals over lesions. Majority class alone: "
-        f"accuracy {found['majority_baseline']['accuracy']['value']:.3f}. One training each: the intervals leave out how "
-        "much trainings differ (± in the classifier's table below), and are not adjusted for being many.",
-        "",
-        f"| {cnn['steps']} steps each | {arms['classifier']} | {arms['control']} | difference, paired |",
-        "| --- | --- | --- | --- |",
-    ]
+    blocks = models["classifier"], models["control"]
+    scores = []
     for label, path in report.METRIC_ROWS[:-1]:
-        lines.append(f"| {label} | {cell(models['classifier'], path)} | {cell(models['control'], path)} | "
-                     f"{cell(found['classifier_minus_control'], path, signed=True)} |")  # fmt: skip
-    perfect = [models[m]["ece_if_perfect"]["value"] for m in ("classifier", "control")]
-    lines += [
-        f"| ECE were it perfectly calibrated | {perfect[0]:.3f} | {perfect[1]:.3f} | |",
-        "",
-        f"| synthetic images ({d['frechet']['n']} in the train mix against test) | synthetic | real (half B) |",
-        "| --- | --- | --- |",
-        f"| Fréchet distance | {d['frechet']['value']:.2f} | {d['frechet_floor']['value']:.2f} (floor) |",
-        f"| the same over the floor | {cell(d['frechet_ratio'], ())} | 1 |",
-        f"| KID | {d['kid']['value']:.4f} | {d['kid_floor']['value']:.4f} (floor) |",
-    ]
-    for name in ("precision", "recall", "density", "coverage"):
-        lines.append(f"| {name} | {d[name]['value']:.3f} | {d[name + '_half_b']['value']:.3f} |")
-    m, agreement = quality["memorisation"], quality["label_agreement"]
+        difference = cell(found["classifier_minus_control"], path, signed=True)
+        scores.append((label, *(cell(block, path) for block in blocks), difference))
+    perfect = [f"{models[m]['ece_if_perfect']['value']:.3f}" for m in ("classifier", "control")]
+    agreement = quality["label_agreement"]
     apart = [(a["value"] - a["real_recall"]["value"]) / a["se_of_difference"] for a in agreement.values()]
-    lines += [
-        f"| memorised, of the {m['n']} images written | {m['value']:.3f} | (of held-out images .01, by definition) |",
-        "",
-        f"Judge `{quality['judge_sha256'][:12]}`; half B: the half of the train lesions that it did not learn from.",
-        "",
-        "| | " + " | ".join(agreement) + " |",
-        "| --- |" + " --- |" * len(agreement),
-        "| judge agrees with synthetic label | " + " | ".join(f"{a['value']:.2f}" for a in agreement.values()) + " |",
-        "| judge's recall on held-out real | "
-        + " | ".join(f"{a['real_recall']['value']:.2f}" for a in agreement.values())
-        + " |",
-        "| difference in standard errors | " + " | ".join(f"{z:+.1f}" for z in apart) + " |",
-        "",
-        f"`make` runs these scripts with these flags. Training: {describe_training(records)}; "
-        f"{backend} {packages[backend]}, Keras {packages['keras']}. Other backends and processors give other networks: "
-        "seed 0 of the tables below is one. `python evaluate.py --from-predictions results/run/predictions.csv.gz "
-        "--split results/splits/lesion_split.csv.gz` gives every score of the classifier again, without model or data.",
-    ]
-    if memory := peak_memory():
-        lines += ["", f"Memory, GiB at most: {memory}.{large_memory()}"]
-    return "\n".join(lines)
+    return render(
+        "run",
+        found=found,
+        seed=gan["options"]["seed"],
+        steps=cnn["steps"],
+        scores=[*scores, ("ECE were it perfectly calibrated", *perfect, "")],
+        d=d,
+        ratio=cell(d["frechet_ratio"], ()),
+        memorised=quality["memorisation"],
+        judge=quality["judge_sha256"],
+        agreement=agreement,
+        agreement_rows=[
+            ("judge agrees with synthetic label", [f"{a['value']:.2f}" for a in agreement.values()]),
+            ("judge's recall on held-out real", [f"{a['real_recall']['value']:.2f}" for a in agreement.values()]),
+            ("difference in standard errors", [f"{z:+.1f}" for z in apart]),
+        ],
+        training=describe_training(records),
+        backend=backend,
+        packages=packages,
+        memory=peak_memory(),
+        large_memory=large_memory(),
+    )
 
 
 def build_gan_section():
@@ -271,7 +238,7 @@ def build_gan_section():
         return f"{known[c]:.2f} ({c})"
 
     def row(label, name, worst="", form=".2f"):
-        return f"| {label} | {ours(name, form)}{worst} | {dcgan(name, form)} |"
+        return label, f"{ours(name, form)}{worst}", dcgan(name, form)
 
     def gap(end=""):
         """Of the class that the judge misses most, against real images of it, in standard errors."""
@@ -283,47 +250,29 @@ def build_gan_section():
     def spread(least, most):
         return f"{extreme(min, g[least])}, {extreme(max, g[most])}"
 
-    judge = " One seed of the textbook DCGAN." if has_dcgan else ""
-    if g.get("judge_sha256_dcgan", g["judge_sha256"]) != g["judge_sha256"]:
-        judge += (" It was trained on another machine and scored by a judge of the same recipe trained there, so compare "
-                  f"each GAN with its own floor: {g['frechet_floor_dcgan']:.3f} for the DCGAN, {g['frechet_floor']:.3f} for "
-                  "this one.")  # fmt: skip
     run = RUN / "synthetic_quality.json"
     same = not run.is_file() or json.loads(run.read_text())["judge_sha256"] == g["judge_sha256"]
-    others = ("" if same else " Other trainings than the GAN of the run above, which made the images of the arms, and "
-              "another judge: so other figures.")  # fmt: skip
-    timed = g.get("environment_speed", {})
-    processor = timed.get("processor", "processor not recorded")
-    lines = [
-        "![Fréchet ratio over training time](../results/gan_curve.png)",
-        "",
-        f"{g['protocol']}. Mean ± standard deviation of {len(g['seeds'])} seeds.{judge} Judge `{g['judge_sha256'][:12]}`. "
-        f"By class: the {len(g['coverage_ratio_by_class'])} classes with 50 test images.{others} The curve is of val.",
-        "",
-        "| 200 epochs | this GAN | textbook DCGAN |",
-        "| --- | --- | --- |",
+    rows = [
         row("Fréchet distance over the floor (1 = real images)", "frechet_ratio"),
         row("KID", "kid", form=".4f"),
         row("coverage over half B's", "coverage_ratio", f"; least {extreme(min, g['coverage_ratio_by_class'])}"),
         row("density over half B's", "density_ratio", f"; least {extreme(min, g['density_ratio_by_class'])}"),
-        f"| label agreement less the judge's recall on real, mean over seeds, in standard errors: least | {gap()} | "
-        + (gap("_dcgan") if has_dcgan else "not run")
-        + " |",
-        f"| diversity over real, any seed: least, most | {spread('diversity_ratio_min', 'diversity_ratio_max')} | "
-        + (spread("diversity_ratio_dcgan", "diversity_ratio_dcgan") if has_dcgan else "not run")
-        + " |",
+        ("label agreement less the judge's recall on real, mean over seeds, in standard errors: least",
+         gap(), gap("_dcgan") if has_dcgan else "not run"),
+        ("diversity over real, any seed: least, most", spread("diversity_ratio_min", "diversity_ratio_max"),
+         spread("diversity_ratio_dcgan", "diversity_ratio_dcgan") if has_dcgan else "not run"),
         row("CAS: balanced accuracy from synthetic images alone, over from real", "cas"),
         row("memorised, of 1000; most in a class", "memorisation", f"; {extreme(max, g['memorisation_by_class'])}", ".3f"),
-    ]
+    ]  # fmt: skip
     if "minutes_200_epochs" in g:
-        lines += [
+        processor = g.get("environment_speed", {}).get("processor", "processor not recorded")
+        rows += [
             row(f"minutes for 200 epochs, by alternating blocks of steps ({processor})", "minutes_200_epochs", form=".0f"),
             row("training images a second", "train_images_per_second", form=".0f"),
-            f"| images sampled a second | {g['sample_images_per_second']:.0f} | |",
+            ("images sampled a second", f"{g['sample_images_per_second']:.0f}", ""),
         ]
-    lines += ["", "From `results/gan.json` (every number, class by class) and `results/gan/` (one file a seed), written by "
-              "`benchmarks/gan_bars.py` running the ordinary scripts."]  # fmt: skip
-    return "\n".join(lines)
+    other_judge = g.get("judge_sha256_dcgan", g["judge_sha256"]) != g["judge_sha256"]
+    return render("gan", g=g, has_dcgan=has_dcgan, other_judge=other_judge, other_run=not same, rows=rows)
 
 
 CLASSIFIER_ROWS = (("accuracy", "acc"), ("macro AUC, one against the rest", "auc"),
@@ -395,18 +344,10 @@ def build_classifier_section():
 
     ran = [e for name in ("image_split", "leak_split", "lesion_split") for e in found.get(name, {}).get("environments", ())]
     made = " and ".join(sorted({f"with KERAS_BACKEND={e['backend']} at {name_commit(e)}" for e in ran}))
-    lines = [
-        f"Mean ± standard deviation over seeds ({describe(image)}; {describe(lesion)}); {found['views']}-view average.",
-        "",
-        "| | image split, real alone: leaky | lesion split, real alone | lesion split, real + synthetic |",
-        "| --- | --- | --- | --- |",
-    ]
-    for label, name in CLASSIFIER_ROWS:
-        lines.append(f"| {label} | " + " | ".join(show(arm, name) for arm in arms) + " |")
-    seeds = ["{acc:.3f}, {auc:.3f}, {ece:.3f}".format(**arm["ensemble"]) for arm in arms]
+    rows = [(label, *(show(arm, name) for arm in arms)) for label, name in CLASSIFIER_ROWS]
     counts = ", ".join(str(len(arm["seeds"])) for arm in arms)
-    lines.append(f"| average of the seeds' probabilities ({counts} of them): accuracy, AUC, calibration error | "
-                 + " | ".join(seeds) + " |")  # fmt: skip
+    label = f"average of the seeds' probabilities ({counts} of them): accuracy, AUC, calibration error"
+    rows.append((label, *("{acc:.3f}, {auc:.3f}, {ece:.3f}".format(**arm["ensemble"]) for arm in arms)))
     gain = lesion["classifier_minus_control"]
     named, about = {}, ""
     for label, n in CLASSIFIER_ROWS:  # "the same at ..." and "specificity there" belong to the row above
@@ -425,38 +366,37 @@ def build_classifier_section():
         cost = (f" By the time of a step, alone on {cores(found['cost']['environment'])}: {alone:.1f} minutes. A step of "
                 f"MedMNIST's ResNet-18 (rebuilt in Keras) takes {step['resnet18'] / step['ours']:.0f} times as long, its "
                 f"100 epochs {ratio:.0f} times.")  # fmt: skip
-    if price := lesion.get("price_of_leakage"):
-        leak, unclear = found["leak_split"], all(abs(price[n]) < price[f"{n}_half_width"] for n in ("acc", "auc"))
-        lines += [
-            "",
-            f"The price of leakage, by one recipe (of {leak['recipe']['epochs']} epochs; under the image split, it gives "
-            f"{show(leak, 'acc')} of accuracy and {show(leak, 'auc')} of AUC): with photographs of test lesions in train, "
-            f"the average of {len(price['seeds'])} seeds scores {span('acc')} of accuracy and {span('auc')} of AUC more, "
-            f"each split on its own test part, as if the two were independent{': no difference shown' * unclear}.",
-        ]
-    lines += [
-        "",
-        f"What {lesion['recipe']['synthetic_images']} synthetic images of weight {lesion['recipe']['synthetic_weight']:g}, "
-        "drawn anew for each seed from one GAN, change at equal steps: accuracy "
-        f"{show(gain, 'acc')}, AUC {show(gain, 'auc')}, at the balanced point balanced accuracy "
-        f"{show(gain, 'balanced_accuracy')} and accuracy {show(gain, 'acc_balanced')}. Of the measures above, better in "
-        f"each of the {len(gain['seeds'])} seeds with both: "
-        f"{always['better']}; worse: {always['worse']}. (A measure that only varies by chance has one sign in all of them "
-        f"with a probability of {2 ** (1 - len(gain['seeds'])):.0%}; these are {sum(n in gain for n in named)} measures.)",
-        "",
-        f"Malignant or benign: AUC {show(lesion, 'auc_malignant')} by summing the seven probabilities"
-        f"{beside_binary(lesion)}.",
-        "",
-        f"{lesion['recipe']['epochs']} epochs take {took}.{cost}",
-        "",
-        "The best published results known to us of networks that are given 28 x 28 pixels, under another image split: .768 "
-        "of accuracy (Google AutoML Vision, Yang et al. 2023) and .927 of AUC (VGG16 with ImageNet weights, Doerrich et al. "
-        "2025).",
-        "",
-        f"From `results/classifier.json` and `results/classifier/`, written by `benchmarks/classifier_bars.py`, {made}; the "
-        "predictions of each seed are there, for `evaluate.py --from-predictions`.",
-    ]
-    return "\n".join(lines)
+    price = None
+    if leakage := lesion.get("price_of_leakage"):
+        leak = found["leak_split"]
+        price = {
+            "epochs": leak["recipe"]["epochs"],
+            "leak_acc": show(leak, "acc"),
+            "leak_auc": show(leak, "auc"),
+            "seeds": len(leakage["seeds"]),
+            "acc": span("acc"),
+            "auc": span("auc"),
+            "unclear": all(abs(leakage[n]) < leakage[f"{n}_half_width"] for n in ("acc", "auc")),
+        }
+    changes = {name: show(gain, name) for name in ("acc", "auc", "balanced_accuracy", "acc_balanced")}
+    changes |= {"seeds": len(gain["seeds"]), "chance": f"{2 ** (1 - len(gain['seeds'])):.0%}",
+                "measures": sum(n in gain for n in named)}  # fmt: skip
+    return render(
+        "classifier",
+        found=found,
+        image=describe(image),
+        lesion=describe(lesion),
+        rows=rows,
+        price=price,
+        recipe=lesion["recipe"],
+        gain=changes,
+        always=always,
+        malignant=show(lesion, "auc_malignant"),
+        binary=beside_binary(lesion),
+        took=took,
+        cost=cost,
+        made=made,
+    )
 
 
 RESULTS = {"run": build_table, "gan": build_gan_section, "classifier": build_classifier_section}
