@@ -339,6 +339,18 @@ def test_small_files_that_unpack_to_much_are_refused_by_every_reader(tmp_path):
             read(path)
 
 
+def test_advice_of_tensorflow_does_not_reach_the_screen():
+    """Several networks in one process make it warn of retracing, say."""
+    code = (
+        "from lesiongan.run import keras_setup; keras_setup.quiet_tensorflow(); import keras, numpy as np\n"
+        "for width in range(1, 12):\n"
+        "    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(width)])\n"
+        "    model.predict_on_batch(np.zeros((2, 3), np.float32))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=killing.ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_keras_configuration_of_the_user_changes_nothing(tmp_path):
     (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first", "floatx": "float16", "backend": "jax"}')
     code = (
