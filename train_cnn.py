@@ -72,9 +72,15 @@ def parse_args(argv=None):
     g.add_argument("--optimizer", choices=("muon", "adamw"), help="default muon; the judge's is adamw")
     g.add_argument("--learning-rate", type=flags.number, help="default 6e-3 for muon, 2e-3 for adamw")
     g.add_argument("--weight-decay", type=flags.number, default=0.02, help="decoupled, as in AdamW")
-    g.add_argument("--stem", type=int, choices=(1, 2), help="stride of the first convolution; default 2, the judge's is 1")
+    g.add_argument(
+        "--stem",
+        "--stem-stride",
+        type=int,
+        choices=(1, 2),
+        help="stride of the first convolution; default 2, the judge's is 1",
+    )
     g.add_argument("--width", type=flags.positive, help="its channels; default 48 after a stem of 2, 32 after 1")
-    g.add_argument("--middle", type=int, choices=range(14, 29, 2),
+    g.add_argument("--middle", "--centre-crop", type=int, choices=range(14, 29, 2),
                    help="side of the middle that the trained network is shown, enlarged to 28; default 26, the judge's and "
                         "after --augment none or flips 28: the whole")  # fmt: skip
     g.add_argument("--keep", choices=("best", "last"),

@@ -49,6 +49,13 @@ def test_help_says_what_a_flag_left_out_means():
         assert "None)" not in text
 
 
+def test_flags_with_a_second_name_mean_the_same_under_both():
+    import train_cnn
+
+    for names, value in ((("--stem", "--stem-stride"), "1"), (("--middle", "--centre-crop"), "24")):
+        assert len({str(vars(train_cnn.parse_args([name, value]))) for name in names} | {""}) == 2
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_without_data_the_three_ways_are_named(script, tmp_path):
     copy_code(tmp_path)
