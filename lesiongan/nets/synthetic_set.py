@@ -103,7 +103,7 @@ def write(place, generator, labels, no_png=False):
 
     def chunks():
         done = 0
-        for images, y in generate_in_chunks(generator, labels, place.identity.options["sampling"]["seed"]):
+        for images, y in generate_in_chunks(generator, labels, place.run.args.seed):
             for image, code in zip(images, y, strict=True):
                 if len(shown[code]) < 20:
                     shown[code].append(image)
