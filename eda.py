@@ -1,9 +1,10 @@
-"""Explore the table: counts, samples, colours, metadata, near-duplicates, and what an image split would leak.
+"""Explore the table: counts, samples, colours, metadata, near-duplicates, and what an image split
+would leak.
 
     python eda.py
 
-Reads the table (and metadata when it is there) in any of Kaggle's four layouts. Writes figures (PNG and PDF) and
-summary.json to outputs/eda/. About a minute for HAM10000.
+Reads the table (and metadata when it is there) in any of Kaggle's four layouts. Writes figures (PNG
+and PDF) and summary.json to outputs/eda/. About a minute for HAM10000.
 """
 
 from lesiongan.data.classes import PARTS
@@ -24,7 +25,8 @@ def main(argv=None):
     if not run.announce():
         return 0
     inputs, table = run.inputs, run.inputs.table
-    run.files["metadata"] = table.metadata_sha256  # of which the split knows the lesions alone
+    # Of which the split knows the lesions alone.
+    run.files["metadata"] = table.metadata_sha256
     place = ResultFolder(run, args.outputs_dir / "eda" / "options.json", run.identify())
     if place.is_current():
         print("  up to date")
@@ -51,13 +53,18 @@ def main(argv=None):
         if len(pairs):
             save(table_figures.draw_near_duplicates(table, pairs), "near_duplicates")
         if table.metadata is not None:
-            summary["near_duplicates_against_lesion_ids"] = table_figures.measure_grouping(table, pairs)
+            summary["near_duplicates_against_lesion_ids"] = table_figures.measure_grouping(
+                table, pairs
+            )
         summary["near_duplicate_pairs"] = len(pairs)
     leaks = "what an image split would leak is unknown without lesion ids"
     if table.metadata is not None and (inputs.parts == "test").any():
         fig, summary["image_split_leakage"] = table_figures.draw_leakage(table, args.split_seed)
         save(fig, "leakage")
-        leaks = f"an image split would leak {summary['image_split_leakage']['overall']:.1%} of the test images"
+        leaks = (
+            f"an image split would leak {summary['image_split_leakage']['overall']:.1%} of "
+            "the test images"
+        )
     writing.write_json(place.path / "summary.json", summary)
     sizes = ", ".join(f"{p} {(inputs.parts == p).sum()}" for p in PARTS)
     print(f"  parts: {sizes} images; {leaks}")

@@ -1,12 +1,13 @@
 """Evaluate the trained classifier on the test part, and the synthetic images against held-out ones.
 
-    python evaluate.py                                              # models + table -> outputs/evaluation/
-    python evaluate.py --external OTHER.csv                         # score another table with the saved classifier
-    python evaluate.py --from-predictions P.csv --split SPLIT.csv   # every number again, without table or model
+    python evaluate.py                                             # -> outputs/evaluation/
+    python evaluate.py --external OTHER.csv                        # score another table
+    python evaluate.py --from-predictions P.csv --split SPLIT.csv  # without table or model
 
-Writes predictions.csv first (one line a test image) and derives every figure from it: metrics.json, per_class.csv,
-confusion.csv; then synthetic_quality.json. Models beside the classifier (control, malignancy) are scored too when they are
-there. Each figure carries its n, its 95 % interval (bootstrap over lesions) and the name of its protocol. About two minutes.
+Writes predictions.csv first (one line a test image) and derives every figure from it: metrics.json,
+per_class.csv, confusion.csv; then synthetic_quality.json. Models beside the classifier (control,
+malignancy) are scored too when they are there. Each figure carries its n, its 95 % interval
+(bootstrap over lesions) and the name of its protocol. About two minutes.
 """
 
 from pathlib import Path
@@ -21,37 +22,78 @@ from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, errors, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import memorisation, scorecard
-from lesiongan.measures.predictions import find_file, read_lesions, read_predictions, write_isic, write_predictions
+from lesiongan.measures.predictions import (
+    find_file,
+    read_lesions,
+    read_predictions,
+    write_isic,
+    write_predictions,
+)
 from lesiongan.nets import inference, saved_models
 from lesiongan.run import flags, keras_setup, machine, runs, script
 from lesiongan.run.folders import ResultFolder
 
 MODELS = ("classifier", "control", "malignancy", "malignancy_control")
 FOLDERS = {"classifier": "cnn"}
-COLUMNS = {"malignancy": 2, "malignancy_control": 2}  # of probabilities; all others have the seven diagnoses
-TRAINED = {"model_sha256": str, "operating_points": scorecard.POINTS, "real_images": int, "synthetic_images": int,
-           "steps": int, "options": dict, "inputs": dict, "environment": dict}  # fmt: skip
-# Options in which two arms may differ and still differ in their data alone; `steps` stands for epochs.
+# Of probabilities; all others have the seven diagnoses.
+COLUMNS = {"malignancy": 2, "malignancy_control": 2}
+TRAINED = {
+    "model_sha256": str,
+    "operating_points": scorecard.POINTS,
+    "real_images": int,
+    "synthetic_images": int,
+    "steps": int,
+    "options": dict,
+    "inputs": dict,
+    "environment": dict,
+}
+# Options in which two arms may differ and still differ in their data alone; `steps` stands for
+# epochs.
 DATA_OPTIONS = ("role", "task", "real", "repeat_real", "synthetic_weight", "epochs", "steps")
 
 
 def parse_args(argv=None):
     p = flags.parser(__doc__, split_file=True)
     g = p.add_argument_group("evaluation")
-    g.add_argument("--views", type=int, choices=(1, 8), default=8, help="flips and turns averaged in each prediction")
+    g.add_argument(
+        "--views",
+        type=int,
+        choices=(1, 8),
+        default=8,
+        help="flips and turns averaged in each prediction",
+    )
     g.add_argument("--external", metavar="TABLE", help="score this table instead of the test part")
-    g.add_argument("--external-metadata", metavar="CSV", default="none",
-                   help="its lesion and image ids, in the format of HAM10000_metadata.csv")  # fmt: skip
-    g.add_argument("--isic-submission", metavar="FILE", help="also write the predictions in the ISIC challenge's format")
-    g.add_argument("--from-predictions", metavar="CSV", help="recompute the figures from a predictions.csv")
+    g.add_argument(
+        "--external-metadata",
+        metavar="CSV",
+        default="none",
+        help="its lesion and image ids, in the format of HAM10000_metadata.csv",
+    )
+    g.add_argument(
+        "--isic-submission",
+        metavar="FILE",
+        help="also write the predictions in the ISIC challenge's format",
+    )
+    g.add_argument(
+        "--from-predictions", metavar="CSV", help="recompute the figures from a predictions.csv"
+    )
     args = p.parse_args(argv)
     if "" in (args.external, args.isic_submission, args.from_predictions):
-        p.error("--external, --isic-submission and --from-predictions take the path of a file, not an empty one")
+        p.error(
+            "--external, --isic-submission and --from-predictions take the path of a file, not an "
+            "empty one"
+        )
     if args.from_predictions:
         if args.split in ("lesion", "image"):
-            p.error("--from-predictions needs --split PATH of the split.csv the predictions were made under")
+            p.error(
+                "--from-predictions needs --split PATH of the split.csv the predictions were made "
+                "under"
+            )
         if args.external or args.isic_submission:
-            p.error("--from-predictions computes from files alone: it takes no --external or --isic-submission")
+            p.error(
+                "--from-predictions computes from files alone: it takes no --external or "
+                "--isic-submission"
+            )
     elif args.split not in ("lesion", "image"):
         p.error("--split takes lesion or image (a split.csv only with --from-predictions)")
     return args
@@ -61,9 +103,11 @@ def parse_args(argv=None):
 
 
 def find_models(run, names):
-    """{name: options} of the networks `names` of this data and split; their hashes become inputs of the run.
+    """{name: options} of the networks `names` of this data and split; their hashes become inputs of
+    the run.
 
-    The classifier must be there, and be trained; others are left out where they are absent or still being trained.
+    The classifier must be there, and be trained; others are left out where they are absent or still
+    being trained.
     """
     found = {}
     for name in names:
@@ -77,15 +121,21 @@ def find_models(run, names):
         try:
             options = run.inputs.check_made_from(folder / "options.json", made_by, TRAINED)
             if run.hash_file(name, path) != options["model_sha256"]:
-                raise InputError(f"{path}: is not the model its options.json describes; run {made_by} again")
+                raise InputError(
+                    f"{path}: is not the model its options.json describes; run {made_by} again"
+                )
         except InputError as e:
-            raise InputError(f"{e}{'' if name == 'classifier' else f', or remove {folder}'}") from None
+            raise InputError(
+                f"{e}{'' if name == 'classifier' else f', or remove {folder}'}"
+            ) from None
         found[name] = options
     return found
 
 
 def load_model(run, name):
-    """The keras model of find_models' entry `name`; InputError if its file has been replaced since."""
+    """The keras model of find_models' entry `name`; InputError if its file has been replaced
+    since.
+    """
     path = run.args.models_dir / FOLDERS.get(name, name) / "classifier.keras"
     model = saved_models.load_classifier(path, COLUMNS.get(name, len(CLASSES)))
     run.check_not_replaced(name, path)
@@ -100,28 +150,44 @@ def describe_arm(options):
     shared |= {"steps": options["steps"], "extra_real_sha256": options["inputs"].get("real")}
     weight = options["options"].get("synthetic_weight") if synthetic else None
     environment = options["environment"]
-    trained_by = [options.get("code_sha256"), *(environment.get(k) for k in ("packages", "backend")),
-                  environment.get("accelerators") or []]  # fmt: skip
-    return {"trained_on": " + ".join(words), "synthetic_sha256": options["inputs"].get("synthetic"),
-            "synthetic_weight": weight, "same": shared, "trained_by": trained_by}  # fmt: skip
+    trained_by = [
+        options.get("code_sha256"),
+        *(environment.get(k) for k in ("packages", "backend")),
+        environment.get("accelerators") or [],
+    ]
+    return {
+        "trained_on": " + ".join(words),
+        "synthetic_sha256": options["inputs"].get("synthetic"),
+        "synthetic_weight": weight,
+        "same": shared,
+        "trained_by": trained_by,
+    }
 
 
 def name_protocol(run, views):
-    """The split's protocol, with a word when the views are not those the probabilities were calibrated for."""
-    return run.inputs.split["protocol"] + ("; 1 view (calibrated for the average of 8)" if views == 1 else "")
+    """The split's protocol, with a word when the views are not those the probabilities were
+    calibrated for.
+    """
+    return run.inputs.split["protocol"] + (
+        "; 1 view (calibrated for the average of 8)" if views == 1 else ""
+    )
 
 
 # ---------------------------------------------------------------- the three uses
 
 
 def from_predictions(args):
-    """Recompute metrics.json, per_class.csv and confusion.csv from files; context.json beside them is used if there."""
+    """Recompute metrics.json, per_class.csv and confusion.csv from files; context.json beside
+    them is used if there.
+    """
     path = Path(args.from_predictions)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.name.removesuffix(".gz") in [f"predictions_{name}.csv" for name in MODELS]:
-        raise InputError(f"{path}: is of another model than the classifier; name the predictions.csv beside it, with which "
-                         "it is scored too")  # fmt: skip
+        raise InputError(
+            f"{path}: is of another model than the classifier; name the predictions.csv beside it, "
+            "with which it is scored too"
+        )
     check_unchanged(path)
     rows, labels, p = read_predictions(path)
     if p.shape[1] != len(CLASSES):
@@ -134,17 +200,28 @@ def from_predictions(args):
             sources.append(other)
             predictions[name] = read_predictions(other)
             if predictions[name][2].shape[1] != COLUMNS.get(name, len(CLASSES)):
-                raise InputError(f"{other}: has the probabilities of another task than its name says")
-            if not np.array_equal(predictions[name][0], rows) or not np.array_equal(predictions[name][1], labels):
-                raise InputError(f"{other}: rows or labels differ from {path}'s; they are not of one evaluation")
+                raise InputError(
+                    f"{other}: has the probabilities of another task than its name says"
+                )
+            if not np.array_equal(predictions[name][0], rows) or not np.array_equal(
+                predictions[name][1], labels
+            ):
+                raise InputError(
+                    f"{other}: rows or labels differ from {path}'s; they are not of one evaluation"
+                )
     lesions, leaky = read_lesions(args.split, rows)
-    protocol = f"split file {errors.printable(Path(args.split).name)}" + (", leaky" if leaky else "")
+    protocol = f"split file {errors.printable(Path(args.split).name)}" + (
+        ", leaky" if leaky else ""
+    )
     context = {"protocol": protocol, "data": None, "views": None, "points": {}, "arms": {}}
     if path.with_name("context.json").is_file():
-        context = records.read_json(path.with_name("context.json"), "evaluate.py", scorecard.CONTEXT)
+        context = records.read_json(
+            path.with_name("context.json"), "evaluate.py", scorecard.CONTEXT
+        )
         if leaky and "leaky" not in context["protocol"]:
             context["protocol"] += ", leaky"
-    folder = args.outputs_dir / "evaluation" / "from_predictions"  # beside the run's own figures, never over them
+    # Beside the run's own figures, never over them.
+    folder = args.outputs_dir / "evaluation" / "from_predictions"
     locks.lock_folder(folder)
     (folder / "options.json").unlink(missing_ok=True)
     scorecard.write_figures(folder, predictions, lesions, context)
@@ -157,7 +234,9 @@ def from_predictions(args):
 
 
 def check_unchanged(path):
-    """InputError unless predictions.csv and what lies beside it are of one evaluation, where an options.json there tells."""
+    """InputError unless predictions.csv and what lies beside it are of one evaluation, where an
+    options.json there tells.
+    """
     options = path.with_name("options.json")
     if not options.is_file():
         return
@@ -165,7 +244,10 @@ def check_unchanged(path):
     for name in ("predictions.csv", "context.json", *(f"predictions_{n}.csv" for n in MODELS[1:])):
         beside = path.with_name(name)
         if beside.is_file() and record["outputs"].get(name) != checksums.file_sha256(beside):
-            raise InputError(f"{beside}: is not the file {options} describes; run evaluate.py again, or move it elsewhere")
+            raise InputError(
+                f"{beside}: is not the file {options} describes; run evaluate.py again, or move it "
+                "elsewhere"
+            )
 
 
 def evaluate_external(run, models):
@@ -174,17 +256,22 @@ def evaluate_external(run, models):
     table = group_lesions(read_table(args.external), args.external_metadata, external=True)
     if table.layout != "hmnist_28_28_RGB":
         raise InputError(f"{table.path}: is {table.layout}; the classifier needs hmnist_28_28_RGB")
-    distance, _ = memorisation.nearest(table.images, run.inputs.table.images[run.inputs.parts != "test"])
+    distance, _ = memorisation.nearest(
+        table.images, run.inputs.table.images[run.inputs.parts != "test"]
+    )
     keep = distance >= NEAR_DUPLICATE_DISTANCE
     dropped = int((~keep).sum())
     if dropped * 2 > len(table):
         raise InputError(
-            f"{table.path}: {dropped} of {len(table)} images are training images (nearer than {NEAR_DUPLICATE_DISTANCE:g}); "
-            "this is no external table (DermaMNIST's npz is HAM10000 itself)"
+            f"{table.path}: {dropped} of {len(table)} images are training images (nearer than "
+            f"{NEAR_DUPLICATE_DISTANCE:g}); this is no external table (DermaMNIST's npz is "
+            "HAM10000 itself)"
         )
     added = models["classifier"]["inputs"].get("real")
     if added == table.sha256:
-        raise InputError(f"{table.path}: the classifier was trained on it (--real); this is no external table")
+        raise InputError(
+            f"{table.path}: the classifier was trained on it (--real); this is no external table"
+        )
     name = errors.printable(Path(table.path).name)
     folder = args.outputs_dir / "evaluation" / f"external_{name.split('.')[0]}_{table.sha256[:8]}"
     run.files |= {"external": table.sha256, "external_metadata": table.metadata_sha256}
@@ -193,17 +280,22 @@ def evaluate_external(run, models):
     for note in table.notes:
         print(f"  note: {note}")
     p = inference.predict_views(load_model(run, "classifier"), table.images, args.views)
-    if args.isic_submission:  # of every image, as the challenge wants
+    # Of every image, as the challenge wants.
+    if args.isic_submission:
         write_isic(Path(args.isic_submission), table, p)
     table, p = table.take(np.flatnonzero(keep)), p[keep]
     write_predictions(folder / "predictions.csv", table.rows, table.labels, p)
     searched = " (the --real table not searched)" if added else ""
     protocol = (
-        f"external table {name}, {dropped} of {dropped + len(table)} images dropped as near-duplicates of "
-        f"training images{searched}, grouped by {table.grouping}; classifier of {run.inputs.data['name']}, "
-        f"{name_protocol(run, args.views)}"
+        f"external table {name}, {dropped} of {dropped + len(table)} images dropped as "
+        f"near-duplicates of training images{searched}, grouped by {table.grouping}; "
+        f"classifier of {run.inputs.data['name']}, {name_protocol(run, args.views)}"
     )
-    note = "; ".join(filter(None, [run.inputs.data_note, "external table: PHANTOM DATA" if table.is_phantom else ""]))
+    note = "; ".join(
+        filter(
+            None, [run.inputs.data_note, "external table: PHANTOM DATA" if table.is_phantom else ""]
+        )
+    )
     context = {
         "protocol": protocol,
         "data": {"name": name, "sha256": table.sha256, "note": note},
@@ -224,14 +316,20 @@ def evaluate_test(run, models, synthetic, generator_path):
     args = run.args
     folder = args.outputs_dir / "evaluation"
     test = test_part(run)
-    context = {"protocol": name_protocol(run, args.views), "data": {**run.inputs.data, "note": run.inputs.data_note},
-               "views": args.views, "points": {}, "arms": {}}  # fmt: skip
+    context = {
+        "protocol": name_protocol(run, args.views),
+        "data": {**run.inputs.data, "note": run.inputs.data_note},
+        "views": args.views,
+        "points": {},
+        "arms": {},
+    }
     predictions = {}
     for name in (n for n in MODELS if n in models):
         path = folder / ("predictions.csv" if name == "classifier" else f"predictions_{name}.csv")
         p = inference.predict_views(load_model(run, name), test.images, args.views)
         write_predictions(path, test.rows, test.labels, p)
-        predictions[name] = read_predictions(path)  # as written, so that --from-predictions agrees to the last digit
+        # As written, so that --from-predictions agrees to the last digit.
+        predictions[name] = read_predictions(path)
         context["points"][name] = models[name]["operating_points"]
         context["arms"][name] = describe_arm(models[name])
     writing.write_json(folder / "context.json", context)
@@ -265,7 +363,8 @@ def evaluate_synthetic(run, models, synthetic, generator_path):
 
 
 def read_synthetic(run):
-    """(Table, generator path) of the synthetic set and what drew it; refused if of other data or of another generator.
+    """(Table, generator path) of the synthetic set and what drew it; refused if of other data or of
+    another generator.
 
     (None, None) without a synthetic set, (Table, None) without a generator.
     """
@@ -275,13 +374,18 @@ def read_synthetic(run):
         return None, None
     provenance = run.inputs.check_made_from(path.with_name("provenance.json"), "train_gan.py")
     if run.hash_file("synthetic", path) != provenance.get("table_sha256"):
-        raise InputError(f"{path}: is not the table its provenance.json describes; run train_gan.py again")
+        raise InputError(
+            f"{path}: is not the table its provenance.json describes; run train_gan.py again"
+        )
     table = read_table(path)
     run.check_not_replaced("synthetic", path)
     if not generator.is_file():
         return table, None
     if run.hash_file("generator", generator) != provenance.get("generator_sha256"):
-        raise InputError(f"{path}: was drawn from another generator than {generator}; run train_gan.py --sample-only")
+        raise InputError(
+            f"{path}: was drawn from another generator than {generator}; run train_gan.py "
+            "--sample-only"
+        )
     return table, generator
 
 
@@ -310,7 +414,8 @@ def main(argv=None):
     learned = models["classifier"]["inputs"].get("synthetic")
     if learned and synthetic is not None and learned != run.files["synthetic"]:
         print(
-            "  note: the classifier learned from another synthetic set than the one measured; train_cnn.py trains it again"
+            "  note: the classifier learned from another synthetic set than the one measured; "
+            "train_cnn.py trains it again"
         )
     folder = args.outputs_dir / "evaluation"
     place = ResultFolder(run, folder / "options.json", run.identify())
@@ -322,7 +427,11 @@ def main(argv=None):
         evaluate_test(run, models, synthetic, generator_path)
         place.finish([*folder.glob("*.csv"), *folder.glob("*.json")])
     if args.isic_submission:
-        write_isic(Path(args.isic_submission), test_part(run), read_predictions(folder / "predictions.csv")[2])
+        write_isic(
+            Path(args.isic_submission),
+            test_part(run),
+            read_predictions(folder / "predictions.csv")[2],
+        )
     return 0
 
 

@@ -1,22 +1,25 @@
-"""Train the lesion classifier on real plus synthetic images; also the judge and the real-only control.
+"""Train the lesion classifier on real plus synthetic images; also the judge and the real-only
+control.
 
-    python train_cnn.py                      # real + outputs/synthetic -> models/cnn/
-    python train_cnn.py --role control       # the same steps on real images alone -> models/control/
-    python train_cnn.py --role judge         # the measuring instrument, half A of train -> models/judge/
-    python train_cnn.py --task malignancy    # benign / malignant -> models/malignancy/
+    python train_cnn.py                    # real + outputs/synthetic -> models/cnn/
+    python train_cnn.py --role control     # the same steps on real images alone -> models/control/
+    python train_cnn.py --role judge       # the measuring instrument -> models/judge/
+    python train_cnn.py --task malignancy  # benign / malignant -> models/malignancy/
 
 Reads the table's train part (val calibrates; test is never touched) and the synthetic table, whose
-rows can only enter training. Writes classifier.keras, options.json and history.csv. 9 to 12 minutes each on two CPU cores;
---resume goes on after an interruption.
+rows can only enter training. Writes classifier.keras, options.json and history.csv. 9 to 12 minutes
+each on two CPU cores; --resume goes on after an interruption.
 
-Class imbalance: batches follow the natural mix, so that the probabilities stay calibrated; the shift of the prior by
-synthetic images is taken out of the logits analytically (Saerens et al. 2002), and options.json holds a second operating
-point, `balanced`, that trades accuracy for balanced accuracy by a log-prior shift fitted on val (Menon et al. 2021).
---sampler balanced draws every class equally often instead.
+Class imbalance: batches follow the natural mix, so that the probabilities stay calibrated; the
+shift of the prior by synthetic images is taken out of the logits analytically (Saerens et al.
+2002), and options.json holds a second operating point, `balanced`, that trades accuracy for
+balanced accuracy by a log-prior shift fitted on val (Menon et al. 2021). --sampler balanced draws
+every class equally often instead.
 
 Convolutions are trained by Muon, which needs half the steps that AdamW does here (results/LOG.md).
 
-An epoch is as many images as the real training part has, whatever is mixed in: arms with equal --epochs take equal steps.
+An epoch is as many images as the real training part has, whatever is mixed in: arms with equal
+--epochs take equal steps.
 """
 
 import math
@@ -37,40 +40,114 @@ from lesiongan.run import flags, keras_setup, runs, script, streams
 from lesiongan.run.folders import ResultFolder
 from lesiongan.run.training import train_epochs
 
-JUDGE_SEED = 10015  # the judge is one instrument: --seed does not move it
-# What a flag left out means. The judge keeps its recipe, or figures measured with it could not be compared.
-RECIPE = {"epochs": 36, "sampler": "natural", "optimizer": "muon", "stem": 2, "colour_gain": 0.06,
-          "sharpness": 0.5, "keep": "last", "middle": 26, "synthetic_weight": 0.25}  # fmt: skip
-JUDGE_RECIPE = {"epochs": 40, "sampler": "balanced", "optimizer": "adamw", "stem": 1, "colour_gain": 0.0,
-                "sharpness": 0.0, "keep": "best", "middle": 28, "synthetic_weight": 1.0}  # fmt: skip
-FOLDERS = {("classifier", "dx"): "cnn", ("classifier", "malignancy"): "malignancy", ("control", "dx"): "control",
-           ("control", "malignancy"): "malignancy_control", ("judge", "dx"): "judge"}  # fmt: skip
+# The judge is one instrument: --seed does not move it.
+JUDGE_SEED = 10015
+# What a flag left out means. The judge keeps its recipe, or figures measured with it could not be
+# compared.
+RECIPE = {
+    "epochs": 36,
+    "sampler": "natural",
+    "optimizer": "muon",
+    "stem": 2,
+    "colour_gain": 0.06,
+    "sharpness": 0.5,
+    "keep": "last",
+    "middle": 26,
+    "synthetic_weight": 0.25,
+}
+JUDGE_RECIPE = {
+    "epochs": 40,
+    "sampler": "balanced",
+    "optimizer": "adamw",
+    "stem": 1,
+    "colour_gain": 0.0,
+    "sharpness": 0.0,
+    "keep": "best",
+    "middle": 28,
+    "synthetic_weight": 1.0,
+}
+FOLDERS = {
+    ("classifier", "dx"): "cnn",
+    ("classifier", "malignancy"): "malignancy",
+    ("control", "dx"): "control",
+    ("control", "malignancy"): "malignancy_control",
+    ("judge", "dx"): "judge",
+}
 
 
 def parse_args(argv=None):
     p = flags.parser(__doc__)
     g = p.add_argument_group("data")
-    g.add_argument("--synthetic", metavar="PATH|none", help="synthetic table (default outputs/synthetic/...csv)")
-    g.add_argument("--real", metavar="PATH|none", default="table",
-                   help="none trains on synthetic images alone; a path adds real rows to train")  # fmt: skip
-    g.add_argument("--augment", choices=("none", "flips", "classic"), default="classic",
-                   help="classic: turns, mirroring, zoom, aspect, shift, brightness, contrast, colour cast")  # fmt: skip
-    g.add_argument("--colour-gain", type=flags.number, metavar="G",
-                   help="classic multiplies each channel by exp(u), |u| < G; default 0.06, the judge's is 0")  # fmt: skip
-    g.add_argument("--sharpness", type=flags.number, metavar="S",
-                   help="classic sharpens by -S / 5 to S (0.2 undoes resampling); default 0.5, judge 0")  # fmt: skip
-    g.add_argument("--sampler", choices=("natural", "balanced"), help="default natural; the judge's is balanced")
-    g.add_argument("--repeat-real", type=int, default=0, metavar="N", help="add N repeated real images (a control)")
-    g.add_argument("--synthetic-weight", type=flags.number, metavar="W",
-                   help="loss weight of synthetic rows; default 0.25, by val (results/LOG.md)")  # fmt: skip
+    g.add_argument(
+        "--synthetic",
+        metavar="PATH|none",
+        help="synthetic table (default outputs/synthetic/...csv)",
+    )
+    g.add_argument(
+        "--real",
+        metavar="PATH|none",
+        default="table",
+        help="none trains on synthetic images alone; a path adds real rows to train",
+    )
+    g.add_argument(
+        "--augment",
+        choices=("none", "flips", "classic"),
+        default="classic",
+        help="classic: turns, mirroring, zoom, aspect, shift, brightness, contrast, colour cast",
+    )
+    g.add_argument(
+        "--colour-gain",
+        type=flags.number,
+        metavar="G",
+        help="classic multiplies each channel by exp(u), |u| < G; default 0.06, the judge's is 0",
+    )
+    g.add_argument(
+        "--sharpness",
+        type=flags.number,
+        metavar="S",
+        help="classic sharpens by -S / 5 to S (0.2 undoes resampling); default 0.5, judge 0",
+    )
+    g.add_argument(
+        "--sampler",
+        choices=("natural", "balanced"),
+        help="default natural; the judge's is balanced",
+    )
+    g.add_argument(
+        "--repeat-real",
+        type=int,
+        default=0,
+        metavar="N",
+        help="add N repeated real images (a control)",
+    )
+    g.add_argument(
+        "--synthetic-weight",
+        type=flags.number,
+        metavar="W",
+        help="loss weight of synthetic rows; default 0.25, by val (results/LOG.md)",
+    )
     g = p.add_argument_group("training")
-    g.add_argument("--role", choices=("classifier", "control", "judge"), default="classifier",
-                   help="control: real images alone; judge: the measuring instrument of synthetic images")  # fmt: skip
-    g.add_argument("--task", choices=("dx", "malignancy"), default="dx", help="the seven diagnoses, or benign / malignant")
+    g.add_argument(
+        "--role",
+        choices=("classifier", "control", "judge"),
+        default="classifier",
+        help="control: real images alone; judge: the measuring instrument of synthetic images",
+    )
+    g.add_argument(
+        "--task",
+        choices=("dx", "malignancy"),
+        default="dx",
+        help="the seven diagnoses, or benign / malignant",
+    )
     g.add_argument("--batch", type=flags.positive, default=128, help="images a step")
-    g.add_argument("--steps", type=flags.positive, metavar="N", help="training steps, instead of --epochs")
-    g.add_argument("--optimizer", choices=("muon", "adamw"), help="default muon; the judge's is adamw")
-    g.add_argument("--learning-rate", type=flags.number, help="default 6e-3 for muon, 2e-3 for adamw")
+    g.add_argument(
+        "--steps", type=flags.positive, metavar="N", help="training steps, instead of --epochs"
+    )
+    g.add_argument(
+        "--optimizer", choices=("muon", "adamw"), help="default muon; the judge's is adamw"
+    )
+    g.add_argument(
+        "--learning-rate", type=flags.number, help="default 6e-3 for muon, 2e-3 for adamw"
+    )
     g.add_argument("--weight-decay", type=flags.number, default=0.02, help="decoupled, as in AdamW")
     g.add_argument(
         "--stem",
@@ -79,34 +156,66 @@ def parse_args(argv=None):
         choices=(1, 2),
         help="stride of the first convolution; default 2, the judge's is 1",
     )
-    g.add_argument("--width", type=flags.positive, help="its channels; default 48 after a stem of 2, 32 after 1")
-    g.add_argument("--middle", "--centre-crop", type=int, choices=range(14, 29, 2),
-                   help="side of the middle that the trained network is shown, enlarged to 28; default 26, the judge's and "
-                        "after --augment none or flips 28: the whole")  # fmt: skip
-    g.add_argument("--keep", choices=("best", "last"),
-                   help="epoch whose weights are kept; default last, the judge's is best: least val log-loss")  # fmt: skip
+    g.add_argument(
+        "--width",
+        type=flags.positive,
+        help="its channels; default 48 after a stem of 2, 32 after 1",
+    )
+    g.add_argument(
+        "--middle",
+        "--centre-crop",
+        type=int,
+        choices=range(14, 29, 2),
+        help="side of the middle that the trained network is shown, enlarged to 28; default 26, "
+        "the judge's and after --augment none or flips 28: the whole",
+    )
+    g.add_argument(
+        "--keep",
+        choices=("best", "last"),
+        help="epoch whose weights are kept; default last, the judge's is best: least val log-loss",
+    )
     g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
     args = p.parse_args(argv)
     if args.role == "judge":
         if args.task != "dx" or args.synthetic not in (None, "none") or args.real != "table":
-            p.error("--role judge takes no --task, --synthetic or --real: it is trained on real images alone")
+            p.error(
+                "--role judge takes no --task, --synthetic or --real: it is trained on real images "
+                "alone"
+            )
         args.seed = JUDGE_SEED
     if args.role == "control" and args.synthetic not in (None, "none"):
         p.error("--role control is real images alone: --synthetic contradicts it")
     if args.augment != "classic":
-        fill_in(args, {"middle": 28})  # trained on images as they are, it is shown them as they are
+        # Trained on images as they are, it is shown them as they are.
+        fill_in(args, {"middle": 28})
     fill_in(args, JUDGE_RECIPE if args.role == "judge" else RECIPE)
-    fill_in(args, {"learning_rate": {"muon": 6e-3, "adamw": 2e-3}[args.optimizer], "width": {1: 32, 2: 48}[args.stem]})
+    fill_in(
+        args,
+        {
+            "learning_rate": {"muon": 6e-3, "adamw": 2e-3}[args.optimizer],
+            "width": {1: 32, 2: 48}[args.stem],
+        },
+    )
     if args.role != "classifier":
         args.synthetic = "none"
     elif args.synthetic is None:
         args.synthetic = str(args.outputs_dir / "synthetic" / classes.TABLE_NAME)
     if args.repeat_real > 10**9 or (args.repeat_real and args.real == "none"):
-        p.error("--repeat-real takes at most a billion images, and real ones: --real none contradicts it")
+        p.error(
+            "--repeat-real takes at most a billion images, and real ones: --real none contradicts "
+            "it"
+        )
     if args.synthetic == "none" and args.real == "none":
         p.error("--synthetic none and --real none leave nothing to train on")
-    if not args.synthetic_weight > 0 or args.learning_rate <= 0 or min(args.repeat_real, args.weight_decay) < 0:
-        p.error("--synthetic-weight and --learning-rate must be above 0, --repeat-real and --weight-decay at least 0")
+    if (
+        not args.synthetic_weight > 0
+        or args.learning_rate <= 0
+        or min(args.repeat_real, args.weight_decay) < 0
+    ):
+        p.error(
+            "--synthetic-weight and --learning-rate must be above 0, --repeat-real and "
+            "--weight-decay at least 0"
+        )
     if not 0 <= args.colour_gain <= 1:
         p.error("--colour-gain must be in [0, 1]")
     if not 0 <= args.sharpness <= 5:
@@ -125,14 +234,17 @@ def fill_in(args, defaults):
 
 
 def build_network(classes, width=48, stem=2, middle=28):
-    """Functional model: image float32 (n, 28, 28, 3) in [0, 255] -> logits (n, classes); layer `features` is (n, 4 width).
+    """Functional model: image float32 (n, 28, 28, 3) in [0, 255] -> logits (n, classes); layer
+    `features` is (n, 4 width).
 
-    A residual network (He et al. 2016, pre-activation) of 14 x 14 and 7 x 7, and with `stem` 2, the stride of the first
-    convolution, 4 x 4 too: what 28 x 28 costs is spent on depth and width below it instead.
+    A residual network (He et al. 2016, pre-activation) of 14 x 14 and 7 x 7, and with `stem` 2, the
+    stride of the first convolution, 4 x 4 too: what 28 x 28 costs is spent on depth and width below
+    it instead.
 
-    middle: side of the middle of the image that is enlarged to 28 x 28 before all else (layer `closer`), in use alone: the
-    images it is trained on have been resampled and mostly enlarged by augmentation, and one left as it is would look sharper
-    and smaller than any of them (Touvron et al. 2019, arXiv:1906.06423).
+    middle: side of the middle of the image that is enlarged to 28 x 28 before all else (layer
+    `closer`), in use alone: the images it is trained on have been resampled and mostly enlarged by
+    augmentation, and one left as it is would look sharper and smaller than any of them (Touvron et
+    al. 2019, arXiv:1906.06423).
     """
     import keras
     from keras import layers
@@ -150,17 +262,23 @@ def build_network(classes, width=48, stem=2, middle=28):
         short, stride = x, 1
         if filters != width:
             stride = 2
-            short = layers.Conv2D(filters, 1, use_bias=False)(layers.AveragePooling2D(2, padding="same")(x))
+            short = layers.Conv2D(filters, 1, use_bias=False)(
+                layers.AveragePooling2D(2, padding="same")(x)
+            )
         x = short + conv(conv(x, filters, stride), filters)
     x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.95)(x))
     x = layers.GlobalAveragePooling2D(name="features")(x)
-    return keras.Model(image, layers.Dense(classes, name="logits")(layers.Dropout(0.2)(x)), name="classifier")
+    return keras.Model(
+        image, layers.Dense(classes, name="logits")(layers.Dropout(0.2)(x)), name="classifier"
+    )
 
 
 def build_optimizer(name, rate, weight_decay):
-    """keras.optimizers.AdamW, or Muon (Jordan et al. 2024): every convolution's step is made orthogonal, the rest Adam's.
+    """keras.optimizers.AdamW, or Muon (Jordan et al. 2024): every convolution's step is made
+    orthogonal, the rest Adam's.
 
-    Keras' own Muon takes matrices alone; here a kernel (h, w, in, out) counts as the matrix (h w in, out) that it is.
+    Keras' own Muon takes matrices alone; here a kernel (h, w, in, out) counts as the matrix (h w
+    in, out) that it is.
     """
     import keras
     from keras import ops
@@ -174,7 +292,8 @@ def build_optimizer(name, rate, weight_decay):
             return ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
 
         def lr_adjust(self, x):
-            return x * self.rms_rate * max(math.prod(x.shape[:-1]), x.shape[-1]) ** 0.5  # root mean square as Adam's
+            # Root mean square as Adam's.
+            return x * self.rms_rate * max(math.prod(x.shape[:-1]), x.shape[-1]) ** 0.5
 
     if name == "adamw":
         return keras.optimizers.AdamW(rate, weight_decay=weight_decay)
@@ -185,10 +304,11 @@ def build_optimizer(name, rate, weight_decay):
 
 
 def gather_pool(run):
-    """(images uint8, labels int32, weights float32, synthetic rows) to train on: real rows, repeats, then synthetic rows.
+    """(images uint8, labels int32, weights float32, synthetic rows) to train on: real rows,
+    repeats, then synthetic rows.
 
-    Synthetic rows are read from their own file, so they cannot reach val or test; provenance.json must name this
-    run's data and split.
+    Synthetic rows are read from their own file, so they cannot reach val or test; provenance.json
+    must name this run's data and split.
     """
     args, inputs = run.args, run.inputs
     images, labels = inputs.part("train")
@@ -197,7 +317,9 @@ def gather_pool(run):
         images, labels = images[keep], labels[keep]
     images, labels, weights = [images], [labels], [np.ones(len(labels), np.float32)]
     if args.repeat_real:
-        again = np.random.default_rng([args.seed, streams.REPEATED_IMAGES]).integers(len(labels[0]), size=args.repeat_real)
+        again = np.random.default_rng([args.seed, streams.REPEATED_IMAGES]).integers(
+            len(labels[0]), size=args.repeat_real
+        )
         images.append(images[0][again])
         labels.append(labels[0][again])
         weights.append(np.ones(args.repeat_real, np.float32))
@@ -209,14 +331,18 @@ def gather_pool(run):
     if args.synthetic != "none":
         path = Path(args.synthetic)
         if not path.is_file():
-            raise InputError(f"{path}: no synthetic table; run train_gan.py first, or pass --synthetic none")
+            raise InputError(
+                f"{path}: no synthetic table; run train_gan.py first, or pass --synthetic none"
+            )
         digest = run.hash_file("synthetic", path)
         provenance = path.with_name("provenance.json")
         made = inputs.check_made_from(provenance, "train_gan.py")
         add_table(path, args.synthetic_weight, images, labels, weights)
         run.check_not_replaced("synthetic", path)
         if made.get("table_sha256") != digest:
-            raise InputError(f"{path}: is not the table {provenance} describes; run train_gan.py again")
+            raise InputError(
+                f"{path}: is not the table {provenance} describes; run train_gan.py again"
+            )
     synthetic = len(labels[-1]) if args.synthetic != "none" else 0
     return np.concatenate(images), np.concatenate(labels), np.concatenate(weights), synthetic
 
@@ -226,7 +352,10 @@ def refuse_held_out(run, path, images):
     distance, _ = memorisation.nearest(images, run.inputs.table.images[run.inputs.parts != "train"])
     held_out = int((distance < NEAR_DUPLICATE_DISTANCE).sum())
     if held_out:
-        raise InputError(f"--real {path}: {held_out} of its {len(images)} images are val or test images of this split")
+        raise InputError(
+            f"--real {path}: {held_out} of its {len(images)} images are val or test images of this "
+            "split"
+        )
 
 
 def add_table(path, weight, images, labels, weights):
@@ -241,7 +370,9 @@ def add_table(path, weight, images, labels, weights):
 
 
 def build_batches(images, targets, weights, args):
-    """Function: training step -> (images float32, targets, weights), a function of the seed and the step alone."""
+    """Function: training step -> (images float32, targets, weights), a function of the seed and
+    the step alone.
+    """
     members = [np.flatnonzero(targets == c) for c in np.unique(targets)]
     orders = {}
 
@@ -249,16 +380,24 @@ def build_batches(images, targets, weights, args):
         """Pool positions in the order of pass `number` over the pool."""
         if number not in orders:
             orders.clear()
-            orders[number] = np.random.default_rng([args.seed, streams.IMAGE_ORDER, number]).permutation(len(targets))
+            orders[number] = np.random.default_rng(
+                [args.seed, streams.IMAGE_ORDER, number]
+            ).permutation(len(targets))
         return orders[number]
 
     def choose(step):
         if args.sampler == "balanced":
             rng = np.random.default_rng([args.seed, streams.BALANCED_BATCHES, step])
-            return np.array([rng.choice(members[c]) for c in rng.integers(len(members), size=args.batch)])
+            return np.array(
+                [rng.choice(members[c]) for c in rng.integers(len(members), size=args.batch)]
+            )
         at = np.arange(step * args.batch, (step + 1) * args.batch)
-        return np.concatenate([shuffled(n)[at[at // len(targets) == n] % len(targets)]
-                               for n in np.unique(at // len(targets))])  # fmt: skip
+        return np.concatenate(
+            [
+                shuffled(n)[at[at // len(targets) == n] % len(targets)]
+                for n in np.unique(at // len(targets))
+            ]
+        )
 
     def batch(step):
         index = choose(step)
@@ -271,12 +410,16 @@ def build_batches(images, targets, weights, args):
 
 
 def epoch_images(run, targets):
-    """Images in an epoch: the real training part's, so that arms are comparable; the judge's own pool for the judge."""
+    """Images in an epoch: the real training part's, so that arms are comparable; the judge's own
+    pool for the judge.
+    """
     return len(targets) if run.args.role == "judge" else int((run.inputs.parts == "train").sum())
 
 
 def plan_epochs(args, real_images):
-    """Steps of each epoch: --epochs times the real part, or exactly --steps in epochs of about that length."""
+    """Steps of each epoch: --epochs times the real part, or exactly --steps in epochs of about
+    that length.
+    """
     each = max(1, round(real_images / args.batch))
     if not args.steps:
         return [each] * args.epochs
@@ -285,16 +428,22 @@ def plan_epochs(args, real_images):
 
 
 def prepare(args, classes, steps):
-    """(compiled model with augmentation, the network inside it), to be trained for `steps` steps."""
+    """(compiled model with augmentation, the network inside it), to be trained for `steps`
+    steps.
+    """
     import keras
 
     network = trained = build_network(classes, args.width, args.stem, args.middle)
-    if args.middle < IMAGE_SHAPE[0]:  # what it is trained on comes from the augmentation
+    # What it is trained on comes from the augmentation.
+    if args.middle < IMAGE_SHAPE[0]:
         trained = keras.Model(network.get_layer("closer").output, network.output)
-    augment = augmentation.build_augmentation(args.augment, args.seed, args.colour_gain, args.sharpness)
+    augment = augmentation.build_augmentation(
+        args.augment, args.seed, args.colour_gain, args.sharpness
+    )
     model = keras.Sequential([keras.Input(IMAGE_SHAPE), *augment, trained])
-    rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=args.learning_rate,
-                                                  warmup_steps=max(1, steps // 20))  # fmt: skip
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, steps, warmup_target=args.learning_rate, warmup_steps=max(1, steps // 20)
+    )
     model.compile(
         optimizer=build_optimizer(args.optimizer, rate, args.weight_decay),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -305,9 +454,11 @@ def prepare(args, classes, steps):
 
 
 def train(place, pool, val, shift, resuming=False):
-    """(network with the weights of the last epoch, or with --keep best of the best by val log-loss; history).
+    """(network with the weights of the last epoch, or with --keep best of the best by val log-loss;
+    history).
 
-    shift: float (k,), added to the logits before they are scored, so that every arm is chosen under the same prior.
+    shift: float (k,), added to the logits before they are scored, so that every arm is chosen under
+    the same prior.
     """
     args = place.run.args
     keras_setup.seed_everything(args.seed, args.deterministic)
@@ -319,23 +470,34 @@ def train(place, pool, val, shift, resuming=False):
 
     def train_epoch(epoch):
         first = sum(plan[:epoch])
-        # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again as the epoch took.
-        loss = np.mean([model.train_on_batch(*batch(step)) for step in range(first, first + plan[epoch])])
+        # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again
+        # as the epoch took.
+        loss = np.mean(
+            [model.train_on_batch(*batch(step)) for step in range(first, first + plan[epoch])]
+        )
         p = calibration.softmax(inference.predict(network, val_images) + shift)
-        if not np.isfinite([loss, p.sum()]).all():  # the losses are of before each update, p is of after the last
-            raise InputError(f"epoch {epoch + 1}: the loss or the probabilities are not finite; lower --learning-rate")
+        # The losses are of before each update, p is of after the last.
+        if not np.isfinite([loss, p.sum()]).all():
+            raise InputError(
+                f"epoch {epoch + 1}: the loss or the probabilities are not finite; lower "
+                "--learning-rate"
+            )
         decided = p.argmax(axis=1)
         scores = metrics.summarise(metrics.confusion(val_targets, decided, p.shape[1]))
         accuracy = (decided == val_targets).mean()
         return loss, metrics.log_loss(val_targets, p), accuracy, scores["balanced_accuracy"]
 
     def keep_best(epoch, history):
-        if args.keep == "last" or history[-1]["val_log_loss"] <= min(h["val_log_loss"] for h in history):
+        if args.keep == "last" or history[-1]["val_log_loss"] <= min(
+            h["val_log_loss"] for h in history
+        ):
             best.update({f"best{i}": np.asarray(v) for i, v in enumerate(network.variables)})
 
     state = [*model.variables, *model.optimizer.variables]
     title = FOLDERS[args.role, args.task]
-    history = train_epochs(place, len(plan), state, HISTORY, train_epoch, keep_best, best, resuming, title)
+    history = train_epochs(
+        place, len(plan), state, HISTORY, train_epoch, keep_best, best, resuming, title
+    )
     for variable, value in zip(network.variables, best.values(), strict=True):
         variable.assign(value)
     return network, history
@@ -371,21 +533,28 @@ def main(argv=None):
     k = 2 if args.task == "malignancy" else len(CLASSES)
     val_images, val_labels = inputs.part("val")
     targets = target(pool_labels)
-    # What the network is taught is the pool's (or the uniform) prior; what it should say holds under the train prior.
+    # What the network is taught is the pool's (or the uniform) prior; what it should say holds
+    # under the train prior.
     prior = calibration.prior_of(target(inputs.part("train")[1]), k)
     counts = np.bincount(targets, minlength=k)
     drawn = np.ones(len(targets)) if args.sampler == "natural" else len(targets) / counts[targets]
     taught = calibration.prior_of(targets, k, pool_weights * drawn)
-    shift = np.where(counts > 0, np.log(prior) - np.log(taught), 0)  # a class it was not taught stays as unlikely as it is
+    # A class it was not taught stays as unlikely as it is.
+    shift = np.where(counts > 0, np.log(prior) - np.log(taught), 0)
     val = (val_images, target(val_labels))
     network, history = train(place, (pool_images, targets, pool_weights), val, shift, resuming)
     temperature = calibration.fit_temperature(network, *val, shift)
-    # The judge weighs every class alike, as the synthetic set has them; its epoch, though, is chosen under the train prior
-    # like any other's, or the few val images of the rare classes would decide.
-    model = calibration.with_calibration(network, temperature, np.zeros(k) if args.role == "judge" else shift)
+    # The judge weighs every class alike, as the synthetic set has them; its epoch, though, is
+    # chosen under the train prior like any other's, or the few val images of the rare classes would
+    # decide.
+    model = calibration.with_calibration(
+        network, temperature, np.zeros(k) if args.role == "judge" else shift
+    )
     saved_models.save(model_path, model)
     p = inference.predict_views(model, val_images)
-    writing.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
+    writing.write_csv(
+        folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY}
+    )
     place.finish(
         [model_path, folder / "history.csv"],
         steps=sum(plan_epochs(args, epoch_images(run, targets))),
@@ -393,15 +562,19 @@ def main(argv=None):
         real_images=len(pool_labels) - synthetic,
         synthetic_images=synthetic,
         code_sha256=run.code_sha256,
-        kept_epoch=len(history) if args.keep == "last" else 1 + int(np.argmin([h["val_log_loss"] for h in history])),
+        kept_epoch=len(history)
+        if args.keep == "last"
+        else 1 + int(np.argmin([h["val_log_loss"] for h in history])),
         temperature=temperature,
         calibrated_for="the average of 8 views (evaluate.py --views 8)",
         operating_points=calibration.fit_operating_points(p, val[1], prior, inputs.lesions("val")),
         parameters=model.count_params(),
         model_sha256=checksums.file_sha256(model_path),
-        val={"log_loss": metrics.log_loss(val[1], p),
-             **metrics.summarise(metrics.confusion(val[1], p.argmax(axis=1), k))},
-    )  # fmt: skip
+        val={
+            "log_loss": metrics.log_loss(val[1], p),
+            **metrics.summarise(metrics.confusion(val[1], p.argmax(axis=1), k)),
+        },
+    )
     return 0
 
 

@@ -1,15 +1,17 @@
 """Train the class-conditional GAN and write labelled synthetic lesions.
 
-    python train_gan.py                      # 200 epochs, then 1000 images, the same number of each class
+    python train_gan.py  # 200 epochs, then 1000 images, the same number of each class
 
-Reads the table's train part. Writes models/gan/ (generator.keras, options.json, history.csv, samples/) and
-outputs/synthetic/ (hmnist_28_28_RGB.csv in Kaggle's layout with labels, images/<class>/, contact_sheet.png,
-provenance.json). Three quarters of an hour on two CPU cores for HAM10000; --resume goes on after an interruption.
+Reads the table's train part. Writes models/gan/ (generator.keras, options.json, history.csv,
+samples/) and outputs/synthetic/ (hmnist_28_28_RGB.csv in Kaggle's layout with labels,
+images/<class>/, contact_sheet.png, provenance.json). Three quarters of an hour on two CPU cores for
+HAM10000; --resume goes on after an interruption.
 
-The critic compares real and generated images of the same class (relativistic loss, Jolicoeur-Martineau 2018) under
-zero-centred gradient penalties on both (R3GAN, Huang et al. 2024), estimated by finite differences so that no second
-derivative is needed, and sees both through one random, differentiable shift and zoom (DiffAugment, Zhao et al. 2020).
-Both players learn from a single backward pass; see `reverse_for_generator`.
+The critic compares real and generated images of the same class (relativistic loss,
+Jolicoeur-Martineau 2018) under zero-centred gradient penalties on both (R3GAN, Huang et al. 2024),
+estimated by finite differences so that no second derivative is needed, and sees both through one
+random, differentiable shift and zoom (DiffAugment, Zhao et al. 2020). Both players learn from a
+single backward pass; see `reverse_for_generator`.
 """
 
 from dataclasses import replace
@@ -27,29 +29,63 @@ from lesiongan.run.training import train_epochs
 
 LATENT = 64
 HISTORY = ("epoch", "critic_loss", "generator_loss", "penalty", "accuracy", "seconds")
-SAMPLING = ("samples", "class_mix", "no_png", "sample_only")  # flags that do not move the generator
+# Flags that do not move the generator.
+SAMPLING = ("samples", "class_mix", "no_png", "sample_only")
 
 
 def parse_args(argv=None):
     p = flags.parser(__doc__)
     g = p.add_argument_group("GAN")
-    g.add_argument("--batch", type=flags.positive, default=64, help="real images a step, and as many generated ones")
-    g.add_argument("--learning-rate", type=flags.number, default=5e-4, help="Adam's, of both networks")
-    g.add_argument("--penalty", type=flags.number, default=0.005, help="weight of the squared gradient norms")
-    g.add_argument("--label-power", type=flags.number, default=0.5,
-                   help="classes are drawn in proportion to count^P: 1 natural, 0 balanced")  # fmt: skip
-    g.add_argument("--augment", type=flags.number, default=0.3, help="probability of the critic's shift and zoom")
-    g.add_argument("--width", type=flags.positive, default=64, help="channels at 7 x 7; half of it at 14 x 14")
-    g.add_argument("--grid-every", type=flags.positive, default=10, help="epochs between sample grids")
-    g.add_argument("--snapshots", action="store_true", help="keep the generator of every grid, in models/gan/snapshots/")
+    g.add_argument(
+        "--batch",
+        type=flags.positive,
+        default=64,
+        help="real images a step, and as many generated ones",
+    )
+    g.add_argument(
+        "--learning-rate", type=flags.number, default=5e-4, help="Adam's, of both networks"
+    )
+    g.add_argument(
+        "--penalty", type=flags.number, default=0.005, help="weight of the squared gradient norms"
+    )
+    g.add_argument(
+        "--label-power",
+        type=flags.number,
+        default=0.5,
+        help="classes are drawn in proportion to count^P: 1 natural, 0 balanced",
+    )
+    g.add_argument(
+        "--augment",
+        type=flags.number,
+        default=0.3,
+        help="probability of the critic's shift and zoom",
+    )
+    g.add_argument(
+        "--width", type=flags.positive, default=64, help="channels at 7 x 7; half of it at 14 x 14"
+    )
+    g.add_argument(
+        "--grid-every", type=flags.positive, default=10, help="epochs between sample grids"
+    )
+    g.add_argument(
+        "--snapshots",
+        action="store_true",
+        help="keep the generator of every grid, in models/gan/snapshots/",
+    )
     g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
     g = p.add_argument_group("synthetic set")
     g.add_argument("--samples", type=flags.positive, default=1000, help="synthetic images to write")
-    g.add_argument("--class-mix", default="balanced",
-                   help=f"balanced, train, or seven weights in the order {','.join(CLASSES)}")  # fmt: skip
+    g.add_argument(
+        "--class-mix",
+        default="balanced",
+        help=f"balanced, train, or seven weights in the order {','.join(CLASSES)}",
+    )
     g.add_argument("--no-png", action="store_true", help="write the CSV alone, for large sets")
-    g.add_argument("--sample-only", action="store_true", help="only write images from the saved generator")
-    g.add_argument("--out", type=Path, help="folder of the synthetic set (default outputs/synthetic)")
+    g.add_argument(
+        "--sample-only", action="store_true", help="only write images from the saved generator"
+    )
+    g.add_argument(
+        "--out", type=Path, help="folder of the synthetic set (default outputs/synthetic)"
+    )
     args = p.parse_args(argv)
     args.epochs = args.epochs or 200
     args.out = args.out or args.outputs_dir / "synthetic"
@@ -70,10 +106,12 @@ def parse_args(argv=None):
 
 
 def build_generator(width=64, size=IMAGE_SHAPE[0]):
-    """Functional model: latent float32 (n, 64), label int32 (n,) -> image float32 (n, size, size, 3) in [0, 255].
+    """Functional model: latent float32 (n, 64), label int32 (n,) -> image float32 (n, size, size,
+    3) in [0, 255].
 
-    The signs of the first three latent numbers choose one of the eight flips and turns of the picture. Dermoscopy has no
-    upright, and a generator without this draws every lesion in one orientation.
+    The signs of the first three latent numbers choose one of the eight flips and turns of the
+    picture. Dermoscopy has no upright, and a generator without this draws every lesion in one
+    orientation.
     """
     import keras
     from keras import layers, ops
@@ -91,7 +129,9 @@ def build_generator(width=64, size=IMAGE_SHAPE[0]):
     def act(x):
         return layers.LeakyReLU(0.2)(x)
 
-    style = layers.Concatenate()([z, layers.Embedding(len(CLASSES), LATENT, embeddings_initializer="normal")(y)])
+    style = layers.Concatenate()(
+        [z, layers.Embedding(len(CLASSES), LATENT, embeddings_initializer="normal")(y)]
+    )
     for _ in range(2):
         style = act(layers.Dense(2 * LATENT)(style))
     x = layers.Reshape((size // 4, size // 4, width))(layers.Dense((size // 4) ** 2 * width)(style))
@@ -99,20 +139,29 @@ def build_generator(width=64, size=IMAGE_SHAPE[0]):
     x = layers.Conv2DTranspose(width // 2, 4, strides=2, padding="same")(act(modulate(x, style)))
     x = x + layers.Conv2D(width // 2, 3, padding="same")(act(modulate(x, style)))
     x = layers.Conv2DTranspose(width // 8, 4, strides=2, padding="same")(act(modulate(x, style)))
-    # Few channels here: at 28 x 28 even a thin layer is dear on a CPU. It removes the transposed convolution's checkerboard.
+    # Few channels here: at 28 x 28 even a thin layer is dear on a CPU. It removes the transposed
+    # convolution's checkerboard.
     x = layers.Conv2D(3, 3, padding="same", activation="tanh")(act(x))
-    for i, turn in enumerate((lambda x: ops.flip(x, 1), lambda x: ops.flip(x, 2), lambda x: ops.transpose(x, (0, 2, 1, 3)))):
+    for i, turn in enumerate(
+        (
+            lambda x: ops.flip(x, 1),
+            lambda x: ops.flip(x, 2),
+            lambda x: ops.transpose(x, (0, 2, 1, 3)),
+        )
+    ):
         turned = ops.reshape(ops.cast(z[:, i] > 0, "float32"), (-1, 1, 1, 1))
-        x = turned * turn(x) + (1 - turned) * x  # exact, and much faster than ops.where here
+        # Exact, and much faster than ops.where here.
+        x = turned * turn(x) + (1 - turned) * x
     x = layers.Rescaling(127.5, 127.5, name="image")(x)
     return keras.Model([z, y], x, name="generator")
 
 
 def build_critic(width=64, size=IMAGE_SHAPE[0]):
-    """Functional model: image float32 (n, size, size, 3) in [0, 255], label int32 (n,) -> score (n,).
+    """Functional model: image float32 (n, size, size, 3) in [0, 255], label int32 (n,) -> score
+    (n,).
 
-    Projection conditioning (Miyato and Koyama 2018): the score is a linear function of the features plus their inner
-    product with an embedding of the label.
+    Projection conditioning (Miyato and Koyama 2018): the score is a linear function of the features
+    plus their inner product with an embedding of the label.
     """
     import keras
     from keras import layers, ops
@@ -130,7 +179,9 @@ def build_critic(width=64, size=IMAGE_SHAPE[0]):
     x = act(layers.Conv2D(2 * width, 4, strides=2, padding="same")(act(x)))
     features = act(layers.Dense(2 * width)(layers.Flatten()(x)))
     projection = ops.sum(
-        features * layers.Embedding(len(CLASSES), 2 * width, embeddings_initializer="glorot_uniform")(y), axis=-1
+        features
+        * layers.Embedding(len(CLASSES), 2 * width, embeddings_initializer="glorot_uniform")(y),
+        axis=-1,
     )
     score = layers.Reshape(())(layers.Dense(1)(features)) + projection
     return keras.Model([image, y], score, name="critic")
@@ -140,30 +191,36 @@ def build_critic(width=64, size=IMAGE_SHAPE[0]):
 
 
 def shift_and_zoom(images, geometry):
-    """Resample each image along both axes, differentiably: two batched matrix products, edges repeated.
+    """Resample each image along both axes, differentiably: two batched matrix products, edges
+    repeated.
 
-    images: float32 (n, size, size, 3); geometry: float32 (n, 2, 2), per axis the zoom (1 = none) and the shift in pixels.
+    images: float32 (n, size, size, 3); geometry: float32 (n, 2, 2), per axis the zoom (1 = none)
+    and the shift in pixels.
     """
     from keras import ops
 
     size = images.shape[1]
     at = ops.arange(size, dtype="float32")
     middle = (size - 1) / 2
-    source = (at - middle) * geometry[..., :1] + middle + geometry[..., 1:]  # (n, 2, 28)
+    # (n, 2, 28).
+    source = (at - middle) * geometry[..., :1] + middle + geometry[..., 1:]
     source = ops.clip(source, 0, size - 1)
-    weights = ops.relu(1 - ops.abs(source[..., None] - at))  # bilinear: (n, axis, out, in)
+    # Bilinear: (n, axis, out, in).
+    weights = ops.relu(1 - ops.abs(source[..., None] - at))
     images = ops.einsum("nij,njkc->nikc", weights[:, 0], images)
     return ops.einsum("nij,nkjc->nkic", weights[:, 1], images)
 
 
 def reverse_for_generator(images):
-    """(images, switch (n,)): an identity whose backward pass hands the generator its own loss's gradient.
+    """(images, switch (n,)): an identity whose backward pass hands the generator its own loss's
+    gradient.
 
-    The critic's loss falls when fake scores D(x) fall, the generator's when they rise, and for each image both gradients
-    are multiples of the same dD/dx. So one backward pass of the critic's loss serves both players, if what flows on
-    into the generator is multiplied by the ratio of the two factors. That ratio, known only after the forward pass, is
-    sent back as the gradient of `switch`, a vector of zeros that the loss multiplies by it.
-    (Gradient reversal, Ganin and Lempitsky 2015, with a factor for each image.)
+    The critic's loss falls when fake scores D(x) fall, the generator's when they rise, and for each
+    image both gradients are multiples of the same dD/dx. So one backward pass of the critic's loss
+    serves both players, if what flows on into the generator is multiplied by the ratio of the two
+    factors. That ratio, known only after the forward pass, is sent back as the gradient of
+    `switch`, a vector of zeros that the loss multiplies by it. (Gradient reversal, Ganin and
+    Lempitsky 2015, with a factor for each image.)
     """
     from keras import ops
 
@@ -180,7 +237,9 @@ def reverse_for_generator(images):
 
 
 def build_gan(width, penalty, ema_momentum, size=IMAGE_SHAPE[0]):
-    """A keras.Model around both players (generator, critic, ema) whose loss trains both in one backward pass."""
+    """A keras.Model around both players (generator, critic, ema) whose loss trains both in one
+    backward pass.
+    """
     import keras
     from keras import ops
 
@@ -189,19 +248,26 @@ def build_gan(width, penalty, ema_momentum, size=IMAGE_SHAPE[0]):
             super().__init__()
             self.generator = build_generator(width, size)
             self.critic = build_critic(width, size)
-            self.ema = build_generator(width, size)  # the moving average of the generator: what is kept
+            # The moving average of the generator: what is kept.
+            self.ema = build_generator(width, size)
             self.ema.set_weights(self.generator.get_weights())
             self.ema.trainable = False
-            self.means = {n: keras.metrics.Mean(name=n) for n in ("critic_loss", "generator_loss", "penalty", "accuracy")}
+            self.means = {
+                n: keras.metrics.Mean(name=n)
+                for n in ("critic_loss", "generator_loss", "penalty", "accuracy")
+            }
 
         def call(self, batch, training=None):
-            """Scores (real, fake, switch) and the finite-difference slopes at some real and fake images."""
+            """Scores (real, fake, switch) and the finite-difference slopes at some real and fake
+            images.
+            """
             y = batch["label"]
             fake, switch = reverse_for_generator(
                 shift_and_zoom(self.generator([batch["latent"], y]), batch["fake_geometry"])
             )
             real = shift_and_zoom(batch["image"], batch["real_geometry"])
-            # Central differences along a random direction, at the first images of the batch: E[slope^2] = |grad D|^2.
+            # Central differences along a random direction, at the first images of the batch:
+            # E[slope^2] = |grad D|^2.
             k = ops.shape(batch["noise"])[0] // 2
             at = ops.stop_gradient(ops.concatenate([real[:k], fake[:k]]))
             step = PENALTY_STEP * batch["noise"]
@@ -211,17 +277,27 @@ def build_gan(width, penalty, ema_momentum, size=IMAGE_SHAPE[0]):
             n = ops.shape(y)[0]
             ahead, behind = scores[2 * n : 2 * n + 2 * k], scores[2 * n + 2 * k :]
             slopes = (ahead - behind) / (2 * PENALTY_STEP / 127.5)
-            return {"real": scores[:n], "fake": scores[n : 2 * n], "switch": switch, "slopes": slopes}
+            return {
+                "real": scores[:n],
+                "fake": scores[n : 2 * n],
+                "switch": switch,
+                "slopes": slopes,
+            }
 
         def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
             lead = y_pred["real"] - y_pred["fake"]
             critic_loss = ops.mean(ops.softplus(-lead))
             generator_loss = ops.mean(ops.softplus(lead))
             smooth = ops.mean(ops.square(y_pred["slopes"]))
-            # d critic_loss / d fake = sigmoid(-lead) / n, d generator_loss / d fake = -sigmoid(lead) / n.
+            # d critic_loss / d fake = sigmoid(-lead) / n, d generator_loss / d fake =
+            # -sigmoid(lead) / n.
             ratio = ops.stop_gradient(-ops.sigmoid(lead) / ops.maximum(ops.sigmoid(-lead), 1e-4))
-            for name, value in (("critic_loss", critic_loss), ("generator_loss", generator_loss), ("penalty", smooth),
-                                ("accuracy", ops.mean(ops.cast(lead > 0, "float32")))):  # fmt: skip
+            for name, value in (
+                ("critic_loss", critic_loss),
+                ("generator_loss", generator_loss),
+                ("penalty", smooth),
+                ("accuracy", ops.mean(ops.cast(lead > 0, "float32"))),
+            ):
                 self.means[name].update_state(value)
             for average, weight in zip(self.ema.weights, self.generator.weights, strict=True):
                 average.assign(ema_momentum * average + (1 - ema_momentum) * weight)
@@ -234,11 +310,14 @@ def build_gan(width, penalty, ema_momentum, size=IMAGE_SHAPE[0]):
     return Gan()
 
 
-PENALTY_STEP = 4.0  # grey levels: length of the finite difference, an eighth of a typical contrast
+# Grey levels: length of the finite difference, an eighth of a typical contrast.
+PENALTY_STEP = 4.0
 
 
 def build_batches(images, labels, args):
-    """Function: (epoch, i) -> batch i of an epoch, a dict of arrays and a function of the seed: a resumed run repeats it."""
+    """Function: (epoch, i) -> batch i of an epoch, a dict of arrays and a function of the seed:
+    a resumed run repeats it.
+    """
     counts = class_counts(labels)
     weight = np.where(counts > 0, counts, 1.0) ** args.label_power * (counts > 0)
     weight = weight / weight.sum()
@@ -263,7 +342,9 @@ def build_batches(images, labels, args):
             "latent": rng.standard_normal((n, LATENT), dtype=np.float32),
             "real_geometry": geometry(rng),
             "fake_geometry": geometry(rng),
-            "noise": rng.standard_normal((2 * max(1, n // 16), *images.shape[1:]), dtype=np.float32),
+            "noise": rng.standard_normal(
+                (2 * max(1, n // 16), *images.shape[1:]), dtype=np.float32
+            ),
         }
 
     return batch
@@ -283,34 +364,46 @@ def random_turns(images, rng):
 
 
 def prepare(images, labels, args):
-    """(compiled GAN, batches, steps in an epoch) for uint8 images (n, 28, 28, 3) and labels (n,)."""
+    """(compiled GAN, batches, steps in an epoch) for uint8 images (n, 28, 28, 3) and labels
+    (n,).
+    """
     import keras
 
     keras_setup.seed_everything(args.seed, args.deterministic)
     batches = build_batches(images, labels, args)
     each = max(1, round(len(labels) / args.batch))
-    # The average looks back over about eight epochs; in a short run over less, or it would still hold the first weights.
+    # The average looks back over about eight epochs; in a short run over less, or it would still
+    # hold the first weights.
     half_life = min(8, args.epochs / 10)
     gan = build_gan(args.width, args.penalty, 0.5 ** (1 / (half_life * each)), images.shape[1])
-    rate = keras.optimizers.schedules.CosineDecay(args.learning_rate, args.epochs * each, alpha=0.05)
-    gan.compile(optimizer=keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99), jit_compile=use_xla())
+    rate = keras.optimizers.schedules.CosineDecay(
+        args.learning_rate, args.epochs * each, alpha=0.05
+    )
+    gan.compile(
+        optimizer=keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99), jit_compile=use_xla()
+    )
     gan.optimizer.build(gan.trainable_variables)
     return gan, batches, each
 
 
 def train(place, resuming):
-    """Train for args.epochs; leaves generator.keras (the moving average), history.csv and samples/ in the
-    folder of `place`."""
+    """Train for args.epochs; leaves generator.keras (the moving average), history.csv and samples/
+    in the folder of `place`.
+    """
     run, args, folder = place.run, place.run.args, place.path
     gan, batch, each = prepare(*run.inputs.part("train"), args)
 
     def train_epoch(epoch):
-        # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again as the epoch took.
+        # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again
+        # as the epoch took.
         logs = [gan.train_on_batch(batch(epoch, i), return_dict=True) for i in range(each)]
         means = {name: float(np.mean([log[name] for log in logs])) for name in gan.means}
-        weights = [np.sum(np.asarray(v)) for v in gan.ema.variables]  # the losses are of before the last update
+        # The losses are of before the last update.
+        weights = [np.sum(np.asarray(v)) for v in gan.ema.variables]
         if not np.isfinite([*means.values(), *weights]).all():
-            raise InputError(f"epoch {epoch + 1}: the loss or the weights are not finite; lower --learning-rate")
+            raise InputError(
+                f"epoch {epoch + 1}: the loss or the weights are not finite; lower --learning-rate"
+            )
         return means.values()
 
     def draw_samples(epoch, history):
@@ -322,15 +415,22 @@ def train(place, resuming):
                 saved_models.save(folder / "snapshots" / f"{name}.keras", gan.ema)
 
     state = [*gan.variables, *gan.optimizer.variables]
-    history = train_epochs(place, args.epochs, state, HISTORY, train_epoch, draw_samples, {}, resuming, "GAN")
-    gan.ema.trainable = True  # only the training had to leave it alone
+    history = train_epochs(
+        place, args.epochs, state, HISTORY, train_epoch, draw_samples, {}, resuming, "GAN"
+    )
+    # Only the training had to leave it alone.
+    gan.ema.trainable = True
     saved_models.save(folder / "generator.keras", gan.ema)
-    writing.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
+    writing.write_csv(
+        folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY}
+    )
     return history
 
 
 def use_xla():
-    """XLA pays on a GPU or with JAX; for these convolutions on a CPU, TensorFlow's own kernels are faster."""
+    """XLA pays on a GPU or with JAX; for these convolutions on a CPU, TensorFlow's own kernels
+    are faster.
+    """
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -348,7 +448,8 @@ def main(argv=None):
         return 0
     folder = args.models_dir / "gan"
     generator_path = folder / "generator.keras"
-    synthetic_set.check_folder(args.out)  # refuse a bad folder or mix before an hour of training, not after
+    # Refuse a bad folder or mix before an hour of training, not after.
+    synthetic_set.check_folder(args.out)
     labels = synthetic_set.class_mix(args.class_mix, args.samples, run.inputs.part("train")[1])
     place = ResultFolder(run, folder / "options.json", run.identify(without=SAMPLING))
     trained = False
@@ -363,7 +464,11 @@ def main(argv=None):
         outputs = [generator_path, folder / "history.csv"]
         place.finish(outputs, training_seconds=seconds, code_sha256=run.code_sha256)
         trained = True
-    synthetic = ResultFolder(run, args.out / "provenance.json", identify_synthetic(run, place.record_path, generator_path))
+    synthetic = ResultFolder(
+        run,
+        args.out / "provenance.json",
+        identify_synthetic(run, place.record_path, generator_path),
+    )
     if not trained and synthetic.is_current():
         print("  up to date")
         return 0
@@ -374,11 +479,19 @@ def main(argv=None):
 
 def identify_synthetic(run, options, generator_path):
     """Identity of the synthetic set: that of the generator, however made, with the sampling."""
-    made = run.inputs.check_made_from(options, "train_gan.py", {"script": str, "options": dict, "outputs": {...: str}})
+    made = run.inputs.check_made_from(
+        options, "train_gan.py", {"script": str, "options": dict, "outputs": {...: str}}
+    )
     if run.hash_file("generator", generator_path) != made["outputs"].get("generator.keras"):
-        raise InputError(f"{generator_path}: is not the generator {options} describes; run train_gan.py again")
-    sampling = {name: getattr(run.args, name) for name in ("samples", "class_mix", "no_png", "seed")}
-    return replace(run.identify(), script=made["script"], options=made["options"] | {"sampling": sampling})
+        raise InputError(
+            f"{generator_path}: is not the generator {options} describes; run train_gan.py again"
+        )
+    sampling = {
+        name: getattr(run.args, name) for name in ("samples", "class_mix", "no_png", "seed")
+    }
+    return replace(
+        run.identify(), script=made["script"], options=made["options"] | {"sampling": sampling}
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Draw the paper figures and one self-contained report from what the other scripts wrote.
 
-    python visualize_results.py              # -> outputs/figures/ (PNG and PDF) and outputs/report.html
+    python visualize_results.py  # -> outputs/figures/ (PNG and PDF) and outputs/report.html
 
-Reads models/, outputs/ and the table. A figure whose inputs are missing is left out, and the report says which and why;
---no-models skips those that need a network. About a minute.
+Reads models/, outputs/ and the table. A figure whose inputs are missing is left out, and the report
+says which and why; --no-models skips those that need a network. About a minute.
 """
 
 from lesiongan.files import writing
@@ -15,7 +15,9 @@ from lesiongan.run.folders import ResultFolder
 
 def parse_args(argv=None):
     p = flags.parser(__doc__)
-    p.add_argument("--no-models", action="store_true", help="skip figures drawn by running a saved network")
+    p.add_argument(
+        "--no-models", action="store_true", help="skip figures drawn by running a saved network"
+    )
     return p.parse_args(argv)
 
 
@@ -45,7 +47,10 @@ def main(argv=None):
             except Missing as e:
                 left_out.append(f"{name}: {e}")
         if not drawn and not (sources.outputs / "eda").is_dir():
-            raise InputError(f"{sources.outputs}: nothing to draw; run train_gan.py, train_cnn.py and evaluate.py first")
+            raise InputError(
+                f"{sources.outputs}: nothing to draw; run train_gan.py, train_cnn.py and "
+                "evaluate.py first"
+            )
         try:
             sources.check_evaluation()
             missing = None
@@ -54,7 +59,9 @@ def main(argv=None):
         writing.write_text(page, report.build(run, drawn, left_out, missing))
         for text in left_out:
             print(f"  left out {text}")
-        place.finish([*folder.glob("*.p*"), page], drawn=[p.stem for p, _ in drawn], left_out=left_out)
+        place.finish(
+            [*folder.glob("*.p*"), page], drawn=[p.stem for p, _ in drawn], left_out=left_out
+        )
     else:
         print("  up to date")
     print(f"report: {page}" + (f" ({run.inputs.data_note})" if run.inputs.data_note else ""))

@@ -1,13 +1,15 @@
-"""Does the GAN help? Arms at equal training steps, each less real images with classic augmentation: results/arms.json.
+"""Does the GAN help? Arms at equal training steps, each less real images with classic augmentation:
+results/arms.json.
 
-    python -m benchmarks.classifier_bars lesion 0    # first: the arms `classic` and `classic_synthetic` of a seed
-    python -m benchmarks.arms repeated 0             # one more arm of that seed: ten minutes
-    python -m benchmarks.arms collect                # the table, from the predictions in results/
+    python -m benchmarks.classifier_bars lesion 0  # first: two of the arms of a seed
+    python -m benchmarks.arms repeated 0           # one more arm of that seed: ten minutes
+    python -m benchmarks.arms collect              # the table, from the predictions in results/
 
-Every arm of a seed shares its synthetic images. Differences are means over the seeds that both arms have; their intervals
-and p-values come from one bootstrap over lesions and seeds (paired: the same draw for both arms), the p-values adjusted for
-all comparisons tested (Holm 1979). A p-value is twice the smaller share of draws at or beyond zero; arms of fewer than
-three seeds, whose interval is over lesions nearly alone, have none.
+Every arm of a seed shares its synthetic images. Differences are means over the seeds that both arms
+have; their intervals and p-values come from one bootstrap over lesions and seeds (paired: the same
+draw for both arms), the p-values adjusted for all comparisons tested (Holm 1979). A p-value is
+twice the smaller share of draws at or beyond zero; arms of fewer than three seeds, whose interval
+is over lesions nearly alone, have none.
 """
 
 import json
@@ -22,23 +24,33 @@ from lesiongan.measures.predictions import find_file, read_lesions, read_predict
 from lesiongan.run import script
 
 NONE = ["--synthetic", "none"]
-ARMS = {  # label, and the flags of train_cnn.py; without flags, classifier_bars.py trains it
+# Label, and the flags of train_cnn.py; without flags, classifier_bars.py trains it.
+ARMS = {
     "classic": ("real, classic augmentation", None),
     "plain": ("real, no augmentation", [*NONE, "--augment", "none"]),
     "balanced": ("real, classic, class-balanced batches", [*NONE, "--sampler", "balanced"]),
     "repeated": ("real + 1000 repeated real, classic", [*NONE, "--repeat-real", 1000]),
-    "plain_synthetic": ("real + 1000 synthetic of weight .25, no augmentation", ["--augment", "none"]),
+    "plain_synthetic": (
+        "real + 1000 synthetic of weight .25, no augmentation",
+        ["--augment", "none"],
+    ),
     "classic_synthetic": ("real + 1000 synthetic of weight .25, classic: the default", None),
     "full_weight": ("real + 1000 synthetic of weight 1, classic", ["--synthetic-weight", 1]),
     "synthetic_only": ("1000 synthetic alone, classic", ["--real", "none"]),
 }
 BASE = "classic"
-MEASURES = {  # accuracy at the balanced point too: what balanced accuracy gains there, accuracy may pay for
-    "acc": "argmax.accuracy", "balanced_accuracy": "balanced.balanced_accuracy", "acc_balanced": "balanced.accuracy",
-    "auc": "auc"}  # fmt: skip
+# Accuracy at the balanced point too: what balanced accuracy gains there, accuracy may pay for.
+MEASURES = {
+    "acc": "argmax.accuracy",
+    "balanced_accuracy": "balanced.balanced_accuracy",
+    "acc_balanced": "balanced.accuracy",
+    "auc": "auc",
+}
 DRAWS = 2000
-FEWEST_SEEDS = 3  # with which a difference is tested
-VARIED = ("augment", "middle", "sampler")  # what arms of one seed may differ in, besides their data
+# With which a difference is tested.
+FEWEST_SEEDS = 3
+# What arms of one seed may differ in, besides their data.
+VARIED = ("augment", "middle", "sampler")
 
 
 def measure_arm(place, arm, seed):
@@ -58,13 +70,17 @@ def measure_arm(place, arm, seed):
 
 
 def find_arms(place):
-    """{arm: {seed: (predictions.csv, context.json, name of the model in it)}} of what has been measured."""
+    """{arm: {seed: (predictions.csv, context.json, name of the model in it)}} of what has been
+    measured.
+    """
     found = {arm: {} for arm in ARMS}
     classifier = place.results.parent / "classifier" if place.real else place.results
     for folder in sorted(classifier.glob("lesion_split_[0-9]*/")):
         seed = int(folder.name.rpartition("_")[2])
-        for arm, model, file in (("classic_synthetic", "classifier", "predictions.csv"),
-                                 (BASE, "control", "predictions_control.csv")):  # fmt: skip
+        for arm, model, file in (
+            ("classic_synthetic", "classifier", "predictions.csv"),
+            (BASE, "control", "predictions_control.csv"),
+        ):
             if path := find_file(folder / file):
                 found[arm][seed] = (path, folder / "context.json", model)
     for folder in sorted(place.results.glob("*_[0-9]*/")):
@@ -76,8 +92,10 @@ def find_arms(place):
 
 
 def build_measures(found, split):
-    """({(arm, seed): function of image weights (d, n) to {measure: (d,)}}, lesions (n,), protocol, steps); InputError unless
-    all are of the same test images and recipe, and those of one seed of the same synthetic images."""
+    """({(arm, seed): function of image weights (d, n) to {measure: (d,)}}, lesions (n,), protocol,
+    steps); InputError unless all are of the same test images and recipe, and those of one seed of
+    the same synthetic images.
+    """
     out, first, drawn, made_by = {}, None, {}, set()
     for arm, seeds in found.items():
         for seed, (path, context_path, model) in seeds.items():
@@ -88,10 +106,16 @@ def build_measures(found, split):
             now = (rows.tolist(), labels.tolist(), context["protocol"], same)
             first = first or now
             if now != first:
-                raise InputError(f"{path}: of other images, another protocol or another recipe than the arms before")
+                raise InputError(
+                    f"{path}: of other images, another protocol or another recipe than the arms "
+                    "before"
+                )
             images = trained.get("synthetic_sha256")
             if images and drawn.setdefault(seed, images) != images:
-                raise InputError(f"{path}: of other synthetic images than the arms of seed {seed} before; run it again")
+                raise InputError(
+                    f"{path}: of other synthetic images than the arms of seed {seed} before; run "
+                    "it again"
+                )
             made_by |= {json.dumps(trained["trained_by"])} if "trained_by" in trained else set()
             whole = scorecard.build_measure(labels, p, context["points"][model])
 
@@ -100,34 +124,48 @@ def build_measures(found, split):
                 return {name: figures[key] for name, key in MEASURES.items()}
 
             out[arm, seed] = measure
-    protocol = first[2] + ("; TRAINED BY DIFFERENT CODE, PACKAGES OR ACCELERATOR" if len(made_by) > 1 else "")
+    protocol = first[2] + (
+        "; TRAINED BY DIFFERENT CODE, PACKAGES OR ACCELERATOR" if len(made_by) > 1 else ""
+    )
     return out, read_lesions(split, np.array(first[0]))[0], protocol, first[3]["steps"]
 
 
 def draw_measures(measures, lesions, draws=DRAWS):
-    """({(arm, seed): {measure: value}}, the same of (draws,)): on the test part, and on resampled lesions."""
+    """({(arm, seed): {measure: value}}, the same of (draws,)): on the test part, and on
+    resampled lesions.
+    """
     ones = np.ones((1, len(lesions)))
-    values = {key: {n: float(v[0]) for n, v in measure(ones).items()} for key, measure in measures.items()}
+    values = {
+        key: {n: float(v[0]) for n, v in measure(ones).items()} for key, measure in measures.items()
+    }
     blocks = {key: [] for key in measures}
     for w in bootstrap.lesion_weights(lesions, draws):
         for key, measure in measures.items():
             blocks[key].append(measure(w))
-    return values, {key: {n: np.concatenate([b[n] for b in bs]) for n in MEASURES} for key, bs in blocks.items()}
+    return values, {
+        key: {n: np.concatenate([b[n] for b in bs]) for n in MEASURES} for key, bs in blocks.items()
+    }
 
 
 def compare(differences, drawn):
     """{value, std over seeds, low, high, p or None} of a mean difference.
 
-    differences: (seeds,); drawn: (seeds, draws), each draw one resampling of the lesions, in which the seeds are resampled
-    as well.
+    differences: (seeds,); drawn: (seeds, draws), each draw one resampling of the lesions, in which
+    the seeds are resampled as well.
     """
     n, draws = drawn.shape
-    rng = np.random.default_rng(0)  # of each comparison its own, so that one more arm changes no other's interval
+    # Of each comparison its own, so that one more arm changes no other's interval.
+    rng = np.random.default_rng(0)
     means = drawn[rng.integers(n, size=(n, draws)), np.arange(draws)].mean(axis=0)
     p = float(min(1, 2 * (min((means <= 0).sum(), (means >= 0).sum()) + 1) / (draws + 1)))
     low, high = np.quantile(means, [0.025, 0.975])
-    return {"value": float(np.mean(differences)), "std": float(np.std(differences, ddof=1)) if n > 1 else None,
-            "low": float(low), "high": float(high), "p": p if n >= FEWEST_SEEDS else None}  # fmt: skip
+    return {
+        "value": float(np.mean(differences)),
+        "std": float(np.std(differences, ddof=1)) if n > 1 else None,
+        "low": float(low),
+        "high": float(high),
+        "p": p if n >= FEWEST_SEEDS else None,
+    }
 
 
 def adjust(p):
@@ -144,7 +182,9 @@ def collect(place):
     """results/arms.json from the predictions of every arm and seed."""
     found = find_arms(place)
     if not found[BASE]:
-        raise InputError(f"{place.results}: no arm `{BASE}`; run `classifier_bars.py lesion 0` first")
+        raise InputError(
+            f"{place.results}: no arm `{BASE}`; run `classifier_bars.py lesion 0` first"
+        )
     split = place.split_file("lesion_split")
     measures, lesions, protocol, steps = build_measures(found, split)
     values, drawn = draw_measures(measures, lesions)
@@ -156,26 +196,47 @@ def collect(place):
         rows[arm] = {"label": label, "seeds": seeds}
         for name in MEASURES:
             each = [values[arm, seed][name] for seed in seeds]
-            rows[arm] |= {name: float(np.mean(each)), f"{name}_std": float(np.std(each, ddof=1)) if len(each) > 1 else None}
+            rows[arm] |= {
+                name: float(np.mean(each)),
+                f"{name}_std": float(np.std(each, ddof=1)) if len(each) > 1 else None,
+            }
         both = [seed for seed in seeds if seed in found[BASE]]
         if arm != BASE and both:
             rows[arm]["compared_seeds"] = both
-            rows[arm]["less_classic"] = {name: compare(
-                np.array([values[arm, s][name] - values[BASE, s][name] for s in both]),
-                np.stack([drawn[arm, s][name] - drawn[BASE, s][name] for s in both])) for name in MEASURES}  # fmt: skip
-    compared = [row["less_classic"][name] for row in rows.values() for name in MEASURES if "less_classic" in row]
+            rows[arm]["less_classic"] = {
+                name: compare(
+                    np.array([values[arm, s][name] - values[BASE, s][name] for s in both]),
+                    np.stack([drawn[arm, s][name] - drawn[BASE, s][name] for s in both]),
+                )
+                for name in MEASURES
+            }
+    compared = [
+        row["less_classic"][name]
+        for row in rows.values()
+        for name in MEASURES
+        if "less_classic" in row
+    ]
     compared = [c for c in compared if c["p"] is not None]
     for comparison, p in zip(compared, adjust([c["p"] for c in compared]), strict=True):
         comparison["p_holm"] = float(p)
-    out = {"protocol": protocol, "steps": steps, "images": len(lesions), "draws": DRAWS, "comparisons": len(compared),
-           "interval": "95 %, percentile bootstrap over lesions and seeds (of one seed, lesions), paired",
-           "arms": rows}  # fmt: skip
+    out = {
+        "protocol": protocol,
+        "steps": steps,
+        "images": len(lesions),
+        "draws": DRAWS,
+        "comparisons": len(compared),
+        "interval": "95 %, percentile bootstrap over lesions and seeds (of one seed, lesions), "
+        "paired",
+        "arms": rows,
+    }
     writing.write_json(place.results.parent / "arms.json", out)
     print(json.dumps(out, indent=1))
 
 
 def main(argv=None):
-    what, seed, place = parse_args(__doc__, "arms", [*(a for a, (_, flags) in ARMS.items() if flags), "collect"], argv)
+    what, seed, place = parse_args(
+        __doc__, "arms", [*(a for a, (_, flags) in ARMS.items() if flags), "collect"], argv
+    )
     collect(place) if what == "collect" else measure_arm(place, what, seed)
 
 

@@ -1,22 +1,23 @@
 """The classifier's figures of merit: results/classifier.json, from the ordinary scripts.
 
-    python -m benchmarks.classifier_bars image 0     # the leaky image split, real images alone: twenty minutes
-    python -m benchmarks.classifier_bars leak 0      # the same by the recipe of the lesion split: nine
-    python -m benchmarks.classifier_bars lesion 0    # real + synthetic, control, malignancy: half an hour
-    python -m benchmarks.classifier_bars alone 0     # what a training takes with the machine to itself: nine minutes
-    python -m benchmarks.resnet18_baseline           # what a step costs beside MedMNIST's ResNet-18
-    python -m benchmarks.classifier_bars collect     # write results/classifier.json from results/classifier/
+    python -m benchmarks.classifier_bars image 0   # the leaky image split: twenty minutes
+    python -m benchmarks.classifier_bars leak 0    # the same by the lesion split's recipe: nine
+    python -m benchmarks.classifier_bars lesion 0  # the lesion split's networks: half an hour
+    python -m benchmarks.classifier_bars alone 0   # the cost of one training alone: nine minutes
+    python -m benchmarks.resnet18_baseline         # what a step costs beside MedMNIST's ResNet-18
+    python -m benchmarks.classifier_bars collect   # -> results/classifier.json
 
-Each of `image N`, `leak N` and `lesion N` leaves one small file and a folder of predictions in results/classifier/, from
-which `evaluate.py --from-predictions` gives every figure again, and can be repeated after an interruption. Image split: the
-leaky 70/10/20 protocol of older work, by the recipe that was best on folds of its train and val part (90 epochs at 4e-3,
-results/LOG.md, try 47). So what leakage alone is worth is measured by the lesion split's recipe, `leak`. Lesion split: real
-plus synthetic images, drawn anew for each seed from one GAN (gan_bars.py seed 0), beside real images alone at equal steps;
-malignancy by summed probabilities and, of seed 0, by a binary network. `collect` also scores the average of the seeds'
-predictions (`ensemble`).
+Each of `image N`, `leak N` and `lesion N` leaves one small file and a folder of predictions in
+results/classifier/, from which `evaluate.py --from-predictions` gives every figure again, and can
+be repeated after an interruption. Image split: the leaky 70/10/20 protocol of older work, by the
+recipe that was best on folds of its train and val part (90 epochs at 4e-3, results/LOG.md, try 47).
+So what leakage alone is worth is measured by the lesion split's recipe, `leak`. Lesion split: real
+plus synthetic images, drawn anew for each seed from one GAN (gan_bars.py seed 0), beside real
+images alone at equal steps; malignancy by summed probabilities and, of seed 0, by a binary network.
+`collect` also scores the average of the seeds' predictions (`ensemble`).
 
-To try the commands on a small table: `classifier_bars.py lesion 0 --folder bars/try --data table.csv --epochs 2`, after
-`gan_bars.py seed 0` with the same flags.
+To try the commands on a small table: `classifier_bars.py lesion 0 --folder bars/try --data
+table.csv --epochs 2`, after `gan_bars.py seed 0` with the same flags.
 """
 
 import json
@@ -33,17 +34,35 @@ from lesiongan.measures import scorecard
 from lesiongan.measures.predictions import find_file, read_predictions, write_predictions
 from lesiongan.run import script
 
-WANTED = {"acc": ("argmax", "accuracy"), "balanced_accuracy_argmax": ("argmax", "balanced_accuracy"),
-          "balanced_accuracy": ("balanced", "balanced_accuracy"), "acc_balanced": ("balanced", "accuracy"),
-          "macro_precision": ("argmax", "macro_precision"), "macro_recall": ("argmax", "macro_recall"),
-          "macro_f1": ("argmax", "macro_f1"), "weighted_f1": ("argmax", "weighted_f1"), "auc": ("auc",),
-          "auc_malignant": ("auc_malignant",), "average_precision_mel": ("average_precision_mel",), "ece": ("ece",),
-          "ece_if_perfect": ("ece_if_perfect",),
-          **{f"malignancy_{m}": ("argmax", f"malignancy_{m}")
-             for m in ("accuracy", "sensitivity", "specificity")}}  # fmt: skip
-WANTED |= {f"{what}_{end}": (f"{what}_{end}",) for what in ("melanoma", "malignant") for at in (90, 95)
-           for end in (f"sensitivity_at_{at}_specificity", f"sensitivity_at_val_threshold_{at}",
-                       f"specificity_at_val_threshold_{at}")}  # fmt: skip
+WANTED = {
+    "acc": ("argmax", "accuracy"),
+    "balanced_accuracy_argmax": ("argmax", "balanced_accuracy"),
+    "balanced_accuracy": ("balanced", "balanced_accuracy"),
+    "acc_balanced": ("balanced", "accuracy"),
+    "macro_precision": ("argmax", "macro_precision"),
+    "macro_recall": ("argmax", "macro_recall"),
+    "macro_f1": ("argmax", "macro_f1"),
+    "weighted_f1": ("argmax", "weighted_f1"),
+    "auc": ("auc",),
+    "auc_malignant": ("auc_malignant",),
+    "average_precision_mel": ("average_precision_mel",),
+    "ece": ("ece",),
+    "ece_if_perfect": ("ece_if_perfect",),
+    **{
+        f"malignancy_{m}": ("argmax", f"malignancy_{m}")
+        for m in ("accuracy", "sensitivity", "specificity")
+    },
+}
+WANTED |= {
+    f"{what}_{end}": (f"{what}_{end}",)
+    for what in ("melanoma", "malignant")
+    for at in (90, 95)
+    for end in (
+        f"sensitivity_at_{at}_specificity",
+        f"sensitivity_at_val_threshold_{at}",
+        f"specificity_at_val_threshold_{at}",
+    )
+}
 RECIPE = (
     "epochs",
     "batch",
@@ -65,7 +84,9 @@ DIFFERENCES = [name for name in WANTED if not name.startswith("ece")]
 
 
 def pick(block, names=WANTED):
-    """{short name: value} of one model's block of metrics.json; what it does not have is left out."""
+    """{short name: value} of one model's block of metrics.json; what it does not have is left
+    out.
+    """
     out = {}
     for short in names:
         value = block
@@ -87,7 +108,10 @@ def read_rows(models, outputs):
     found = records.read_json(outputs / "evaluation" / "metrics.json", "evaluate.py")
     rows = {name: pick(block) for name, block in found["models"].items()}
     options = records.read_json(models / "cnn" / "options.json", "train_cnn.py")
-    rows["classifier"] |= {"minutes": training_minutes(models / "cnn", options), "peak_gib": options["peak_gib"]}
+    rows["classifier"] |= {
+        "minutes": training_minutes(models / "cnn", options),
+        "peak_gib": options["peak_gib"],
+    }
     difference = found.get("classifier_minus_control")
     if difference:
         rows["classifier_minus_control"] = pick(difference, DIFFERENCES)
@@ -105,22 +129,34 @@ def measure_image(place, seed, what="image", recipe=IMAGE_RECIPE):
 
 
 def measure_leak(place, seed):
-    """The same by the recipe of the lesion split: set against that split's real images alone, it is leakage alone."""
+    """The same by the recipe of the lesion split: set against that split's real images alone, it
+    is leakage alone.
+    """
     measure_image(place, seed, "leak", ())
 
 
 def measure_lesion(place, seed):
-    """Train and evaluate one seed under the lesion split: with the GAN's images, without, and benign / malignant."""
+    """Train and evaluate one seed under the lesion split: with the GAN's images, without, and
+    benign / malignant.
+    """
     name, flags = f"lesion_{seed}", ["--seed", seed]
     gan = place.models("seed_0") / "gan"
     if not gan.is_dir():
         raise InputError(f"{gan}: no GAN; run gan_bars.py seed 0 first")
-    shutil.copytree(gan, place.models(name) / "gan", dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock", "snapshots"))
+    shutil.copytree(
+        gan,
+        place.models(name) / "gan",
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns(".lock", "snapshots"),
+    )
     place.call("train_gan.py", name, *flags, "--sample-only", "--no-png")
     arms = [["--role", "control"], ["--task", "malignancy"], []]
-    for arm in arms if seed == 0 else arms[::2]:  # one binary network will do: a paired interval tells it from the sum
+    # One binary network will do: a paired interval tells it from the sum.
+    for arm in arms if seed == 0 else arms[::2]:
         place.call("train_cnn.py", name, *flags, *arm, "--resume")
-    place.evaluate(name, f"classifier, control{' and malignancy' * (seed == 0)} under the lesion split", *flags)
+    place.evaluate(
+        name, f"classifier, control{' and malignancy' * (seed == 0)} under the lesion split", *flags
+    )
     write_row(place, "lesion_split", name, seed)
 
 
@@ -130,18 +166,35 @@ def measure_alone(place, seed):
     place.call("train_cnn.py", name, "--seed", seed, "--synthetic", place.synthetic(seed))
     folder = place.models(name) / "cnn"
     found = records.read_json(folder / "options.json", "train_cnn.py")
-    writing.write_json(place.results / "alone.json", {
-        "minutes": training_minutes(folder, found), "peak_gib": found["peak_gib"], "seed": seed,
-        "model_sha256": found["model_sha256"], "environment": found["environment"]})  # fmt: skip
+    writing.write_json(
+        place.results / "alone.json",
+        {
+            "minutes": training_minutes(folder, found),
+            "peak_gib": found["peak_gib"],
+            "seed": seed,
+            "model_sha256": found["model_sha256"],
+            "environment": found["environment"],
+        },
+    )
 
 
 def write_row(place, split, name, seed):
-    """results/classifier/<split>_<seed>.json, a folder of its predictions, and the split file, the same for every seed."""
+    """results/classifier/<split>_<seed>.json, a folder of its predictions, and the split file,
+    the same for every seed.
+    """
     models, outputs = place.models(name), place.outputs(name)
     options = records.read_json(models / "cnn" / "options.json", "train_cnn.py")
-    recipe = {key: options["options"][key] for key in RECIPE} | {"synthetic_images": options["synthetic_images"]}
-    row = {"seed": seed, "recipe": recipe, "environment": options["environment"], **read_rows(models, outputs)}
-    shutil.rmtree(place.results / f"{split}_{seed}", ignore_errors=True)  # an arm no longer there must not stay in it
+    recipe = {key: options["options"][key] for key in RECIPE} | {
+        "synthetic_images": options["synthetic_images"]
+    }
+    row = {
+        "seed": seed,
+        "recipe": recipe,
+        "environment": options["environment"],
+        **read_rows(models, outputs),
+    }
+    # An arm no longer there must not stay in it.
+    shutil.rmtree(place.results / f"{split}_{seed}", ignore_errors=True)
     evaluation, folder = outputs / "evaluation", place.results / f"{split}_{seed}"
     for path in evaluation.glob("predictions*.csv"):
         pack(path, folder / f"{path.name}.gz")
@@ -151,25 +204,42 @@ def write_row(place, split, name, seed):
 
 
 def score_ensemble(place, split, rows, name="classifier"):
-    """{name: value} of the average of the seeds' predicted probabilities, at the average of their operating points; and
-    {name: half the width of the 95 % interval} of accuracy and AUC."""
+    """{name: value} of the average of the seeds' predicted probabilities, at the average of their
+    operating points; and {name: half the width of the 95 % interval} of accuracy and AUC.
+    """
     folders = [place.results / f"{split}_{r['seed']}" for r in rows]
     file = "predictions.csv" if name == "classifier" else f"predictions_{name}.csv"
     parts = [read_predictions(find_file(folder / file) or folder / file) for folder in folders]
     for folder, (rows_read, labels, _) in zip(folders, parts, strict=True):
         if not np.array_equal(rows_read, parts[0][0]) or not np.array_equal(labels, parts[0][1]):
-            raise InputError(f"{folder / file}: of other images than {folders[0].name}'s; run that seed again")
-    contexts = [records.read_json(folder / "context.json", "evaluate.py", scorecard.CONTEXT) for folder in folders]
+            raise InputError(
+                f"{folder / file}: of other images than {folders[0].name}'s; run that seed again"
+            )
+    contexts = [
+        records.read_json(folder / "context.json", "evaluate.py", scorecard.CONTEXT)
+        for folder in folders
+    ]
     points = [c["points"][name] for c in contexts]
     points = {name: np.mean([p[name] for p in points], axis=0) for name in points[0]}
     folder = place.bars / "ensemble" / f"{split}_{name}"
-    write_predictions(folder / "predictions.csv", *parts[0][:2], np.mean([p for _, _, p in parts], axis=0))
-    writing.write_json(folder / "context.json", {
-        "protocol": f"{rows[0]['protocol']}; average of {len(rows)} seeds", "data": None, "views": 8,
-        "points": {"classifier": points}, "arms": {"classifier": {"trained_on": "", "same": {}}}})  # fmt: skip
+    write_predictions(
+        folder / "predictions.csv", *parts[0][:2], np.mean([p for _, _, p in parts], axis=0)
+    )
+    writing.write_json(
+        folder / "context.json",
+        {
+            "protocol": f"{rows[0]['protocol']}; average of {len(rows)} seeds",
+            "data": None,
+            "views": 8,
+            "points": {"classifier": points},
+            "arms": {"classifier": {"trained_on": "", "same": {}}},
+        },
+    )
     files = ["--from-predictions", folder / "predictions.csv", "--split", place.split_file(split)]
     evaluate.main([*map(str, files), "--outputs-dir", str(folder)])
-    found = records.read_json(folder / "evaluation" / "from_predictions" / "metrics.json", "evaluate.py")
+    found = records.read_json(
+        folder / "evaluation" / "from_predictions" / "metrics.json", "evaluate.py"
+    )
     block = found["models"]["classifier"]
     ends = {"acc": block["argmax"]["accuracy"], "auc": block["auc"]}
     return pick(block) | {"half_widths": {k: (v["high"] - v["low"]) / 2 for k, v in ends.items()}}
@@ -179,9 +249,15 @@ def read_seeds(place, split):
     """The rows of one split's seeds; InputError if there are none, or of several recipes."""
     rows = [json.loads(p.read_text()) for p in sorted(place.results.glob(f"{split}_*.json"))]
     if not rows:
-        raise InputError(f"{place.results}: has no {split}_*.json; run `classifier_bars.py {split.split('_')[0]} 0` first")
+        raise InputError(
+            f"{place.results}: has no {split}_*.json; run `classifier_bars.py "
+            f"{split.split('_')[0]} 0` first"
+        )
     if any(r["recipe"] != rows[0]["recipe"] for r in rows):
-        raise InputError(f"{place.results}: the seeds of the {split} were not trained by one recipe; run the older again")
+        raise InputError(
+            f"{place.results}: the seeds of the {split} were not trained by one recipe; run the "
+            "older again"
+        )
     return rows
 
 
@@ -193,8 +269,13 @@ def collect_split(place, split):
         found = [r[model] for r in rows if model in r]
         return {k: v for name in found[0] for k, v in mean_and_std(found, name).items()}
 
-    out = {"protocol": rows[0]["protocol"], "seeds": [r["seed"] for r in rows], "recipe": rows[0]["recipe"],
-           "environments": [r["environment"] for r in rows], **over_seeds("classifier")}  # fmt: skip
+    out = {
+        "protocol": rows[0]["protocol"],
+        "seeds": [r["seed"] for r in rows],
+        "recipe": rows[0]["recipe"],
+        "environments": [r["environment"] for r in rows],
+        **over_seeds("classifier"),
+    }
     out["peak_gib"] = max(r["classifier"]["peak_gib"] for r in rows)
     for model in ("control", "classifier_minus_control", "malignancy"):
         if any(model in r for r in rows):
@@ -203,36 +284,63 @@ def collect_split(place, split):
         found = [r["classifier_minus_control"] for r in rows if "classifier_minus_control" in r]
         for word, sign in (("better", 1), ("worse", -1)):
             out["classifier_minus_control"][f"{word}_in_every_seed"] = [
-                n for n in DIFFERENCES if all(sign * f.get(n, 0) > 0 for f in found)]  # fmt: skip
+                n for n in DIFFERENCES if all(sign * f.get(n, 0) > 0 for f in found)
+            ]
     if "malignancy" in out:
-        out["malignancy"]["sum_minus_binary"] = next(r["sum_minus_binary"] for r in rows if "malignancy" in r)
+        out["malignancy"]["sum_minus_binary"] = next(
+            r["sum_minus_binary"] for r in rows if "malignancy" in r
+        )
     out["ensemble"] = score_ensemble(place, split, rows)
     if "control" in out:
-        out["control"]["ensemble"] = score_ensemble(place, split, [r for r in rows if "control" in r], "control")
+        out["control"]["ensemble"] = score_ensemble(
+            place, split, [r for r in rows if "control" in r], "control"
+        )
     return out
 
 
 def price_leakage(place, leak, lesion):
-    """What leakage is worth: the average of the seeds that both splits have, of real images alone, under one and the other;
-    None where their difference would not be leakage alone."""
-    other = [k for k in leak["recipe"] if leak["recipe"][k] != lesion["recipe"].get(k) and "synthetic" not in k]
+    """What leakage is worth: the average of the seeds that both splits have, of real images alone,
+    under one and the other; None where their difference would not be leakage alone.
+    """
+    other = [
+        k
+        for k in leak["recipe"]
+        if leak["recipe"][k] != lesion["recipe"].get(k) and "synthetic" not in k
+    ]
     both = sorted(set(leak["seeds"]) & set(lesion.get("control", {}).get("seeds", ())))
-    made_by = {json.dumps([e["backend"], e["packages"], e.get("accelerators") or []])
-               for split in (leak, lesion) for e in split["environments"]}  # fmt: skip
+    made_by = {
+        json.dumps([e["backend"], e["packages"], e.get("accelerators") or []])
+        for split in (leak, lesion)
+        for e in split["environments"]
+    }
     if other or not both or len(made_by) > 1:
-        print("no price of leakage: the two splits must share seeds, recipe, packages and accelerator", file=sys.stderr)
+        print(
+            "no price of leakage: the two splits must share seeds, recipe, packages and "
+            "accelerator",
+            file=sys.stderr,
+        )
         return None
-    (ours, theirs) = (score_ensemble(place, split, [r for r in read_seeds(place, split) if r["seed"] in both], name)
-                      for split, name in (("leak_split", "classifier"), ("lesion_split", "control")))  # fmt: skip
+    (ours, theirs) = (
+        score_ensemble(
+            place, split, [r for r in read_seeds(place, split) if r["seed"] in both], name
+        )
+        for split, name in (("leak_split", "classifier"), ("lesion_split", "control"))
+    )
     price = {k: ours[k] - theirs[k] for k in ("acc", "auc", "balanced_accuracy")}
-    price |= {f"{k}_half_width": float(np.hypot(w, theirs["half_widths"][k])) for k, w in ours["half_widths"].items()}
+    price |= {
+        f"{k}_half_width": float(np.hypot(w, theirs["half_widths"][k]))
+        for k, w in ours["half_widths"].items()
+    }
     return price | {"seeds": both}
 
 
 def collect(place):
     """classifier.json from whatever the folder of results holds."""
-    splits = [name for name in ("image_split", "leak_split", "lesion_split")
-              if name != "leak_split" or list(place.results.glob("leak_split_*.json"))]  # fmt: skip
+    splits = [
+        name
+        for name in ("image_split", "leak_split", "lesion_split")
+        if name != "leak_split" or list(place.results.glob("leak_split_*.json"))
+    ]
     out = {"views": 8, **{name: collect_split(place, name) for name in splits}}
     lesion = out["lesion_split"]
     if "leak_split" in out and (price := price_leakage(place, out["leak_split"], lesion)):
@@ -243,18 +351,26 @@ def collect(place):
         path = place.results / f"{name}.json"
         if path.is_file():
             out[name] = json.loads(path.read_text())
-    if "alone" in out:  # the seeds may have been trained side by side
+    # The seeds may have been trained side by side.
+    if "alone" in out:
         out |= {"minutes": out["alone"]["minutes"], "minutes_std": None}
     writing.write_json(place.results.parent / "classifier.json", out)
     print(json.dumps(out, indent=1))
 
 
 def main(argv=None):
-    what, seed, place = parse_args(__doc__, "classifier", ("image", "leak", "lesion", "alone", "collect"), argv)
+    what, seed, place = parse_args(
+        __doc__, "classifier", ("image", "leak", "lesion", "alone", "collect"), argv
+    )
     if what == "collect":
         collect(place)
     else:
-        {"image": measure_image, "leak": measure_leak, "lesion": measure_lesion, "alone": measure_alone}[what](place, seed)
+        {
+            "image": measure_image,
+            "leak": measure_leak,
+            "lesion": measure_lesion,
+            "alone": measure_alone,
+        }[what](place, seed)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,21 @@
-"""The GAN's figures of merit: results/gan.json and results/gan_curve.csv, from the ordinary scripts.
+"""The GAN's figures of merit: results/gan.json and results/gan_curve.csv, from the ordinary
+scripts.
 
-    python -m benchmarks.gan_bars seed 0         # train GAN, judge and the two CAS networks, evaluate: about an hour
-    python -m benchmarks.gan_bars baseline       # the textbook DCGAN (gan_baseline.py), evaluated alike: about three hours
-    python -m benchmarks.gan_speed               # alternating blocks of steps of both GANs in one process
-    python -m benchmarks.gan_bars collect        # write results/gan.json and gan_curve.csv from results/gan/
+    python -m benchmarks.gan_bars seed 0    # train and evaluate: about an hour
+    python -m benchmarks.gan_bars baseline  # the textbook DCGAN alike: about three hours
+    python -m benchmarks.gan_speed          # steps of both GANs in alternating blocks
+    python -m benchmarks.gan_bars collect   # -> results/gan.json and gan_curve.csv
 
-Each of the first three leaves one small file in results/gan/ and can be repeated after an interruption. Work lies in bars/.
-CAS (classification accuracy score, Ravuri and Vinyals 2019): test balanced accuracy of the classifier trained on 20 000
-synthetic images alone, and on the real train part, both with class-balanced batches, classic augmentation, equal steps and
-their last weights (val log-loss would keep a hardly trained network: one taught by synthetic images is soon too sure of
-real ones), decided under the uniform prior that both were taught. The curve of the Frechet ratio over time is
-measured against val: test is read once a run, and noted in results/TEST_LOG.md.
+Each of the first three leaves one small file in results/gan/ and can be repeated after an
+interruption. Work lies in bars/. CAS (classification accuracy score, Ravuri and Vinyals 2019): test
+balanced accuracy of the classifier trained on 20 000 synthetic images alone, and on the real train
+part, both with class-balanced batches, classic augmentation, equal steps and their last weights
+(val log-loss would keep a hardly trained network: one taught by synthetic images is soon too sure
+of real ones), decided under the uniform prior that both were taught. The curve of the Frechet ratio
+over time is measured against val: test is read once a run, and noted in results/TEST_LOG.md.
 
-To try the commands on a small table: `gan_bars.py seed 0 --folder bars/try --data table.csv --epochs 2`; what is not of
-the list above goes to every script, and nothing is written to results/.
+To try the commands on a small table: `gan_bars.py seed 0 --folder bars/try --data table.csv
+--epochs 2`; what is not of the list above goes to every script, and nothing is written to results/.
 """
 
 import json
@@ -35,17 +37,24 @@ from lesiongan.nets import saved_models
 from lesiongan.run import keras_setup, script
 from lesiongan.run.inputs import load_inputs
 
-CAS_RECIPE = [f"--{name.replace('_', '-')}={value}" for name, value in train_cnn.JUDGE_RECIPE.items() if name != "epochs"]
+CAS_RECIPE = [
+    f"--{name.replace('_', '-')}={value}"
+    for name, value in train_cnn.JUDGE_RECIPE.items()
+    if name != "epochs"
+]
 CAS_IMAGES, CAS_EPOCHS = 20_000, 20
 NOT_AVERAGED = ("environment", "commits", "agreement_se")
 
 
 def evaluate_gan(place, name, seed):
-    """Judge and the two CAS networks beside a finished generator; evaluate, and return the row of figures."""
+    """Judge and the two CAS networks beside a finished generator; evaluate, and return the row
+    of figures.
+    """
     # The judge's recipe; whatever becomes of the classifier's, these stay comparable.
     cas_flags = [*CAS_RECIPE, "--keep", "last", "--resume"]
     cas_flags += [] if "--epochs" in place.extra else ["--epochs", CAS_EPOCHS]
-    # One judge for all, and one network of real images for each seed: trained in folders of their own, then copied.
+    # One judge for all, and one network of real images for each seed: trained in folders of their
+    # own, then copied.
     place.call("train_cnn.py", "judge", "--role", "judge", "--resume")
     real = f"real_{seed}"
     place.call("train_cnn.py", real, "--seed", seed, "--role", "control", *cas_flags)
@@ -53,9 +62,22 @@ def evaluate_gan(place, name, seed):
         shutil.copytree(place.models(source) / role, place.models(name) / role, dirs_exist_ok=True)
     cas = place.outputs(name) / "cas"
     place.call("train_gan.py", name, "--seed", seed, "--sample-only", "--samples", 1000)
-    place.call("train_gan.py", name, "--seed", seed, "--sample-only", "--samples", CAS_IMAGES, "--no-png", "--out", cas)
+    place.call(
+        "train_gan.py",
+        name,
+        "--seed",
+        seed,
+        "--sample-only",
+        "--samples",
+        CAS_IMAGES,
+        "--no-png",
+        "--out",
+        cas,
+    )
     table = cas / classes.TABLE_NAME
-    place.call("train_cnn.py", name, "--seed", seed, "--real", "none", "--synthetic", table, *cas_flags)
+    place.call(
+        "train_cnn.py", name, "--seed", seed, "--real", "none", "--synthetic", table, *cas_flags
+    )
     place.evaluate(name, "the GAN and its two CAS networks", "--seed", seed)
     return read_row(place.models(name), place.outputs(name))
 
@@ -67,11 +89,29 @@ def read_row(models, outputs):
     d, by_class = quality["distances"], quality["distances_by_class"]
     agreement, memorisation = quality["label_agreement"], quality["memorisation"]
     recall = {c: f.get("real_recall", {}) for c, f in agreement.items()}
-    cas = {"synthetic": decide_uniform(models / "cnn", outputs / "evaluation" / "predictions.csv"),
-           "real": decide_uniform(models / "control", outputs / "evaluation" / "predictions_control.csv")}  # fmt: skip
+    cas = {
+        "synthetic": decide_uniform(models / "cnn", outputs / "evaluation" / "predictions.csv"),
+        "real": decide_uniform(
+            models / "control", outputs / "evaluation" / "predictions_control.csv"
+        ),
+    }
     return {
-        **{k: d[k]["value"] for k in ("frechet_ratio", "frechet", "frechet_floor", "kid", "kid_floor", "precision", "recall",
-                                      "coverage", "density", "coverage_ratio", "density_ratio")},
+        **{
+            k: d[k]["value"]
+            for k in (
+                "frechet_ratio",
+                "frechet",
+                "frechet_floor",
+                "kid",
+                "kid_floor",
+                "precision",
+                "recall",
+                "coverage",
+                "density",
+                "coverage_ratio",
+                "density_ratio",
+            )
+        },
         "coverage_ratio_by_class": {c: f["coverage_ratio"]["value"] for c, f in by_class.items()},
         "density_ratio_by_class": {c: f["density_ratio"]["value"] for c, f in by_class.items()},
         "label_agreement": {c: f["value"] for c, f in agreement.items()},
@@ -86,41 +126,64 @@ def read_row(models, outputs):
         "cas": cas["synthetic"] / cas["real"],
         "training_minutes": options["training_seconds"] / 60,
         "seed": options["options"]["seed"],
-        "commits": {name: records.read_json(path, "gan_bars.py")["environment"]["commit"] for name, path in (
-            ("gan", models / "gan/options.json"), ("judge", models / "judge/options.json"),
-            ("cas_real", models / "control/options.json"), ("cas_synthetic", models / "cnn/options.json"),
-            ("evaluation", outputs / "evaluation/options.json"))},
+        "commits": {
+            name: records.read_json(path, "gan_bars.py")["environment"]["commit"]
+            for name, path in (
+                ("gan", models / "gan/options.json"),
+                ("judge", models / "judge/options.json"),
+                ("cas_real", models / "control/options.json"),
+                ("cas_synthetic", models / "cnn/options.json"),
+                ("evaluation", outputs / "evaluation/options.json"),
+            )
+        },
         "environment": options["environment"],
         "judge_sha256": quality["judge_sha256"],
         "protocol": quality["protocol"],
-    }  # fmt: skip
+    }
 
 
 def decide_uniform(folder, predictions):
-    """Balanced accuracy of a network's test predictions, decided under the uniform prior instead of the train part's."""
+    """Balanced accuracy of a network's test predictions, decided under the uniform prior instead
+    of the train part's.
+    """
     options = records.read_json(folder / "options.json", "train_cnn.py")
     _, y, p = read_predictions(predictions)
     # The probabilities are softmax((logits + log prior) / T): so the prior goes.
-    shift = -np.log(np.maximum(options["operating_points"]["train_prior"], 1e-6)) / options["temperature"]
+    shift = (
+        -np.log(np.maximum(options["operating_points"]["train_prior"], 1e-6))
+        / options["temperature"]
+    )
     matrix = metrics.confusion(y, metrics.balanced_decision(p, shift), len(CLASSES))
     return float(metrics.summarise(matrix)["balanced_accuracy"])
 
 
 def score_snapshots(place, name):
-    """[{epoch, minutes, frechet_ratio}] of the generators kept during training, by the judge on val."""
+    """[{epoch, minutes, frechet_ratio}] of the generators kept during training, by the judge on
+    val.
+    """
     models = place.models(name)
     args = train_gan.parse_args([*place.flags(name), *place.extra])
     inputs = load_inputs(args)
     path = models / "judge" / "classifier.keras"
     judge = Judge(saved_models.load_classifier(path), inputs, held_out="val")
     held_out = judge.features(inputs.part("val")[0])
-    seconds = np.cumsum(np.genfromtxt(models / "gan" / "history.csv", delimiter=",", names=True)["seconds"])
+    seconds = np.cumsum(
+        np.genfromtxt(models / "gan" / "history.csv", delimiter=",", names=True)["seconds"]
+    )
     rows = []
     for path in sorted((models / "gan" / "snapshots").glob("*.keras")):
         epoch = int(path.stem.split("_")[1])
         generator = saved_models.load_generator(path)
-        _, found, _ = synthetic_quality.measure_distances(inputs, None, judge, generator, None, held_out, by_class=False)
-        rows.append({"epoch": epoch, "minutes": seconds[epoch - 1] / 60, "frechet_ratio": found["frechet_ratio"]["value"]})
+        _, found, _ = synthetic_quality.measure_distances(
+            inputs, None, judge, generator, None, held_out, by_class=False
+        )
+        rows.append(
+            {
+                "epoch": epoch,
+                "minutes": seconds[epoch - 1] / 60,
+                "frechet_ratio": found["frechet_ratio"]["value"],
+            }
+        )
     if not rows:
         print(f"{models / 'gan'} was trained without --snapshots: no curve for it")
     return rows
@@ -136,7 +199,9 @@ def measure(place, what, seed):
         place.call("benchmarks/gan_baseline.py", name, "--resume")
     row = evaluate_gan(place, name, seed)
     keras_setup.quiet_tensorflow(deterministic=True)
-    writing.write_json(place.results / f"{name}.json", row | {"curve": score_snapshots(place, name)})
+    writing.write_json(
+        place.results / f"{name}.json", row | {"curve": score_snapshots(place, name)}
+    )
 
 
 def collect(place):
@@ -144,50 +209,102 @@ def collect(place):
     rows = [json.loads(p.read_text()) for p in sorted(place.results.glob("seed_*.json"))]
     if not rows:
         raise InputError(f"{place.results}: has no seed_*.json; run `gan_bars.py seed 0` first")
-    out = {"seeds": [r["seed"] for r in rows], "protocol": rows[0]["protocol"], "commits": [r["commits"] for r in rows]}
-    for name in (k for k, v in rows[0].items() if isinstance(v, float | dict) and k not in NOT_AVERAGED):
+    out = {
+        "seeds": [r["seed"] for r in rows],
+        "protocol": rows[0]["protocol"],
+        "commits": [r["commits"] for r in rows],
+    }
+    for name in (
+        k for k, v in rows[0].items() if isinstance(v, float | dict) and k not in NOT_AVERAGED
+    ):
         out |= mean_and_std(rows, name)
     out |= compare_agreement(rows, out)
-    for end, extreme in (("min", min), ("max", max)):  # no seed may collapse
-        out[f"diversity_ratio_{end}"] = {c: extreme(r["diversity_ratio"][c] for r in rows) for c in CLASSES
-                                         if rows[0]["diversity_ratio"][c] is not None}  # fmt: skip
+    # No seed may collapse.
+    for end, extreme in (("min", min), ("max", max)):
+        out[f"diversity_ratio_{end}"] = {
+            c: extreme(r["diversity_ratio"][c] for r in rows)
+            for c in CLASSES
+            if rows[0]["diversity_ratio"][c] is not None
+        }
     if len({r["judge_sha256"] for r in rows}) > 1:
         raise InputError(f"{place.results}: not all seeds were measured by the same judge")
     baseline, speed = (place.results / f"{name}.json" for name in ("baseline", "speed"))
     if speed.is_file():
-        out |= {k + "_speed" * (k == "environment"): v for k, v in json.loads(speed.read_text()).items()}
-    curve = [("ours", r["seed"], *point) for r in rows for point in curve_points(r["curve"], out.get("minutes_200_epochs"))]
+        out |= {
+            k + "_speed" * (k == "environment"): v for k, v in json.loads(speed.read_text()).items()
+        }
+    curve = [
+        ("ours", r["seed"], *point)
+        for r in rows
+        for point in curve_points(r["curve"], out.get("minutes_200_epochs"))
+    ]
     if baseline.is_file():
-        # A judge trained anew on another machine differs in its last digits and so in its hash: the baseline carries its own
-        # floor and recall, and is read against those.
+        # A judge trained anew on another machine differs in its last digits and so in its hash: the
+        # baseline carries its own floor and recall, and is read against those.
         dcgan = json.loads(baseline.read_text())
-        out |= {f"{k}_dcgan": dcgan[k] for k in (
-            "frechet_ratio", "frechet", "kid", "cas", "label_agreement", "agreement_se", "diversity_ratio", "coverage_ratio",
-            "coverage_ratio_by_class", "density_ratio", "density_ratio_by_class", "memorisation", "memorisation_by_class",
-            "frechet_floor", "kid_floor", "real_recall", "cas_synthetic", "cas_real", "training_minutes", "judge_sha256",
-            "environment")}  # fmt: skip
-        curve += [("dcgan", 0, *point) for point in curve_points(dcgan["curve"], out.get("minutes_200_epochs_dcgan"))]
+        out |= {
+            f"{k}_dcgan": dcgan[k]
+            for k in (
+                "frechet_ratio",
+                "frechet",
+                "kid",
+                "cas",
+                "label_agreement",
+                "agreement_se",
+                "diversity_ratio",
+                "coverage_ratio",
+                "coverage_ratio_by_class",
+                "density_ratio",
+                "density_ratio_by_class",
+                "memorisation",
+                "memorisation_by_class",
+                "frechet_floor",
+                "kid_floor",
+                "real_recall",
+                "cas_synthetic",
+                "cas_real",
+                "training_minutes",
+                "judge_sha256",
+                "environment",
+            )
+        }
+        curve += [
+            ("dcgan", 0, *point)
+            for point in curve_points(dcgan["curve"], out.get("minutes_200_epochs_dcgan"))
+        ]
     out |= {"judge_sha256": rows[0]["judge_sha256"], "environment": rows[0]["environment"]}
     writing.write_json(place.results.parent / "gan.json", out)
     print(json.dumps(out, indent=1))
     if not curve:
         return
     names = ("gan", "seed", "epoch", "minutes", "frechet_ratio")
-    writing.write_csv(place.results.parent / "gan_curve.csv", dict(zip(names, zip(*curve, strict=True), strict=True)))
+    writing.write_csv(
+        place.results.parent / "gan_curve.csv",
+        dict(zip(names, zip(*curve, strict=True), strict=True)),
+    )
     draw_curve(curve, place.results.parent)
 
 
 def curve_points(curve, minutes_200_epochs):
-    """(epoch, minutes, frechet_ratio) of each point. Where the alternating blocks have been timed, the minutes follow from
-    them: runs of other days and machines are then drawn on one axis."""
-    return [(p["epoch"], p["epoch"] / 200 * minutes_200_epochs if minutes_200_epochs else p["minutes"], p["frechet_ratio"])
-            for p in curve]  # fmt: skip
+    """(epoch, minutes, frechet_ratio) of each point. Where the alternating blocks have been timed,
+    the minutes follow from them: runs of other days and machines are then drawn on one axis.
+    """
+    return [
+        (
+            p["epoch"],
+            p["epoch"] / 200 * minutes_200_epochs if minutes_200_epochs else p["minutes"],
+            p["frechet_ratio"],
+        )
+        for p in curve
+    ]
 
 
 def compare_agreement(rows, means):
-    """agreement_se of the mean over seeds, and which classes lie two of them above the judge's recall or below it.
+    """agreement_se of the mean over seeds, and which classes lie two of them above the judge's
+    recall or below it.
 
-    Between seeds the synthetic images differ, while judge and test images, and so their share of the error, do not.
+    Between seeds the synthetic images differ, while judge and test images, and so their share of
+    the error, do not.
     """
     se, above, below = {}, [], []
     for c, recall_se in rows[0]["real_recall_se"].items():
@@ -210,12 +327,26 @@ def draw_curve(curve, folder):
     fig, ax = plt.subplots(figsize=(5, 3))
     for gan, colour in (("ours", style.SYNTHETIC), ("dcgan", style.REAL)):
         for i, seed in enumerate(sorted({row[1] for row in curve if row[0] == gan})):
-            _, _, _, minutes, ratio = zip(*(row for row in curve if row[:2] == (gan, seed)), strict=True)
+            _, _, _, minutes, ratio = zip(
+                *(row for row in curve if row[:2] == (gan, seed)), strict=True
+            )
             label = {"ours": "this GAN", "dcgan": "textbook DCGAN"}[gan] + f", seed {seed}"
-            ax.plot(minutes, ratio, marker=".", color=colour, lw=1, ls=("-", "--", ":")[i % 3], label=label)
+            ax.plot(
+                minutes,
+                ratio,
+                marker=".",
+                color=colour,
+                lw=1,
+                ls=("-", "--", ":")[i % 3],
+                label=label,
+            )
     ax.axhline(1, color="#999999", lw=0.8, ls="--")
     ax.text(0, 1, " real images", va="bottom", fontsize=7, color="#666666")
-    ax.set(yscale="log", xlabel="minutes of training, by the time of a step", ylabel="Fréchet distance over the floor")
+    ax.set(
+        yscale="log",
+        xlabel="minutes of training, by the time of a step",
+        ylabel="Fréchet distance over the floor",
+    )
     ax.legend()
     style.save(fig, folder, "gan_curve")
 

@@ -1,11 +1,13 @@
-"""The textbook class-conditional DCGAN, as a baseline for train_gan.py: the same data, the same files out.
+"""The textbook class-conditional DCGAN, as a baseline for train_gan.py: the same data, the same
+files out.
 
     python -m benchmarks.gan_baseline        # 200 epochs -> bars/baseline/
 
-Radford et al. 2016 with labels (Mirza and Osindero 2014), in the shape most Keras tutorials give it: latent 100, dense to
-7 x 7 x 128, transposed 4 x 4 convolutions to 128 and 64 channels with batch normalisation, a last 5 x 5 convolution; the
-critic has two strided 5 x 5 convolutions with dropout and sees the label as an extra channel. Binary cross-entropy,
-Adam 2e-4 / 0.5, batch 128, one critic step then one generator step. Its reals are turned as train_gan.py's are.
+Radford et al. 2016 with labels (Mirza and Osindero 2014), in the shape most Keras tutorials give
+it: latent 100, dense to 7 x 7 x 128, transposed 4 x 4 convolutions to 128 and 64 channels with
+batch normalisation, a last 5 x 5 convolution; the critic has two strided 5 x 5 convolutions with
+dropout and sees the label as an extra channel. Binary cross-entropy, Adam 2e-4 / 0.5, batch 128,
+one critic step then one generator step. Its reals are turned as train_gan.py's are.
 """
 
 from pathlib import Path
@@ -27,13 +29,17 @@ HISTORY = ("epoch", "critic_loss", "generator_loss", "seconds")
 
 
 def build_generator():
-    """Functional model: latent float32 (n, 100), label int32 (n,) -> image float32 (n, 28, 28, 3) in [0, 255]."""
+    """Functional model: latent float32 (n, 100), label int32 (n,) -> image float32 (n, 28, 28,
+    3) in [0, 255].
+    """
     import keras
     from keras import layers
 
     z, y = keras.Input((LATENT,), name="latent"), keras.Input((), dtype="int32", name="label")
     x = layers.Concatenate()([z, layers.Embedding(len(CLASSES), 50)(y)])
-    x = layers.LeakyReLU(0.2)(layers.BatchNormalization()(layers.Dense(7 * 7 * 128, use_bias=False)(x)))
+    x = layers.LeakyReLU(0.2)(
+        layers.BatchNormalization()(layers.Dense(7 * 7 * 128, use_bias=False)(x))
+    )
     x = layers.Reshape((7, 7, 128))(x)
     for filters in (128, 64):
         x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(x)
@@ -43,15 +49,21 @@ def build_generator():
 
 
 def build_critic():
-    """Functional model: image float32 (n, 28, 28, 3) in [0, 255], label int32 (n,) -> logit (n, 1)."""
+    """Functional model: image float32 (n, 28, 28, 3) in [0, 255], label int32 (n,) -> logit (n,
+    1).
+    """
     import keras
     from keras import layers
 
     image, y = keras.Input(IMAGE_SHAPE, name="image"), keras.Input((), dtype="int32", name="label")
-    plane = layers.Reshape((*IMAGE_SHAPE[:2], 1))(layers.Dense(28 * 28)(layers.Embedding(len(CLASSES), 50)(y)))
+    plane = layers.Reshape((*IMAGE_SHAPE[:2], 1))(
+        layers.Dense(28 * 28)(layers.Embedding(len(CLASSES), 50)(y))
+    )
     x = layers.Concatenate()([layers.Rescaling(1 / 127.5, -1)(image), plane])
     for filters in (64, 128):
-        x = layers.Dropout(0.3)(layers.LeakyReLU(0.2)(layers.Conv2D(filters, 5, strides=2, padding="same")(x)))
+        x = layers.Dropout(0.3)(
+            layers.LeakyReLU(0.2)(layers.Conv2D(filters, 5, strides=2, padding="same")(x))
+        )
     return keras.Model([image, y], layers.Dense(1)(layers.Flatten()(x)), name="critic")
 
 
@@ -72,20 +84,32 @@ class Dcgan:
     @property
     def state(self):
         """Every variable a resumed run needs."""
-        return [*self.generator.variables, *self.critic.variables, *(v for o in self.optimizers for v in o.variables)]
+        return [
+            *self.generator.variables,
+            *self.critic.variables,
+            *(v for o in self.optimizers for v in o.variables),
+        ]
 
     def _step(self, images, labels, latents):
-        """(critic loss, generator loss) of a batch: images float32 (n, 28, 28, 3), labels (n,), latents (2, n, 100)."""
+        """(critic loss, generator loss) of a batch: images float32 (n, 28, 28, 3), labels (n,),
+        latents (2, n, 100).
+        """
         import tensorflow as tf
 
         fake = self.generator([latents[0], labels], training=True)
         with tf.GradientTape() as tape:
-            real_score, fake_score = (self.critic([x, labels], training=True) for x in (images, fake))
-            critic_loss = self.loss(tf.ones_like(real_score), real_score) + self.loss(tf.zeros_like(fake_score), fake_score)
+            real_score, fake_score = (
+                self.critic([x, labels], training=True) for x in (images, fake)
+            )
+            critic_loss = self.loss(tf.ones_like(real_score), real_score) + self.loss(
+                tf.zeros_like(fake_score), fake_score
+            )
         variables = self.critic.trainable_variables
         self.optimizers[0].apply(tape.gradient(critic_loss, variables), variables)
         with tf.GradientTape() as tape:
-            score = self.critic([self.generator([latents[1], labels], training=True), labels], training=True)
+            score = self.critic(
+                [self.generator([latents[1], labels], training=True), labels], training=True
+            )
             generator_loss = self.loss(tf.ones_like(score), score)
         variables = self.generator.trainable_variables
         self.optimizers[1].apply(tape.gradient(generator_loss, variables), variables)
@@ -101,16 +125,23 @@ def batch_of(images, labels, seed, epoch, i, order):
 
 
 def train(place, resuming):
-    """Seconds of each epoch; writes generator.keras, history.csv and, every --grid-every epochs, samples/ and snapshots/."""
+    """Seconds of each epoch; writes generator.keras, history.csv and, every --grid-every epochs,
+    samples/ and snapshots/.
+    """
     run, args, folder = place.run, place.run.args, place.path
     keras_setup.seed_everything(args.seed, args.deterministic)
     images, labels = run.inputs.part("train")
     gan = Dcgan()
 
     def train_epoch(epoch):
-        order = np.random.default_rng([args.seed, streams.IMAGE_ORDER, epoch]).permutation(len(labels))
+        order = np.random.default_rng([args.seed, streams.IMAGE_ORDER, epoch]).permutation(
+            len(labels)
+        )
         steps = max(1, len(labels) // BATCH)
-        losses = [[float(x) for x in gan.step(*batch_of(images, labels, args.seed, epoch, i, order))] for i in range(steps)]
+        losses = [
+            [float(x) for x in gan.step(*batch_of(images, labels, args.seed, epoch, i, order))]
+            for i in range(steps)
+        ]
         return np.mean(losses, axis=0)
 
     def draw_samples(epoch, history):
@@ -120,9 +151,13 @@ def train(place, resuming):
             synthetic_set.save_grid(folder / "samples" / f"{name}.png", grid, run.inputs.data_note)
             saved_models.save(folder / "snapshots" / f"{name}.keras", gan.generator)
 
-    history = train_epochs(place, args.epochs, gan.state, HISTORY, train_epoch, draw_samples, {}, resuming, "DCGAN")
+    history = train_epochs(
+        place, args.epochs, gan.state, HISTORY, train_epoch, draw_samples, {}, resuming, "DCGAN"
+    )
     saved_models.save(folder / "generator.keras", gan.generator)
-    writing.write_csv(folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY})
+    writing.write_csv(
+        folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY}
+    )
     return [h["seconds"] for h in history]
 
 
@@ -130,7 +165,9 @@ def main(argv=None):
     p = flags.parser(__doc__)
     p.set_defaults(models_dir=BARS / "models", outputs_dir=BARS / "outputs")
     p.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
-    p.add_argument("--grid-every", type=flags.positive, default=10, help="epochs between sample grids")
+    p.add_argument(
+        "--grid-every", type=flags.positive, default=10, help="epochs between sample grids"
+    )
     args = p.parse_args(argv)
     args.epochs = args.epochs or 200
     run = runs.Run(args, "gan_baseline")
@@ -146,7 +183,9 @@ def main(argv=None):
     resuming = place.can_resume()
     place.begin(*(() if resuming else ("samples/*.png", "snapshots/*.keras")))
     seconds = sum(train(place, resuming))
-    place.finish([folder / "generator.keras", folder / "history.csv"], training_seconds=round(seconds, 1))
+    place.finish(
+        [folder / "generator.keras", folder / "history.csv"], training_seconds=round(seconds, 1)
+    )
     return 0
 
 

@@ -2,9 +2,10 @@
 
     python -m benchmarks.gan_probe models/gan/generator.keras [more.keras ...] [--json OUT]
 
-The probe is the judge's counterpart: the same recipe with another seed on half B of the train lesions, the floor being
-half A; trained once (about 4 minutes), kept in bars/probe/. Prints one line a generator: Frechet distance over the
-floor, KID, precision, recall, coverage and density over half A's, diversity and label agreement by class.
+The probe is the judge's counterpart: the same recipe with another seed on half B of the train
+lesions, the floor being half A; trained once (about 4 minutes), kept in bars/probe/. Prints one
+line a generator: Frechet distance over the floor, KID, precision, recall, coverage and density over
+half A's, diversity and label agreement by class.
 """
 
 import argparse
@@ -40,12 +41,16 @@ def build_probe(run):
         place.begin()
         images, labels = inputs.table.images[half], inputs.table.labels[half]
         pool = images, labels, np.ones(len(labels), np.float32)
-        # Taught with balanced batches, but its epoch is chosen under the train prior: under the uniform one, the few images
-        # that val has of the rare classes would decide.
-        shift = np.log(calibration.prior_of(inputs.part("train")[1], len(CLASSES))) + np.log(len(CLASSES))
+        # Taught with balanced batches, but its epoch is chosen under the train prior: under the
+        # uniform one, the few images that val has of the rare classes would decide.
+        shift = np.log(calibration.prior_of(inputs.part("train")[1], len(CLASSES))) + np.log(
+            len(CLASSES)
+        )
         network, _ = train_cnn.train(place, pool, inputs.part("val"), shift)
         temperature = calibration.fit_temperature(network, *inputs.part("val"), shift)
-        saved_models.save(path, calibration.with_calibration(network, temperature, np.zeros(len(CLASSES))))
+        saved_models.save(
+            path, calibration.with_calibration(network, temperature, np.zeros(len(CLASSES)))
+        )
         place.finish([path])
     return Judge(saved_models.load_classifier(path), inputs, half, held_out="val")
 
@@ -63,31 +68,64 @@ def probe(inputs, judge, path):
     synthetic = draw_set(generator)
     held_images, held_labels = inputs.part("val")
     features, held = judge.features(synthetic.images), judge.features(held_images)
-    _, found, by_class = synthetic_quality.measure_distances(inputs, synthetic, judge, generator, features, held)
-    names = ("frechet_ratio", "frechet", "frechet_floor", "kid", "precision", "recall", "coverage_ratio", "density_ratio")
+    _, found, by_class = synthetic_quality.measure_distances(
+        inputs, synthetic, judge, generator, features, held
+    )
+    names = (
+        "frechet_ratio",
+        "frechet",
+        "frechet_floor",
+        "kid",
+        "precision",
+        "recall",
+        "coverage_ratio",
+        "density_ratio",
+    )
     out = {k: round(found[k]["value"], 4) for k in names}
-    out["coverage_by_class"] = {c: round(f["coverage_ratio"]["value"], 2) for c, f in by_class.items()}
-    out["density_by_class"] = {c: round(f["density_ratio"]["value"], 2) for c, f in by_class.items()}
+    out["coverage_by_class"] = {
+        c: round(f["coverage_ratio"]["value"], 2) for c, f in by_class.items()
+    }
+    out["density_by_class"] = {
+        c: round(f["density_ratio"]["value"], 2) for c, f in by_class.items()
+    }
     lesions = inputs.lesions("val")
-    spread = synthetic_quality.diversity(features, synthetic.labels, held, held_labels, lesions, "val", draws=2)
+    spread = synthetic_quality.diversity(
+        features, synthetic.labels, held, held_labels, lesions, "val", draws=2
+    )
     out["diversity"] = {c: round(f["value"], 2) for c, f in spread.items()}
-    agreement = synthetic_quality.label_agreement(judge, synthetic, held_images, held_labels, lesions, "val")
-    out["agreement"] = {c: f"{f['value']:.2f}/{f['real_recall']['value']:.2f}" for c, f in agreement.items()}
+    agreement = synthetic_quality.label_agreement(
+        judge, synthetic, held_images, held_labels, lesions, "val"
+    )
+    out["agreement"] = {
+        c: f"{f['value']:.2f}/{f['real_recall']['value']:.2f}" for c, f in agreement.items()
+    }
     return out
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("generators", type=Path, nargs="+")
     p.add_argument("--data", help="table (default: the one in data/)")
-    p.add_argument("--folder", type=Path, default=ROOT / "bars" / "probe", help="where the probe is kept")
+    p.add_argument(
+        "--folder", type=Path, default=ROOT / "bars" / "probe", help="where the probe is kept"
+    )
     p.add_argument("--json", type=Path, help="also write the figures here")
     args = p.parse_args(argv)
     for path in args.generators:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
     keras_setup.quiet_tensorflow()
-    flags = ["--role", "judge", "--if-stale", "--models-dir", str(args.folder), "--outputs-dir", str(args.folder)]
+    flags = [
+        "--role",
+        "judge",
+        "--if-stale",
+        "--models-dir",
+        str(args.folder),
+        "--outputs-dir",
+        str(args.folder),
+    ]
     flags += ["--data", args.data] if args.data else []
     probe_args = train_cnn.parse_args(flags)
     probe_args.seed, probe_args.resume = PROBE_SEED, False

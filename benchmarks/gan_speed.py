@@ -1,9 +1,10 @@
-"""What a training step costs: train_gan.py's GAN beside the textbook DCGAN, where the time goes, and how it grows.
+"""What a training step costs: train_gan.py's GAN beside the textbook DCGAN, where the time goes,
+and how it grows.
 
-    python -m benchmarks.gan_speed        # a few minutes on an idle machine -> results/gan/speed.json
+    python -m benchmarks.gan_speed  # a few minutes on an idle machine -> results/gan/speed.json
 
-Blocks of steps of both GANs alternate in one process and the median is taken, because machines drift; 200 epochs are
-extrapolated from it.
+Blocks of steps of both GANs alternate in one process and the median is taken, because machines
+drift; 200 epochs are extrapolated from it.
 """
 
 import argparse
@@ -24,7 +25,9 @@ BLOCKS, BLOCK_STEPS = 5, 20
 
 
 def build_block(images, labels, flags=(), steps=BLOCK_STEPS):
-    """(function that trains `steps` steps of train_gan.py's GAN and returns the images they took, GAN, its batches)."""
+    """(function that trains `steps` steps of train_gan.py's GAN and returns the images they
+    took, GAN, its batches).
+    """
     args = train_gan.parse_args([*map(str, flags)])
     gan, batch, _ = train_gan.prepare(images, labels, args)
 
@@ -46,16 +49,20 @@ def build_dcgan_block(images, labels):
     def train():
         for i in range(BLOCK_STEPS):
             loss, _ = dcgan.step(*gan_baseline.batch_of(images, labels, 0, 0, i, order))
-        float(loss)  # wait for the last step
+        # Wait for the last step.
+        float(loss)
         return BLOCK_STEPS * gan_baseline.BATCH
 
     return train
 
 
 def median_rates(work):
-    """{name: images a second}, median of BLOCKS blocks that alternate between the entries of `work`, after one of each."""
+    """{name: images a second}, median of BLOCKS blocks that alternate between the entries of
+    `work`, after one of each.
+    """
     rates = {name: [] for name in work}
-    for block in range(BLOCKS + 1):  # the first traces and warms up
+    # The first traces and warms up.
+    for block in range(BLOCKS + 1):
         for name, function in work.items():
             began = time.perf_counter()
             n = function()
@@ -64,12 +71,18 @@ def median_rates(work):
     return {name: float(np.median(r)) for name, r in rates.items()}
 
 
-KINDS = (("convolutions", "Conv2D"), ("matrix products", "MatMul"), ("matrix products", "Einsum"),
-         ("copies and turns", "Transpose|Reverse|Select|Concat|Slice|Pad|Pack"))  # fmt: skip
+KINDS = (
+    ("convolutions", "Conv2D"),
+    ("matrix products", "MatMul"),
+    ("matrix products", "Einsum"),
+    ("copies and turns", "Transpose|Reverse|Select|Concat|Slice|Pad|Pack"),
+)
 
 
 def profile_step(train, batch, steps=BLOCK_STEPS):
-    """{kind of operation: thread milliseconds a step}, by TensorFlow's profiler; `input` is timed by itself."""
+    """{kind of operation: thread milliseconds a step}, by TensorFlow's profiler; `input` is
+    timed by itself.
+    """
     import re
     import tempfile
     from collections import Counter
@@ -87,11 +100,19 @@ def profile_step(train, batch, steps=BLOCK_STEPS):
     for plane in space.planes:
         names = {key: m.name for key, m in plane.event_metadata.items()}
         for event in (e for line in plane.lines for e in line.events):
-            # An operation's event is "name in the graph:Operation"; "Class::Method" and the rest are the runtime around it.
+            # An operation's event is "name in the graph:Operation"; "Class::Method" and the rest
+            # are the runtime around it.
             where, _, operation = names[event.metadata_id].rpartition(":")
-            if not where or where.endswith(":") or "/" not in where or not re.fullmatch(r"\w+", operation):
+            if (
+                not where
+                or where.endswith(":")
+                or "/" not in where
+                or not re.fullmatch(r"\w+", operation)
+            ):
                 continue
-            kind = next((k for k, pattern in KINDS if re.search(pattern, operation)), "elementwise and rest")
+            kind = next(
+                (k for k, pattern in KINDS if re.search(pattern, operation)), "elementwise and rest"
+            )
             if "adam" in where.lower() or "Assign" in operation:
                 kind = "optimizer and averages"
             spent[kind] += event.duration_ps / 1e9 / steps
@@ -103,8 +124,12 @@ def profile_step(train, batch, steps=BLOCK_STEPS):
 
 
 def main(argv=None):
-    """Training images a second of both GANs, sampling images a second, and how the cost of a step grows."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+    """Training images a second of both GANs, sampling images a second, and how the cost of a
+    step grows.
+    """
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args(argv)
     keras_setup.quiet_tensorflow()
     run = runs.Run(train_gan.parse_args([]), "gan_speed")
     images, labels = run.inputs.part("train")
@@ -114,8 +139,11 @@ def main(argv=None):
     def sample():
         return sum(len(made) for _, made in synthetic_set.generate_in_chunks(gan.ema, y, 0))
 
-    rates = median_rates({"ours": ours, "dcgan": build_dcgan_block(images, labels), "sample": sample})
-    large = np.kron(images[:1000], np.ones((1, 3, 3, 1), np.uint8))[:, 10:74, 10:74]  # only their size matters here
+    rates = median_rates(
+        {"ours": ours, "dcgan": build_dcgan_block(images, labels), "sample": sample}
+    )
+    # Only their size matters here.
+    large = np.kron(images[:1000], np.ones((1, 3, 3, 1), np.uint8))[:, 10:74, 10:74]
     growth = {}
     for n, width, size in ((64, 64, 28), (128, 64, 28), (64, 32, 28), (64, 128, 28), (64, 64, 64)):
         pictures, names = (images, labels) if size == 28 else (large, labels[:1000])

@@ -2,7 +2,8 @@
 
     python -m benchmarks.publish_run [--models-dir models --outputs-dir outputs] [--tables-only]
 
-The text between a page's marks is a function of results/ alone; a test checks that it is up to date.
+The text between a page's marks is a function of results/ alone; a test checks that it is up to
+date.
 """
 
 import argparse
@@ -22,10 +23,21 @@ from lesiongan.run import script
 
 RUN = pages.RUN
 
-MODEL_FILES = [(f, n) for f in ("gan", "cnn", "control", "judge") for n in ("options.json", "history.csv")]
-OUTPUT_FILES = [f"evaluation/{n}" for n in (
-    "predictions.csv", "predictions_control.csv", "context.json", "metrics.json", "per_class.csv", "confusion.csv",
-    "synthetic_quality.json")]  # fmt: skip
+MODEL_FILES = [
+    (f, n) for f in ("gan", "cnn", "control", "judge") for n in ("options.json", "history.csv")
+]
+OUTPUT_FILES = [
+    f"evaluation/{n}"
+    for n in (
+        "predictions.csv",
+        "predictions_control.csv",
+        "context.json",
+        "metrics.json",
+        "per_class.csv",
+        "confusion.csv",
+        "synthetic_quality.json",
+    )
+]
 
 
 def copy_run(models, outputs):
@@ -35,10 +47,22 @@ def copy_run(models, outputs):
     evaluated = records.read_json(outputs / "evaluation" / "options.json", "evaluate.py")
     split = evaluated["split"]
     whole = sum(map(np.array, split["images"].values())).tolist() == list(HAM10000_COUNTS)
-    if evaluated["data"]["phantom"] or not whole or (split["protocol"], split["split_seed"]) != ("lesion split", 0):
-        raise InputError(f"{outputs}: of phantom data, a subset or another split; only full runs on HAM10000 are published")
-    files = {f: models / FOLDERS.get(f, f) / "classifier.keras" for f in ("classifier", "control", "judge")}
-    files |= {f: models / f / "classifier.keras" for f in ("malignancy",) if f in evaluated["inputs"]}
+    if (
+        evaluated["data"]["phantom"]
+        or not whole
+        or (split["protocol"], split["split_seed"]) != ("lesion split", 0)
+    ):
+        raise InputError(
+            f"{outputs}: of phantom data, a subset or another split; only full runs on HAM10000 "
+            "are published"
+        )
+    files = {
+        f: models / FOLDERS.get(f, f) / "classifier.keras"
+        for f in ("classifier", "control", "judge")
+    }
+    files |= {
+        f: models / f / "classifier.keras" for f in ("malignancy",) if f in evaluated["inputs"]
+    }
     for name, path in (files | {"generator": models / "gan" / "generator.keras"}).items():
         if checksums.file_sha256(path) != evaluated["inputs"].get(name):
             raise InputError(f"{path}: is not the one that was evaluated; run evaluate.py again")
@@ -46,22 +70,37 @@ def copy_run(models, outputs):
     copies |= {outputs / name: Path(name).name for name in OUTPUT_FILES}
     copies |= {p: p.name for p in (outputs / "evaluation").glob("predictions_malignancy*.csv")}
     if "malignancy" in evaluated["inputs"]:
-        copies |= {models / "malignancy" / name: f"malignancy_{name}" for name in ("options.json", "history.csv")}
+        copies |= {
+            models / "malignancy" / name: f"malignancy_{name}"
+            for name in ("options.json", "history.csv")
+        }
     copies[outputs / "eda" / "summary.json"] = "eda_summary.json"
-    copies |= {outputs / f / "options.json": f"{f}_options.json" for f in ("eda", "evaluation", "figures")}
+    copies |= {
+        outputs / f / "options.json": f"{f}_options.json" for f in ("eda", "evaluation", "figures")
+    }
     copies[outputs / "synthetic" / "provenance.json"] = "synthetic_provenance.json"
-    picture = outputs / "figures" / "class_grid.png"  # synthetic images alone: the table's licence keeps real ones out
+    # Synthetic images alone: the table's licence keeps real ones out.
+    picture = outputs / "figures" / "class_grid.png"
     for path in [*copies, outputs / "split.csv", picture]:
         if not path.is_file():
             raise InputError(f"{path}: no such file; finish the run first")
     made = records.read_json(outputs / "synthetic" / "provenance.json", "train_gan.py")
     if made["table_sha256"] != evaluated["inputs"].get("synthetic"):
-        raise InputError(f"{outputs}/synthetic: is not the set that was evaluated; run evaluate.py again")
-    for folder, names in (("evaluation", [n for n in OUTPUT_FILES if "/" in n]), ("figures", ["figures/class_grid.png"])):
-        record = records.read_json(outputs / folder / "options.json", f"the script of {folder}")["outputs"]
+        raise InputError(
+            f"{outputs}/synthetic: is not the set that was evaluated; run evaluate.py again"
+        )
+    for folder, names in (
+        ("evaluation", [n for n in OUTPUT_FILES if "/" in n]),
+        ("figures", ["figures/class_grid.png"]),
+    ):
+        record = records.read_json(outputs / folder / "options.json", f"the script of {folder}")[
+            "outputs"
+        ]
         for name in names:
             if record.get(Path(name).name) != checksums.file_sha256(outputs / name):
-                raise InputError(f"{outputs / name}: is not the file its options.json describes; make it again")
+                raise InputError(
+                    f"{outputs / name}: is not the file its options.json describes; make it again"
+                )
     new = RUN.with_name(f"{RUN.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
@@ -78,7 +117,9 @@ def copy_run(models, outputs):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--models-dir", type=Path, default=ROOT / "models")
     p.add_argument("--outputs-dir", type=Path, default=ROOT / "outputs")
     p.add_argument("--tables-only", action="store_true", help="leave results/run/ as it is")

@@ -1,9 +1,11 @@
-"""The MedMNIST ResNet-18 at 28 x 28, as a yardstick of cost: time of a training step beside train_cnn.py's own.
+"""The MedMNIST ResNet-18 at 28 x 28, as a yardstick of cost: time of a training step beside
+train_cnn.py's own.
 
     python -m benchmarks.resnet18_baseline [--blocks 5]      # -> results/classifier/cost.json
 
-Yang et al. 2023 (MedMNIST v2): ResNet-18 with a 3 x 3 stem and no pooling after it (He et al. 2016, as for CIFAR), batch
-128, Adam 1e-3, cross-entropy, 100 epochs. Alternating blocks of steps of both networks in one process; medians.
+Yang et al. 2023 (MedMNIST v2): ResNet-18 with a 3 x 3 stem and no pooling after it (He et al. 2016,
+as for CIFAR), batch 128, Adam 1e-3, cross-entropy, 100 epochs. Alternating blocks of steps of both
+networks in one process; medians.
 """
 
 import argparse
@@ -23,7 +25,9 @@ BATCH, EPOCHS, BLOCK_STEPS = 128, 100, 6
 
 
 def build_resnet18():
-    """Functional model: image float32 (n, 28, 28, 3) in [0, 255] -> logits (n, 7); 11.2 million weights."""
+    """Functional model: image float32 (n, 28, 28, 3) in [0, 255] -> logits (n, 7); 11.2 million
+    weights.
+    """
     import keras
     from keras import layers
 
@@ -39,11 +43,15 @@ def build_resnet18():
             y = layers.Activation("relu")(conv(x, filters, 3, stride))
             short = conv(x, filters, 1, stride) if stride > 1 else x
             x = layers.Activation("relu")(short + conv(y, filters, 3))
-    return keras.Model(image, layers.Dense(len(CLASSES))(layers.GlobalAveragePooling2D()(x)), name="resnet18")
+    return keras.Model(
+        image, layers.Dense(len(CLASSES))(layers.GlobalAveragePooling2D()(x)), name="resnet18"
+    )
 
 
 def time_steps(run, blocks):
-    """{resnet18, ours: median seconds a training step}, in alternating blocks after one that warms up."""
+    """{resnet18, ours: median seconds a training step}, in alternating blocks after one that
+    warms up.
+    """
     import keras
 
     args = run.args
@@ -51,7 +59,9 @@ def time_steps(run, blocks):
     images, labels = run.inputs.part("train")
     weights = np.ones(len(labels), np.float32)
     resnet = build_resnet18()
-    resnet.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    resnet.compile(
+        keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
     models = {"resnet18": resnet, "ours": train_cnn.prepare(args, len(CLASSES), 1000)[0]}
     batch = train_cnn.build_batches(images, labels, weights, args)
     seconds = {name: [] for name in models}
@@ -66,20 +76,30 @@ def time_steps(run, blocks):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--blocks", type=flags.positive, default=5)
     args = p.parse_args(argv)
     keras_setup.quiet_tensorflow()
     run = runs.Run(train_cnn.parse_args(["--synthetic", "none"]), "resnet18_baseline")
     if run.inputs.table.is_phantom:
-        raise InputError(f"{run.inputs.table.path}: is of phantoms; the committed cost is that of HAM10000's steps")
+        raise InputError(
+            f"{run.inputs.table.path}: is of phantoms; the committed cost is that of HAM10000's "
+            "steps"
+        )
     step = time_steps(run, args.blocks)
     steps = {
         "resnet18": EPOCHS * round(sum(run.inputs.parts == "train") / BATCH),
         "ours": sum(train_cnn.plan_epochs(run.args, sum(run.inputs.parts == "train"))),
     }
     minutes = {name: step[name] * steps[name] / 60 for name in step}
-    out = {"seconds_a_step": step, "steps": steps, "minutes": minutes, "ratio": minutes["resnet18"] / minutes["ours"]}
+    out = {
+        "seconds_a_step": step,
+        "steps": steps,
+        "minutes": minutes,
+        "ratio": minutes["resnet18"] / minutes["ours"],
+    }
     out["environment"] = machine.environment() | machine.accelerators()
     writing.write_json(ROOT / "results" / "classifier" / "cost.json", out)
     print(json.dumps(out, indent=1))

@@ -18,7 +18,8 @@ class Workplace:
     """Where the work and its results go, and the flags that every script gets."""
 
     def __init__(self, what, folder=None, extra=()):
-        self.real = folder is None and not extra  # only the whole protocol on the whole table makes committed results
+        # Only the whole protocol on the whole table makes committed results.
+        self.real = folder is None and not extra
         self.bars = folder or ROOT / "bars"
         self.results = ROOT / "results" / what if self.real else self.bars / "results"
         self.extra = list(extra)
@@ -30,7 +31,9 @@ class Workplace:
         return self.bars / name / "outputs"
 
     def split_file(self, name):
-        """Path of the split that `lesion_split`, `image_split` or `leak_split` is of: one file for each split."""
+        """Path of the split that `lesion_split`, `image_split` or `leak_split` is of: one file
+        for each split.
+        """
         folder = ROOT / "results" if self.real else self.results
         return folder / "splits" / f"{'lesion' if name == 'lesion_split' else 'image'}_split.csv.gz"
 
@@ -38,7 +41,9 @@ class Workplace:
         """Path of the synthetic table of a seed's arms; InputError if there is none yet."""
         path = self.outputs(f"lesion_{seed}") / "synthetic" / classes.TABLE_NAME
         if not path.is_file():
-            raise InputError(f"{path}: no synthetic images; run `classifier_bars.py lesion {seed}` first")
+            raise InputError(
+                f"{path}: no synthetic images; run `classifier_bars.py lesion {seed}` first"
+            )
         return path
 
     def flags(self, name):
@@ -46,23 +51,37 @@ class Workplace:
         return [*folders, "--if-stale", "--deterministic"]
 
     def call(self, script, name, *flags):
-        """Run one of the project's scripts, named by its path from the root, in the folders of `name`; stop if it fails."""
+        """Run one of the project's scripts, named by its path from the root, in the folders of
+        `name`; stop if it fails.
+        """
         flags = [*map(str, flags), *self.flags(name), *self.extra]
         print("$", " ".join([script, *flags]), flush=True)
-        module = script.removesuffix(".py").replace("/", ".")  # benchmarks import from the root
+        # Benchmarks import from the root.
+        module = script.removesuffix(".py").replace("/", ".")
         if subprocess.run([sys.executable, "-m", module, *flags], cwd=ROOT).returncode:
             raise SystemExit(f"{script} failed")
 
     def evaluate(self, name, why, *flags):
-        """Run evaluate.py; a line in results/TEST_LOG.md says when it read the test part, if none does yet."""
+        """Run evaluate.py; a line in results/TEST_LOG.md says when it read the test part, if
+        none does yet.
+        """
         self.call("evaluate.py", name, *flags)
-        record = records.read_json(self.outputs(name) / "evaluation" / "options.json", "evaluate.py")
+        record = records.read_json(
+            self.outputs(name) / "evaluation" / "options.json", "evaluate.py"
+        )
         if self.real and (record["data"]["phantom"] or record["data"]["rows"] != 10015):
-            raise InputError(f"{record['data']['name']}: is not HAM10000; results/ is of that alone, so give a --folder")
+            raise InputError(
+                f"{record['data']['name']}: is not HAM10000; results/ is of that alone, so give a "
+                "--folder"
+            )
         log = ROOT / "results" / "TEST_LOG.md"
-        reading = f"| {record['date'][:10]} | {record['environment']['commit']} | `{Path(sys.argv[0]).name}`, {name}: "
+        reading = (
+            f"| {record['date'][:10]} | {record['environment']['commit']} | "
+            f"`{Path(sys.argv[0]).name}`, {name}: "
+        )
         if self.real and reading not in log.read_text():
-            with log.open("a") as f:  # one write, so that two benchmarks side by side lose no line
+            # One write, so that two benchmarks side by side lose no line.
+            with log.open("a") as f:
                 f.write(f"{reading}{why} |\n")
 
 
@@ -73,11 +92,17 @@ def pack(source, target):
 
 
 def parse_args(doc, what, choices, argv=None):
-    """(choice, seed, Workplace) of a benchmark's command line; what argparse does not know goes to the scripts."""
-    p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """(choice, seed, Workplace) of a benchmark's command line; what argparse does not know goes
+    to the scripts.
+    """
+    p = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("what", choices=choices)
     p.add_argument("number", type=int, nargs="?", default=0, help="of the seed")
-    p.add_argument("--folder", type=Path, help=f"work and results here, instead of bars/ and results/{what}/")
+    p.add_argument(
+        "--folder", type=Path, help=f"work and results here, instead of bars/ and results/{what}/"
+    )
     args, extra = p.parse_known_args(argv)
     if extra and not args.folder:
         p.error(f"{' '.join(extra)}: flags for the scripts need a --folder of their own")
@@ -85,14 +110,22 @@ def parse_args(doc, what, choices, argv=None):
 
 
 def mean_and_std(rows, name):
-    """{name: mean, name_std: standard deviation} over seeds, of a number or of each class's; None where undefined."""
+    """{name: mean, name_std: standard deviation} over seeds, of a number or of each class's;
+    None where undefined.
+    """
 
     def both(values):
         values = [v for v in values if v is not None]
-        return (float(np.mean(values)) if values else None, float(np.std(values, ddof=1)) if len(values) > 1 else None)
+        return (
+            float(np.mean(values)) if values else None,
+            float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        )
 
     values = [r[name] for r in rows]
     if isinstance(values[0], dict):
         found = {c: both([v.get(c) for v in values]) for c in values[0]}
-        return {f"{name}{end}": {c: f[i] for c, f in found.items()} for i, end in enumerate(("", "_std"))}
+        return {
+            f"{name}{end}": {c: f[i] for c, f in found.items()}
+            for i, end in enumerate(("", "_std"))
+        }
     return dict(zip((name, f"{name}_std"), both(values), strict=True))

@@ -1,10 +1,11 @@
 """Get the table: Kaggle's public download, a recipe by hand, or phantom lesions.
 
-    python -m lesiongan.fetch                     # data/hmnist_28_28_RGB.csv and data/HAM10000_metadata.csv from Kaggle
-    python -m lesiongan.fetch --choose            # print the table that `make` uses: in data/, Kaggle's, or phantoms
+    python -m lesiongan.fetch           # Kaggle's table and metadata into data/
+    python -m lesiongan.fetch --choose  # print the table that `make` uses
 
-Needs no Kaggle account. What arrives is checked by content (header, 10015 rows, the seven class counts, metadata in the same
-order) before it is moved into data/. Without a network it says so within 20 seconds. A minute or two otherwise.
+Needs no Kaggle account. What arrives is checked by content (header, 10015 rows, the seven class
+counts, metadata in the same order) before it is moved into data/. Without a network it says so
+within 20 seconds. A minute or two otherwise.
 """
 
 import argparse
@@ -27,7 +28,8 @@ from lesiongan.run import flags, inputs, script
 HANDLE = "kmader/skin-cancer-mnist-ham10000/versions/2"
 FILES = (classes.TABLE_NAME, "HAM10000_metadata.csv")
 HOST = ("www.kaggle.com", 443)
-# Of the table behind results/. Another one is used and named: it may be the same photographs, resampled anew.
+# Of the table behind results/. Another one is used and named: it may be the same photographs,
+# resampled anew.
 HAM10000_SHA256 = "01ac7b4b073574dfc30c6551c1789b95314a3f076ecfd71df16890c3d4602f65"
 RECIPE = """by hand:
   1. open https://www.kaggle.com/datasets/kmader/skin-cancer-mnist-ham10000
@@ -38,13 +40,21 @@ RECIPE = """by hand:
 
 def parse_args(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=flags.HelpFormatter)
-    p.add_argument("--out", type=Path, default=ROOT / "data", metavar="DIR", help="folder of the data")
-    p.add_argument("--choose", action="store_true", help="print a table's path, drawing phantoms if nothing else is there")
+    p.add_argument(
+        "--out", type=Path, default=ROOT / "data", metavar="DIR", help="folder of the data"
+    )
+    p.add_argument(
+        "--choose",
+        action="store_true",
+        help="print a table's path, drawing phantoms if nothing else is there",
+    )
     return p.parse_args(argv)
 
 
 def answers(seconds=10):
-    """True if Kaggle can be reached within `seconds`, name look-up included (which has no time limit of its own)."""
+    """True if Kaggle can be reached within `seconds`, name look-up included (which has no time
+    limit of its own).
+    """
     import requests
 
     reached = []
@@ -63,16 +73,23 @@ def answers(seconds=10):
 
 
 def check_download(folder):
-    """InputError unless the two files are HAM10000 at 28 x 28 with its metadata in the same order; returns the table."""
+    """InputError unless the two files are HAM10000 at 28 x 28 with its metadata in the same
+    order; returns the table.
+    """
     table = group_lesions(read_table(folder / FILES[0]), folder / FILES[1])
     counts = tuple(int(n) for n in class_counts(table.labels))
     if table.layout != "hmnist_28_28_RGB" or counts != HAM10000_COUNTS:
-        raise InputError(f"{folder / FILES[0]}: {table.layout} with class counts {counts}; expected {HAM10000_COUNTS}")
+        raise InputError(
+            f"{folder / FILES[0]}: {table.layout} with class counts {counts}; expected "
+            f"{HAM10000_COUNTS}"
+        )
     return table
 
 
 def download(out):
-    """Fetch both files from Kaggle into `out`, checked; InputError with the recipe if that fails."""
+    """Fetch both files from Kaggle into `out`, checked; InputError with the recipe if that
+    fails.
+    """
     began = time.time()
     locks.lock_folder(out)
     if not answers():
@@ -83,13 +100,16 @@ def download(out):
         import kagglehub
 
         for name in FILES:
-            shutil.copyfile(kagglehub.dataset_download(HANDLE, path=name), writing.ensure_folder(cache) / name)
+            shutil.copyfile(
+                kagglehub.dataset_download(HANDLE, path=name), writing.ensure_folder(cache) / name
+            )
         table = check_download(cache)
     except InputError:
         raise
     except Exception as e:
         raise InputError(f"the download from Kaggle failed ({first_line(e)}); {RECIPE}") from None
-    for name in reversed(FILES):  # the metadata first: a table alone would pass for complete
+    # The metadata first: a table alone would pass for complete.
+    for name in reversed(FILES):
         os.replace(cache / name, out / name)
     hashes = {n: checksums.file_sha256(out / n) for n in FILES}
     if table.sha256 != HAM10000_SHA256:
@@ -110,7 +130,10 @@ def choose(out):
     try:
         return download(out)
     except InputError as e:
-        print(f"{e}\nGoing on with PHANTOM LESIONS: drawn by code, no medical meaning.", file=sys.stderr)
+        print(
+            f"{e}\nGoing on with PHANTOM LESIONS: drawn by code, no medical meaning.",
+            file=sys.stderr,
+        )
     from lesiongan.phantom import write_phantom
 
     path = out / "phantom" / classes.TABLE_NAME

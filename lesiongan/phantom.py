@@ -3,10 +3,11 @@
     python -m lesiongan.phantom                        # 600 images -> data/phantom/
     python train_gan.py --data data/phantom/hmnist_28_28_RGB.csv
 
-Writes hmnist_28_28_RGB.csv and HAM10000_metadata.csv: skin, uneven light, a blob with an irregular border, pigment
-texture, class-dependent colours and structures, several photographs of a lesion, HAM10000's class imbalance. The pictures
-exercise the pipeline and mean nothing medically. Every image carries a mark in its lowest bits (see PHANTOM_BITS in
-lesiongan/data/classes.py), by which every later output says that it was made from phantoms. Takes seconds.
+Writes hmnist_28_28_RGB.csv and HAM10000_metadata.csv: skin, uneven light, a blob with an irregular
+border, pigment texture, class-dependent colours and structures, several photographs of a lesion,
+HAM10000's class imbalance. The pictures exercise the pipeline and mean nothing medically. Every
+image carries a mark in its lowest bits (see PHANTOM_BITS in lesiongan/data/classes.py), by which
+every later output says that it was made from phantoms. Takes seconds.
 """
 
 import argparse
@@ -22,26 +23,55 @@ from lesiongan.files import writing
 from lesiongan.files.errors import InputError
 from lesiongan.run import flags, script
 
-FINE = 84  # drawn at three times the size, then area-averaged
-LEAST_IMAGES = 12  # of every class, whatever --rows is
+# Drawn at three times the size, then area-averaged.
+FINE = 84
+# Of every class, whatever --rows is.
+LEAST_IMAGES = 12
 
-# Per class: mean colour of the lesion (RGB), its spread, radius (share of the image's width), irregularity of the
-# border, asymmetry of colour, contrast of the pigment texture. Read off dermoscopy atlases, simplified.
+# Per class: mean colour of the lesion (RGB), its spread, radius (share of the image's width),
+# irregularity of the border, asymmetry of colour, contrast of the pigment texture. Read off
+# dermoscopy atlases, simplified.
 LOOKS = {
-    "akiec": dict(colour=(186, 112, 104), spread=14, radius=0.30, border=0.16, patches=0.35, texture=0.10),
-    "bcc": dict(colour=(190, 125, 128), spread=15, radius=0.26, border=0.12, patches=0.30, texture=0.05),
-    "bkl": dict(colour=(150, 105, 82), spread=20, radius=0.31, border=0.10, patches=0.20, texture=0.16),
-    "df": dict(colour=(172, 124, 108), spread=10, radius=0.25, border=0.05, patches=0.08, texture=0.06),
-    "nv": dict(colour=(126, 80, 68), spread=22, radius=0.24, border=0.06, patches=0.10, texture=0.09),
-    "vasc": dict(colour=(150, 46, 72), spread=18, radius=0.24, border=0.08, patches=0.15, texture=0.04),
-    "mel": dict(colour=(84, 58, 60), spread=20, radius=0.33, border=0.20, patches=0.55, texture=0.14),
+    "akiec": dict(
+        colour=(186, 112, 104), spread=14, radius=0.30, border=0.16, patches=0.35, texture=0.10
+    ),
+    "bcc": dict(
+        colour=(190, 125, 128), spread=15, radius=0.26, border=0.12, patches=0.30, texture=0.05
+    ),
+    "bkl": dict(
+        colour=(150, 105, 82), spread=20, radius=0.31, border=0.10, patches=0.20, texture=0.16
+    ),
+    "df": dict(
+        colour=(172, 124, 108), spread=10, radius=0.25, border=0.05, patches=0.08, texture=0.06
+    ),
+    "nv": dict(
+        colour=(126, 80, 68), spread=22, radius=0.24, border=0.06, patches=0.10, texture=0.09
+    ),
+    "vasc": dict(
+        colour=(150, 46, 72), spread=18, radius=0.24, border=0.08, patches=0.15, texture=0.04
+    ),
+    "mel": dict(
+        colour=(84, 58, 60), spread=20, radius=0.33, border=0.20, patches=0.55, texture=0.14
+    ),
 }
 DX_TYPES = ("histo", "follow_up", "consensus", "confocal")
-SITES = ("back", "lower extremity", "trunk", "upper extremity", "abdomen", "face", "chest", "scalp", "unknown")
+SITES = (
+    "back",
+    "lower extremity",
+    "trunk",
+    "upper extremity",
+    "abdomen",
+    "face",
+    "chest",
+    "scalp",
+    "unknown",
+)
 
 
 def smooth_noise(rng, scale, size=FINE):
-    """float (size, size) of zero mean and unit deviation, correlated over about `scale` pixels (Gaussian spectrum)."""
+    """float (size, size) of zero mean and unit deviation, correlated over about `scale` pixels
+    (Gaussian spectrum).
+    """
     f = np.fft.fftfreq(size)
     low_pass = np.exp(-2 * (np.pi * scale) ** 2 * (f[:, None] ** 2 + f[None] ** 2) / 4)
     field = np.fft.ifft2(np.fft.fft2(rng.standard_normal((size, size))) * low_pass).real
@@ -77,9 +107,12 @@ def photograph(rng, lesion):
     v = (np.cos(turn) * (y - dy) - np.sin(turn) * (x - dx)) / zoom
     r, angle = np.hypot(u * lesion["stretch"], v / lesion["stretch"]), np.arctan2(v, u)
     k = np.arange(1, 8)[:, None, None]
-    outline = 1 + (lesion["waves"][0][:, None, None] * np.cos(k * angle) + lesion["waves"][1][:, None, None]
-                   * np.sin(k * angle)).sum(axis=0)  # fmt: skip
-    depth = lesion["radius"] * np.maximum(outline, 0.4) - r  # > 0 inside
+    outline = 1 + (
+        lesion["waves"][0][:, None, None] * np.cos(k * angle)
+        + lesion["waves"][1][:, None, None] * np.sin(k * angle)
+    ).sum(axis=0)
+    # > 0 inside.
+    depth = lesion["radius"] * np.maximum(outline, 0.4) - r
     inside = 1 / (1 + np.exp(-depth / lesion["softness"]))
 
     own = np.random.default_rng(lesion["pattern"])
@@ -90,17 +123,23 @@ def photograph(rng, lesion):
     picture = skin + (colour - skin) * inside[..., None]
     picture = add_structures(picture, lesion, u, v, depth, patches)
 
-    light = 1 + rng.normal(0, 0.07) + (rng.normal(0, 0.10, 2) * np.stack([x, y], axis=-1)).sum(axis=-1)
+    light = (
+        1 + rng.normal(0, 0.07) + (rng.normal(0, 0.10, 2) * np.stack([x, y], axis=-1)).sum(axis=-1)
+    )
     light = light - 0.35 * rng.random() * (x**2 + y**2)
     picture = picture * light[..., None] * (1 + rng.normal(0, 0.012, 3))
     if rng.random() < 0.12:
         picture = add_hairs(rng, picture, x, y)
-    small = picture.reshape(28, FINE // 28, 28, FINE // 28, 3).mean(axis=(1, 3)) + rng.normal(0, 1.5, IMAGE_SHAPE)
+    small = picture.reshape(28, FINE // 28, 28, FINE // 28, 3).mean(axis=(1, 3)) + rng.normal(
+        0, 1.5, IMAGE_SHAPE
+    )
     return np.clip(np.rint(small), 0, 255).astype(np.uint8)
 
 
 def add_structures(picture, lesion, u, v, depth, patches):
-    """The structures dermoscopists name: nests, cysts, lagoons, a central white patch, a blue-white veil, scale."""
+    """The structures dermoscopists name: nests, cysts, lagoons, a central white patch, a
+    blue-white veil, scale.
+    """
     name, radius = lesion["name"], lesion["radius"]
 
     def blend(colour, amount):
@@ -109,7 +148,9 @@ def add_structures(picture, lesion, u, v, depth, patches):
     def spots(count, size):
         total = np.zeros_like(u)
         for (a, b), s in zip(lesion["marks"][:count], lesion["sizes"], strict=False):
-            total += np.exp(-((u - a * radius) ** 2 + (v - b * radius) ** 2) / (2 * (size * s) ** 2))
+            total += np.exp(
+                -((u - a * radius) ** 2 + (v - b * radius) ** 2) / (2 * (size * s) ** 2)
+            )
         return np.minimum(total, 1) * (depth > -0.02)
 
     def inside_soft(x):
@@ -143,11 +184,19 @@ def add_hairs(rng, picture, x, y):
 
 
 def draw_table(rows, seed=0):
-    """(images uint8 (n, 28, 28, 3), labels int32 (n,), metadata dict of columns), in runs of one class as in HAM10000."""
+    """(images uint8 (n, 28, 28, 3), labels int32 (n,), metadata dict of columns), in runs of one
+    class as in HAM10000.
+    """
     share = np.array(HAM10000_COUNTS) / sum(HAM10000_COUNTS)
     counts = np.maximum(np.rint(share * rows).astype(int), LEAST_IMAGES)
-    counts[CLASSES.index("nv")] = max(LEAST_IMAGES, counts[CLASSES.index("nv")] - (counts.sum() - rows))
-    images, labels, meta = [], [], {k: [] for k in ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")}
+    counts[CLASSES.index("nv")] = max(
+        LEAST_IMAGES, counts[CLASSES.index("nv")] - (counts.sum() - rows)
+    )
+    images, labels, meta = (
+        [],
+        [],
+        {k: [] for k in ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")},
+    )
     lesion_number = 0
     for code, name in enumerate(CLASSES):
         left = counts[code]
@@ -175,26 +224,45 @@ def write_phantom(folder, rows, seed=0):
     """Write the table and its metadata into `folder`; returns the table's path."""
     images, labels, meta = draw_table(rows, seed)
     path = Path(folder) / classes.TABLE_NAME
-    path.unlink(missing_ok=True)  # between the two writes no table may stand beside another's metadata
-    writing.write_csv(path.with_name("HAM10000_metadata.csv"), meta)  # first: a table alone would pass for complete
+    # Between the two writes no table may stand beside another's metadata.
+    path.unlink(missing_ok=True)
+    # First: a table alone would pass for complete.
+    writing.write_csv(path.with_name("HAM10000_metadata.csv"), meta)
     tables.write_table(path, [(images, labels)])
     return path
 
 
 def refuse_real(folder):
-    """InputError if `folder` holds a table or metadata that phantom lesions would replace and that are no phantoms."""
+    """InputError if `folder` holds a table or metadata that phantom lesions would replace and
+    that are no phantoms.
+    """
     table, metadata = folder / classes.TABLE_NAME, folder / "HAM10000_metadata.csv"
     if table.exists() and not read_table(table).is_phantom:
-        raise InputError(f"{table}: holds no phantom lesions and would be replaced; name another --out")
+        raise InputError(
+            f"{table}: holds no phantom lesions and would be replaced; name another --out"
+        )
     if metadata.exists() and "PHANTOM_" not in metadata.read_text(errors="replace")[:1000]:
-        raise InputError(f"{metadata}: is of no phantom lesions and would be replaced; name another --out")
+        raise InputError(
+            f"{metadata}: is of no phantom lesions and would be replaced; name another --out"
+        )
 
 
 def parse_args(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=flags.HelpFormatter)
-    p.add_argument("--rows", type=flags.positive, default=600, help="images (at least 12 of each class are drawn)")
+    p.add_argument(
+        "--rows",
+        type=flags.positive,
+        default=600,
+        help="images (at least 12 of each class are drawn)",
+    )
     p.add_argument("--seed", type=flags.seed, default=0, help="of the pictures")
-    p.add_argument("--out", type=Path, default=ROOT / "data" / "phantom", metavar="DIR", help="folder of the table")
+    p.add_argument(
+        "--out",
+        type=Path,
+        default=ROOT / "data" / "phantom",
+        metavar="DIR",
+        help="folder of the table",
+    )
     return p.parse_args(argv)
 
 

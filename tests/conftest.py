@@ -24,7 +24,8 @@ keras_setup.quiet_tensorflow()
 GAN = ["--epochs", "2", "--samples", "35", "--width", "16", "--batch", "32"]
 CNN = ["--epochs", "2", "--width", "8", "--batch", "32"]
 LEARNED = ["--epochs", "20", "--width", "8", "--batch", "32", "--learning-rate", "0.01"]
-STAGES = {  # name: (script, its flags, the stages whose files it reads)
+# Name: (script, its flags, the stages whose files it reads).
+STAGES = {
     "eda": ("eda", [], ()),
     "gan": ("train_gan", GAN, ()),
     "judge": ("train_cnn", [*LEARNED, "--role", "judge", "--epochs", "60", "--stem", "2"], ()),
@@ -33,12 +34,20 @@ STAGES = {  # name: (script, its flags, the stages whose files it reads)
     "evaluation": ("evaluate", [], ("gan", "judge", "control", "cnn")),
     "figures": ("visualize_results", [], ("eda", "evaluation")),
 }
-STAGE_OF = {"eda": "eda", "train_gan": "gan", "train_cnn": "cnn", "evaluate": "evaluation", "visualize_results": "figures"}
+STAGE_OF = {
+    "eda": "eda",
+    "train_gan": "gan",
+    "train_cnn": "cnn",
+    "evaluate": "evaluation",
+    "visualize_results": "figures",
+}
 NETWORKS = ("gan", "judge", "control", "cnn")
 
 
 def pytest_configure(config):
-    """Deprecation warnings that our own modules cause are errors; those inside libraries are theirs to mend."""
+    """Deprecation warnings that our own modules cause are errors; those inside libraries are
+    theirs to mend.
+    """
     for path in [*ROOT.glob("*.py"), *(ROOT / "lesiongan").rglob("*.py")]:
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"):
@@ -46,7 +55,9 @@ def pytest_configure(config):
 
 
 def load_benchmark(name):
-    """A script of benchmarks/ as a module of its own, so that what a test changes in it is gone afterwards."""
+    """A script of benchmarks/ as a module of its own, so that what a test changes in it is gone
+    afterwards.
+    """
     spec = importlib.util.find_spec(f"benchmarks.{name}")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -80,7 +91,14 @@ class Pipeline:
 
     def __init__(self, table, folder):
         self.table, self.models, self.outputs = table, folder / "models", folder / "outputs"
-        self.flags = ["--data", str(table), "--models-dir", str(self.models), "--outputs-dir", str(self.outputs)]
+        self.flags = [
+            "--data",
+            str(table),
+            "--models-dir",
+            str(self.models),
+            "--outputs-dir",
+            str(self.outputs),
+        ]
 
     def run(self, script, *extra):
         """Call a script's main() with this run's flags."""
@@ -102,7 +120,9 @@ class Pipeline:
 
 @contextlib.contextmanager
 def claim(path):
-    """Yield True if this process alone holds `path`, which it does as long as it is within; False if another does."""
+    """Yield True if this process alone holds `path`, which it does as long as it is within;
+    False if another does.
+    """
     with open(path, "w") as f:
         try:
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,7 +143,9 @@ def claim_in_turn(folder):
 
 
 def run_together(pipeline, stages):
-    """Run `stages` of STAGES in the folder that all workers of pytest-xdist share, each stage in whichever is free."""
+    """Run `stages` of STAGES in the folder that all workers of pytest-xdist share, each stage in
+    whichever is free.
+    """
     marks = pipeline.models.parent / "stages"
     marks.mkdir(parents=True, exist_ok=True)
     while left := [name for name in stages if not (marks / f"{name}.done").exists()]:
@@ -143,9 +165,12 @@ def make_shared(table_path, tmp_path_factory, stages):
     """A copy, for this worker, of the run that all workers make together."""
     ours = tmp_path_factory.mktemp("run")
     base = tmp_path_factory.getbasetemp()
-    shared = Pipeline(table_path, (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared")
+    shared = Pipeline(
+        table_path, (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    )
     with claim_in_turn(shared.models.parent) as first:
-        if first and (given := os.environ.get("PIPELINE_FROM")):  # stress/mutants.py: stages that need not be run again
+        # Stress/mutants.py: stages that need not be run again.
+        if first and (given := os.environ.get("PIPELINE_FROM")):
             shutil.copytree(given, shared.models.parent, dirs_exist_ok=True)
     run_together(shared, stages)
     return shared.copy(ours)
@@ -159,7 +184,9 @@ def drawn(table_path, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def networks(table_path, tmp_path_factory):
-    """GAN, synthetic set, judge, control and classifier, trained once; tests read the files and must not change them."""
+    """GAN, synthetic set, judge, control and classifier, trained once; tests read the files and
+    must not change them.
+    """
     return make_shared(table_path, tmp_path_factory, NETWORKS)
 
 
@@ -183,7 +210,9 @@ def scratch(table_path, tmp_path):
 
 @contextlib.contextmanager
 def interrupted(after=1):
-    """Within, the training is stopped as if by Ctrl-C once its state has been saved `after` times."""
+    """Within, the training is stopped as if by Ctrl-C once its state has been saved `after`
+    times.
+    """
     from lesiongan.run import checkpoints
 
     real, left = checkpoints.save_state, after
@@ -209,7 +238,9 @@ class Stale(Exception):
 
 @pytest.fixture
 def is_stale(pipeline, tmp_path, monkeypatch, capsys):
-    """Function: would this script compute anything with these flags, on a copy of the finished run?"""
+    """Function: would this script compute anything with these flags, on a copy of the finished
+    run?
+    """
     from lesiongan.files.errors import InputError
     from lesiongan.nets import synthetic_set
     from lesiongan.run import folders
@@ -228,7 +259,8 @@ def is_stale(pipeline, tmp_path, monkeypatch, capsys):
         except Stale:
             return True
         except InputError as e:
-            if "made from other" in str(e):  # its inputs are of another split
+            # Its inputs are of another split.
+            if "made from other" in str(e):
                 return True
             raise
         return "up to date" not in capsys.readouterr().out

@@ -18,7 +18,9 @@ def read(path):
 
 
 def make_unlike(value, first=1):
-    """The same JSON with another number in place of each float, so that no two are alike by chance."""
+    """The same JSON with another number in place of each float, so that no two are alike by
+    chance.
+    """
     numbers = itertools.count(first)
 
     def change(value):
@@ -54,18 +56,30 @@ class Parts:
         return self.split.lesion.to_numpy()[self.rows(part)]
 
     def halves(self):
-        """(rows of half A, rows of half B): in the order of a hash, every other train lesion of each class is A's."""
+        """(rows of half A, rows of half B): in the order of a hash, every other train lesion of
+        each class is A's.
+        """
         train = self.split[self.split.part == "train"]
         a = []
         for code in range(7):
-            names = [n for n in set(train.lesion) if np.bincount(self.labels[self.split.lesion == n]).argmax() == code]
-            a += sorted(names, key=lambda name: hashlib.sha256(f"half:{name}".encode()).digest())[::2]
-        return train.row[train.lesion.isin(a)].to_numpy(), train.row[~train.lesion.isin(a)].to_numpy()
+            names = [
+                n
+                for n in set(train.lesion)
+                if np.bincount(self.labels[self.split.lesion == n]).argmax() == code
+            ]
+            a += sorted(names, key=lambda name: hashlib.sha256(f"half:{name}".encode()).digest())[
+                ::2
+            ]
+        return train.row[train.lesion.isin(a)].to_numpy(), train.row[
+            ~train.lesion.isin(a)
+        ].to_numpy()
 
 
 def eight_views(images):
     """The eight symmetries of the square, by NumPy's rotations."""
-    return [np.rot90(side, k, axes=(1, 2)) for side in (images, images[:, :, ::-1]) for k in range(4)]
+    return [
+        np.rot90(side, k, axes=(1, 2)) for side in (images, images[:, :, ::-1]) for k in range(4)
+    ]
 
 
 def load(path):
@@ -76,7 +90,10 @@ def load(path):
 
 def average_of_views(model, images):
     """(n, k): a network's mean output over the eight views, by stock Keras."""
-    return np.mean([model.predict(v.astype(np.float32), verbose=0).astype(float) for v in eight_views(images)], axis=0)
+    return np.mean(
+        [model.predict(v.astype(np.float32), verbose=0).astype(float) for v in eight_views(images)],
+        axis=0,
+    )
 
 
 def log_loss(labels, p):

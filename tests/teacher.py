@@ -8,9 +8,9 @@ import numpy as np
 
 def quarters(images):
     """(n, 12): means of the four quarters of images (n, 28, 28, 3), scaled to [-1, 1]."""
-    return (images.astype(float).reshape(len(images), 2, 14, 2, 14, 3).mean(axis=(2, 4)) / 127.5 - 1).reshape(
-        len(images), 12
-    )
+    return (
+        images.astype(float).reshape(len(images), 2, 14, 2, 14, 3).mean(axis=(2, 4)) / 127.5 - 1
+    ).reshape(len(images), 12)
 
 
 class Teacher:
@@ -22,7 +22,9 @@ class Teacher:
         fit = LogisticRegression(C=10, max_iter=5000).fit(quarters(images), targets)
         two = len(fit.classes_) == 2
         self.kernel, self.bias = np.zeros((12, k)), np.full(k, -9.0)
-        self.kernel[:, fit.classes_] = 2 * (np.concatenate([0 * fit.coef_, fit.coef_]) if two else fit.coef_).T
+        self.kernel[:, fit.classes_] = (
+            2 * (np.concatenate([0 * fit.coef_, fit.coef_]) if two else fit.coef_).T
+        )
         self.bias[fit.classes_] = 2 * (np.append(0, fit.intercept_) if two else fit.intercept_)
 
     def logits(self, images):
@@ -30,7 +32,9 @@ class Teacher:
         return quarters(images) @ self.kernel + self.bias
 
     def build_network(self):
-        """The same as a Keras network that ends in the layers that train_cnn.py's networks end in."""
+        """The same as a Keras network that ends in the layers that train_cnn.py's networks end
+        in.
+        """
         import keras
         from keras import layers
 

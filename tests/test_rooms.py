@@ -1,4 +1,6 @@
-"""The house: rooms import downwards only, scripts meet through files, and nothing but the five scripts stands at the top."""
+"""The house: rooms import downwards only, scripts meet through files, and nothing but the five
+scripts stands at the top.
+"""
 
 import ast
 
@@ -6,7 +8,8 @@ import pytest
 
 from lesiongan import ROOT
 
-ROOMS = ("files", "data", "run", "nets", "measures", "plots")  # from the ground up
+# From the ground up.
+ROOMS = ("files", "data", "run", "nets", "measures", "plots")
 SCRIPTS = {"eda", "train_gan", "train_cnn", "evaluate", "visualize_results"}
 COMMANDS = {"phantom", "fetch"}
 FILES = sorted((ROOT / "lesiongan").rglob("*.py"))
@@ -38,7 +41,9 @@ def test_a_room_imports_from_rooms_below_it_alone(path):
         first, *rest = name.split(".")
         assert first not in SCRIPTS | {"benchmarks", "tests"}, f"{path} imports {name}"
         if first == "lesiongan" and rest and rest[0] != "ROOT":
-            assert rest[0] in below or (room not in ROOMS and rest[0] in COMMANDS), f"{path} imports {name}"
+            assert rest[0] in below or (room not in ROOMS and rest[0] in COMMANDS), (
+                f"{path} imports {name}"
+            )
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS))
@@ -50,7 +55,14 @@ def test_scripts_never_import_one_another_or_a_command(script):
 
 def test_no_file_edits_the_path_of_imports():
     places = [*FILES, *ROOT.glob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
-    for path in [*places, *(p for p in (ROOT / "tests").rglob("*.py") if p.name != "test_rooms.py")]:
+    for path in [
+        *places,
+        *(p for p in (ROOT / "tests").rglob("*.py") if p.name != "test_rooms.py"),
+    ]:
         tree = ast.parse(path.read_text())
-        edits = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n) == "sys.path"]
+        edits = [
+            n
+            for n in ast.walk(tree)
+            if isinstance(n, ast.Attribute) and ast.unparse(n) == "sys.path"
+        ]
         assert not edits, f"{path}, line {edits[0].lineno}"

@@ -1,1 +1,3 @@
-"""The data set: its classes, reading and checking a table, metadata, lesions, near-duplicates and the split."""
+"""The data set: its classes, reading and checking a table, metadata, lesions, near-duplicates
+and the split.
+"""

@@ -1,4 +1,5 @@
-"""What HAM10000 is: its classes and their codes, how an image is laid out, and the mark of a phantom.
+"""What HAM10000 is: its classes and their codes, how an image is laid out, and the mark of a
+phantom.
 
 Tschandl et al., Scientific Data 2018, doi:10.1038/sdata.2018.161. The codes are those of Kaggle's
 `hmnist_28_28_RGB.csv`.
@@ -6,7 +7,8 @@ Tschandl et al., Scientific Data 2018, doi:10.1038/sdata.2018.161. The codes are
 
 import numpy as np
 
-CLASSES = ("akiec", "bcc", "bkl", "df", "nv", "vasc", "mel")  # code in the CSV = position here
+# Code in the CSV = position here.
+CLASSES = ("akiec", "bcc", "bkl", "df", "nv", "vasc", "mel")
 CLASS_NAMES = {
     "akiec": "actinic keratosis / intraepithelial carcinoma",
     "bcc": "basal cell carcinoma",
@@ -16,13 +18,16 @@ CLASS_NAMES = {
     "vasc": "vascular lesion",
     "mel": "melanoma",
 }
-MALIGNANT = np.array([c in ("akiec", "bcc", "mel") for c in CLASSES])  # malignant or pre-malignant
+# Malignant or pre-malignant.
+MALIGNANT = np.array([c in ("akiec", "bcc", "mel") for c in CLASSES])
 MEL = CLASSES.index("mel")
 IMAGE_SHAPE = (28, 28, 3)
 PARTS = ("train", "val", "test")
 
 HAM10000_COUNTS = (327, 514, 1099, 115, 6705, 142, 1113)
-"""Images per class in the complete table; used to recognise a verified download, never to alter a result."""
+"""Images per class in the complete table; used to recognise a verified download, never to alter
+a result.
+"""
 
 # DermaMNIST (MedMNIST v2) numbers the classes alphabetically: 4 mel, 5 nv, 6 vasc.
 DERMAMNIST_TO_HAM = np.array([0, 1, 2, 3, MEL, CLASSES.index("nv"), CLASSES.index("vasc")])
@@ -50,11 +55,14 @@ def apportion(weights, n):
     return counts
 
 
-PHANTOM_BITS = np.unpackbits(np.frombuffer(b"PHANTOM", dtype=np.uint8))  # in the lowest bits of the last 56 values
+# In the lowest bits of the last 56 values.
+PHANTOM_BITS = np.unpackbits(np.frombuffer(b"PHANTOM", dtype=np.uint8))
 
 
 def mark_as_phantom(images):
-    """A copy of uint8 (n, 28, 28, 3) whose last 56 values carry PHANTOM_BITS in their lowest bits."""
+    """A copy of uint8 (n, 28, 28, 3) whose last 56 values carry PHANTOM_BITS in their lowest
+    bits.
+    """
     flat = images.reshape(len(images), -1).copy()
     flat[:, -len(PHANTOM_BITS) :] = (flat[:, -len(PHANTOM_BITS) :] & 0xFE) | PHANTOM_BITS
     return flat.reshape(images.shape)
@@ -62,4 +70,6 @@ def mark_as_phantom(images):
 
 def has_phantom_mark(images):
     """True if every image carries the mark."""
-    return bool((images.reshape(len(images), -1)[:, -len(PHANTOM_BITS) :] & 1 == PHANTOM_BITS).all())
+    return bool(
+        (images.reshape(len(images), -1)[:, -len(PHANTOM_BITS) :] & 1 == PHANTOM_BITS).all()
+    )

@@ -8,9 +8,11 @@ from lesiongan.files.errors import InputError, first_line
 
 
 def read_metadata(path, table, external=False):
-    """DataFrame of HAM10000_metadata.csv (lesion_id, image_id, dx, ...), refused unless it describes `table` row by row.
+    """DataFrame of HAM10000_metadata.csv (lesion_id, image_id, dx, ...), refused unless it
+    describes `table` row by row.
 
-    external: of another table, which is not split: image_id alone will do, and lesions that do not look alike are noted.
+    external: of another table, which is not split: image_id alone will do, and lesions that do not
+    look alike are noted.
     """
     import pandas as pd
 
@@ -26,16 +28,17 @@ def read_metadata(path, table, external=False):
             raise InputError(f"{path}: no column {name!r}; expected HAM10000_metadata.csv")
     if len(meta) != len(table):
         raise InputError(
-            f"{path}: {len(meta)} rows, but {table.path} has {len(table)}; they must describe the same images "
-            "(--metadata none groups near-duplicate images instead)"
+            f"{path}: {len(meta)} rows, but {table.path} has {len(table)}; they must describe the "
+            "same images (--metadata none groups near-duplicate images instead)"
         )
     expected = np.array(CLASSES)[table.labels]
     wrong = np.flatnonzero(meta["dx"].to_numpy() != expected) if "dx" in meta else []
     if len(wrong):
         i = wrong[0]
         raise InputError(
-            f"{path}: line {i + 2}, column dx is {meta['dx'][i][:20]!r}, but that row of {table.path} is labelled "
-            f"{expected[i]!r} ({len(wrong)} rows disagree); the files are not in the same order"
+            f"{path}: line {i + 2}, column dx is {meta['dx'][i][:20]!r}, but that row of "
+            f"{table.path} is labelled {expected[i]!r} ({len(wrong)} rows disagree); the files are "
+            "not in the same order"
         )
     for name in meta.columns.intersection(["lesion_id", "image_id"]):
         empty = np.flatnonzero(meta[name].to_numpy() == "")
@@ -43,11 +46,15 @@ def read_metadata(path, table, external=False):
             raise InputError(f"{path}: line {empty[0] + 2}, column {name} is empty")
         odd = np.flatnonzero(meta[name].str.contains(r"[^\w.:-]").to_numpy())
         if len(odd):
-            raise InputError(f"{path}: line {odd[0] + 2}, column {name} is {meta[name][odd[0]][:20]!r}; expected letters, "
-                             "digits, _ . : -")  # fmt: skip
+            raise InputError(
+                f"{path}: line {odd[0] + 2}, column {name} is {meta[name][odd[0]][:20]!r}; "
+                "expected letters, digits, _ . : -"
+            )
     if "lesion_id" in meta and (fault := find_other_order(table, meta["lesion_id"].to_numpy())):
         if not external:
-            raise InputError(f"{path}: {fault} (--metadata none groups near-duplicate images instead)")
+            raise InputError(
+                f"{path}: {fault} (--metadata none groups near-duplicate images instead)"
+            )
         table.notes.append(f"the metadata's {fault}")
     if "age" in meta:
         age = pd.to_numeric(meta["age"], errors="coerce")
@@ -56,22 +63,31 @@ def read_metadata(path, table, external=False):
 
 
 def colour_signature(images):
-    """float32 (n, 14): seven quantiles of log(R/G) and log(B/G), which lighting and framing hardly move."""
+    """float32 (n, 14): seven quantiles of log(R/G) and log(B/G), which lighting and framing
+    hardly move.
+    """
     logs = np.log(images.reshape(len(images), -1, images.shape[-1]).astype(np.float32) + 8)
     ratios = logs[..., ::2] - logs[..., 1:2]
-    return np.quantile(ratios, [0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98], axis=1).transpose(1, 0, 2).reshape(-1, 14)
+    return (
+        np.quantile(ratios, [0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98], axis=1)
+        .transpose(1, 0, 2)
+        .reshape(-1, 14)
+    )
 
 
 ORDER_THRESHOLD = 0.62
-"""Share of comparisons in which two photos of one lesion are nearer than two of different lesions of that class.
-Complete table: .72 (akiec) to .88 (nv) for the true metadata, .50 +- .045 at most after a shuffle within a class."""
+"""Share of comparisons in which two photos of one lesion are nearer than two of different lesions
+of that class. Complete table: .72 (akiec) to .88 (nv) for the true metadata, .50 +- .045 at most
+after a shuffle within a class.
+"""
 
 
 def row_order_scores(table, lesion_ids, least_pairs=20, draws=4000):
-    """{class or 'rare': (score, pairs)}: how much nearer same-lesion pairs are than random pairs of their class.
+    """{class or 'rare': (score, pairs)}: how much nearer same-lesion pairs are than random pairs of
+    their class.
 
-    The score is the Mann-Whitney probability over colour_signature distances: 1/2 when the ids belong to other rows.
-    Classes with fewer than `least_pairs` pairs are judged together as 'rare'.
+    The score is the Mann-Whitney probability over colour_signature distances: 1/2 when the ids
+    belong to other rows. Classes with fewer than `least_pairs` pairs are judged together as 'rare'.
     """
     import pandas as pd
 
@@ -90,9 +106,12 @@ def row_order_scores(table, lesion_ids, least_pairs=20, draws=4000):
 
     if not compared:
         return {}
-    # Of the images that are compared alone: a signature takes 20 kB on its way, and a table may have a million rows.
+    # Of the images that are compared alone: a signature takes 20 kB on its way, and a table may
+    # have a million rows.
     used = np.unique(np.concatenate([p for both in compared.values() for p in both]))
-    signature = np.concatenate([colour_signature(table.images[used[i : i + 4096]]) for i in range(0, len(used), 4096)])
+    signature = np.concatenate(
+        [colour_signature(table.images[used[i : i + 4096]]) for i in range(0, len(used), 4096)]
+    )
 
     def distance(p):
         first, second = (signature[np.searchsorted(used, column)] for column in p.T)
@@ -114,11 +133,15 @@ def row_order_scores(table, lesion_ids, least_pairs=20, draws=4000):
 
 
 def find_other_order(table, lesion_ids):
-    """What says that the lesion ids are in another order than the images: photographs said to show one lesion do not look
-    alike, class by class; or None. (Equal labels prove little: the table has only 25 runs of them.)"""
+    """What says that the lesion ids are in another order than the images: photographs said to show
+    one lesion do not look alike, class by class; or None. (Equal labels prove little: the table has
+    only 25 runs of them.)
+    """
     for name, (score, pairs) in row_order_scores(table, lesion_ids).items():
         if score < ORDER_THRESHOLD:
-            return (f"lesion ids do not fit the images of class {name}: same-lesion pairs are nearer than random pairs in "
-                    f"{score:.2f} of comparisons, at least {ORDER_THRESHOLD} expected ({pairs} pairs); the rows are in "
-                    "another order")  # fmt: skip
+            return (
+                f"lesion ids do not fit the images of class {name}: same-lesion pairs are "
+                f"nearer than random pairs in {score:.2f} of comparisons, at least "
+                f"{ORDER_THRESHOLD} expected ({pairs} pairs); the rows are in another order"
+            )
     return None

@@ -3,15 +3,22 @@
 import numpy as np
 
 NEAR_DUPLICATE_DISTANCE = 50.0
-"""L2 distance between 7 x 7 x 3 area means (grey levels) below which two images count as one photograph.
-Measured on the complete table: see results/run/eda_summary.json and the README for precision and recall."""
+"""L2 distance between 7 x 7 x 3 area means (grey levels) below which two images count as one
+photograph. Measured on the complete table: see results/run/eda_summary.json and the README for
+precision and recall.
+"""
 
 MOST_PARTNERS = 50
 
 
 def dihedral_views(images):
     """The 8 flips and quarter turns of a batch (n, s, s, ...), as a list of views."""
-    return [turned[:, ::a, ::b] for turned in (images, images.swapaxes(1, 2)) for a in (1, -1) for b in (1, -1)]
+    return [
+        turned[:, ::a, ::b]
+        for turned in (images, images.swapaxes(1, 2))
+        for a in (1, -1)
+        for b in (1, -1)
+    ]
 
 
 def area_means(images):
@@ -21,9 +28,11 @@ def area_means(images):
 
 
 def near_pairs(images, threshold=NEAR_DUPLICATE_DISTANCE, block=1024):
-    """int64 (m, 2), i < j: image pairs whose area means are nearer than `threshold` under some flip or turn.
+    """int64 (m, 2), i < j: image pairs whose area means are nearer than `threshold` under some flip
+    or turn.
 
-    Of each image only the pairs with the first MOST_PARTNERS: a thousand blank images would be half a million pairs.
+    Of each image only the pairs with the first MOST_PARTNERS: a thousand blank images would be half
+    a million pairs.
     """
     means = area_means(images)
     flat = means.reshape(len(means), -1)

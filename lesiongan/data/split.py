@@ -17,13 +17,17 @@ SHARES = (0.70, 0.10, 0.20)
 
 
 def hash_order(names, salt):
-    """Positions of `names` in an order that depends on each name and the salt alone (SHA-256, not a random stream)."""
+    """Positions of `names` in an order that depends on each name and the salt alone (SHA-256,
+    not a random stream).
+    """
     keys = [hashlib.sha256(f"{salt}:{name}".encode()).digest() for name in names]
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
 
 
 def subset(table, n, seed=0, least_lesions=10):
-    """Whole lesions, stratified, about `n` images in all; at least `least_lesions` a class where they exist."""
+    """Whole lesions, stratified, about `n` images in all; at least `least_lesions` a class where
+    they exist.
+    """
     if n >= len(table):
         return table
     names, classes, codes = lesion_classes(table.lesions, table.labels)
@@ -41,7 +45,8 @@ def subset(table, n, seed=0, least_lesions=10):
 def split_table(table, kind="lesion", seed=0):
     """str (n,): the part of each image, 70/10/20, stratified by class.
 
-    kind 'lesion' keeps all photographs of a lesion in one part; 'image' is the leaky protocol of older work.
+    kind 'lesion' keeps all photographs of a lesion in one part; 'image' is the leaky protocol of
+    older work.
     """
     units = table.lesions if kind == "lesion" else table.rows.astype(str)
     names, classes, codes = lesion_classes(units, table.labels)
@@ -52,8 +57,9 @@ def split_table(table, kind="lesion", seed=0):
         if not len(own):
             continue
         own = own[hash_order(names[own], f"{kind}{seed}")]
-        # A unit belongs where its middle image falls, the first always to train; the last two units fill an empty test or
-        # val part, test first, so that no part of a class that has three lesions is empty.
+        # A unit belongs where its middle image falls, the first always to train; the last two units
+        # fill an empty test or val part, test first, so that no part of a class that has three
+        # lesions is empty.
         middle = (np.cumsum(sizes[own]) - sizes[own] / 2) / sizes[own].sum()
         part[own] = np.array(PARTS)[np.searchsorted(np.cumsum(SHARES)[:2], middle, side="right")]
         if len(own) >= 3:
@@ -65,8 +71,9 @@ def split_table(table, kind="lesion", seed=0):
 
 
 def half_a(table, parts):
-    """bool (n,): images of half A, every other train lesion of each class; the judge learns from these alone, and the
-    other half (B) gives the floor its distances are read against."""
+    """bool (n,): images of half A, every other train lesion of each class; the judge learns from
+    these alone, and the other half (B) gives the floor its distances are read against.
+    """
     names, classes, codes = lesion_classes(table.lesions, table.labels)
     chosen = np.zeros(len(names), dtype=bool)
     in_train = np.zeros(len(names), dtype=bool)
@@ -78,8 +85,14 @@ def half_a(table, parts):
 
 
 def leakage_share(labels, lesions, parts):
-    """(share of test images with another photograph of their lesion in train, the same by class (7,), NaN if none)."""
+    """(share of test images with another photograph of their lesion in train, the same by class
+    (7,), NaN if none).
+    """
     test = parts == "test"
     leaked = np.isin(lesions[test], lesions[parts == "train"])
-    return leaked.mean(), np.array([leaked[labels[test] == c].mean() if (labels[test] == c).any() else np.nan
-                                    for c in range(len(CLASSES))])  # fmt: skip
+    return leaked.mean(), np.array(
+        [
+            leaked[labels[test] == c].mean() if (labels[test] == c).any() else np.nan
+            for c in range(len(CLASSES))
+        ]
+    )

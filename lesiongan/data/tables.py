@@ -14,23 +14,32 @@ from pathlib import Path
 
 import numpy as np
 
-from lesiongan.data.classes import CLASSES, DERMAMNIST_TO_HAM, IMAGE_SHAPE, LAYOUTS, PARTS, has_phantom_mark
+from lesiongan.data.classes import (
+    CLASSES,
+    DERMAMNIST_TO_HAM,
+    IMAGE_SHAPE,
+    LAYOUTS,
+    PARTS,
+    has_phantom_mark,
+)
 from lesiongan.files import archives
 from lesiongan.files.compressed import Bounded, open_table
 from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.writing import atomic
 
-MAX_ROWS = 5_000_000  # about 12 GB of pixels: a larger table is refused rather than left to swap
+# About 12 GB of pixels: a larger table is refused rather than left to swap.
+MAX_ROWS = 5_000_000
 
 
 @dataclass
 class Table:
     """A checked table of images.
 
-    images: uint8 (n, h, w, c) in [0, 255]; labels: int32 (n,) positions in CLASSES; rows: int64 (n,) row numbers in
-    the file (0 is the first after the header); lesions: str (n,) name of the lesion each image shows; grouping: how
-    the lesions are known; metadata: DataFrame with one row an image, or None; sha256: of pixels and labels, so the
-    same for .csv, .csv.gz and .npz of one table.
+    images: uint8 (n, h, w, c) in [0, 255]; labels: int32 (n,) positions in CLASSES; rows: int64
+    (n,) row numbers in the file (0 is the first after the header); lesions: str (n,) name of the
+    lesion each image shows; grouping: how the lesions are known; metadata: DataFrame with one row
+    an image, or None; sha256: of pixels and labels, so the same for .csv, .csv.gz and .npz of one
+    table.
     """
 
     path: str
@@ -51,26 +60,49 @@ class Table:
         """The same table restricted to `index` (positions), in that order."""
         index = np.asarray(index)
         meta = None if self.metadata is None else self.metadata.iloc[index].reset_index(drop=True)
-        return Table(self.path, self.layout, self.images[index], self.labels[index], self.sha256, self.rows[index],
-                     self.lesions[index], self.grouping, meta, self.notes)  # fmt: skip
+        return Table(
+            self.path,
+            self.layout,
+            self.images[index],
+            self.labels[index],
+            self.sha256,
+            self.rows[index],
+            self.lesions[index],
+            self.grouping,
+            meta,
+            self.notes,
+        )
 
     @property
     def metadata_sha256(self):
         """Hex SHA-256 of the metadata; '' without."""
-        return "" if self.metadata is None else hashlib.sha256(self.metadata.to_csv(index=False).encode()).hexdigest()
+        return (
+            ""
+            if self.metadata is None
+            else hashlib.sha256(self.metadata.to_csv(index=False).encode()).hexdigest()
+        )
 
     @property
     def is_phantom(self):
-        """True if the images carry the mark of phantom lesions; no photograph does, save with probability 2^-56 each."""
-        return bool(len(self) and self.layout == "hmnist_28_28_RGB" and has_phantom_mark(self.images[:100]))
+        """True if the images carry the mark of phantom lesions; no photograph does, save with
+        probability 2^-56 each.
+        """
+        return bool(
+            len(self) and self.layout == "hmnist_28_28_RGB" and has_phantom_mark(self.images[:100])
+        )
 
 
 def read_layout(path, header):
-    """(layout name, image shape, column names) of a header line, or InputError saying how it is wrong."""
+    """(layout name, image shape, column names) of a header line, or InputError saying how it is
+    wrong.
+    """
     try:
-        text = header.removeprefix(codecs.BOM_UTF8).decode("ascii").strip()  # a mark that spreadsheets put there
+        # A mark that spreadsheets put there.
+        text = header.removeprefix(codecs.BOM_UTF8).decode("ascii").strip()
     except UnicodeDecodeError:
-        raise InputError(f"{path}: line 1 is not text; expected the header of Kaggle's hmnist_28_28_RGB.csv") from None
+        raise InputError(
+            f"{path}: line 1 is not text; expected the header of Kaggle's hmnist_28_28_RGB.csv"
+        ) from None
     if not text:
         raise InputError(f"{path}: the file is empty; expected Kaggle's hmnist_28_28_RGB.csv")
     columns = [c.strip('"') for c in text.split(",")]
@@ -81,18 +113,23 @@ def read_layout(path, header):
     n = len(columns) - 1
     if n not in LAYOUTS:
         raise InputError(
-            f"{path}: line 1 has {len(columns)} columns; expected 2353 (pixel0000 to pixel2351, label) as in Kaggle's "
-            "hmnist_28_28_RGB.csv"
+            f"{path}: line 1 has {len(columns)} columns; expected 2353 (pixel0000 to pixel2351, "
+            "label) as in Kaggle's hmnist_28_28_RGB.csv"
         )
-    for i, (found, wanted) in enumerate(zip(columns, [f"pixel{i:04d}" for i in range(n)] + ["label"], strict=True)):
+    for i, (found, wanted) in enumerate(
+        zip(columns, [f"pixel{i:04d}" for i in range(n)] + ["label"], strict=True)
+    ):
         if found != wanted:
-            raise InputError(f"{path}: line 1, column {i + 1} is {found[:40]!r}; expected {wanted!r}")
+            raise InputError(
+                f"{path}: line 1, column {i + 1} is {found[:40]!r}; expected {wanted!r}"
+            )
     return (*LAYOUTS[n], columns)
 
 
 def locate_fault(path, columns, good=0):
-    """The first fault of a CSV body in words, found line by line (slow, so only once reading has failed, and only after
-    the first `good` rows, which have been read)."""
+    """The first fault of a CSV body in words, found line by line (slow, so only once reading has
+    failed, and only after the first `good` rows, which have been read).
+    """
     width = len(columns)
     with open_table(path) as f:
         f.readline(1 << 20)
@@ -102,7 +139,10 @@ def locate_fault(path, columns, good=0):
             cells = line.rstrip(b"\r\n").split(b",")
             where = f"{path}: line {number}"
             if cells[0].strip(b'"') == columns[0].encode():
-                return f"{where} repeats the header; expected pixel values (was the file joined from two?)"
+                return (
+                    f"{where} repeats the header; expected pixel values (was the file joined "
+                    "from two?)"
+                )
             if len(cells) != width:
                 return f"{where} has {len(cells)} values; expected {width} (is the file truncated?)"
             for name, cell in zip(columns, cells, strict=True):
@@ -113,15 +153,20 @@ def locate_fault(path, columns, good=0):
                     value = float(cell)
                 except ValueError:
                     return f"{where}, column {name}: {shown!r} is not a number"
-                if not (value == int(value) if abs(value) < 1e9 else False) or not 0 <= value <= top:
+                if (
+                    not (value == int(value) if abs(value) < 1e9 else False)
+                    or not 0 <= value <= top
+                ):
                     return f"{where}, column {name}: {shown} is not a whole number from 0 to {top}"
     return f"{path}: not readable as a table of whole numbers"
 
 
 def describe_fault(path, columns, error, good):
-    """One line for whatever made reading fail: a body that does not parse, or a file that cannot be read to its end.
+    """One line for whatever made reading fail: a body that does not parse, or a file that cannot be
+    read to its end.
 
-    Every decompressor raises its own kinds of error, so the second pass of locate_fault decides which it was.
+    Every decompressor raises its own kinds of error, so the second pass of locate_fault decides
+    which it was.
     """
     try:
         if columns is not None and not isinstance(error, OSError | EOFError):
@@ -134,7 +179,9 @@ def describe_fault(path, columns, error, good):
 
 
 def read_csv(path):
-    """(layout, uint8 (n, h, w, c), int32 (n,)) of a Kaggle-layout CSV, plain or compressed; InputError if malformed."""
+    """(layout, uint8 (n, h, w, c), int32 (n,)) of a Kaggle-layout CSV, plain or compressed;
+    InputError if malformed.
+    """
     import pandas as pd
 
     pixels, labels, n = [], [], 0
@@ -147,7 +194,8 @@ def read_csv(path):
                 raise InputError(f"{path}: has a header and no rows")
             if first.count(b",") + 1 != len(columns):
                 raise InputError(locate_fault(path, columns))
-        with open_table(path) as f, np.errstate(invalid="ignore"):  # inf becomes a number far out of range
+        # Inf becomes a number far out of range.
+        with open_table(path) as f, np.errstate(invalid="ignore"):
             # int64, then a range check: pandas wraps 256 to 0 when asked for uint8 directly.
             for chunk in pd.read_csv(f, dtype="int64", chunksize=4096):
                 values = chunk.to_numpy()
@@ -155,7 +203,9 @@ def read_csv(path):
                     raise InputError(locate_fault(path, columns, n))
                 n += len(values)
                 if n > MAX_ROWS:
-                    raise InputError(f"{path}: more than {MAX_ROWS} rows; split the table into smaller files")
+                    raise InputError(
+                        f"{path}: more than {MAX_ROWS} rows; split the table into smaller files"
+                    )
                 pixels.append(values[:, :-1].astype(np.uint8))
                 labels.append(values[:, -1].astype(np.int32))
     except InputError:
@@ -166,12 +216,20 @@ def read_csv(path):
 
 
 def read_npz(path):
-    """(layout, images, labels) of MedMNIST's dermamnist.npz, its parts joined (one will do), labels in our order."""
+    """(layout, images, labels) of MedMNIST's dermamnist.npz, its parts joined (one will do),
+    labels in our order.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             there = set(archive.namelist())
-            if sum(i.file_size for i in archive.infolist()) > Bounded.EXPANSION * path.stat().st_size:
-                raise InputError(f"{path}: unpacks to over {Bounded.EXPANSION} times its size; not dermamnist.npz")
+            if (
+                sum(i.file_size for i in archive.infolist())
+                > Bounded.EXPANSION * path.stat().st_size
+            ):
+                raise InputError(
+                    f"{path}: unpacks to over {Bounded.EXPANSION} times its size; not "
+                    "dermamnist.npz"
+                )
         parts = [p for p in PARTS if {f"{p}_images.npy", f"{p}_labels.npy"} & there]
         names = [f"{part}_{kind}" for part in parts or PARTS for kind in ("images", "labels")]
         missing = [n for n in names if f"{n}.npy" not in there]
@@ -180,16 +238,23 @@ def read_npz(path):
         arrays = archives.read_arrays(path, names, Bounded.EXPANSION * path.stat().st_size)
     except InputError:
         raise
-    except Exception as e:  # zipfile, zlib and NumPy raise many kinds for a damaged file
-        raise InputError(f"{path}: not a readable .npz ({first_line(e)}); fetch dermamnist.npz again") from None
+    # Zipfile, zlib and NumPy raise many kinds for a damaged file.
+    except Exception as e:
+        raise InputError(
+            f"{path}: not a readable .npz ({first_line(e)}); fetch dermamnist.npz again"
+        ) from None
     for part in parts:
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
         if images.shape[1:] != IMAGE_SHAPE or images.dtype != np.uint8:
             raise InputError(
-                f"{path}: {part}_images is {images.dtype} {images.shape}; expected uint8 (n, 28, 28, 3) (the 28-pixel file)"
+                f"{path}: {part}_images is {images.dtype} {images.shape}; expected uint8 (n, 28, "
+                "28, 3) (the 28-pixel file)"
             )
         if labels.shape not in ((len(images),), (len(images), 1)) or labels.dtype.kind not in "iu":
-            raise InputError(f"{path}: {part}_labels is {labels.dtype} {labels.shape}; expected one integer an image")
+            raise InputError(
+                f"{path}: {part}_labels is {labels.dtype} {labels.shape}; expected one integer an "
+                "image"
+            )
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(CLASSES):
             raise InputError(f"{path}: {part}_labels has values outside 0 to {len(CLASSES) - 1}")
     images = np.concatenate([arrays[f"{p}_images"] for p in parts])
@@ -203,7 +268,10 @@ def read_table(path):
     """Table of any supported file, checked, without lesion groups (each image its own lesion)."""
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such file; name a table like hmnist_28_28_RGB.csv (.gz, .xz, .zst) or dermamnist.npz")
+        raise InputError(
+            f"{path}: no such file; name a table like hmnist_28_28_RGB.csv (.gz, .xz, .zst) or "
+            "dermamnist.npz"
+        )
     try:
         with open(path, "rb") as f:
             is_zip = f.read(4) == b"PK\x03\x04"
@@ -214,7 +282,16 @@ def read_table(path):
     digest.update(np.ascontiguousarray(images))
     digest.update(labels.astype("<i4").tobytes())
     rows = np.arange(len(labels))
-    return Table(str(path), layout, images, labels, digest.hexdigest(), rows, rows.astype(str), "each image alone")
+    return Table(
+        str(path),
+        layout,
+        images,
+        labels,
+        digest.hexdigest(),
+        rows,
+        rows.astype(str),
+        "each image alone",
+    )
 
 
 def write_table(path, chunks):
@@ -222,5 +299,7 @@ def write_table(path, chunks):
     with atomic(path) as t, open(t, "w", encoding="ascii", newline="\n") as f:
         f.write(",".join(f"pixel{i:04d}" for i in range(2352)) + ",label\n")
         for images, labels in chunks:
-            values = np.concatenate([images.reshape(len(labels), -1), np.asarray(labels)[:, None]], axis=1)
+            values = np.concatenate(
+                [images.reshape(len(labels), -1), np.asarray(labels)[:, None]], axis=1
+            )
             f.writelines(",".join(map(str, row)) + "\n" for row in values.tolist())

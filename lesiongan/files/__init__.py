@@ -1,1 +1,3 @@
-"""Ground floor: files on disk. Atomic writes, locks, hashes, and reading what may be damaged or hostile."""
+"""Ground floor: files on disk. Atomic writes, locks, hashes, and reading what may be damaged or
+hostile.
+"""

@@ -1,4 +1,6 @@
-"""Zip archives as untrusted files: .npz and .keras both are zips, and what one says of its own sizes may be a lie."""
+"""Zip archives as untrusted files: .npz and .keras both are zips, and what one says of its own
+sizes may be a lie.
+"""
 
 import math
 import zipfile
@@ -6,11 +8,14 @@ import zipfile
 import numpy as np
 
 PIECE = 1 << 16
-READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of bzip2 and LZMA zipfile unpacks whole blocks, however large
+# Of bzip2 and LZMA zipfile unpacks whole blocks, however large.
+READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def read_member(archive, name, most):
-    """The bytes of one member of a ZipFile, read piece by piece; ValueError if they are more than `most`."""
+    """The bytes of one member of a ZipFile, read piece by piece; ValueError if they are more
+    than `most`.
+    """
     pieces, size = [], 0
     with open_member(archive, name) as f:
         while piece := f.read(PIECE):
@@ -22,7 +27,9 @@ def read_member(archive, name, most):
 
 
 def open_member(archive, name):
-    """A member of a ZipFile as a stream that gives no more than it is asked for, nor than the size it declares."""
+    """A member of a ZipFile as a stream that gives no more than it is asked for, nor than the
+    size it declares.
+    """
     info = archive.getinfo(name)
     if info.compress_type not in READABLE:
         raise ValueError(f"{name} is compressed in a way that no file of this project is")
@@ -30,9 +37,11 @@ def open_member(archive, name):
 
 
 def read_arrays(path, names, most):
-    """{name: array} of an .npz, read only if its headers and declared sizes agree on at most `most` bytes in all.
+    """{name: array} of an .npz, read only if its headers and declared sizes agree on at most `most`
+    bytes in all.
 
-    ValueError, KeyError, or whatever zipfile and NumPy raise, for a file that is not that; nothing is unpickled.
+    ValueError, KeyError, or whatever zipfile and NumPy raise, for a file that is not that; nothing
+    is unpickled.
     """
     found = {}
     with zipfile.ZipFile(path) as archive:

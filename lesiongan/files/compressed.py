@@ -11,8 +11,9 @@ from lesiongan.files.errors import InputError
 class Bounded(io.RawIOBase):
     """A table's decompressed text, cut off with an InputError where it grows out of bounds.
 
-    Two bounds: EXPANSION times the file's own size, because a few megabytes of gzip can unpack to the whole disk, and lines
-    of MAX_LINE bytes, because a reader of lines keeps a whole one in memory. Kaggle's table expands threefold.
+    Two bounds: EXPANSION times the file's own size, because a few megabytes of gzip can unpack to
+    the whole disk, and lines of MAX_LINE bytes, because a reader of lines keeps a whole one in
+    memory. Kaggle's table expands threefold.
     """
 
     EXPANSION, MAX_LINE = 100, 1 << 18
@@ -28,14 +29,21 @@ class Bounded(io.RawIOBase):
         n = self.stream.readinto(buffer)
         self.left -= n
         text = bytes(buffer[:n])
-        if b"\0" in text:  # pandas would end a cell there
+        # Pandas would end a cell there.
+        if b"\0" in text:
             raise InputError(f"{self.path}: holds a byte of value 0; expected text")
         if self.left < 0:
-            raise InputError(f"{self.path}: unpacks to over {self.EXPANSION} times its size; no table of photographs does")
+            raise InputError(
+                f"{self.path}: unpacks to over {self.EXPANSION} times its size; no table of "
+                "photographs does"
+            )
         end = text.rfind(b"\n")
         self.since_line = self.since_line + n if end < 0 else n - end
         if self.since_line > self.MAX_LINE:
-            raise InputError(f"{self.path}: has a line of over {self.MAX_LINE} bytes; no table of this project has")
+            raise InputError(
+                f"{self.path}: has a line of over {self.MAX_LINE} bytes; no table of this project "
+                "has"
+            )
         return n
 
     def close(self):
@@ -46,7 +54,8 @@ class Bounded(io.RawIOBase):
 def open_zstandard(path, mode):
     """A .zst file's content; EOFError where the file ends within a frame."""
     try:
-        from compression import zstd  # in the standard library from Python 3.14
+        # In the standard library from Python 3.14.
+        from compression import zstd
     except ImportError:
         from backports import zstd
 
@@ -54,9 +63,12 @@ def open_zstandard(path, mode):
 
 
 def open_table(path):
-    """A binary stream of the table's text, decompressed by content (gzip, xz, zstd) whatever the name says."""
+    """A binary stream of the table's text, decompressed by content (gzip, xz, zstd) whatever the
+    name says.
+    """
     if Path(path).exists() and not Path(path).is_file():
-        raise InputError(f"{path}: is no file")  # a pipe, say, on which one waits for ever
+        # A pipe, say, on which one waits for ever.
+        raise InputError(f"{path}: is no file")
     with open(path, "rb") as f:
         magic = f.read(6)
     if magic[:2] == b"\x1f\x8b":
@@ -72,10 +84,13 @@ def open_table(path):
 
 
 def open_narrow(path, most=64):
-    """open_table for a file of few columns: pandas takes minutes to tell a hundred thousand of one name apart."""
+    """open_table for a file of few columns: pandas takes minutes to tell a hundred thousand of
+    one name apart.
+    """
     with open_table(path) as f:
         lines = [f.readline(Bounded.MAX_LINE), f.readline(Bounded.MAX_LINE)]
-        if lines[0] and (not lines[0].strip() or lines[0].count(b'"') % 2):  # which pandas would skip, or read on from
+        # Which pandas would skip, or read on from.
+        if lines[0] and (not lines[0].strip() or lines[0].count(b'"') % 2):
             raise InputError(f"{path}: line 1 is not the names of columns")
         if max(line.count(b",") for line in lines) >= most:
             raise InputError(f"{path}: has over {most} columns; no such file of this project has")

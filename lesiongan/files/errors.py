@@ -2,7 +2,9 @@
 
 
 class InputError(Exception):
-    """Bad input or a contradiction between inputs: one line saying what, where and what to do (exit code 2)."""
+    """Bad input or a contradiction between inputs: one line saying what, where and what to do
+    (exit code 2).
+    """
 
 
 def first_line(error):
@@ -11,5 +13,7 @@ def first_line(error):
 
 
 def printable(text):
-    """Text of one line that UTF-8 can hold: of a file name in another encoding or with line breaks, a replacement."""
+    """Text of one line that UTF-8 can hold: of a file name in another encoding or with line
+    breaks, a replacement.
+    """
     return " ".join(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").split())

@@ -8,11 +8,13 @@ from pathlib import Path
 from lesiongan.files.errors import InputError
 from lesiongan.files.writing import ensure_folder, remove_leftovers
 
-LOCKS = {}  # folder -> its lock, held as long as the process lives: the system lets go of it then
+# Folder -> its lock, held as long as the process lives: the system lets go of it then.
+LOCKS = {}
 
 
 def lock_folder(folder):
-    """Create `folder` and make it this process's own until it ends; InputError if another works there.
+    """Create `folder` and make it this process's own until it ends; InputError if another works
+    there.
 
     What a killed process left half-written there is removed. (On a file system without locks the
     folder is not protected.)
@@ -28,13 +30,16 @@ def lock_folder(folder):
         lock.acquire(blocking=False)
     except Timeout:
         holder = read_writer(writer)
-        raise InputError(f"{folder}: {holder} is writing here; wait for it, or name another folder") from None
+        raise InputError(
+            f"{folder}: {holder} is writing here; wait for it, or name another folder"
+        ) from None
     except NotImplementedError:
         return folder
     except OSError as e:
         raise InputError(f"{folder}: cannot be written ({e.strerror})") from None
     LOCKS[name] = lock
-    with contextlib.suppress(OSError):  # a full disk is reported by the first write that matters
+    # A full disk is reported by the first write that matters.
+    with contextlib.suppress(OSError):
         writer.write_text(f"process {os.getpid()} ({Path(sys.argv[0]).name})")
     for inside, subfolders, _ in os.walk(folder):
         # Subfolders with a lock are another process's own.

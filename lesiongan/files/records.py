@@ -7,7 +7,8 @@ from lesiongan.files.errors import InputError, first_line
 
 NUMBER = (int, float)
 
-MAX_JSON = 1 << 26  # bytes; the largest this project writes are a few hundred thousand
+# Bytes; the largest this project writes are a few hundred thousand.
+MAX_JSON = 1 << 26
 
 
 def read_json(path, made_by, shape=None):
@@ -25,7 +26,9 @@ def read_json(path, made_by, shape=None):
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run {made_by} first") from None
     except (OSError, ValueError, RecursionError) as e:
-        raise InputError(f"{path}: not readable as JSON ({first_line(e)}); run {made_by} again") from None
+        raise InputError(
+            f"{path}: not readable as JSON ({first_line(e)}); run {made_by} again"
+        ) from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: not a JSON object; run {made_by} again")
     fault = find_fault(value, shape or {}, "")
@@ -47,8 +50,8 @@ def bounded_int(text):
 def find_fault(value, shape, where):
     """What is wrong with a JSON value, or None.
 
-    shape: a type or tuple of types; [shape] for a list of such; {name: shape} for an object with at least these names, in
-    which the name `...` stands for all others.
+    shape: a type or tuple of types; [shape] for a list of such; {name: shape} for an object with at
+    least these names, in which the name `...` stands for all others.
     """
     if isinstance(shape, dict):
         if not isinstance(value, dict):
@@ -56,7 +59,10 @@ def find_fault(value, shape, where):
         missing = [name for name in shape if name is not ... and name not in value]
         if missing:
             return f"{where + '.' if where else ''}{missing[0]} is missing"
-        inner = [(v, shape.get(name, shape.get(...)), f"{where}.{name}".strip(".")) for name, v in value.items()]
+        inner = [
+            (v, shape.get(name, shape.get(...)), f"{where}.{name}".strip("."))
+            for name, v in value.items()
+        ]
         inner = [item for item in inner if item[1] is not None]
     elif isinstance(shape, list):
         if not isinstance(value, list):

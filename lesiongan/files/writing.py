@@ -1,4 +1,5 @@
-"""Files a run leaves: atomic writes of text, JSON, CSV and tables, their hashes, and the state of a training.
+"""Files a run leaves: atomic writes of text, JSON, CSV and tables, their hashes, and the state of a
+training.
 
 Every writer writes beside its target and renames, so that a reader never meets half a file.
 """
@@ -16,7 +17,9 @@ from lesiongan.files.errors import InputError
 
 
 def check_target(path):
-    """InputError if no file can be written to `path`: known before hours of work, not after them."""
+    """InputError if no file can be written to `path`: known before hours of work, not after
+    them.
+    """
     if not path.name or path.is_dir():
         raise InputError(f"{path}: cannot be written (a folder, not a file)")
     try:
@@ -27,7 +30,9 @@ def check_target(path):
 
 @contextlib.contextmanager
 def atomic(path):
-    """Yield a temporary path beside `path`; rename it over `path` on success, remove it on failure."""
+    """Yield a temporary path beside `path`; rename it over `path` on success, remove it on
+    failure.
+    """
     path = Path(path)
     check_target(path)
     try:
@@ -51,14 +56,22 @@ def ensure_folder(path):
     return Path(path)
 
 
-LEFTOVER = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")  # what atomic() writes to
+# What atomic() writes to.
+LEFTOVER = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
 
 
 def remove_leftovers(folder, older_than=0):
-    """Remove what killed processes left half-written right in a folder, at least `older_than` seconds ago."""
+    """Remove what killed processes left half-written right in a folder, at least `older_than`
+    seconds ago.
+    """
     for path in folder.iterdir():
-        with contextlib.suppress(OSError):  # another process was faster
-            if LEFTOVER.fullmatch(path.name) and path.is_file() and time.time() - path.stat().st_mtime >= older_than:
+        # Another process was faster.
+        with contextlib.suppress(OSError):
+            if (
+                LEFTOVER.fullmatch(path.name)
+                and path.is_file()
+                and time.time() - path.stat().st_mtime >= older_than
+            ):
                 path.unlink()
 
 
@@ -83,8 +96,13 @@ def json_default(value):
 
 
 def write_csv(path, columns):
-    """Write a dict of equally long columns as CSV, floats with nine significant digits (exact for float32)."""
+    """Write a dict of equally long columns as CSV, floats with nine significant digits (exact
+    for float32).
+    """
     rows = zip(*columns.values(), strict=True)
     lines = [",".join(columns)]
-    lines += [",".join(f"{v:.9g}" if isinstance(v, float | np.floating) else str(v) for v in row) for row in rows]
+    lines += [
+        ",".join(f"{v:.9g}" if isinstance(v, float | np.floating) else str(v) for v in row)
+        for row in rows
+    ]
     write_text(path, "\n".join(lines) + "\n")

@@ -1,1 +1,3 @@
-"""Numbers: scores of a classifier with intervals, calibration, distances of image sets, memorisation, the judge."""
+"""Numbers: scores of a classifier with intervals, calibration, distances of image sets,
+memorisation, the judge.
+"""

@@ -4,21 +4,27 @@ import numpy as np
 
 
 def lesion_weights(lesions, draws=1000, seed=0, block=100):
-    """Yield float (block, n) image weights of bootstrap samples of whole lesions, `draws` in all."""
+    """Yield float (block, n) image weights of bootstrap samples of whole lesions, `draws` in
+    all.
+    """
     _, codes = np.unique(lesions, return_inverse=True)
     n = codes.max() + 1
     rng = np.random.default_rng(seed)
     for start in range(0, draws, block):
         count = min(block, draws - start)
-        yield np.stack([np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(count)])[:, codes].astype(float)
+        yield np.stack([np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(count)])[
+            :, codes
+        ].astype(float)
 
 
 def with_intervals(measure, lesions, draws=1000, seed=0, raised=()):
-    """{name: (value, low, high)}: `measure(w)` on the sample, and 95 % percentile intervals over lesions.
+    """{name: (value, low, high)}: `measure(w)` on the sample, and 95 % percentile intervals over
+    lesions.
 
-    measure: function of weights (d, n) to a dict of (d,) arrays, NaN where undefined; undefined draws are left out.
-    raised: names of figures, at least 0, that resampling itself raises, as noise does the ECE: their quantiles are taken
-    down by the bootstrap's estimate of that bias (Efron and Tibshirani 1993, eq. 10.3), or the value could lie below them.
+    measure: function of weights (d, n) to a dict of (d,) arrays, NaN where undefined; undefined
+    draws are left out. raised: names of figures, at least 0, that resampling itself raises, as
+    noise does the ECE: their quantiles are taken down by the bootstrap's estimate of that bias
+    (Efron and Tibshirani 1993, eq. 10.3), or the value could lie below them.
     """
     value = measure(np.ones((1, len(lesions))))
     blocks = [measure(w) for w in lesion_weights(lesions, draws, seed)]

@@ -1,4 +1,6 @@
-"""Calibration of a trained classifier, fitted on val: temperature, prior shift and operating points."""
+"""Calibration of a trained classifier, fitted on val: temperature, prior shift and operating
+points.
+"""
 
 import numpy as np
 
@@ -16,7 +18,9 @@ def softmax(logits):
 
 
 def with_calibration(network, temperature, log_prior_shift):
-    """The network with softmax((logits + shift) / T) inside: both are folded into the last layer's weights."""
+    """The network with softmax((logits + shift) / T) inside: both are folded into the last
+    layer's weights.
+    """
     import keras
 
     last = network.get_layer("logits")
@@ -29,8 +33,8 @@ def with_calibration(network, temperature, log_prior_shift):
 def fit_temperature(network, images, targets, shift):
     """T in [0.25, 4] with the least val log-loss of the eight-view average that evaluate.py writes.
 
-    A single view of the same network is a little less sure than it should be: averaging takes confidence away, and T gives
-    it back.
+    A single view of the same network is a little less sure than it should be: averaging takes
+    confidence away, and T gives it back.
     """
     logits = np.stack([inference.predict(network, v) for v in dihedral_views(images)]) + shift
     grid = np.exp(np.linspace(np.log(0.25), np.log(4), 81))
@@ -39,42 +43,57 @@ def fit_temperature(network, images, targets, shift):
 
 
 def fit_tau(p, targets, log_prior, lesions, draws=200):
-    """tau in [0, 2] of argmax(log p - tau log prior) for balanced accuracy: the mean of what is best (on a tie, smallest) in
-    bootstrap samples of whole lesions (bagging, Breiman 1996).
+    """tau in [0, 2] of argmax(log p - tau log prior) for balanced accuracy: the mean of what is
+    best (on a tie, smallest) in bootstrap samples of whole lesions (bagging, Breiman 1996).
 
-    What is best on val itself jumps about, since a tenth of the table has a dozen images of the rarest class: by this rule
-    tau varies half as much between trainings, at as much balanced accuracy (results/LOG.md, try 43).
+    What is best on val itself jumps about, since a tenth of the table has a dozen images of the
+    rarest class: by this rule tau varies half as much between trainings, at as much balanced
+    accuracy (results/LOG.md, try 43).
     """
     taus = np.linspace(0, 2, 41)
     decisions = [metrics.balanced_decision(p, -t * log_prior) for t in taus]
     best = []
     for w in bootstrap.lesion_weights(lesions, draws):
-        found = [metrics.summarise(metrics.confusion(targets, d, p.shape[1], w))["balanced_accuracy"] for d in decisions]
+        found = [
+            metrics.summarise(metrics.confusion(targets, d, p.shape[1], w))["balanced_accuracy"]
+            for d in decisions
+        ]
         best.append(taus[np.argmax(found, axis=0)])
     return float(np.concatenate(best).mean())
 
 
 def fit_operating_points(p, targets, prior, lesions):
-    """What evaluate.py needs beside probabilities, from val: the balanced shift and score thresholds.
+    """What evaluate.py needs beside probabilities, from val: the balanced shift and score
+    thresholds.
 
     p: float (n, k); targets: int (n,); prior: float (k,) of the train part; lesions: str (n,).
     """
     log_prior = np.log(np.maximum(prior, 1e-6))
     tau = fit_tau(p, targets, log_prior, lesions)
-    points = {"tau": tau, "balanced_shift": (-tau * log_prior).tolist(), "train_prior": prior.tolist()}
+    points = {
+        "tau": tau,
+        "balanced_shift": (-tau * log_prior).tolist(),
+        "train_prior": prior.tolist(),
+    }
     w = np.ones(len(p))
     if p.shape[1] == 2:
         groups = {"malignant": (targets == 1, p[:, 1])}
     else:
-        groups = {"melanoma": (targets == MEL, p[:, MEL]), "malignant": (MALIGNANT[targets], p[:, MALIGNANT].sum(axis=1))}
+        groups = {
+            "melanoma": (targets == MEL, p[:, MEL]),
+            "malignant": (MALIGNANT[targets], p[:, MALIGNANT].sum(axis=1)),
+        }
     for name, (positive, score) in groups.items():
         for at in (90, 95):
             t = metrics.Ranking(positive, score).threshold(at / 100, w)
-            points[f"{name}_threshold_at_{at}_specificity"] = float(min(t, 2.0))  # 2: no probability reaches it
+            # 2: no probability reaches it.
+            points[f"{name}_threshold_at_{at}_specificity"] = float(min(t, 2.0))
     return points
 
 
 def prior_of(targets, k, weights=None):
-    """float (k,) class shares, at least a thousandth of an image each so that the logarithm exists."""
+    """float (k,) class shares, at least a thousandth of an image each so that the logarithm
+    exists.
+    """
     counts = np.bincount(targets, weights=weights, minlength=k) + 1e-3
     return counts / counts.sum()

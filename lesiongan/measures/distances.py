@@ -32,8 +32,10 @@ def squared_distances(a, b):
 
 
 def frechet_distance(a, b):
-    """Frechet distance of two Gaussians fitted to the rows (Heusel et al. 2017, eq. 6): squared distance of the means +
-    tr(Sa + Sb - 2 (Sa Sb)^1/2), the root by symmetric eigendecompositions, so it is real and never negative."""
+    """Frechet distance of two Gaussians fitted to the rows (Heusel et al. 2017, eq. 6): squared
+    distance of the means + tr(Sa + Sb - 2 (Sa Sb)^1/2), the root by symmetric eigendecompositions,
+    so it is real and never negative.
+    """
 
     def root(s):
         values, vectors = np.linalg.eigh(s)
@@ -42,11 +44,15 @@ def frechet_distance(a, b):
     sa, sb = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     ra = root(sa)
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(ra @ sb @ ra), 0)).sum()
-    return float(((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum() + np.trace(sa) + np.trace(sb) - 2 * cross)
+    return float(
+        ((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum() + np.trace(sa) + np.trace(sb) - 2 * cross
+    )
 
 
 def kernel_distance(a, b):
-    """KID (Binkowski et al. 2018): unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3."""
+    """KID (Binkowski et al. 2018): unbiased squared maximum mean discrepancy with the kernel
+    (x.y / d + 1)^3.
+    """
     d = a.shape[1]
 
     def kernel(x, y):
@@ -59,9 +65,11 @@ def kernel_distance(a, b):
 
 
 def prdc(real, fake, k=NEIGHBOURS):
-    """dict of precision, recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020), k nearest neighbours.
+    """dict of precision, recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al.
+    2020), k nearest neighbours.
 
-    A set's k-th neighbour radius leaves the point itself out. The caller gives equally many rows of both.
+    A set's k-th neighbour radius leaves the point itself out. The caller gives equally many rows of
+    both.
     """
 
     def radius(x):
@@ -81,7 +89,8 @@ def prdc(real, fake, k=NEIGHBOURS):
 
 
 def draw_in_mix(labels, mix, n, rng):
-    """Positions of n rows whose classes are in the proportions `mix`; with replacement only in a class that runs short.
+    """Positions of n rows whose classes are in the proportions `mix`; with replacement only in a
+    class that runs short.
 
     Classes that have no rows are left out of the mix.
     """

@@ -11,9 +11,10 @@ from lesiongan.nets import inference, saved_models
 class Judge:
     """The judge's view of images, and what it measures against.
 
-    model: keras classifier with a layer `features`; half: bool (n,), the train images it learned from, on which its
-    components are fitted (default half A); held_out: the part that is measured against; floor: bool (n,), the train images
-    it never saw; sha256: of its weights, so that one instrument has one name however often it is saved.
+    model: keras classifier with a layer `features`; half: bool (n,), the train images it learned
+    from, on which its components are fitted (default half A); held_out: the part that is measured
+    against; floor: bool (n,), the train images it never saw; sha256: of its weights, so that one
+    instrument has one name however often it is saved.
     """
 
     def __init__(self, model, inputs, half=None, held_out="test"):
@@ -21,7 +22,9 @@ class Judge:
 
         features = next((layer for layer in model.layers if layer.name == "features"), None)
         if features is None or len(features.output.shape) != 2:
-            raise InputError("the judge has no layer `features` of vectors; run train_cnn.py --role judge again")
+            raise InputError(
+                "the judge has no layer `features` of vectors; run train_cnn.py --role judge again"
+            )
         half = half_a(inputs.table, inputs.parts) if half is None else half
         self.sha256, self.held_out = saved_models.weights_sha256(model), held_out
         self.floor = (inputs.parts == "train") & ~half
@@ -29,7 +32,9 @@ class Judge:
         self.components = distances.Components(self.look(inputs.table.images[half])[0])
 
     def look(self, images):
-        """(raw features float64 (n, d), probabilities float64 (n, 7)) of uint8 images (n, 28, 28, 3)."""
+        """(raw features float64 (n, d), probabilities float64 (n, 7)) of uint8 images (n, 28,
+        28, 3).
+        """
         return [o.astype(np.float64) for o in inference.predict(self.model, images)]
 
     def features(self, images):

@@ -8,10 +8,12 @@ from lesiongan.measures.distances import squared_distances
 
 
 def nearest(images, others, exclude=None, block=512):
-    """(distance (n,), position (n,)) of the nearest of `others` to each image, in the space where copies cannot hide: L2
-    between 7 x 7 area means (grey levels), the least over the 8 flips and turns.
+    """(distance (n,), position (n,)) of the nearest of `others` to each image, in the space where
+    copies cannot hide: L2 between 7 x 7 area means (grey levels), the least over the 8 flips and
+    turns.
 
-    exclude: optional (names of images (n,), names of others (m,)); pairs of the same name are passed over.
+    exclude: optional (names of images (n,), names of others (m,)); pairs of the same name are
+    passed over.
     """
     queries = area_means(images)
     targets = area_means(others).reshape(len(others), -1)
@@ -30,10 +32,11 @@ def nearest(images, others, exclude=None, block=512):
 def memorisation(fake, fake_labels, train, train_labels, train_lesions, held_out, held_lesions):
     """dict: which synthetic images are nearer to a training image than unseen lesions come.
 
-    distance, position (n,): to the nearest training image; threshold: 1st percentile of held-out images' distances to train
-    images of other lesions (a leaky split has lesions on both sides), below which a synthetic image counts as memorised;
-    by_class: {class: {flagged (k,), threshold}} or None, the same within the class against the 1st percentile of each
-    training image's distance to its nearest image of another lesion. About .01 is what unseen real images would give.
+    distance, position (n,): to the nearest training image; threshold: 1st percentile of held-out
+    images' distances to train images of other lesions (a leaky split has lesions on both sides),
+    below which a synthetic image counts as memorised; by_class: {class: {flagged (k,), threshold}}
+    or None, the same within the class against the 1st percentile of each training image's distance
+    to its nearest image of another lesion. About .01 is what unseen real images would give.
     """
     distance, position = nearest(fake, train)
     held, _ = nearest(held_out, train, exclude=(held_lesions, train_lesions))
@@ -49,4 +52,9 @@ def memorisation(fake, fake_labels, train, train_labels, train_lesions, held_out
         to_class, _ = nearest(fake[own_fake], train[own_train])
         limit = float(np.quantile(between, 0.01))
         by_class[name] = {"flagged": to_class < limit, "threshold": limit}
-    return {"threshold": threshold, "by_class": by_class, "distance": distance, "position": position}
+    return {
+        "threshold": threshold,
+        "by_class": by_class,
+        "distance": distance,
+        "position": position,
+    }

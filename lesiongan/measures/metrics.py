@@ -1,8 +1,10 @@
-"""Measures of a classifier, in NumPy alone: every figure of one is computed here, once, with its definition.
+"""Measures of a classifier, in NumPy alone: every figure of one is computed here, once, with its
+definition.
 
-Common arguments: `y` int (n,) true class; `p` float (n, k) probabilities; `w` float (..., n) non-negative weights of the
-images (1 each, or how often a bootstrap drew the image's lesion). Leading axes of `w` are bootstrap draws, and results have
-them too. An undefined value is NaN here and null with a reason in the files. Tests compare each with scikit-learn.
+Common arguments: `y` int (n,) true class; `p` float (n, k) probabilities; `w` float (..., n)
+non-negative weights of the images (1 each, or how often a bootstrap drew the image's lesion).
+Leading axes of `w` are bootstrap draws, and results have them too. An undefined value is NaN here
+and null with a reason in the files. Tests compare each with scikit-learn.
 """
 
 import numpy as np
@@ -11,7 +13,9 @@ BINS = 15
 
 
 def balanced_decision(p, shift):
-    """int (n,): the class of greatest log p + shift, the `balanced` operating point (Menon et al. 2021)."""
+    """int (n,): the class of greatest log p + shift, the `balanced` operating point (Menon et
+    al. 2021).
+    """
     return np.argmax(np.log(np.maximum(p, 1e-12)) + shift, axis=1)
 
 
@@ -24,13 +28,19 @@ def confusion(y, decided, k, w=None):
 
 
 def per_class(matrix):
-    """dict of (..., k) arrays from confusion matrices: precision, recall (sensitivity), specificity, f1.
+    """dict of (..., k) arrays from confusion matrices: precision, recall (sensitivity),
+    specificity, f1.
 
-    NaN where undefined: precision of a class never decided, recall and F1 of a class with no images.
+    NaN where undefined: precision of a class never decided, recall and F1 of a class with no
+    images.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         hits = np.diagonal(matrix, axis1=-2, axis2=-1)
-        true, decided, total = matrix.sum(axis=-1), matrix.sum(axis=-2), matrix.sum(axis=(-2, -1))[..., None]
+        true, decided, total = (
+            matrix.sum(axis=-1),
+            matrix.sum(axis=-2),
+            matrix.sum(axis=(-2, -1))[..., None],
+        )
         return {
             "precision": hits / decided,
             "recall": hits / true,
@@ -66,17 +76,24 @@ class Ranking:
         self.order = np.argsort(score, kind="stable")
         ordered = score[self.order]
         self.positive = positive[self.order]
-        self.starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # first of each group of ties
+        # First of each group of ties.
+        self.starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
         self.scores = ordered[self.starts]
 
     def groups(self, w):
-        """(positive weight, negative weight), each (..., groups): of each group of tied scores, ascending."""
+        """(positive weight, negative weight), each (..., groups): of each group of tied scores,
+        ascending.
+        """
         w = w[..., self.order]
-        return (np.add.reduceat(w * self.positive, self.starts, axis=-1),
-                np.add.reduceat(w * ~self.positive, self.starts, axis=-1))  # fmt: skip
+        return (
+            np.add.reduceat(w * self.positive, self.starts, axis=-1),
+            np.add.reduceat(w * ~self.positive, self.starts, axis=-1),
+        )
 
     def auc(self, w):
-        """Area under the ROC curve: P(score of a positive > score of a negative) + half of P(equal); NaN if undefined."""
+        """Area under the ROC curve: P(score of a positive > score of a negative) + half of
+        P(equal); NaN if undefined.
+        """
         pos, neg = self.groups(w)
         below = np.cumsum(neg, axis=-1) - neg
         with np.errstate(invalid="ignore"):
@@ -91,7 +108,9 @@ class Ranking:
             return (precision * pos).sum(axis=-1) / pos.sum(axis=-1)
 
     def threshold(self, specificity, w):
-        """Lowest score t for which deciding `score >= t` leaves at least this share of negatives out; inf if none does."""
+        """Lowest score t for which deciding `score >= t` leaves at least this share of negatives
+        out; inf if none does.
+        """
         _, neg = self.groups(w)
         kept_out = np.cumsum(neg, axis=-1) - neg
         ok = kept_out >= specificity * neg.sum(axis=-1, keepdims=True) - 1e-9
@@ -117,7 +136,8 @@ def log_loss(y, p):
 
 
 def reliability(correct, confidence, w=None, bins=BINS):
-    """(weight, mean confidence, accuracy), each (..., bins): equal-width bins (lo, hi] of the top probability; NaN if empty.
+    """(weight, mean confidence, accuracy), each (..., bins): equal-width bins (lo, hi] of the top
+    probability; NaN if empty.
 
     correct: float (..., n), 1 where the top label is right; confidence: float (n,).
     """
@@ -125,7 +145,8 @@ def reliability(correct, confidence, w=None, bins=BINS):
     bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
     def by_bin(x):
-        # No matrix product: BLAS adds in another order on another processor, and these figures are compared byte for byte.
+        # No matrix product: BLAS adds in another order on another processor, and these figures are
+        # compared byte for byte.
         return np.stack([x[..., bin_of == i].sum(axis=-1) for i in range(bins)], axis=-1)
 
     weight = by_bin(w)
@@ -134,18 +155,25 @@ def reliability(correct, confidence, w=None, bins=BINS):
 
 
 def ece(y, p, w=None):
-    """Expected calibration error of the top label (Guo et al. 2017): 15 equal-width bins (lo, hi]."""
+    """Expected calibration error of the top label (Guo et al. 2017): 15 equal-width bins (lo,
+    hi].
+    """
     return ece_of_bins(*reliability((p.argmax(axis=1) == y).astype(float), p.max(axis=1), w))
 
 
 def ece_of_bins(weight, confidence, accuracy):
     """(...): mean over bins of |confidence - accuracy|, by weight."""
-    return (weight * np.abs(np.nan_to_num(confidence - accuracy))).sum(axis=-1) / weight.sum(axis=-1)
+    return (weight * np.abs(np.nan_to_num(confidence - accuracy))).sum(axis=-1) / weight.sum(
+        axis=-1
+    )
 
 
 def ece_if_perfect(p, draws=200, seed=0):
-    """Mean ECE were these probabilities exactly right at this n: labels drawn from p. The floor ECE is read against."""
-    confidence = np.sort(p.max(axis=1))  # in one order, whatever that of the images
+    """Mean ECE were these probabilities exactly right at this n: labels drawn from p. The floor
+    ECE is read against.
+    """
+    # In one order, whatever that of the images.
+    confidence = np.sort(p.max(axis=1))
     correct = np.random.default_rng(seed).random((draws, len(p))) < confidence
     weight, conf, acc = reliability(correct.astype(float), confidence)
     return float(ece_of_bins(weight, conf, acc).mean())

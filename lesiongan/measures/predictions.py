@@ -1,5 +1,7 @@
-"""predictions.csv, the file from which every figure of a classifier follows: one line an image, the class it has and the
-probability of each. Written by evaluate.py, read by whoever wants figures; and the ISIC challenge's format of the same."""
+"""predictions.csv, the file from which every figure of a classifier follows: one line an image, the
+class it has and the probability of each. Written by evaluate.py, read by whoever wants figures; and
+the ISIC challenge's format of the same.
+"""
 
 import numpy as np
 
@@ -12,14 +14,20 @@ ISIC_ORDER = ("mel", "nv", "bcc", "akiec", "bkl", "df", "vasc")
 
 
 def write_predictions(path, rows, labels, p):
-    """predictions.csv: row, label, then p_<class> (seven classes) or p_malignant, nine significant digits."""
+    """predictions.csv: row, label, then p_<class> (seven classes) or p_malignant, nine
+    significant digits.
+    """
     names = [f"p_{c}" for c in CLASSES] if p.shape[1] == len(CLASSES) else ["p_malignant"]
     columns = p if p.shape[1] == len(CLASSES) else p[:, 1:]
-    writing.write_csv(path, {"row": rows, "label": labels, **dict(zip(names, columns.T, strict=True))})
+    writing.write_csv(
+        path, {"row": rows, "label": labels, **dict(zip(names, columns.T, strict=True))}
+    )
 
 
 def find_file(path):
-    """`path`, or the same packed by gzip (`.gz` added to its name), whichever is there; else None."""
+    """`path`, or the same packed by gzip (`.gz` added to its name), whichever is there; else
+    None.
+    """
     return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
 
 
@@ -33,7 +41,9 @@ def read_predictions(path):
     except InputError:
         raise
     except Exception as e:
-        raise InputError(f"{path}: not readable as CSV ({first_line(e)}); run evaluate.py again") from None
+        raise InputError(
+            f"{path}: not readable as CSV ({first_line(e)}); run evaluate.py again"
+        ) from None
     names = [f"p_{c}" for c in CLASSES] if "p_malignant" not in frame else ["p_malignant"]
     if frame.empty:
         raise InputError(f"{path}: has no predictions")
@@ -43,27 +53,43 @@ def read_predictions(path):
         if not np.issubdtype(frame[name].dtype, np.number) or not np.isfinite(frame[name]).all():
             raise InputError(f"{path}: column {name} has values that are not numbers")
     p = frame[names].to_numpy(float)
-    bad = np.flatnonzero((p < 0).any(axis=1) | (p > 1).any(axis=1)
-                         | ((np.abs(p.sum(axis=1) - 1) > 1e-4) & (len(names) > 1)))  # fmt: skip
+    bad = np.flatnonzero(
+        (p < 0).any(axis=1)
+        | (p > 1).any(axis=1)
+        | ((np.abs(p.sum(axis=1) - 1) > 1e-4) & (len(names) > 1))
+    )
     if len(bad):
         raise InputError(f"{path}: line {bad[0] + 2}: probabilities are not in [0, 1] with sum 1")
     for name, top in (("row", 2**53), ("label", len(CLASSES) - 1)):
         if (frame[name] % 1 != 0).any() or frame[name].min() < 0 or frame[name].max() > top:
-            raise InputError(f"{path}: column {name} has values that are not whole numbers from 0 to {top}")
+            raise InputError(
+                f"{path}: column {name} has values that are not whole numbers from 0 to {top}"
+            )
     if frame["row"].duplicated().any():
-        raise InputError(f"{path}: row {frame['row'][frame['row'].duplicated()].iloc[0]} stands twice")
-    return frame["row"].to_numpy(int), frame["label"].to_numpy(int), p if len(names) > 1 else np.column_stack([1 - p, p])
+        raise InputError(
+            f"{path}: row {frame['row'][frame['row'].duplicated()].iloc[0]} stands twice"
+        )
+    return (
+        frame["row"].to_numpy(int),
+        frame["label"].to_numpy(int),
+        p if len(names) > 1 else np.column_stack([1 - p, p]),
+    )
 
 
 def read_lesions(path, rows):
-    """(str (n,) the lesion of each predicted row, whether one of them has images in train too), from split.csv; InputError
-    unless the rows are exactly its test part."""
+    """(str (n,) the lesion of each predicted row, whether one of them has images in train too),
+    from split.csv; InputError unless the rows are exactly its test part.
+    """
     import pandas as pd
 
     try:
-        with open_narrow(path) as f, np.errstate(invalid="ignore"):  # inf becomes a row that is not there
-            split = pd.read_csv(f, dtype={"row": "int64", "lesion": str, "part": str}, keep_default_na=False)
-            split = split[["row", "lesion", "part"]]  # an id may be "NA"
+        # Inf becomes a row that is not there.
+        with open_narrow(path) as f, np.errstate(invalid="ignore"):
+            split = pd.read_csv(
+                f, dtype={"row": "int64", "lesion": str, "part": str}, keep_default_na=False
+            )
+            # An id may be "NA".
+            split = split[["row", "lesion", "part"]]
     except InputError:
         raise
     except Exception as e:
@@ -72,13 +98,24 @@ def read_lesions(path, rows):
     if test.index.has_duplicates:
         raise InputError(f"{path}: row {test.index[test.index.duplicated()][0]} stands twice")
     if set(test.index) != set(rows):
-        raise InputError(f"{path}: its test part is not the {len(rows)} predicted rows; the files do not belong together")
-    return test.loc[rows].to_numpy(str), bool(test.isin(split[split.part == "train"]["lesion"]).any())
+        raise InputError(
+            f"{path}: its test part is not the {len(rows)} predicted rows; the files do not belong "
+            "together"
+        )
+    return test.loc[rows].to_numpy(str), bool(
+        test.isin(split[split.part == "train"]["lesion"]).any()
+    )
 
 
 def write_isic(path, table, p):
-    """The ISIC 2018 task 3 submission: image, then the seven probabilities in the challenge's order."""
-    ids = table.metadata["image_id"] if table.metadata is not None else [f"row{r:07d}" for r in table.rows]
+    """The ISIC 2018 task 3 submission: image, then the seven probabilities in the challenge's
+    order.
+    """
+    ids = (
+        table.metadata["image_id"]
+        if table.metadata is not None
+        else [f"row{r:07d}" for r in table.rows]
+    )
     columns = {c.upper(): p[:, CLASSES.index(c)] for c in ISIC_ORDER}
     writing.write_csv(path, {"image": list(ids), **columns})
     print(f"  ISIC submission -> {path}")

@@ -1,6 +1,8 @@
-"""Every figure of a set of predictions: metrics.json, per_class.csv and confusion.csv as functions of them alone.
+"""Every figure of a set of predictions: metrics.json, per_class.csv and confusion.csv as functions
+of them alone.
 
-A figure is {value, low, high, n, protocol}: 95 % percentile bootstrap over lesions; what is undefined is null with a reason.
+A figure is {value, low, high, n, protocol}: 95 % percentile bootstrap over lesions; what is
+undefined is null with a reason.
 """
 
 import json
@@ -23,8 +25,13 @@ def figure(value, low, high, n, protocol, reason="not defined on these images"):
 
 
 POINTS = {"balanced_shift": [records.NUMBER], "train_prior": [records.NUMBER], ...: records.NUMBER}
-CONTEXT = {"protocol": str, "data": (dict, type(None)), "views": (int, type(None)), "points": {...: POINTS},
-           "arms": {...: {"trained_on": str, "same": dict}}}  # fmt: skip
+CONTEXT = {
+    "protocol": str,
+    "data": (dict, type(None)),
+    "views": (int, type(None)),
+    "points": {...: POINTS},
+    "arms": {...: {"trained_on": str, "same": dict}},
+}
 """What compute_figures needs of a context.json (records.find_fault)."""
 
 
@@ -37,9 +44,11 @@ def mean_of_defined(values):
 
 
 def build_measure(y, p, points):
-    """Function of image weights (d, n) to {name: (d,)}: every figure of one model, computed in one pass.
+    """Function of image weights (d, n) to {name: (d,)}: every figure of one model, computed in one
+    pass.
 
-    Names are `argmax.accuracy`, `balanced.macro_f1`, `auc`, `auc_malignant`, ... as metrics.json nests them.
+    Names are `argmax.accuracy`, `balanced.macro_f1`, `auc`, `auc_malignant`, ... as metrics.json
+    nests them.
     """
     k = p.shape[1]
     decisions = {"argmax": p.argmax(axis=1)}
@@ -59,11 +68,17 @@ def build_measure(y, p, points):
             matrix = metrics.confusion(targets, decided, k, w)
             out |= {f"{name}.{m}": v for m, v in metrics.summarise(matrix).items()}
             if k == len(CLASSES):
-                binary = metrics.confusion(malignant.astype(int), MALIGNANT[decided].astype(int), 2, w)
+                binary = metrics.confusion(
+                    malignant.astype(int), MALIGNANT[decided].astype(int), 2, w
+                )
                 each = metrics.per_class(binary)
                 out[f"{name}.malignancy_accuracy"] = metrics.summarise(binary)["accuracy"]
-                for m, v in (("sensitivity", each["recall"]), ("specificity", each["specificity"]),
-                             ("precision", each["precision"]), ("f1", each["f1"])):  # fmt: skip
+                for m, v in (
+                    ("sensitivity", each["recall"]),
+                    ("specificity", each["specificity"]),
+                    ("precision", each["precision"]),
+                    ("f1", each["f1"]),
+                ):
                     out[f"{name}.malignancy_{m}"] = v[..., 1]
         if one_vs_rest:
             aucs = {c: r.auc(w) for c, r in one_vs_rest.items()}
@@ -75,8 +90,11 @@ def build_measure(y, p, points):
         for name, ranking in rankings.items():
             for at in (90, 95):
                 t = ranking.threshold(at / 100, w)
-                undefined = np.isnan(ranking.specificity(t, w))  # without negatives any threshold would do
-                out[f"{name}_sensitivity_at_{at}_specificity"] = np.where(undefined, np.nan, ranking.sensitivity(t, w))
+                # Without negatives any threshold would do.
+                undefined = np.isnan(ranking.specificity(t, w))
+                out[f"{name}_sensitivity_at_{at}_specificity"] = np.where(
+                    undefined, np.nan, ranking.sensitivity(t, w)
+                )
                 if points and f"{name}_threshold_at_{at}_specificity" in points:
                     t = points[f"{name}_threshold_at_{at}_specificity"]
                     out[f"{name}_sensitivity_at_val_threshold_{at}"] = ranking.sensitivity(t, w)
@@ -106,7 +124,11 @@ def report_model(y, p, points, lesions, protocol):
     if not points:
         out["balanced"] = {"value": None, "reason": "no operating points beside the predictions"}
     floor = metrics.ece_if_perfect(p)
-    out["ece_if_perfect"] = {"value": floor, "n": len(y), "protocol": "labels drawn from these probabilities"}
+    out["ece_if_perfect"] = {
+        "value": floor,
+        "n": len(y),
+        "protocol": "labels drawn from these probabilities",
+    }
     return out, measure
 
 
@@ -125,52 +147,96 @@ def compute_figures(predictions, lesions, context):
         "trained_on": {name: arm["trained_on"] for name, arm in context["arms"].items()},
         "images": len(y),
         "lesions": len(set(lesions)),
-        "classes": [c for c, n in zip(CLASSES, class_counts(y), strict=True) if n],  # over which macro figures are means
-        "interval": f"95 %, percentile bootstrap over lesions, {DRAWS} draws; of ece, less its bias",
+        # Over which macro figures are means.
+        "classes": [c for c, n in zip(CLASSES, class_counts(y), strict=True) if n],
+        "interval": f"95 %, percentile bootstrap over lesions, {DRAWS} draws; of ece, less its "
+        "bias",
         "models": {},
     }
-    baseline = bootstrap.with_intervals(lambda w: metrics.summarise(
-        metrics.confusion(y, np.full(len(y), majority), len(CLASSES), w)), lesions, DRAWS)  # fmt: skip
-    out["majority_baseline"] = {"class": CLASSES[majority], **{n: figure(*v, len(y), protocol) for n, v in baseline.items()}}
+    baseline = bootstrap.with_intervals(
+        lambda w: metrics.summarise(
+            metrics.confusion(y, np.full(len(y), majority), len(CLASSES), w)
+        ),
+        lesions,
+        DRAWS,
+    )
+    out["majority_baseline"] = {
+        "class": CLASSES[majority],
+        **{n: figure(*v, len(y), protocol) for n, v in baseline.items()},
+    }
     measures = {}
     for name, (_, _, probabilities) in predictions.items():
         points = context["points"].get(name)
         if points and len(points["balanced_shift"]) != probabilities.shape[1]:
-            raise InputError(f"operating points of {name}: not of {probabilities.shape[1]} classes; run train_cnn.py again")
-        out["models"][name], measures[name] = report_model(y, probabilities, points, lesions, protocol)
+            raise InputError(
+                f"operating points of {name}: not of {probabilities.shape[1]} classes; run "
+                "train_cnn.py again"
+            )
+        out["models"][name], measures[name] = report_model(
+            y, probabilities, points, lesions, protocol
+        )
     arms = context["arms"]
 
     def differ(name, *keys):
         return any(arms.get("classifier", {}).get(k) != arms.get(name, {}).get(k) for k in keys)
 
     def describe(name, what):
-        """Protocol of a paired difference: trainings by other code, packages or accelerator are compared, but it is said."""
-        unlike = "; TRAINED BY DIFFERENT CODE, PACKAGES OR ACCELERATOR" if differ(name, "trained_by") else ""
+        """Protocol of a paired difference: trainings by other code, packages or accelerator are
+        compared, but it is said.
+        """
+        unlike = (
+            "; TRAINED BY DIFFERENT CODE, PACKAGES OR ACCELERATOR"
+            if differ(name, "trained_by")
+            else ""
+        )
         return f"{protocol}; {what}{unlike}"
 
     if "control" in measures and differ("control", "same"):
-        out["classifier_minus_control"] = {"value": None, "reason": "classifier and control differ in more than their data"}
+        out["classifier_minus_control"] = {
+            "value": None,
+            "reason": "classifier and control differ in more than their data",
+        }
     elif "control" in measures:
 
         def difference(w):
             control = measures["control"](w)
-            return {k: v - control[k] for k, v in measures["classifier"](w).items() if k in control and k != "ece"}
+            return {
+                k: v - control[k]
+                for k, v in measures["classifier"](w).items()
+                if k in control and k != "ece"
+            }
 
         words = describe("control", "paired over lesions, one seed each")
         paired = bootstrap.with_intervals(difference, lesions, DRAWS)
-        out["classifier_minus_control"] = nest({n: figure(*v, len(y), words) for n, v in paired.items()})
-        # Noise raises the ECE of a well calibrated network more than another's: an interval of the difference, even less its
-        # bias, held the true one in a third of simulated tables.
-        out["classifier_minus_control"]["ece"] = {"value": None, "reason": "not compared: its bias differs between the two"}
-    if "malignancy" in measures and differ("malignancy", "same", "trained_on", "synthetic_sha256", "synthetic_weight"):
-        out["sum_minus_binary"] = {"value": None, "reason": "the two networks differ in more than their task"}
+        out["classifier_minus_control"] = nest(
+            {n: figure(*v, len(y), words) for n, v in paired.items()}
+        )
+        # Noise raises the ECE of a well calibrated network more than another's: an interval of the
+        # difference, even less its bias, held the true one in a third of simulated tables.
+        out["classifier_minus_control"]["ece"] = {
+            "value": None,
+            "reason": "not compared: its bias differs between the two",
+        }
+    if "malignancy" in measures and differ(
+        "malignancy", "same", "trained_on", "synthetic_sha256", "synthetic_weight"
+    ):
+        out["sum_minus_binary"] = {
+            "value": None,
+            "reason": "the two networks differ in more than their task",
+        }
     elif "malignancy" in measures:
 
         def gap(w):
-            return {"auc_malignant": measures["classifier"](w)["auc_malignant"] - measures["malignancy"](w)["auc_malignant"]}
+            return {
+                "auc_malignant": measures["classifier"](w)["auc_malignant"]
+                - measures["malignancy"](w)["auc_malignant"]
+            }
 
         paired = bootstrap.with_intervals(gap, lesions, DRAWS)["auc_malignant"]
-        words = describe("malignancy", "seven probabilities summed, less the binary network's; paired over lesions")
+        words = describe(
+            "malignancy",
+            "seven probabilities summed, less the binary network's; paired over lesions",
+        )
         out["sum_minus_binary"] = {"auc_malignant": figure(*paired, len(y), words)}
     return out
 
@@ -184,7 +250,9 @@ def write_figures(folder, predictions, lesions, context):
     found = bootstrap.with_intervals(
         lambda w: {
             f"{m} {c}": v
-            for m, values in metrics.per_class(metrics.confusion(y, decided, len(CLASSES), w)).items()
+            for m, values in metrics.per_class(
+                metrics.confusion(y, decided, len(CLASSES), w)
+            ).items()
             for c, v in zip(CLASSES, np.moveaxis(values, -1, 0), strict=True)
         },
         lesions,
@@ -210,23 +278,33 @@ def print_summary(folder):
 
     def show(block, name):
         f = block.get(name) or {}
-        return "undefined" if f.get("value") is None else f"{f['value']:.3f} [{f['low']:.3f}, {f['high']:.3f}]"
+        return (
+            "undefined"
+            if f.get("value") is None
+            else f"{f['value']:.3f} [{f['low']:.3f}, {f['high']:.3f}]"
+        )
 
     print(
-        f"  majority class ({found['majority_baseline']['class']}): accuracy {show(found['majority_baseline'], 'accuracy')}"
+        f"  majority class ({found['majority_baseline']['class']}): accuracy "
+        f"{show(found['majority_baseline'], 'accuracy')}"
     )
     for name, model in found["models"].items():
         argmax, balanced = model["argmax"], model["balanced"]
         print(
-            f"  {name}: accuracy {show(argmax, 'accuracy')}, balanced accuracy {show(argmax, 'balanced_accuracy')} "
-            f"(argmax), {show(balanced, 'balanced_accuracy')} (balanced), macro-F1 {show(argmax, 'macro_f1')}, "
-            f"AUC {show(model, 'auc' if 'auc' in model else 'auc_malignant')}, ECE {show(model, 'ece')}"
+            f"  {name}: accuracy {show(argmax, 'accuracy')}, balanced accuracy "
+            f"{show(argmax, 'balanced_accuracy')} (argmax), {show(balanced, 'balanced_accuracy')} "
+            f"(balanced), macro-F1 {show(argmax, 'macro_f1')}, AUC "
+            f"{show(model, 'auc' if 'auc' in model else 'auc_malignant')}, ECE {show(model, 'ece')}"
         )
     difference = found.get("classifier_minus_control")
     if difference and "argmax" in difference:
         if "TRAINED BY DIFFERENT" in difference["auc"]["protocol"]:
-            print("  note: classifier and control were trained by different code or packages; train both again")
+            print(
+                "  note: classifier and control were trained by different code or packages; train "
+                "both again"
+            )
         print(
-            f"  classifier minus control: accuracy {show(difference['argmax'], 'accuracy')}, balanced accuracy "
-            f"{show(difference.get('balanced', {}), 'balanced_accuracy')} (balanced), AUC {show(difference, 'auc')}"
+            f"  classifier minus control: accuracy {show(difference['argmax'], 'accuracy')}, "
+            f"balanced accuracy {show(difference.get('balanced', {}), 'balanced_accuracy')} "
+            f"(balanced), AUC {show(difference, 'auc')}"
         )

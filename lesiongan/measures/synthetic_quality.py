@@ -1,9 +1,10 @@
 """How good is the synthetic set? synthetic_quality.json, as evaluate.py writes it.
 
-Distances to held-out images in the judge's features, each beside the same distance of real images the judge never
-learned from (half B: the floor); precision to coverage; label agreement; diversity; memorisation. The judge measures and
-does nothing else: no sample is chosen and no option tuned by it; results/TEST_LOG.md notes the one time that its reading was
-known when a default changed. (benchmarks/gan_probe.py tunes, with the halves swapped and val in place of test.)
+Distances to held-out images in the judge's features, each beside the same distance of real images
+the judge never learned from (half B: the floor); precision to coverage; label agreement; diversity;
+memorisation. The judge measures and does nothing else: no sample is chosen and no option tuned by
+it; results/TEST_LOG.md notes the one time that its reading was known when a default changed.
+(benchmarks/gan_probe.py tunes, with the halves swapped and val in place of test.)
 """
 
 import numpy as np
@@ -17,61 +18,90 @@ from lesiongan.run import streams
 
 IMAGES, DRAWS = 2000, 5
 
-CLASS_IMAGES = 50  # of held-out images: below this a class has no coverage of its own
+# Of held-out images: below this a class has no coverage of its own.
+CLASS_IMAGES = 50
 
 
 def measure(inputs, synthetic, judge, generator, nearest_path):
     """The whole of synthetic_quality.json as a dict.
 
-    synthetic: Table of the synthetic set; judge: Judge, or None, without which only memorisation is measured; generator:
-    keras model or None, in which case distances are measured on the synthetic set itself, as far as its classes reach.
+    synthetic: Table of the synthetic set; judge: Judge, or None, without which only memorisation is
+    measured; generator: keras model or None, in which case distances are measured on the synthetic
+    set itself, as far as its classes reach.
     """
 
     def only_memorisation(reason, held_out):
         found = report_memorisation(inputs, synthetic, held_out, nearest_path)
-        return {"value": None, "reason": reason, "protocol": inputs.split["protocol"], "data": inputs.data,
-                "note": inputs.data_note, "memorisation": found}  # fmt: skip
+        return {
+            "value": None,
+            "reason": reason,
+            "protocol": inputs.split["protocol"],
+            "data": inputs.data,
+            "note": inputs.data_note,
+            "memorisation": found,
+        }
 
     if judge is None:
         return only_memorisation("no judge: run train_cnn.py --role judge", "test")
     if generator is None and synthetic_in_mix(inputs, synthetic)[1] < 2:
-        return only_memorisation("too few synthetic images for distances in the train part's class mix", judge.held_out)
+        return only_memorisation(
+            "too few synthetic images for distances in the train part's class mix", judge.held_out
+        )
     held_out, lesions = inputs.part(judge.held_out)[1], inputs.lesions(judge.held_out)
-    features, held_features = judge.features(synthetic.images), judge.features(inputs.part(judge.held_out)[0])
-    n, overall, by_class = measure_distances(inputs, synthetic, judge, generator, features, held_features)
+    features, held_features = (
+        judge.features(synthetic.images),
+        judge.features(inputs.part(judge.held_out)[0]),
+    )
+    n, overall, by_class = measure_distances(
+        inputs, synthetic, judge, generator, features, held_features
+    )
     measured = inputs.split["protocol"]
     classes = np.unique(synthetic.labels) if generator is None else np.arange(len(CLASSES))
     mix = "train part's class mix"
     if len(classes) < len(CLASSES):
         mix += f" of {', '.join(CLASSES[c] for c in classes)}"
     protocol = (
-        f"{measured}; judge features, {distances.COMPONENTS} components fitted on half A; {n} images in the {mix} against "
-        f"the {len(held_out)} of the {judge.held_out} part, mean of {DRAWS} draws; the floor is as many "
-        "real images of half B"
+        f"{measured}; judge features, {distances.COMPONENTS} components fitted on half A; "
+        f"{n} images in the {mix} against the {len(held_out)} of the {judge.held_out} "
+        f"part, mean of {DRAWS} draws; the floor is as many real images of half B"
     )
     return {
         "protocol": protocol,
-        "source": "synthetic table" if generator is None else "fresh draws from the saved generator",
+        "source": "synthetic table"
+        if generator is None
+        else "fresh draws from the saved generator",
         "judge_sha256": judge.sha256,
         "data": inputs.data,
         "note": inputs.data_note,
         "distances": overall,
         "distances_by_class": by_class,
-        "label_agreement": label_agreement(judge, synthetic, *inputs.part(judge.held_out), lesions, measured),
-        "diversity": diversity(features, synthetic.labels, held_features, held_out, lesions, measured),
+        "label_agreement": label_agreement(
+            judge, synthetic, *inputs.part(judge.held_out), lesions, measured
+        ),
+        "diversity": diversity(
+            features, synthetic.labels, held_features, held_out, lesions, measured
+        ),
         "memorisation": report_memorisation(inputs, synthetic, judge.held_out, nearest_path),
     }
 
 
-def measure_distances(inputs, synthetic, judge, generator, fake_features, test_features, by_class=True):
-    """(n, {name: figure}, {class: {name: figure}}): Frechet, KID, precision, recall, density, coverage of the synthetic
-    images and of half B, and synthetic over half B; by class, coverage and density of classes with 50 held-out images."""
-    b_labels, b_features = inputs.table.labels[judge.floor], judge.features(inputs.table.images[judge.floor])
+def measure_distances(
+    inputs, synthetic, judge, generator, fake_features, test_features, by_class=True
+):
+    """(n, {name: figure}, {class: {name: figure}}): Frechet, KID, precision, recall, density,
+    coverage of the synthetic images and of half B, and synthetic over half B; by class, coverage
+    and density of classes with 50 held-out images.
+    """
+    b_labels, b_features = (
+        inputs.table.labels[judge.floor],
+        judge.features(inputs.table.images[judge.floor]),
+    )
     test_labels, protocol = inputs.part(judge.held_out)[1], inputs.split["protocol"]
     mix = class_counts(inputs.part("train")[1])
     n = min(IMAGES, len(b_labels))
     sizes = [class_counts(test_labels), class_counts(b_labels)]
-    if generator is None:  # a set cannot be drawn from twice: its repeats would be each other's neighbours
+    # A set cannot be drawn from twice: its repeats would be each other's neighbours.
+    if generator is None:
         mix, most = synthetic_in_mix(inputs, synthetic)
         n = min(n, most)
         sizes.append(class_counts(synthetic.labels))
@@ -84,7 +114,9 @@ def measure_distances(inputs, synthetic, judge, generator, fake_features, test_f
             """Features of synthetic images of the classes `labels` (n,)."""
             if generator is None:
                 counts = np.minimum(class_counts(labels), class_counts(synthetic.labels))
-                return fake_features[distances.draw_in_mix(synthetic.labels, counts, counts.sum(), rng)]
+                return fake_features[
+                    distances.draw_in_mix(synthetic.labels, counts, counts.sum(), rng)
+                ]
             latents = draw_latents(generator, len(labels), seed, streams.JUDGED_SAMPLES)
             return judge.features(generate(generator, latents, labels))
 
@@ -99,23 +131,31 @@ def measure_distances(inputs, synthetic, judge, generator, fake_features, test_f
         for c in large:
             own = b_features[b_labels == c]
             fake = draw_fake(np.full(len(own), c))
-            class_draws[c].append(compare_neighbours(test_features[test_labels == c], fake, own, rng))
+            class_draws[c].append(
+                compare_neighbours(test_features[test_labels == c], fake, own, rng)
+            )
 
     def summarise(draws):
-        return {k: mean_of_draws([d[k][0] for d in draws], draws[0][k][1], protocol) for k in draws[0]}
+        return {
+            k: mean_of_draws([d[k][0] for d in draws], draws[0][k][1], protocol) for k in draws[0]
+        }
 
     return n, summarise(draws), {CLASSES[c]: summarise(d) for c, d in class_draws.items()}
 
 
 def synthetic_in_mix(inputs, synthetic):
-    """(the train part's class mix, int (7,), of the classes that the synthetic set has; how many of it can be drawn so)."""
+    """(the train part's class mix, int (7,), of the classes that the synthetic set has; how many
+    of it can be drawn so).
+    """
     mix = class_counts(inputs.part("train")[1]) * (class_counts(synthetic.labels) > 0)
     return mix, distances.most_in_mix(synthetic.labels, mix)
 
 
 def compare_neighbours(held_out, fake, half_b, rng):
-    """{name: (value, n)}: precision to coverage of `fake` and `half_b` against `held_out`, equally many of each drawn, and
-    the ratio of the two densities and coverages; empty if there are too few images for neighbours."""
+    """{name: (value, n)}: precision to coverage of `fake` and `half_b` against `held_out`, equally
+    many of each drawn, and the ratio of the two densities and coverages; empty if there are too few
+    images for neighbours.
+    """
     n = min(len(held_out), len(fake), len(half_b))
     if n <= distances.NEIGHBOURS:
         return {}
@@ -130,8 +170,15 @@ def mean_of_draws(values, n, protocol):
     """A figure: the mean over draws, with Student's 95 % interval of that mean."""
     mean, std = np.mean(values), np.std(values, ddof=1)
     half = scipy.stats.t.ppf(0.975, len(values) - 1) * std / np.sqrt(len(values))
-    return {"value": mean, "low": mean - half, "high": mean + half, "std": std, "n": n,
-            "protocol": f"{protocol}; mean of {DRAWS} draws, Student's interval over them, held-out part fixed"}  # fmt: skip
+    return {
+        "value": mean,
+        "low": mean - half,
+        "high": mean + half,
+        "std": std,
+        "n": n,
+        "protocol": f"{protocol}; mean of {DRAWS} draws, Student's interval over them, held-out "
+        "part fixed",
+    }
 
 
 def share_of(flags, protocol):
@@ -139,42 +186,68 @@ def share_of(flags, protocol):
     n, p, z = len(flags), np.mean(flags), scipy.stats.norm.ppf(0.975)
     middle, half = (p + z**2 / (2 * n)), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     low, high = (middle + np.array([-half, half])) / (1 + z**2 / n)
-    low, high = max(0, min(low, p)), min(1, max(high, p))  # at 0 and 1 rounding would leave p outside
-    return {"value": p, "low": low, "high": high, "n": n, "protocol": f"{protocol}; Wilson's interval over images"}
+    # At 0 and 1 rounding would leave p outside.
+    low, high = max(0, min(low, p)), min(1, max(high, p))
+    return {
+        "value": p,
+        "low": low,
+        "high": high,
+        "n": n,
+        "protocol": f"{protocol}; Wilson's interval over images",
+    }
 
 
 def share_over_lesions(flags, lesions, protocol):
-    """A figure: the share of True, with the standard error `se` that varies by lesion (Cochran 1977, eq. 6.13: the share as
-    a ratio of sums over lesions) and the normal 95 % interval: photographs of one lesion are not independent."""
+    """A figure: the share of True, with the standard error `se` that varies by lesion (Cochran
+    1977, eq. 6.13: the share as a ratio of sums over lesions) and the normal 95 % interval:
+    photographs of one lesion are not independent.
+    """
     n, p = len(flags), np.mean(flags)
     _, at = np.unique(lesions, return_inverse=True)
-    each = np.bincount(at, weights=flags - p)  # by lesion, of sum 0
+    # By lesion, of sum 0.
+    each = np.bincount(at, weights=flags - p)
     se = np.sqrt((each**2).sum() * len(each) / max(len(each) - 1, 1)) / n
     half = scipy.stats.norm.ppf(0.975) * se
     low, high = np.clip((p - half, p + half), 0, 1)
-    return {"value": p, "low": low, "high": high, "se": se, "n": n, "protocol": f"{protocol}; variance between lesions"}
+    return {
+        "value": p,
+        "low": low,
+        "high": high,
+        "se": se,
+        "n": n,
+        "protocol": f"{protocol}; variance between lesions",
+    }
 
 
 def label_agreement(judge, synthetic, test_images, test_labels, test_lesions, protocol):
-    """By class: share of synthetic images the judge gives their own label, beside its recall on held-out real ones."""
+    """By class: share of synthetic images the judge gives their own label, beside its recall on
+    held-out real ones.
+    """
     fake, real = judge.decide(synthetic.images), judge.decide(test_images)
     out = {}
     for code, name in enumerate(CLASSES):
         f, r = synthetic.labels == code, test_labels == code
         if not f.any() or not r.any():
-            out[name] = {"value": None, "reason": "no images of this class in the set or among the held-out"}
+            out[name] = {
+                "value": None,
+                "reason": "no images of this class in the set or among the held-out",
+            }
             continue
         agreement = share_of(fake[f] == code, protocol)
         recall = share_over_lesions(real[r] == code, test_lesions[r], protocol)
-        se = np.sqrt(agreement["value"] * (1 - agreement["value"]) / agreement["n"] + recall["se"] ** 2)
+        se = np.sqrt(
+            agreement["value"] * (1 - agreement["value"]) / agreement["n"] + recall["se"] ** 2
+        )
         out[name] = {**agreement, "real_recall": recall, "se_of_difference": se}
     return out
 
 
 def diversity(fake, fake_labels, real, real_labels, real_lesions, protocol, draws=200):
-    """By class: mean pairwise feature distance between synthetic images over that between held-out real lesions.
+    """By class: mean pairwise feature distance between synthetic images over that between held-out
+    real lesions.
 
-    One photograph a lesion: several of one lesion are alike. The interval is a bootstrap over both sets.
+    One photograph a lesion: several of one lesion are alike. The interval is a bootstrap over both
+    sets.
     """
     rng = np.random.default_rng(0)
     first = np.unique(real_lesions, return_index=True)[1]
@@ -188,25 +261,40 @@ def diversity(fake, fake_labels, real, real_labels, real_lesions, protocol, draw
         spread, boot = [], []
         for x in own:
             d = np.sqrt(distances.squared_distances(x, x))
-            w = np.vstack([np.ones(len(x)), rng.multinomial(len(x), np.full(len(x), 1 / len(x)), draws)])
-            pairs = w.sum(axis=1) ** 2 - (w**2).sum(axis=1)  # an image drawn twice is no pair
+            w = np.vstack(
+                [np.ones(len(x)), rng.multinomial(len(x), np.full(len(x), 1 / len(x)), draws)]
+            )
+            # An image drawn twice is no pair.
+            pairs = w.sum(axis=1) ** 2 - (w**2).sum(axis=1)
             means = ((w @ d) * w).sum(axis=1) / np.maximum(pairs, 1)
             spread.append(means[0])
             boot.append(means[1:])
         low, high = np.quantile(boot[0] / np.maximum(boot[1], 1e-12), [0.025, 0.975])
-        out[name] = {"value": spread[0] / spread[1], "low": low, "high": high, "n": len(own[0]), "real_n": len(own[1]),
-                     "protocol": f"{protocol}; bootstrap over both sets, one real image a lesion"}  # fmt: skip
+        out[name] = {
+            "value": spread[0] / spread[1],
+            "low": low,
+            "high": high,
+            "n": len(own[0]),
+            "real_n": len(own[1]),
+            "protocol": f"{protocol}; bootstrap over both sets, one real image a lesion",
+        }
     return out
 
 
 def report_memorisation(inputs, synthetic, held_out, nearest_path):
-    """Shares of the synthetic set nearer to training images than unseen lesions come; each pair goes to nearest_path."""
+    """Shares of the synthetic set nearer to training images than unseen lesions come; each pair
+    goes to nearest_path.
+    """
     in_train = inputs.parts == "train"
     seen = (*inputs.part("train"), inputs.lesions("train"))
     unseen = (inputs.part(held_out)[0], inputs.lesions(held_out))
     m = memorisation.memorisation(synthetic.images, synthetic.labels, *seen, *unseen)
-    columns = {"synthetic_row": np.arange(len(synthetic)), "label": synthetic.labels,
-               "train_row": inputs.table.rows[in_train][m["position"]], "distance": m["distance"]}  # fmt: skip
+    columns = {
+        "synthetic_row": np.arange(len(synthetic)),
+        "label": synthetic.labels,
+        "train_row": inputs.table.rows[in_train][m["position"]],
+        "distance": m["distance"],
+    }
     writing.write_csv(nearest_path, columns)
     protocol = inputs.split["protocol"]
     by_class = {}
@@ -215,7 +303,15 @@ def report_memorisation(inputs, synthetic, held_out, nearest_path):
         if found is None:
             by_class[name] = {"value": None, "reason": "too few images"}
         else:
-            by_class[name] = {**share_of(found["flagged"], protocol), "threshold": found["threshold"]}
-    return {**share_of(m["distance"] < m["threshold"], protocol), "threshold": m["threshold"], "by_class": by_class,
-            "definition": "nearest training image, L2 of 7 x 7 area means, least over 8 flips and turns, below the 1st "
-                          "percentile of held-out images (overall) or of other lesions of the class (by class)"}  # fmt: skip
+            by_class[name] = {
+                **share_of(found["flagged"], protocol),
+                "threshold": found["threshold"],
+            }
+    return {
+        **share_of(m["distance"] < m["threshold"], protocol),
+        "threshold": m["threshold"],
+        "by_class": by_class,
+        "definition": "nearest training image, L2 of 7 x 7 area means, least over 8 flips and "
+        "turns, below the 1st percentile of held-out images (overall) or of other "
+        "lesions of the class (by class)",
+    }

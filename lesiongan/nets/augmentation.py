@@ -4,14 +4,16 @@ import numpy as np
 
 
 def build_augmentation(kind, seed, colour_gain=0.0, sharpness=0.0):
-    """List of Keras layers on images float32 (n, size, size, 3) in [0, 255], active in training only.
+    """List of Keras layers on images float32 (n, size, size, 3) in [0, 255], active in training
+    only.
 
-    `classic` draws for each image a turn by any angle, a mirroring, zoom, aspect and shift, applied in one bilinear
-    resampling with mirrored edges (stock layers, chained, would blur a picture this small three times and cost more), then
-    contrast, brightness and a little colour cast. Before these the image moves away from its own 3 x 3 means by a factor u
-    of -sharpness / 5 to sharpness (unsharp masking): about 0.2 gives back what the resampling blurred, the rest is for
-    other optics and other ways of making small pictures. Last each channel is multiplied by exp(u), |u| <= colour_gain:
-    another lamp, another camera. Hue is otherwise left alone: colour is diagnostic.
+    `classic` draws for each image a turn by any angle, a mirroring, zoom, aspect and shift, applied
+    in one bilinear resampling with mirrored edges (stock layers, chained, would blur a picture this
+    small three times and cost more), then contrast, brightness and a little colour cast. Before
+    these the image moves away from its own 3 x 3 means by a factor u of -sharpness / 5 to sharpness
+    (unsharp masking): about 0.2 gives back what the resampling blurred, the rest is for other
+    optics and other ways of making small pictures. Last each channel is multiplied by exp(u), |u|
+    <= colour_gain: another lamp, another camera. Hue is otherwise left alone: colour is diagnostic.
     """
     import keras
     from keras import layers, ops
@@ -29,7 +31,11 @@ def build_augmentation(kind, seed, colour_gain=0.0, sharpness=0.0):
             def draw(low, high, shape=()):
                 return keras.random.uniform((n, *shape), low, high, seed=self.generator)
 
-            angle, zoom, aspect = draw(-np.pi, np.pi), ops.exp(draw(-0.2, 0.1)), ops.exp(draw(-0.08, 0.08))
+            angle, zoom, aspect = (
+                draw(-np.pi, np.pi),
+                ops.exp(draw(-0.2, 0.1)),
+                ops.exp(draw(-0.08, 0.08)),
+            )
             mirror = ops.where(draw(0, 1) < 0.5, -1.0, 1.0)
             # The output pixel (x, y) is read at (a x + b y + c, d x + e y + f).
             a, b = zoom * aspect * mirror * ops.cos(angle), -zoom * ops.sin(angle)
@@ -39,10 +45,16 @@ def build_augmentation(kind, seed, colour_gain=0.0, sharpness=0.0):
             f = middle - (d + e) * middle + draw(-0.08, 0.08) * size
             zero = ops.zeros_like(a)
             images = ops.image.affine_transform(
-                images, ops.stack([a, b, c, d, e, f, zero, zero], axis=1), "bilinear", "reflect", data_format="channels_last"
+                images,
+                ops.stack([a, b, c, d, e, f, zero, zero], axis=1),
+                "bilinear",
+                "reflect",
+                data_format="channels_last",
             )
             if sharpness:
-                means = ops.average_pool(images, 3, strides=1, padding="same", data_format="channels_last")
+                means = ops.average_pool(
+                    images, 3, strides=1, padding="same", data_format="channels_last"
+                )
                 images = images + draw(-sharpness / 5, sharpness, (1, 1, 1)) * (images - means)
             mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
             contrast = draw(0.8, 1.2, (1, 1, 1)) * draw(0.95, 1.05, (1, 1, 3))
@@ -53,4 +65,8 @@ def build_augmentation(kind, seed, colour_gain=0.0, sharpness=0.0):
 
     if kind == "none":
         return []
-    return [RandomView() if kind == "classic" else layers.RandomFlip("horizontal_and_vertical", seed=seed)]
+    return [
+        RandomView()
+        if kind == "classic"
+        else layers.RandomFlip("horizontal_and_vertical", seed=seed)
+    ]

@@ -4,19 +4,27 @@ import numpy as np
 
 
 def predict(model, images, batch=500):
-    """The model's output for uint8 images (n, ...): an array (n, ...), or a list of them for a model of several outputs.
+    """The model's output for uint8 images (n, ...): an array (n, ...), or a list of them for a
+    model of several outputs.
 
-    In batches of our own: Keras' `predict` copies all its input twice as float32, and ends by waiting for tf.data.
+    In batches of our own: Keras' `predict` copies all its input twice as float32, and ends by
+    waiting for tf.data.
     """
-    outputs = [model.predict_on_batch(np.ascontiguousarray(images[i : i + batch], np.float32))
-               for i in range(0, len(images), batch)]  # fmt: skip
+    outputs = [
+        model.predict_on_batch(np.ascontiguousarray(images[i : i + batch], np.float32))
+        for i in range(0, len(images), batch)
+    ]
     if isinstance(outputs[0], list):
         return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
     return np.concatenate(outputs)
 
 
 def predict_views(model, images, views=8):
-    """float64 (n, k): the model's output averaged over the first `views` of the eight flips and turns of each image."""
+    """float64 (n, k): the model's output averaged over the first `views` of the eight flips and
+    turns of each image.
+    """
     from lesiongan.data.near_duplicates import dihedral_views
 
-    return np.mean([predict(model, v).astype(np.float64) for v in dihedral_views(images)[:views]], axis=0)
+    return np.mean(
+        [predict(model, v).astype(np.float64) for v in dihedral_views(images)[:views]], axis=0
+    )

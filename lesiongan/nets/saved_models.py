@@ -1,8 +1,9 @@
 """Saved networks: written so that equal networks are equal files, and loaded as untrusted files.
 
-A .keras file is a zip of two JSON files and an HDF5 file. Keras' safe_mode refuses marked lambdas; here, before Keras sees
-the file, its members and sizes, every class its configuration names, and every HDF5 link are held against what
-train_gan.py and train_cnn.py write: nothing in it is run, unpacked unseen, or used before it is checked.
+A .keras file is a zip of two JSON files and an HDF5 file. Keras' safe_mode refuses marked lambdas;
+here, before Keras sees the file, its members and sizes, every class its configuration names, and
+every HDF5 link are held against what train_gan.py and train_cnn.py write: nothing in it is run,
+unpacked unseen, or used before it is checked.
 """
 
 import contextlib
@@ -21,28 +22,33 @@ from lesiongan.files.errors import InputError, first_line
 from lesiongan.run import keras_setup
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
-MAX_CONFIG, MAX_WEIGHTS = 16 << 20, 1 << 30  # bytes
+# Bytes.
+MAX_CONFIG, MAX_WEIGHTS = 16 << 20, 1 << 30
 STEPS = ("strides", "pool_size", "kernel_size", "dilation_rate")
 MAX_STEP = 16
 SIZES = ("height", "width")
 MAX_SIZE = 28
-SLACK = 1 << 16  # numbers that layers may hold beyond those of the file: states of random generators
+# Numbers that layers may hold beyond those of the file: states of random generators.
+SLACK = 1 << 16
 MADE_OF = {
     "keras": "DTypePolicy",
     "keras.initializers": "GlorotUniform Ones RandomNormal RandomUniform Zeros",
-    "keras.layers": "Activation AveragePooling2D BatchNormalization CenterCrop Concatenate Conv2D Conv2DTranspose Dense "
-                    "Dropout Embedding GlobalAveragePooling2D InputLayer LeakyReLU Rescaling Reshape Resizing Softmax",
+    "keras.layers": "Activation AveragePooling2D BatchNormalization CenterCrop Concatenate Conv2D "
+    "Conv2DTranspose Dense Dropout Embedding GlobalAveragePooling2D InputLayer "
+    "LeakyReLU Rescaling Reshape Resizing Softmax",
     "keras.src.models.functional": "Functional",
     "keras.src.ops.core": "Cast",
     "keras.src.ops.numpy": "Add Flip GetItem Greater Multiply Reshape Subtract Sum Transpose",
-    None: "__keras_tensor__ __slice__",  # Keras' own notation in a configuration
-}  # fmt: skip
+    # Keras' own notation in a configuration.
+    None: "__keras_tensor__ __slice__",
+}
 """What the networks of this project are made of; whatever else a configuration names is refused."""
 
 
 def save(path, model):
-    """Write a network as .keras, atomically, and without what differs from one writing to the next: the date, and the
-    addresses of objects in memory by which Keras tells shared ones."""
+    """Write a network as .keras, atomically, and without what differs from one writing to the next:
+    the date, and the addresses of objects in memory by which Keras tells shared ones.
+    """
     with writing.atomic(path) as t:
         model.save(t)
         with zipfile.ZipFile(t) as archive:
@@ -50,12 +56,17 @@ def save(path, model):
         config, numbers = json.loads(members["config.json"]), {}
         for value in objects(config):
             if "shared_object_id" in value:
-                value["shared_object_id"] = numbers.setdefault(value["shared_object_id"], len(numbers) + 1)
+                value["shared_object_id"] = numbers.setdefault(
+                    value["shared_object_id"], len(numbers) + 1
+                )
         members["config.json"] = json.dumps(config).encode()
-        members["metadata.json"] = json.dumps(json.loads(members["metadata.json"]) | {"date_saved": ""}).encode()
+        members["metadata.json"] = json.dumps(
+            json.loads(members["metadata.json"]) | {"date_saved": ""}
+        ).encode()
         with zipfile.ZipFile(t, "w") as archive:
             for name, content in members.items():
-                archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980
+                # Dated 1980.
+                archive.writestr(zipfile.ZipInfo(name), content)
 
 
 def weights_sha256(model):
@@ -67,54 +78,81 @@ def weights_sha256(model):
 
 
 def load_generator(path):
-    """The generator of a .keras file: latent float32 (n, z), label int32 (n,) -> image float32 (n, 28, 28, 3)."""
+    """The generator of a .keras file: latent float32 (n, z), label int32 (n,) -> image float32
+    (n, 28, 28, 3).
+    """
     model = load(path, "train_gan.py")
     shapes = [tuple(i.shape) for i in model.inputs]
     outputs = [tuple(o.shape) for o in model.outputs]
-    if len(shapes) != 2 or len(shapes[0]) != 2 or shapes[1] != (None,) or outputs != [(None, *IMAGE_SHAPE)]:
-        raise InputError(f"{path}: is no generator (inputs {shapes}, outputs {outputs}); run train_gan.py again")
+    if (
+        len(shapes) != 2
+        or len(shapes[0]) != 2
+        or shapes[1] != (None,)
+        or outputs != [(None, *IMAGE_SHAPE)]
+    ):
+        raise InputError(
+            f"{path}: is no generator (inputs {shapes}, outputs {outputs}); run train_gan.py again"
+        )
     return model
 
 
 def load_classifier(path, classes=7):
-    """The classifier of a .keras file: image float32 (n, 28, 28, 3) in [0, 255] -> probabilities float32 (n, classes)."""
+    """The classifier of a .keras file: image float32 (n, 28, 28, 3) in [0, 255] -> probabilities
+    float32 (n, classes).
+    """
     model = load(path, "train_cnn.py")
     shapes = [tuple(i.shape) for i in model.inputs]
     outputs = [tuple(o.shape) for o in model.outputs]
     if shapes != [(None, *IMAGE_SHAPE)] or outputs != [(None, classes)]:
         what = f"inputs {shapes}, outputs {outputs}"
-        raise InputError(f"{path}: is no classifier of {classes} classes ({what}); run train_cnn.py again")
+        raise InputError(
+            f"{path}: is no classifier of {classes} classes ({what}); run train_cnn.py again"
+        )
     return model
 
 
 def load(path, made_by):
-    """The keras model of a checked .keras file; InputError for anything that is not one or that could run code."""
+    """The keras model of a checked .keras file; InputError for anything that is not one or that
+    could run code.
+    """
     try:
         numbers = check_archive(path)
-        keras_setup.quiet_tensorflow()  # only now: a file that is refused needs no TensorFlow
+        # Only now: a file that is refused needs no TensorFlow.
+        keras_setup.quiet_tensorflow()
         import keras
 
         with warnings.catch_warnings(), bounded_weights(numbers + SLACK):
-            warnings.simplefilter("ignore")  # what they would say follows as an error
+            # What they would say follows as an error.
+            warnings.simplefilter("ignore")
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
         finite = all(np.isfinite(w).all() for w in model.get_weights())
     except InputError as e:
         raise InputError(f"{path}: {e}; run {made_by} again") from None
-    except Exception as e:  # zipfile, json, h5py and Keras raise many kinds for a damaged file
-        raise InputError(f"{path}: not a readable model ({first_line(e)}); run {made_by} again") from None
+    # Zipfile, json, h5py and Keras raise many kinds for a damaged file.
+    except Exception as e:
+        raise InputError(
+            f"{path}: not a readable model ({first_line(e)}); run {made_by} again"
+        ) from None
     if not finite:
         raise InputError(f"{path}: has weights that are not finite; run {made_by} again")
     return model
 
 
 def check_archive(path):
-    """How many numbers its weights are; InputError unless the zip holds the three members, of bearable size, that pass."""
+    """How many numbers its weights are; InputError unless the zip holds the three members, of
+    bearable size, that pass.
+    """
     with zipfile.ZipFile(path) as archive:
         sizes = {i.filename: i.file_size for i in archive.infolist()}
         extra = sorted(set(sizes) ^ MEMBERS)
         if extra or len(archive.infolist()) != len(MEMBERS):
-            raise InputError(f"is no .keras file of this project (members {', '.join(sorted(sizes))[:80]!r})")
-        if sizes["config.json"] + sizes["metadata.json"] > MAX_CONFIG or sizes["model.weights.h5"] > MAX_WEIGHTS:
+            raise InputError(
+                f"is no .keras file of this project (members {', '.join(sorted(sizes))[:80]!r})"
+            )
+        if (
+            sizes["config.json"] + sizes["metadata.json"] > MAX_CONFIG
+            or sizes["model.weights.h5"] > MAX_WEIGHTS
+        ):
             raise InputError("unpacks to more than any network of this project")
         config = json.loads(archives.read_member(archive, "config.json", MAX_CONFIG))
         check_classes(config)
@@ -143,16 +181,22 @@ def check_classes(config):
         name, module = value["class_name"], value.get("module")
         known = MADE_OF.get(module, "") if isinstance(module, str | None) else ""
         if name not in known.split():
-            raise InputError(f"names {str(module)[:40]}.{str(name)[:40]}, which no network of this project has and which "
-                             "could run code")  # fmt: skip
+            raise InputError(
+                f"names {str(module)[:40]}.{str(name)[:40]}, which no network of this project has "
+                "and which could run code"
+            )
 
 
 def check_steps(config):
-    """InputError if a layer of a configuration takes longer steps, or resizes to more, than any network of this project."""
+    """InputError if a layer of a configuration takes longer steps, or resizes to more, than any
+    network of this project.
+    """
     for value in objects(config):
         for keys, most in ((STEPS, MAX_STEP), (SIZES, MAX_SIZE)):
             if max((n for k in keys for n in numbers_in(value.get(k))), default=0) > most:
-                raise InputError("has layers of longer steps or larger images than any network of this project")
+                raise InputError(
+                    "has layers of longer steps or larger images than any network of this project"
+                )
 
 
 def numbers_in(value):
@@ -164,8 +208,10 @@ def numbers_in(value):
 
 @contextlib.contextmanager
 def bounded_weights(most):
-    """Within, layers that want more than `most` numbers in all are refused with InputError: Keras makes the weights that a
-    configuration wants before it looks for their values in the file, so a small file could fill the memory."""
+    """Within, layers that want more than `most` numbers in all are refused with InputError: Keras
+    makes the weights that a configuration wants before it looks for their values in the file, so a
+    small file could fill the memory.
+    """
     from keras.layers import Layer
 
     add_weight, left = Layer.add_weight, most
@@ -185,7 +231,9 @@ def bounded_weights(most):
 
 
 def check_weights(data):
-    """How many numbers an HDF5 file holds; InputError if it links outside itself or would unpack to over MAX_WEIGHTS."""
+    """How many numbers an HDF5 file holds; InputError if it links outside itself or would unpack
+    to over MAX_WEIGHTS.
+    """
     import h5py
 
     numbers = total = items = 0
@@ -197,13 +245,19 @@ def check_weights(data):
                 if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                     raise InputError("its weights link to somewhere else")
                 item, items = group[name], items + 1
-                if items > 10_000:  # or a group that holds itself
+                # Or a group that holds itself.
+                if items > 10_000:
                     raise InputError("its weights have no end of groups")
                 if isinstance(item, h5py.Group):
                     pending.append(item)
                     continue
                 numbers += item.size
                 total += item.size * item.dtype.itemsize
-                if item.external or item.is_virtual or item.dtype.kind not in "fiub" or total > MAX_WEIGHTS:
+                if (
+                    item.external
+                    or item.is_virtual
+                    or item.dtype.kind not in "fiub"
+                    or total > MAX_WEIGHTS
+                ):
                     raise InputError("its weights are not plain arrays of bearable size")
     return numbers

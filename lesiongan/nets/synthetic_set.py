@@ -1,4 +1,6 @@
-"""The synthetic set: labelled images drawn from a generator, written in Kaggle's layout with their provenance."""
+"""The synthetic set: labelled images drawn from a generator, written in Kaggle's layout with
+their provenance.
+"""
 
 import shutil
 
@@ -10,13 +12,17 @@ from lesiongan.files import checksums, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.run import streams
 
-WHAT = ("an unfinished synthetic set", "synthetic images")  # how the provenance.json of a synthetic set begins
+# How the provenance.json of a synthetic set begins.
+WHAT = ("an unfinished synthetic set", "synthetic images")
 GRID_COLUMNS = 12
-SAMPLE_CHUNK = 1000  # images drawn at once: bounds memory, and fixes the latents whatever --samples is
+# Images drawn at once: bounds memory, and fixes the latents whatever --samples is.
+SAMPLE_CHUNK = 1000
 
 
 def class_mix(text, n, train_labels):
-    """int32 (n,) labels in class order: how many of each class for --class-mix; largest remainders get the rest."""
+    """int32 (n,) labels in class order: how many of each class for --class-mix; largest
+    remainders get the rest.
+    """
     if text == "balanced":
         weights = np.ones(len(CLASSES))
     elif text == "train":
@@ -26,35 +32,52 @@ def class_mix(text, n, train_labels):
             weights = np.array([float(w) for w in text.split(",")])
         except ValueError:
             weights = np.array([])
-        if len(weights) != len(CLASSES) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum():
-            raise InputError(f"--class-mix {text}: expected balanced, train, or seven weights of at least 0 for "
-                             f"{','.join(CLASSES)}")  # fmt: skip
-    weights = (
-        weights / weights.max() * (class_counts(train_labels) > 0)
-    )  # of a class it never saw the generator knows nothing
+        if (
+            len(weights) != len(CLASSES)
+            or not np.isfinite(weights).all()
+            or (weights < 0).any()
+            or not weights.sum()
+        ):
+            raise InputError(
+                f"--class-mix {text}: expected balanced, train, or seven weights of at least 0 for "
+                f"{','.join(CLASSES)}"
+            )
+    # Of a class it never saw the generator knows nothing.
+    weights = weights / weights.max() * (class_counts(train_labels) > 0)
     if not weights.sum():
-        raise InputError(f"--class-mix {text}: names only classes that have no images in the train part")
+        raise InputError(
+            f"--class-mix {text}: names only classes that have no images in the train part"
+        )
     return np.repeat(np.arange(len(CLASSES), dtype=np.int32), classes.apportion(weights, n))
 
 
 def draw_latents(generator, n, *seed):
     """float32 (n, z) standard normal latents for a generator, a function of the seed alone."""
-    return np.random.default_rng(seed).standard_normal((n, generator.inputs[0].shape[1]), dtype=np.float32)
+    return np.random.default_rng(seed).standard_normal(
+        (n, generator.inputs[0].shape[1]), dtype=np.float32
+    )
 
 
 def generate(generator, latents, labels):
     """uint8 images (n, 28, 28, 3) of a generator for latents (n, z) and labels (n,)."""
     z, y = latents.astype(np.float32), labels.astype(np.int32)
-    batches = [generator.predict_on_batch([z[i : i + 250], y[i : i + 250]]) for i in range(0, len(y), 250)]
+    batches = [
+        generator.predict_on_batch([z[i : i + 250], y[i : i + 250]]) for i in range(0, len(y), 250)
+    ]
     images = np.concatenate(batches)
     return np.clip(np.rint(images), 0, 255).astype(np.uint8)
 
 
 def generate_in_chunks(generator, labels, seed):
-    """Yield (uint8 images (k, 28, 28, 3), labels (k,)); latents depend on the seed and position alone."""
+    """Yield (uint8 images (k, 28, 28, 3), labels (k,)); latents depend on the seed and position
+    alone.
+    """
     for chunk, start in enumerate(range(0, len(labels), SAMPLE_CHUNK)):
         y = labels[start : start + SAMPLE_CHUNK]
-        yield generate(generator, draw_latents(generator, len(y), seed, streams.SAMPLES, chunk), y), y
+        yield (
+            generate(generator, draw_latents(generator, len(y), seed, streams.SAMPLES, chunk), y),
+            y,
+        )
 
 
 def fixed_grid(generator):
@@ -65,12 +88,16 @@ def fixed_grid(generator):
 
 
 def save_grid(path, grid, note="", scale=2):
-    """PNG of a (rows, columns, 28, 28, 3) grid, one class a row, names at the left, `note` below."""
+    """PNG of a (rows, columns, 28, 28, 3) grid, one class a row, names at the left, `note`
+    below.
+    """
     from PIL import Image, ImageDraw
 
     rows, columns, h, w, _ = grid.shape
     padded = np.pad(grid, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
-    sheet = Image.fromarray(padded.transpose(0, 2, 1, 3, 4).reshape(rows * (h + 2), columns * (w + 2), 3))
+    sheet = Image.fromarray(
+        padded.transpose(0, 2, 1, 3, 4).reshape(rows * (h + 2), columns * (w + 2), 3)
+    )
     sheet = sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
     out = Image.new("RGB", (sheet.width + 40, sheet.height + (14 if note else 0)), "white")
     out.paste(sheet, (40, 0))
@@ -82,17 +109,25 @@ def save_grid(path, grid, note="", scale=2):
 
 
 def check_folder(folder):
-    """InputError if --out holds files that are not a synthetic set, which writing one would replace."""
+    """InputError if --out holds files that are not a synthetic set, which writing one would
+    replace.
+    """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder}: is a file; name a folder")
     provenance = folder / "provenance.json"
-    ours = provenance.is_file() and str(records.read_json(provenance, "train_gan.py").get("what")).startswith(WHAT)
+    ours = provenance.is_file() and str(
+        records.read_json(provenance, "train_gan.py").get("what")
+    ).startswith(WHAT)
     if folder.is_dir() and any(not p.name.startswith(".") for p in folder.iterdir()) and not ours:
-        raise InputError(f"--out {folder}: has files that are not a synthetic set; name an empty or new folder")
+        raise InputError(
+            f"--out {folder}: has files that are not a synthetic set; name an empty or new folder"
+        )
 
 
 def write(place, generator, labels, no_png=False):
-    """Write the synthetic set: CSV in Kaggle's layout, PNGs, contact sheet, and the full provenance.json last."""
+    """Write the synthetic set: CSV in Kaggle's layout, PNGs, contact sheet, and the full
+    provenance.json last.
+    """
     from PIL import Image
 
     folder, inputs = place.path, place.run.inputs
@@ -117,12 +152,16 @@ def write(place, generator, labels, no_png=False):
     tables.write_table(table, chunks())
     blank = np.full(IMAGE_SHAPE, 255, np.uint8)
     save_grid(sheet, np.array([row + [blank] * (20 - len(row)) for row in shown]), inputs.data_note)
-    writing.write_json(place.record_path, {
-        "what": f"{WHAT[1]} drawn by a GAN trained on the train part; not photographs, not for clinical use",
-        "note": inputs.data_note,
-        "images": dict(zip(CLASSES, class_counts(labels), strict=True)),
-        "generator_sha256": place.identity.inputs["generator"],
-        "table_sha256": checksums.file_sha256(table),
-        **place.record(outputs={p.name: checksums.file_sha256(p) for p in (table, sheet)}),
-    })  # fmt: skip
+    writing.write_json(
+        place.record_path,
+        {
+            "what": f"{WHAT[1]} drawn by a GAN trained on the train part; not photographs, not for "
+            "clinical use",
+            "note": inputs.data_note,
+            "images": dict(zip(CLASSES, class_counts(labels), strict=True)),
+            "generator_sha256": place.identity.inputs["generator"],
+            "table_sha256": checksums.file_sha256(table),
+            **place.record(outputs={p.name: checksums.file_sha256(p) for p in (table, sheet)}),
+        },
+    )
     print(f"  {len(labels)} synthetic images -> {table}")

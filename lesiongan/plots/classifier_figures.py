@@ -13,9 +13,15 @@ def draw_cnn_training(sources):
     fig, (left, right) = style.plt.subplots(1, 2, figsize=(6.6, 2.5))
     for folder, colour in (("cnn", style.SYNTHETIC), ("control", style.REAL)):
         try:
-            history = frame(sources.file(sources.models / folder / "history.csv", "train_cnn.py"), "train_cnn.py")
-            options = sources.inputs.check_made_from(sources.models / folder / "options.json", "train_cnn.py",
-                                                 {"real_images": int, "synthetic_images": int})  # fmt: skip
+            history = frame(
+                sources.file(sources.models / folder / "history.csv", "train_cnn.py"),
+                "train_cnn.py",
+            )
+            options = sources.inputs.check_made_from(
+                sources.models / folder / "options.json",
+                "train_cnn.py",
+                {"real_images": int, "synthetic_images": int},
+            )
         except (Missing, InputError):
             if folder == "cnn":
                 raise
@@ -25,7 +31,13 @@ def draw_cnn_training(sources):
         left.plot(history.epoch, history.loss, color=colour, linestyle=":", linewidth=1)
         left.plot(history.epoch, history.val_log_loss, color=colour, label=label)
         right.plot(history.epoch, history.val_accuracy * 100, color=colour, label=label)
-        right.plot(history.epoch, history.val_balanced_accuracy * 100, color=colour, linestyle="--", linewidth=1)
+        right.plot(
+            history.epoch,
+            history.val_balanced_accuracy * 100,
+            color=colour,
+            linestyle="--",
+            linewidth=1,
+        )
     left.set(xlabel="epoch", ylabel="log-loss (nats)\ndotted: train")
     right.set(xlabel="epoch", ylabel="val accuracy (%)\ndashed: balanced")
     left.legend(frameon=False, fontsize=7)
@@ -39,7 +51,12 @@ def draw_confusion(sources):
     y, p, _ = sources.predictions()
     matrix = metrics.confusion(y, p.argmax(axis=1), len(CLASSES))
     share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    text = np.array([[f"{s:.0f}\n({int(n)})" for s, n in zip(*row, strict=True)] for row in zip(share, matrix, strict=True)])
+    text = np.array(
+        [
+            [f"{s:.0f}\n({int(n)})" for s, n in zip(*row, strict=True)]
+            for row in zip(share, matrix, strict=True)
+        ]
+    )
     fig, ax = style.plt.subplots(figsize=(4.6, 3.8))
     style.sns.heatmap(
         share,
@@ -60,7 +77,12 @@ def draw_confusion(sources):
 
 def draw_curves(sources):
     """ROC and precision-recall curves, each class against the rest."""
-    from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+    from sklearn.metrics import (
+        average_precision_score,
+        precision_recall_curve,
+        roc_auc_score,
+        roc_curve,
+    )
 
     y, p, _ = sources.predictions()
     fig, (left, right) = style.plt.subplots(1, 2, figsize=(7, 3.2))
@@ -69,11 +91,21 @@ def draw_curves(sources):
         if not 0 < positive.sum() < len(y):
             continue
         fpr, tpr, _ = roc_curve(positive, p[:, i])
-        left.plot(100 * fpr, 100 * tpr, color=style.COLOURS[c], linewidth=1.1,
-                  label=f"{style.tick(c)} {roc_auc_score(positive, p[:, i]):.3f} (n = {positive.sum()})")  # fmt: skip
+        left.plot(
+            100 * fpr,
+            100 * tpr,
+            color=style.COLOURS[c],
+            linewidth=1.1,
+            label=f"{style.tick(c)} {roc_auc_score(positive, p[:, i]):.3f} (n = {positive.sum()})",
+        )
         precision, recall, _ = precision_recall_curve(positive, p[:, i])
-        right.plot(100 * recall, 100 * precision, color=style.COLOURS[c], linewidth=1.1,
-                   label=f"{style.tick(c)} {average_precision_score(positive, p[:, i]):.3f}")  # fmt: skip
+        right.plot(
+            100 * recall,
+            100 * precision,
+            color=style.COLOURS[c],
+            linewidth=1.1,
+            label=f"{style.tick(c)} {average_precision_score(positive, p[:, i]):.3f}",
+        )
     left.plot([0, 100], [0, 100], color="grey", linewidth=0.7, linestyle=":")
     left.set(xlabel="1 - specificity (%)", ylabel="sensitivity (%)")
     right.set(xlabel="recall (%)", ylabel="precision (%)", ylim=(0, 102))
@@ -87,17 +119,32 @@ def draw_calibration(sources):
     from lesiongan.measures import metrics
 
     y, p, _ = sources.predictions()
-    weight, confidence, accuracy = metrics.reliability((p.argmax(axis=1) == y).astype(float), p.max(axis=1))
+    weight, confidence, accuracy = metrics.reliability(
+        (p.argmax(axis=1) == y).astype(float), p.max(axis=1)
+    )
     fig, ax = style.plt.subplots(figsize=(3.4, 3.1))
     at = (np.arange(metrics.BINS) + 0.5) / metrics.BINS
     ax.bar(at, 100 * weight / len(y), 0.9 / metrics.BINS, color="#CCCCCC", label="% of images")
     ax.plot([0, 1], [0, 100], color="grey", linewidth=0.8, linestyle=":")
     used = weight > 0
     error = 100 * np.sqrt(np.maximum(accuracy[used] * (1 - accuracy[used]), 1e-9) / weight[used])
-    ax.errorbar(confidence[used], 100 * accuracy[used], yerr=error, fmt="o-", markersize=3, linewidth=1, color=style.REAL,
-                label="accuracy (one s.e.)")  # fmt: skip
-    ax.set(xlabel="top probability", ylabel="%", xlim=(0, 1), ylim=(0, 102),
-           title=f"ECE {metrics.ece(y, p):.3f}, {metrics.ece_if_perfect(p):.3f} if perfect")  # fmt: skip
+    ax.errorbar(
+        confidence[used],
+        100 * accuracy[used],
+        yerr=error,
+        fmt="o-",
+        markersize=3,
+        linewidth=1,
+        color=style.REAL,
+        label="accuracy (one s.e.)",
+    )
+    ax.set(
+        xlabel="top probability",
+        ylabel="%",
+        xlim=(0, 1),
+        ylim=(0, 102),
+        title=f"ECE {metrics.ece(y, p):.3f}, {metrics.ece_if_perfect(p):.3f} if perfect",
+    )
     ax.legend(frameon=False, fontsize=7)
     return fig
 
@@ -106,10 +153,14 @@ def draw_mistakes(sources):
     """The ten most confident mistakes: what each is, what it was called and how sure."""
     y, p, rows = sources.predictions()
     decided = p.argmax(axis=1)
-    order = np.argsort(-np.where(decided != y, p.max(axis=1), -1), kind="stable")[: min(10, int((decided != y).sum()))]
+    order = np.argsort(-np.where(decided != y, p.max(axis=1), -1), kind="stable")[
+        : min(10, int((decided != y).sum()))
+    ]
     if not len(order):
         raise Missing("no mistakes in the test part")
-    fig, axes = style.plt.subplots(1, len(order), figsize=(0.85 * len(order) + 0.2, 1.5), squeeze=False)
+    fig, axes = style.plt.subplots(
+        1, len(order), figsize=(0.85 * len(order) + 0.2, 1.5), squeeze=False
+    )
     for ax, i, image in zip(axes[0], order, sources.image_of_row(rows[order]), strict=True):
         style.show_image(ax, image)
         ax.set_title(f"is {CLASSES[y[i]]}", fontsize=7)

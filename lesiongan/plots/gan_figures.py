@@ -20,14 +20,21 @@ def draw_real_and_synthetic(sources):
     made = sources.synthetic()
 
     def choose(images, labels):
-        return {c: images[rng.permutation(np.flatnonzero(labels == i))[:GRID]] for i, c in enumerate(CLASSES)}
+        return {
+            c: images[rng.permutation(np.flatnonzero(labels == i))[:GRID]]
+            for i, c in enumerate(CLASSES)
+        }
 
     groups = [choose(images, labels), choose(made.images, made.labels)]
-    return style.class_rows(groups, GRID, (f"real (train, n = {len(labels)})", f"synthetic (n = {len(made)})"))
+    return style.class_rows(
+        groups, GRID, (f"real (train, n = {len(labels)})", f"synthetic (n = {len(made)})")
+    )
 
 
 def draw_class_grid(sources):
-    """Fresh samples: the same latents for every class, so that columns differ by the label alone."""
+    """Fresh samples: the same latents for every class, so that columns differ by the label
+    alone.
+    """
     generator = sources.model("gan", "generator.keras")
     z = draw_latents(generator, GRID, streams.CLASS_GRID)
     groups = {c: generate(generator, z, np.full(GRID, i)) for i, c in enumerate(CLASSES)}
@@ -38,7 +45,8 @@ def draw_interpolation(sources):
     """From one latent vector to another along a great circle, for every class."""
     generator = sources.model("gan", "generator.keras")
     a, b = draw_latents(generator, 2, streams.INTERPOLATION)
-    b[:3] = np.abs(b[:3]) * np.sign(a[:3])  # the signs of the first three turn the picture: keep them
+    # The signs of the first three turn the picture: keep them.
+    b[:3] = np.abs(b[:3]) * np.sign(a[:3])
     angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     t = np.linspace(0, 1, GRID)[:, None]
     z = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
@@ -48,11 +56,15 @@ def draw_interpolation(sources):
 
 def draw_gan_training(sources):
     """Losses of both players and the critic's accuracy over the epochs."""
-    history = frame(sources.file(sources.models / "gan" / "history.csv", "train_gan.py"), "train_gan.py")
+    history = frame(
+        sources.file(sources.models / "gan" / "history.csv", "train_gan.py"), "train_gan.py"
+    )
     fig, (left, right) = style.plt.subplots(1, 2, figsize=(6.6, 2.5))
     left.plot(history.epoch, history.critic_loss, color=style.REAL, label="critic")
     left.plot(history.epoch, history.generator_loss, color=style.SYNTHETIC, label="generator")
-    left.axhline(np.log(2), color="grey", linewidth=0.8, linestyle=":", label="log 2: indistinguishable")
+    left.axhline(
+        np.log(2), color="grey", linewidth=0.8, linestyle=":", label="log 2: indistinguishable"
+    )
     left.set(xlabel="epoch", ylabel="relativistic loss (nats)")
     left.legend(frameon=False, fontsize=7)
     right.plot(history.epoch, history.accuracy * 100, color="black")
@@ -62,12 +74,15 @@ def draw_gan_training(sources):
 
 
 def draw_embedding(sources):
-    """t-SNE of the judge's features of held-out real and of synthetic images, side by side in one map."""
+    """t-SNE of the judge's features of held-out real and of synthetic images, side by side in
+    one map.
+    """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     judge = sources.model("judge")
-    import keras  # only once there is a network to run: it takes seconds and chatters
+    # Only once there is a network to run: it takes seconds and chatters.
+    import keras
 
     features = keras.Model(judge.input, judge.get_layer("features").output)
     made = sources.synthetic()
@@ -78,12 +93,22 @@ def draw_embedding(sources):
     x = PCA(min(30, *x.shape), random_state=0, svd_solver="full").fit_transform(x)
     at = TSNE(perplexity=min(30, len(x) / 4), random_state=0, init="pca").fit_transform(x)
     fig, axes = style.plt.subplots(1, 2, figsize=(7, 3.4), sharex=True, sharey=True)
-    for ax, points, y, title in ((axes[0], at[: len(r)], labels[r], "real, held out"),
-                                 (axes[1], at[len(r) :], made.labels[s], "synthetic")):  # fmt: skip
+    for ax, points, y, title in (
+        (axes[0], at[: len(r)], labels[r], "real, held out"),
+        (axes[1], at[len(r) :], made.labels[s], "synthetic"),
+    ):
         for i, c in enumerate(CLASSES):
             ax.scatter(*points[y == i].T, s=4, color=style.COLOURS[c], label=style.tick(c))
-        ax.set(title=f"{title} (n = {len(points)})", xlabel="t-SNE 1", ylabel="t-SNE 2", xticks=[], yticks=[])
-    axes[1].legend(frameon=False, fontsize=7, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5))
+        ax.set(
+            title=f"{title} (n = {len(points)})",
+            xlabel="t-SNE 1",
+            ylabel="t-SNE 2",
+            xticks=[],
+            yticks=[],
+        )
+    axes[1].legend(
+        frameon=False, fontsize=7, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5)
+    )
     return fig
 
 
@@ -93,7 +118,9 @@ def draw_nearest_pairs(sources):
     nearest = frame(sources.file(sources.evaluation / "nearest.csv", "evaluate.py"), "evaluate.py")
     nearest = nearest.sort_values("distance", kind="stable").head(10)
     made = sources.synthetic()
-    fig, axes = style.plt.subplots(2, len(nearest), figsize=(0.75 * len(nearest), 2.1), squeeze=False)
+    fig, axes = style.plt.subplots(
+        2, len(nearest), figsize=(0.75 * len(nearest), 2.1), squeeze=False
+    )
     reals = sources.image_of_row(nearest.train_row)
     for column, (pair, real) in enumerate(zip(nearest.itertuples(), reals, strict=True)):
         style.show_image(axes[0, column], made.images[pair.synthetic_row])
@@ -106,20 +133,35 @@ def draw_nearest_pairs(sources):
 
 
 def draw_label_agreement(sources):
-    """How often the judge gives a synthetic image its own label, beside its recall on held-out real images."""
+    """How often the judge gives a synthetic image its own label, beside its recall on held-out
+    real images.
+    """
     sources.check_evaluation()
-    quality = records.read_json(need(sources.evaluation / "synthetic_quality.json", "evaluate.py"), "evaluate.py")
+    quality = records.read_json(
+        need(sources.evaluation / "synthetic_quality.json", "evaluate.py"), "evaluate.py"
+    )
     if "label_agreement" not in quality:
         raise Missing(str(quality.get("reason", "synthetic_quality.json has no label agreement")))
     fig, ax = style.plt.subplots(figsize=(5, 2.5))
     found = quality["label_agreement"]
     shown = [i for i, c in enumerate(CLASSES) if found[c]["value"] is not None]
-    for side, colour, label, pick in ((-0.2, style.REAL, "real, held out: recall", lambda f: f["real_recall"]),
-                                      (0.2, style.SYNTHETIC, "synthetic: agreement", lambda f: f)):  # fmt: skip
+    for side, colour, label, pick in (
+        (-0.2, style.REAL, "real, held out: recall", lambda f: f["real_recall"]),
+        (0.2, style.SYNTHETIC, "synthetic: agreement", lambda f: f),
+    ):
         shares = [pick(found[CLASSES[i]]) for i in shown]
-        v, low, high = (100 * np.array([s[end] for s in shares]) for end in ("value", "low", "high"))
-        ax.bar(np.array(shown) + side, v, 0.38, color=colour, label=label, yerr=(v - low, high - v),
-               error_kw={"linewidth": 0.8})  # fmt: skip
+        v, low, high = (
+            100 * np.array([s[end] for s in shares]) for end in ("value", "low", "high")
+        )
+        ax.bar(
+            np.array(shown) + side,
+            v,
+            0.38,
+            color=colour,
+            label=label,
+            yerr=(v - low, high - v),
+            error_kw={"linewidth": 0.8},
+        )
     ax.set_xticks(range(len(CLASSES)), style.TICKS)
     ax.set(xlabel="diagnosis", ylabel="judge agrees with the label (%)", ylim=(0, 119))
     ax.legend(frameon=False, fontsize=7, ncol=2, loc="upper center")

@@ -25,7 +25,13 @@ def environment():
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(Path(__file__).with_name("templates"))
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def render(template, **values):
@@ -37,63 +43,106 @@ def render(template, **values):
 
 OPERATING_ROWS = tuple(
     (f"{name}: {label}", (f"{key}_{measure}",))
-    for name, key in (("Melanoma", "melanoma"), ("Malignant", "malignant")) for at in (90, 95)
+    for name, key in (("Melanoma", "melanoma"), ("Malignant", "malignant"))
+    for at in (90, 95)
     for label, measure in (
         (f"sensitivity at {at} % specificity", f"sensitivity_at_{at}_specificity"),
         (f"sensitivity at val's threshold for {at} %", f"sensitivity_at_val_threshold_{at}"),
-        (f"specificity realised at val's threshold for {at} %", f"specificity_at_val_threshold_{at}")))  # fmt: skip
+        (
+            f"specificity realised at val's threshold for {at} %",
+            f"specificity_at_val_threshold_{at}",
+        ),
+    )
+)
 METRIC_ROWS = (
-    ("Accuracy", ("argmax", "accuracy")), ("Balanced accuracy", ("argmax", "balanced_accuracy")),
+    ("Accuracy", ("argmax", "accuracy")),
+    ("Balanced accuracy", ("argmax", "balanced_accuracy")),
     ("Balanced accuracy, balanced point", ("balanced", "balanced_accuracy")),
-    ("Accuracy, balanced point", ("balanced", "accuracy")), ("Macro precision", ("argmax", "macro_precision")),
-    ("Macro recall", ("argmax", "macro_recall")), ("Macro F1", ("argmax", "macro_f1")),
-    ("Weighted F1", ("argmax", "weighted_f1")), ("Macro AUC, one against the rest", ("auc",)),
+    ("Accuracy, balanced point", ("balanced", "accuracy")),
+    ("Macro precision", ("argmax", "macro_precision")),
+    ("Macro recall", ("argmax", "macro_recall")),
+    ("Macro F1", ("argmax", "macro_f1")),
+    ("Weighted F1", ("argmax", "weighted_f1")),
+    ("Macro AUC, one against the rest", ("auc",)),
     ("Melanoma sensitivity at 90 % specificity", ("melanoma_sensitivity_at_90_specificity",)),
     ("Malignant / benign: accuracy", ("argmax", "malignancy_accuracy")),
     ("Malignant / benign: sensitivity", ("argmax", "malignancy_sensitivity")),
     ("Malignant / benign: specificity", ("argmax", "malignancy_specificity")),
-    ("Malignant / benign: AUC", ("auc_malignant",)), ("Expected calibration error", ("ece",)),
+    ("Malignant / benign: AUC", ("auc_malignant",)),
+    ("Expected calibration error", ("ece",)),
     ("ECE if perfectly calibrated", ("ece_if_perfect",)),
-)  # fmt: skip
+)
 
 
 def metrics_section(found):
     """The classifier's table as HTML: with synthetic images, without, and the paired difference."""
     models, rows, trained_on = found["models"], [], found["trained_on"]
-    columns = [(f"{n}: {trained_on.get(n, '')}", models[n]) for n in ("classifier", "control") if n in models]
+    columns = [
+        (f"{n}: {trained_on.get(n, '')}", models[n])
+        for n in ("classifier", "control")
+        if n in models
+    ]
     if "control" in models:
         columns.append(("classifier - control, paired", found["classifier_minus_control"]))
 
     def pick(block, path):
         for key in path:
-            if "reason" in block:  # the whole block is undefined
+            # The whole block is undefined.
+            if "reason" in block:
                 break
             block = block.get(key, {})
         return cell(block)
 
-    for path, label in {path: label for label, path in METRIC_ROWS + OPERATING_ROWS}.items():  # what both name stands once
+    # What both name stands once.
+    for path, label in {path: label for label, path in METRIC_ROWS + OPERATING_ROWS}.items():
         rows.append((label, *(pick(block, path) for _, block in columns)))
     baseline = found["majority_baseline"]
-    rows.append((f"Majority class ({baseline['class']}): accuracy", cell(baseline["accuracy"]), *[""] * (len(columns) - 1)))
+    rows.append(
+        (
+            f"Majority class ({baseline['class']}): accuracy",
+            cell(baseline["accuracy"]),
+            *[""] * (len(columns) - 1),
+        )
+    )
     return render("metrics.html", found=found, head=("", *(c for c, _ in columns)), rows=rows)
 
 
 def quality_section(quality):
     """The synthetic set's table as HTML, each distance beside its floor."""
     d = quality.get("distances", {})
-    rows = [(name, f"{d[key]['value']:.4g}", f"{d[floor]['value']:.4g}") for name, key, floor in (
-        ("Fréchet distance", "frechet", "frechet_floor"), ("Kernel distance (KID)", "kid", "kid_floor"),
-        ("Precision", "precision", "precision_half_b"), ("Recall", "recall", "recall_half_b"),
-        ("Density", "density", "density_half_b"), ("Coverage", "coverage", "coverage_half_b")) if key in d]  # fmt: skip
+    rows = [
+        (name, f"{d[key]['value']:.4g}", f"{d[floor]['value']:.4g}")
+        for name, key, floor in (
+            ("Fréchet distance", "frechet", "frechet_floor"),
+            ("Kernel distance (KID)", "kid", "kid_floor"),
+            ("Precision", "precision", "precision_half_b"),
+            ("Recall", "recall", "recall_half_b"),
+            ("Density", "density", "density_half_b"),
+            ("Coverage", "coverage", "coverage_half_b"),
+        )
+        if key in d
+    ]
     shown = {"reason": None} | quality
-    return render("quality.html", quality=shown, distances=d, memorisation=quality.get("memorisation"),
-                  head=("", "synthetic", "real (half B)"), rows=rows)  # fmt: skip
+    return render(
+        "quality.html",
+        quality=shown,
+        distances=d,
+        memorisation=quality.get("memorisation"),
+        head=("", "synthetic", "real (half B)"),
+        rows=rows,
+    )
 
 
 def show_pictures(pictures):
     """[(path, caption)] as the template takes them, each file embedded."""
-    return [{"name": path.stem, "caption": caption, "base64": base64.b64encode(path.read_bytes()).decode()}
-            for path, caption in pictures]  # fmt: skip
+    return [
+        {
+            "name": path.stem,
+            "caption": caption,
+            "base64": base64.b64encode(path.read_bytes()).decode(),
+        }
+        for path, caption in pictures
+    ]
 
 
 def build(run, drawn, left_out, missing):
@@ -101,15 +150,25 @@ def build(run, drawn, left_out, missing):
     inputs, outputs = run.inputs, run.args.outputs_dir
     sections = {"metrics": "", "quality": ""}
     if not missing:
-        for name, file, section in (("metrics", "metrics.json", metrics_section),
-                                    ("quality", "synthetic_quality.json", quality_section)):  # fmt: skip
-            sections[name] = section(records.read_json(outputs / "evaluation" / file, "evaluate.py"))
+        for name, file, section in (
+            ("metrics", "metrics.json", metrics_section),
+            ("quality", "synthetic_quality.json", quality_section),
+        ):
+            sections[name] = section(
+                records.read_json(outputs / "evaluation" / file, "evaluate.py")
+            )
     eda, record_path = [], outputs / "eda" / "options.json"
     if record_path.is_file():
         record = inputs.check_made_from(record_path, "eda.py", {"outputs": {...: str}})
-        eda = [(p, f"{p.stem.replace('_', ' ').capitalize()} (eda.py).") for p in sorted(record_path.parent.glob("*.png"))
-               if record["outputs"].get(p.name) == checksums.file_sha256(p)]  # fmt: skip
-    classes = [{"code": c, "name": CLASS_NAMES[c], "malignant": m} for c, m in zip(CLASSES, MALIGNANT, strict=True)]
+        eda = [
+            (p, f"{p.stem.replace('_', ' ').capitalize()} (eda.py).")
+            for p in sorted(record_path.parent.glob("*.png"))
+            if record["outputs"].get(p.name) == checksums.file_sha256(p)
+        ]
+    classes = [
+        {"code": c, "name": CLASS_NAMES[c], "malignant": m}
+        for c, m in zip(CLASSES, MALIGNANT, strict=True)
+    ]
     return render(
         "report.html",
         data=inputs.data,

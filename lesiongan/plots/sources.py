@@ -1,4 +1,6 @@
-"""What figures are drawn from: files of this data and split, checked, or the reason they are missing."""
+"""What figures are drawn from: files of this data and split, checked, or the reason they are
+missing.
+"""
 
 from lesiongan.data import classes
 from lesiongan.data.classes import CLASSES
@@ -38,15 +40,23 @@ class Sources:
 
     def files(self):
         """Paths of all files that a figure or the report could be drawn from."""
-        found = [*sorted(self.models.glob("*/*.keras")), *sorted(self.models.glob("*/history.csv")),
-                 *sorted((self.outputs / "eda").glob("*.png")), *sorted(self.evaluation.glob("*.*")),
-                 self.outputs / "synthetic" / classes.TABLE_NAME]  # fmt: skip
+        found = [
+            *sorted(self.models.glob("*/*.keras")),
+            *sorted(self.models.glob("*/history.csv")),
+            *sorted((self.outputs / "eda").glob("*.png")),
+            *sorted(self.evaluation.glob("*.*")),
+            self.outputs / "synthetic" / classes.TABLE_NAME,
+        ]
         hidden = [p for p in found if p.name == "options.json" or p.name.startswith(".")]
         return [p for p in found if p.is_file() and p not in hidden]
 
     def file(self, path, made_by, record="options.json"):
-        """`path`, if it is the file of this data and split that the record beside it describes; Missing if it is not."""
-        found = self.inputs.check_made_from(need(path.with_name(record), made_by), made_by, {"outputs": {...: str}})
+        """`path`, if it is the file of this data and split that the record beside it describes;
+        Missing if it is not.
+        """
+        found = self.inputs.check_made_from(
+            need(path.with_name(record), made_by), made_by, {"outputs": {...: str}}
+        )
         if checksums.file_sha256(need(path, made_by)) != found["outputs"].get(path.name):
             raise Missing(f"{path} is not the file its {record} describes: run {made_by}")
         return path
@@ -54,15 +64,21 @@ class Sources:
     def model(self, folder, file="classifier.keras"):
         if self.args.no_models:
             raise Missing("--no-models was given")
-        path = self.file(self.models / folder / file, "train_gan.py" if folder == "gan" else "train_cnn.py")
+        path = self.file(
+            self.models / folder / file, "train_gan.py" if folder == "gan" else "train_cnn.py"
+        )
         if path not in self._cache:
-            self._cache[path] = (saved_models.load_generator if folder == "gan" else saved_models.load_classifier)(path)
+            self._cache[path] = (
+                saved_models.load_generator if folder == "gan" else saved_models.load_classifier
+            )(path)
         return self._cache[path]
 
     def synthetic(self):
         from lesiongan.data.tables import read_table
 
-        path = self.file(self.outputs / "synthetic" / classes.TABLE_NAME, "train_gan.py", "provenance.json")
+        path = self.file(
+            self.outputs / "synthetic" / classes.TABLE_NAME, "train_gan.py", "provenance.json"
+        )
         if path not in self._cache:
             self._cache[path] = read_table(path)
         return self._cache[path]
@@ -71,24 +87,44 @@ class Sources:
         """(labels, p (n, 7), rows)."""
         self.check_evaluation()
         found = frame(self.evaluation / name, "evaluate.py")
-        return found["label"].to_numpy(), found[[f"p_{c}" for c in CLASSES]].to_numpy(), found["row"].to_numpy()
+        return (
+            found["label"].to_numpy(),
+            found[[f"p_{c}" for c in CLASSES]].to_numpy(),
+            found["row"].to_numpy(),
+        )
 
     def check_evaluation(self):
-        """Missing unless outputs/evaluation is of this data and split, and of the models and synthetic set now on disk."""
-        path, shape = self.evaluation / "options.json", {"inputs": {...: str}, "outputs": {...: str}}
+        """Missing unless outputs/evaluation is of this data and split, and of the models and
+        synthetic set now on disk.
+        """
+        path, shape = (
+            self.evaluation / "options.json",
+            {"inputs": {...: str}, "outputs": {...: str}},
+        )
         record = self.inputs.check_made_from(need(path, "evaluate.py"), "evaluate.py", shape)
         for name, digest in record["outputs"].items():
             if checksums.file_sha256(need(self.evaluation / name, "evaluate.py")) != digest:
-                raise Missing(f"{self.evaluation / name} has changed since it was written: run evaluate.py")
-        paths = {n: self.models / n / "classifier.keras" for n in ("control", "judge", "malignancy", "malignancy_control")}
+                raise Missing(
+                    f"{self.evaluation / name} has changed since it was written: run evaluate.py"
+                )
+        paths = {
+            n: self.models / n / "classifier.keras"
+            for n in ("control", "judge", "malignancy", "malignancy_control")
+        }
         paths |= {
             "classifier": self.models / "cnn" / "classifier.keras",
             "generator": self.models / "gan" / "generator.keras",
             "synthetic": self.outputs / "synthetic" / classes.TABLE_NAME,
         }
         for name, digest in record["inputs"].items():
-            if name in paths and paths[name].is_file() and checksums.file_sha256(paths[name]) != digest:
-                raise Missing(f"{self.evaluation}/ was made from another {paths[name]}: run evaluate.py")
+            if (
+                name in paths
+                and paths[name].is_file()
+                and checksums.file_sha256(paths[name]) != digest
+            ):
+                raise Missing(
+                    f"{self.evaluation}/ was made from another {paths[name]}: run evaluate.py"
+                )
 
     def image_of_row(self, rows):
         """Images of row numbers of the table."""

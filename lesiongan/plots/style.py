@@ -6,7 +6,8 @@ Import it after argument parsing: it loads matplotlib and seaborn.
 import io
 import os
 
-os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # no dates inside PDFs: figures repeat byte for byte
+# No dates inside PDFs: figures repeat byte for byte.
+os.environ.setdefault("SOURCE_DATE_EPOCH", "0")
 
 import matplotlib
 
@@ -19,15 +20,31 @@ import seaborn as sns
 from lesiongan.data.classes import CLASSES, MALIGNANT
 from lesiongan.files import errors, writing
 
-# Okabe and Ito's palette, safe for the common colour-vision deficiencies; malignant classes get its warm half.
-COLOURS = dict(zip(CLASSES, ("#E69F00", "#D55E00", "#56B4E9", "#009E73", "#0072B2", "#999999", "#CC79A7"), strict=True))
+# Okabe and Ito's palette, safe for the common colour-vision deficiencies; malignant classes get its
+# warm half.
+COLOURS = dict(
+    zip(
+        CLASSES,
+        ("#E69F00", "#D55E00", "#56B4E9", "#009E73", "#0072B2", "#999999", "#CC79A7"),
+        strict=True,
+    )
+)
 REAL, SYNTHETIC = "#0072B2", "#D55E00"
 
 sns.set_theme(context="paper", style="whitegrid")
-plt.rcParams.update({
-    "figure.dpi": 100, "savefig.dpi": 160, "savefig.bbox": "tight", "font.size": 9, "axes.titlesize": 10,
-    "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "figure.constrained_layout.use": True,
-})  # fmt: skip
+plt.rcParams.update(
+    {
+        "figure.dpi": 100,
+        "savefig.dpi": 160,
+        "savefig.bbox": "tight",
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "pdf.fonttype": 42,
+        "figure.constrained_layout.use": True,
+    }
+)
 
 
 def tick(name):
@@ -39,18 +56,23 @@ TICKS = [tick(c) for c in CLASSES]
 
 
 def plain(text, most=40):
-    """Words of a table as Matplotlib shows them letter by letter: a dollar sign would start a formula, a long cell a picture
-    as wide as it; of more than `most` letters the first stand for all."""
+    """Words of a table as Matplotlib shows them letter by letter: a dollar sign would start a
+    formula, a long cell a picture as wide as it; of more than `most` letters the first stand for
+    all.
+    """
     text = errors.printable(str(text))
     return (text if len(text) <= most else text[: most - 1] + "…").replace("$", r"\$")
 
 
 def save(fig, folder, name, note=""):
-    """Write folder/name.png and .pdf, with `note` under the figure (phantom or leaky runs say so there); returns the PNG."""
+    """Write folder/name.png and .pdf, with `note` under the figure (phantom or leaky runs say so
+    there); returns the PNG.
+    """
     if note:
         fig.text(0.5, -0.02, note, ha="center", va="top", fontsize=8, color="#B00020")
     for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
-        drawn = io.BytesIO()  # a disk that fills up under Matplotlib's PDF writer would end in an error of its own
+        # A disk that fills up under Matplotlib's PDF writer would end in an error of its own.
+        drawn = io.BytesIO()
         fig.savefig(drawn, format=suffix[1:], metadata=metadata)
         with writing.atomic(folder / (name + suffix)) as t:
             t.write_bytes(drawn.getvalue())
@@ -61,7 +83,12 @@ def save(fig, folder, name, note=""):
 def show_image(ax, image):
     """One image of shape (h, w, 3) or (h, w, 1), values in [0, 255], without axes."""
     image = np.asarray(image)
-    ax.imshow(image[..., 0] if image.shape[-1] == 1 else image.astype(np.uint8), cmap="gray", vmin=0, vmax=255)
+    ax.imshow(
+        image[..., 0] if image.shape[-1] == 1 else image.astype(np.uint8),
+        cmap="gray",
+        vmin=0,
+        vmax=255,
+    )
     ax.set_xticks([])
     ax.set_yticks([])
     for spine in ax.spines.values():
@@ -80,9 +107,14 @@ def mosaic(images, columns):
 
 
 def class_rows(groups, columns, titles=("",), size=0.42):
-    """Figure with a row of images for each class, and a column block for each of `groups` (dicts class -> images)."""
+    """Figure with a row of images for each class, and a column block for each of `groups` (dicts
+    class -> images).
+    """
     fig, axes = plt.subplots(
-        len(CLASSES), len(groups), figsize=(size * columns * len(groups) + 0.8, size * len(CLASSES) + 0.5), squeeze=False
+        len(CLASSES),
+        len(groups),
+        figsize=(size * columns * len(groups) + 0.8, size * len(CLASSES) + 0.5),
+        squeeze=False,
     )
     for i, name in enumerate(CLASSES):
         for j, group in enumerate(groups):

@@ -17,11 +17,21 @@ def draw_counts(table):
     fig, ax = plt.subplots(figsize=(5.5, 2.8))
     for j, (what, values) in enumerate(counts.items()):
         at = np.arange(len(CLASSES)) + (j - 0.5) * 0.4
-        ax.bar(at, values, 0.38, color=[style.COLOURS[c] for c in CLASSES], alpha=1 - 0.5 * j,
-               label=f"{what} (n = {values.sum()})", hatch="" if j == 0 else "///", edgecolor="white")  # fmt: skip
+        ax.bar(
+            at,
+            values,
+            0.38,
+            color=[style.COLOURS[c] for c in CLASSES],
+            alpha=1 - 0.5 * j,
+            label=f"{what} (n = {values.sum()})",
+            hatch="" if j == 0 else "///",
+            edgecolor="white",
+        )
         for x, v in zip(at, values, strict=True):
             ax.annotate(str(v), (x, max(v, 1)), ha="center", va="bottom", fontsize=6.5)
-    ax.set(yscale="log", ylabel="count (log scale)", xlabel="diagnosis (* malignant or pre-malignant)")
+    ax.set(
+        yscale="log", ylabel="count (log scale)", xlabel="diagnosis (* malignant or pre-malignant)"
+    )
     ax.set_xticks(range(len(CLASSES)), style.TICKS)
     ax.legend(frameon=False)
     return fig, {k: v.tolist() for k, v in counts.items()}
@@ -34,7 +44,11 @@ def draw_samples(table, columns=12):
         own = np.flatnonzero(table.labels == code)
         _, first = np.unique(table.lesions[own], return_index=True)
         chosen = (
-            own[np.sort(first)][np.linspace(0, len(first) - 1, min(columns, len(first))).astype(int)] if len(own) else []
+            own[np.sort(first)][
+                np.linspace(0, len(first) - 1, min(columns, len(first))).astype(int)
+            ]
+            if len(own)
+            else []
         )
         groups[name] = list(table.images[chosen]) if len(own) else []
     return style.class_rows([groups], columns)
@@ -56,7 +70,9 @@ def draw_means(table):
 
 
 def mean_and_deviation(images, chosen, block=4096):
-    """(mean, standard deviation) float64 (h, w, c) of the chosen uint8 images, a block at a time: a table may be large."""
+    """(mean, standard deviation) float64 (h, w, c) of the chosen uint8 images, a block at a
+    time: a table may be large.
+    """
     total, squares = (np.zeros(images.shape[1:]) for _ in range(2))
     for start in range(0, len(chosen), block):
         part = images[chosen[start : start + block]].astype(np.float64)
@@ -70,7 +86,9 @@ def draw_colours(table):
     """Distribution of each image's mean value by class and channel."""
     means = table.images.reshape(len(table), -1, table.images.shape[-1]).mean(axis=1)
     channels = ("red", "green", "blue") if means.shape[1] == 3 else ("grey",)
-    fig, axes = style.plt.subplots(1, len(channels), figsize=(2.8 * len(channels), 2.6), sharey=True, squeeze=False)
+    fig, axes = style.plt.subplots(
+        1, len(channels), figsize=(2.8 * len(channels), 2.6), sharey=True, squeeze=False
+    )
     for ax, channel, values in zip(axes[0], channels, means.T, strict=True):
         style.sns.boxplot(
             x=table.labels,
@@ -84,11 +102,18 @@ def draw_colours(table):
             linewidth=0.7,
             ax=ax,
         )
-        ax.set(title=f"{channel} channel", xlabel="diagnosis", ylabel="mean of an image (grey levels, 0-255)")
+        ax.set(
+            title=f"{channel} channel",
+            xlabel="diagnosis",
+            ylabel="mean of an image (grey levels, 0-255)",
+        )
         ax.set_xticks(range(len(CLASSES)), style.TICKS)
     summary = {
         c: {
-            ch: {"mean": float(v[table.labels == i].mean()), "std": float(v[table.labels == i].std())}
+            ch: {
+                "mean": float(v[table.labels == i].mean()),
+                "std": float(v[table.labels == i].std()),
+            }
             for ch, v in zip(channels, means.T, strict=True)
         }
         for i, c in enumerate(CLASSES)
@@ -106,18 +131,47 @@ def draw_metadata(table):
     fig, axes = style.plt.subplots(1, len(have), figsize=(3.4 * len(have), 3.2), squeeze=False)
     for ax, column in zip(axes[0], have, strict=True):
         if column == "age":
-            style.sns.boxplot(x=table.labels, y=meta["age"], hue=table.labels, order=range(len(CLASSES)),
-                                hue_order=range(len(CLASSES)), palette=list(style.COLOURS.values()), legend=False,
-                                fliersize=0.8, linewidth=0.7, ax=ax)  # fmt: skip
-            ax.set(xlabel="diagnosis", ylabel="age (years)", title=f"age (n = {int(meta['age'].notna().sum())})")
+            style.sns.boxplot(
+                x=table.labels,
+                y=meta["age"],
+                hue=table.labels,
+                order=range(len(CLASSES)),
+                hue_order=range(len(CLASSES)),
+                palette=list(style.COLOURS.values()),
+                legend=False,
+                fliersize=0.8,
+                linewidth=0.7,
+                ax=ax,
+            )
+            ax.set(
+                xlabel="diagnosis",
+                ylabel="age (years)",
+                title=f"age (n = {int(meta['age'].notna().sum())})",
+            )
             ax.set_xticks(range(len(CLASSES)), style.TICKS, fontsize=7)
             continue
         names = meta[column].replace("", "unknown")
         order = names.value_counts().index[:10]
-        share = np.array([[(names[table.labels == i] == v).mean() if (table.labels == i).any() else np.nan
-                           for i in range(len(CLASSES))] for v in order])  # fmt: skip
-        style.sns.heatmap(share * 100, annot=True, fmt=".0f", cmap="Blues", cbar=False, ax=ax, annot_kws={"fontsize": 6.5},
-                            xticklabels=style.TICKS, yticklabels=[style.plain(v) for v in order])  # fmt: skip
+        share = np.array(
+            [
+                [
+                    (names[table.labels == i] == v).mean() if (table.labels == i).any() else np.nan
+                    for i in range(len(CLASSES))
+                ]
+                for v in order
+            ]
+        )
+        style.sns.heatmap(
+            share * 100,
+            annot=True,
+            fmt=".0f",
+            cmap="Blues",
+            cbar=False,
+            ax=ax,
+            annot_kws={"fontsize": 6.5},
+            xticklabels=style.TICKS,
+            yticklabels=[style.plain(v) for v in order],
+        )
         ax.set(title=f"{column} (% of images of a class)", xlabel="diagnosis")
         ax.tick_params(labelsize=7)
     return fig
@@ -126,7 +180,9 @@ def draw_metadata(table):
 def draw_near_duplicates(table, pairs, columns=8):
     """Evenly chosen pairs of near-duplicate images, one above the other."""
     chosen = pairs[np.linspace(0, len(pairs) - 1, min(columns, len(pairs))).astype(int)]
-    fig, axes = style.plt.subplots(2, len(chosen), figsize=(0.9 * len(chosen) + 0.4, 2.2), squeeze=False)
+    fig, axes = style.plt.subplots(
+        2, len(chosen), figsize=(0.9 * len(chosen) + 0.4, 2.2), squeeze=False
+    )
     for column, (i, j) in enumerate(chosen):
         for ax, k in zip(axes[:, column], (i, j), strict=True):
             style.show_image(ax, table.images[k])
@@ -135,24 +191,48 @@ def draw_near_duplicates(table, pairs, columns=8):
 
 
 def measure_grouping(table, pairs):
-    """Precision and recall of near-duplicate pairs against the true lesion ids, over pairs of images."""
+    """Precision and recall of near-duplicate pairs against the true lesion ids, over pairs of
+    images.
+    """
     _, codes = np.unique(table.lesions, return_inverse=True)
     sizes = np.bincount(codes)
     true_pairs = int((sizes * (sizes - 1) // 2).sum())
     hits = int((codes[pairs[:, 0]] == codes[pairs[:, 1]]).sum())
-    return {"threshold": NEAR_DUPLICATE_DISTANCE, "pairs_found": len(pairs), "pairs_of_one_lesion": true_pairs,
-            "found_and_true": hits, "precision": hits / len(pairs) if len(pairs) else None,
-            "recall": hits / true_pairs if true_pairs else None}  # fmt: skip
+    return {
+        "threshold": NEAR_DUPLICATE_DISTANCE,
+        "pairs_found": len(pairs),
+        "pairs_of_one_lesion": true_pairs,
+        "found_and_true": hits,
+        "precision": hits / len(pairs) if len(pairs) else None,
+        "recall": hits / true_pairs if true_pairs else None,
+    }
 
 
 def draw_leakage(table, seed):
-    """By class, the share of test images with another photograph of their lesion in train under an image split."""
-    overall, by_class = leakage_share(table.labels, table.lesions, split_table(table, "image", seed))
+    """By class, the share of test images with another photograph of their lesion in train under
+    an image split.
+    """
+    overall, by_class = leakage_share(
+        table.labels, table.lesions, split_table(table, "image", seed)
+    )
     fig, ax = style.plt.subplots(figsize=(5, 2.6))
     ax.bar(range(len(CLASSES)), by_class * 100, color=list(style.COLOURS.values()))
-    ax.axhline(overall * 100, color="black", linewidth=1, linestyle="--", label=f"all classes: {overall:.1%}")
+    ax.axhline(
+        overall * 100,
+        color="black",
+        linewidth=1,
+        linestyle="--",
+        label=f"all classes: {overall:.1%}",
+    )
     ax.axhline(0, color="#009E73", linewidth=2, label="lesion split: 0 %")
     ax.set_xticks(range(len(CLASSES)), style.TICKS)
-    ax.set(xlabel="diagnosis", ylabel="test images leaked (%)", title="70/10/20 image split: same lesion in train")
+    ax.set(
+        xlabel="diagnosis",
+        ylabel="test images leaked (%)",
+        title="70/10/20 image split: same lesion in train",
+    )
     ax.legend(frameon=False)
-    return fig, {"overall": float(overall), **{c: float(v) for c, v in zip(CLASSES, by_class, strict=True) if v == v}}
+    return fig, {
+        "overall": float(overall),
+        **{c: float(v) for c, v in zip(CLASSES, by_class, strict=True) if v == v},
+    }

@@ -1,4 +1,6 @@
-"""Checkpoints: the state of a training on disk, written atomically and read as an untrusted file."""
+"""Checkpoints: the state of a training on disk, written atomically and read as an untrusted
+file.
+"""
 
 import math
 
@@ -10,7 +12,9 @@ from lesiongan.files.writing import atomic
 
 
 def save_state(path, variables, **extra):
-    """Write training state (a list of Keras variables, and plain arrays) as one uncompressed .npz, atomically."""
+    """Write training state (a list of Keras variables, and plain arrays) as one uncompressed
+    .npz, atomically.
+    """
     arrays = {f"v{i:04d}": np.asarray(v) for i, v in enumerate(variables)}
     with atomic(path) as t:
         np.savez(t, **arrays, **{k: np.asarray(v) for k, v in extra.items()})
@@ -19,32 +23,44 @@ def save_state(path, variables, **extra):
 def is_state_of(path, fingerprint):
     """True if the checkpoint was written by a run of this fingerprint."""
     try:
-        return str(archives.read_arrays(path, ["fingerprint"], 1 << 12)["fingerprint"]) == fingerprint
-    except Exception:  # NumPy and zipfile raise many kinds for a damaged file; all mean no
+        return (
+            str(archives.read_arrays(path, ["fingerprint"], 1 << 12)["fingerprint"]) == fingerprint
+        )
+    # NumPy and zipfile raise many kinds for a damaged file; all mean no.
+    except Exception:
         return False
 
 
 def load_state(path, variables, shapes, fingerprint):
-    """Assign the state written by save_state and return its extra arrays by name; InputError if it does not fit.
+    """Assign the state written by save_state and return its extra arrays by name; InputError if it
+    does not fit.
 
-    shapes: {name: shape} of the extra arrays, None for any length; like the variables, they must be finite numbers.
+    shapes: {name: shape} of the extra arrays, None for any length; like the variables, they must be
+    finite numbers.
     """
     names = [f"v{i:04d}" for i in range(len(variables))]
     most = (1 << 20) + 4 * sum(math.prod(v.shape) * 8 for v in variables)
     try:
         found = archives.read_arrays(path, ["fingerprint", *names, *shapes], most)
     except Exception as e:
-        raise InputError(f"{path}: not a usable checkpoint ({first_line(e)}); train without --resume") from None
+        raise InputError(
+            f"{path}: not a usable checkpoint ({first_line(e)}); train without --resume"
+        ) from None
     if str(found.pop("fingerprint")) != fingerprint:
-        raise InputError(f"{path}: from a run with other data or options; repeat its flags or drop --resume")
+        raise InputError(
+            f"{path}: from a run with other data or options; repeat its flags or drop --resume"
+        )
     wanted = {n: (tuple(v.shape), str(v.dtype)) for n, v in zip(names, variables, strict=True)}
     for name, value in found.items():
         if name in wanted:
             fits = (value.shape, str(value.dtype)) == wanted[name]
         else:
             shape = shapes[name]
-            fits = value.dtype.kind in "iuf" and value.ndim == len(shape) and all(
-                n in (None, m) for n, m in zip(shape, value.shape, strict=True))  # fmt: skip
+            fits = (
+                value.dtype.kind in "iuf"
+                and value.ndim == len(shape)
+                and all(n in (None, m) for n, m in zip(shape, value.shape, strict=True))
+            )
         if not fits:
             raise InputError(f"{path}: a checkpoint of another network; train without --resume")
         if not np.isfinite(value).all():

@@ -2,8 +2,8 @@
 
 Modules are found by reading import statements, also those of modules that are imported by others,
 so nobody has to list them. What is hashed is each module's syntax tree without docstrings and help
-texts. A change of prose, of layout or of a module that is not imported changes no hash, and the same
-code has the same hash under every version of Python.
+texts. A change of prose, of layout or of a module that is not imported changes no hash, and the
+same code has the same hash under every version of Python.
 """
 
 import ast
@@ -12,8 +12,13 @@ import hashlib
 from lesiongan import ROOT
 
 # What decides how a network comes out, given its inputs. The rest reads, records and writes.
-TRAINING = ("lesiongan/data/", "lesiongan/nets/", "lesiongan/measures/calibration.py",
-            "lesiongan/run/streams.py", "lesiongan/run/training.py")  # fmt: skip
+TRAINING = (
+    "lesiongan/data/",
+    "lesiongan/nets/",
+    "lesiongan/measures/calibration.py",
+    "lesiongan/run/streams.py",
+    "lesiongan/run/training.py",
+)
 
 
 def find_module(name):
@@ -52,7 +57,9 @@ def canonical(node):
         return tuple(canonical(n) for n in node if not is_prose(n))
     if not isinstance(node, ast.AST):
         return repr(node)
-    fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
+    fields = (
+        (name, value) for name, value in ast.iter_fields(node) if value is not None and value != []
+    )
     return (type(node).__name__, *((name, canonical(value)) for name, value in fields))
 
 
@@ -76,7 +83,10 @@ def hash_code(script):
     their own room. A training that was interrupted goes on only if the first is the same. Two
     networks were trained by the same code if the second is.
     """
-    closure = {p.relative_to(ROOT).as_posix(): tree for p, tree in read_closure(find_script(script)).items()}
+    closure = {
+        p.relative_to(ROOT).as_posix(): tree
+        for p, tree in read_closure(find_script(script)).items()
+    }
     trains = set()
     for name in closure:
         if name.startswith("lesiongan/run/"):
@@ -88,4 +98,6 @@ def hash_code(script):
             trains.add(name)
     trees = {name: repr(canonical(closure[name])) for name in sorted(closure)}
     training = {name: tree for name, tree in trees.items() if name in trains}
-    return tuple(hashlib.sha256(repr(sorted(c.items())).encode()).hexdigest() for c in (trees, training))
+    return tuple(
+        hashlib.sha256(repr(sorted(c.items())).encode()).hexdigest() for c in (trees, training)
+    )

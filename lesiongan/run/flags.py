@@ -9,7 +9,9 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Says what every flag left out means, where its help does not already."""
 
     def _get_help_string(self, action):
-        said = "default" in action.help or any(action.default is v for v in (None, False, argparse.SUPPRESS))
+        said = "default" in action.help or any(
+            action.default is v for v in (None, False, argparse.SUPPRESS)
+        )
         return action.help if said else f"{action.help} (default %(default)s)"
 
 
@@ -20,25 +22,60 @@ def parser(doc, split_file=False):
     """
     p = argparse.ArgumentParser(description=doc, formatter_class=HelpFormatter)
     g = p.add_argument_group("common to all scripts")
-    g.add_argument("--data", metavar="PATH",
-                   help="table: Kaggle's CSV (plain, gz, xz, zst) or dermamnist.npz (default: in data/)")  # fmt: skip
-    g.add_argument("--metadata", metavar="PATH", default="auto",
-                   help="HAM10000_metadata.csv; none groups near-duplicate images (default: beside the table)")  # fmt: skip
-    g.add_argument("--seed", type=seed, default=0, help="weights, order and sampling; never moves the split")
+    g.add_argument(
+        "--data",
+        metavar="PATH",
+        help="table: Kaggle's CSV (plain, gz, xz, zst) or dermamnist.npz (default: in data/)",
+    )
+    g.add_argument(
+        "--metadata",
+        metavar="PATH",
+        default="auto",
+        help="HAM10000_metadata.csv; none groups near-duplicate images (default: beside the table)",
+    )
+    g.add_argument(
+        "--seed", type=seed, default=0, help="weights, order and sampling; never moves the split"
+    )
     g.add_argument("--split-seed", type=seed, default=0, help="alone moves the split")
-    g.add_argument("--split", choices=None if split_file else ("lesion", "image"), default="lesion",
-                   metavar="{lesion,image}" if not split_file else "{lesion,image,FILE}",
-                   help="image reproduces the leaky protocol of older work"
-                        + ("; a split.csv with --from-predictions" if split_file else ""))  # fmt: skip
-    g.add_argument("--subset", type=positive, metavar="N", help="about N images: whole lesions of every class")
-    g.add_argument("--epochs", type=positive, help="training epochs (default GAN 200, CNN 36, judge 40)")
-    g.add_argument("--deterministic", action="store_true",
-                   help="bit-equal repeats on a GPU too, at a cost in speed; TensorFlow on a CPU always does")  # fmt: skip
+    g.add_argument(
+        "--split",
+        choices=None if split_file else ("lesion", "image"),
+        default="lesion",
+        metavar="{lesion,image}" if not split_file else "{lesion,image,FILE}",
+        help="image reproduces the leaky protocol of older work"
+        + ("; a split.csv with --from-predictions" if split_file else ""),
+    )
+    g.add_argument(
+        "--subset", type=positive, metavar="N", help="about N images: whole lesions of every class"
+    )
+    g.add_argument(
+        "--epochs", type=positive, help="training epochs (default GAN 200, CNN 36, judge 40)"
+    )
+    g.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="bit-equal repeats on a GPU too, at a cost in speed; TensorFlow on a CPU always does",
+    )
     g.add_argument("--dry-run", action="store_true", help="print the resolved options and stop")
-    g.add_argument("--if-stale", action="store_true",
-                   help="do nothing if the outputs already come from this data and these options (make)")  # fmt: skip
-    g.add_argument("--models-dir", type=Path, default=Path("models"), metavar="DIR", help="folder of the networks")
-    g.add_argument("--outputs-dir", type=Path, default=Path("outputs"), metavar="DIR", help="folder of all else")
+    g.add_argument(
+        "--if-stale",
+        action="store_true",
+        help="do nothing if the outputs already come from this data and these options (make)",
+    )
+    g.add_argument(
+        "--models-dir",
+        type=Path,
+        default=Path("models"),
+        metavar="DIR",
+        help="folder of the networks",
+    )
+    g.add_argument(
+        "--outputs-dir",
+        type=Path,
+        default=Path("outputs"),
+        metavar="DIR",
+        help="folder of all else",
+    )
     return p
 
 

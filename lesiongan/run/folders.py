@@ -31,11 +31,12 @@ class ResultFolder:
         self.training_key = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
     def is_current(self):
-        """True if the outputs on record are there, unchanged, from this identity: nothing is left to do.
+        """True if the outputs on record are there, unchanged, from this identity: nothing is left
+        to do.
 
         Asked only with --if-stale, or with --resume, which on a finished run has nothing to go on
-        with. What was made without --deterministic, and not by TensorFlow on a CPU, does not do for a
-        run with it (a record from before accelerators were named counts as of a CPU).
+        with. What was made without --deterministic, and not by TensorFlow on a CPU, does not do for
+        a run with it (a record from before accelerators were named counts as of a CPU).
         """
         args = self.run.args
         if not (args.if_stale or getattr(args, "resume", False)) or not self.record_path.is_file():
@@ -44,7 +45,8 @@ class ResultFolder:
         try:
             record = records.read_json(self.record_path, self.run.script)
             current = record["fingerprint"] == self.identity.fingerprint and all(
-                checksums.file_sha256(self.path / name) == digest for name, digest in record["outputs"].items()
+                checksums.file_sha256(self.path / name) == digest
+                for name, digest in record["outputs"].items()
             )
             ran = record["environment"]
             # TensorFlow on a CPU always repeats itself.
@@ -52,7 +54,8 @@ class ResultFolder:
             if args.deterministic and not (on_cpu or ran["deterministic"]):
                 return False
             if current and not split.is_file():
-                settle_split(self.run)  # who cleared outputs/ gave no reason to train again
+                # Who cleared outputs/ gave no reason to train again.
+                settle_split(self.run)
             return current and has_split(self.run, split)
         except (InputError, OSError, KeyError, AttributeError, TypeError, ValueError):
             return False
@@ -68,17 +71,21 @@ class ResultFolder:
         if there and checkpoints.is_state_of(self.checkpoint, self.training_key):
             return True
         if there and not self.run.args.if_stale:
-            raise InputError(f"{self.checkpoint}: damaged, or from a run with other data, options, code "
-                             "or packages; repeat its flags at its commit, or drop --resume")  # fmt: skip
+            raise InputError(
+                f"{self.checkpoint}: damaged, or from a run with other data, options, code or "
+                "packages; repeat its flags at its commit, or drop --resume"
+            )
         damaged = "the checkpoint is damaged, or of other data, options, code or packages"
         why = damaged if there else "no checkpoint"
         print(f"  {why} in {self.path}/: starting from the first epoch")
         return False
 
     def begin(self, *stale):
-        """Settle the split, lock the folder, and take away options.json and the files of the patterns
-        `stale`: what is there is unfinished now."""
-        locks.lock_folder(self.path)  # first: who waits for a folder changes nothing
+        """Settle the split, lock the folder, and take away options.json and the files of the
+        patterns `stale`: what is there is unfinished now.
+        """
+        # First: who waits for a folder changes nothing.
+        locks.lock_folder(self.path)
         settle_split(self.run)
         files = (p for pattern in stale for p in self.path.glob(pattern))
         for path in [self.record_path, *files]:
@@ -107,13 +114,15 @@ class ResultFolder:
 
 
 def settle_split(run):
-    """Write outputs/split.csv, or check that the one there is this run's; InputError if it is not."""
+    """Write outputs/split.csv, or check that the one there is this run's; InputError if it is
+    not.
+    """
     folder = run.args.outputs_dir
     path = folder / "split.csv"
     if path.is_file() and not has_split(run, path) and not run.args.if_stale:
         raise InputError(
-            f"{path}: made from other data, --subset, --split or --split-seed than this run's; use the "
-            "same flags for every script, another --outputs-dir and --models-dir, or delete it"
+            f"{path}: made from other data, --subset, --split or --split-seed than this run's; use "
+            "the same flags for every script, another --outputs-dir and --models-dir, or delete it"
         )
     writing.write_text(path, run.inputs.split_text)
     record = {"data": run.inputs.data, "split": run.inputs.split}

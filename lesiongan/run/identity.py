@@ -7,8 +7,19 @@ from dataclasses import asdict, dataclass
 from lesiongan.files import errors, writing
 
 # Where things are and how the script is called, not what it computes: no part of an identity.
-NOT_IDENTITY = {"data", "metadata", "deterministic", "dry_run", "if_stale", "resume", "snapshots",
-                "models_dir", "outputs_dir", "out", "isic_submission"}  # fmt: skip
+NOT_IDENTITY = {
+    "data",
+    "metadata",
+    "deterministic",
+    "dry_run",
+    "if_stale",
+    "resume",
+    "snapshots",
+    "models_dir",
+    "outputs_dir",
+    "out",
+    "isic_submission",
+}
 
 
 def options_of(args, without=(), **other):
@@ -23,7 +34,9 @@ def options_of(args, without=(), **other):
 
 @dataclass(frozen=True)
 class Identity:
-    """script and its options; data and split as Inputs has them; inputs: {name: SHA-256} of files."""
+    """script and its options; data and split as Inputs has them; inputs: {name: SHA-256} of
+    files.
+    """
 
     script: str
     options: dict

@@ -16,9 +16,9 @@ from lesiongan.files import errors, records
 from lesiongan.files.errors import InputError
 
 NO_DATA = (
-    "no table: put Kaggle's hmnist_28_28_RGB.csv (and HAM10000_metadata.csv) into data/, or run "
-    "`make data` to download them, or `python -m lesiongan.phantom` to draw phantom lesions; --data "
-    "PATH names a table elsewhere"
+    "no table: put Kaggle's hmnist_28_28_RGB.csv (and HAM10000_metadata.csv) into data/, or "
+    "run `make data` to download them, or `python -m lesiongan.phantom` to draw phantom "
+    "lesions; --data PATH names a table elsewhere"
 )
 
 
@@ -40,8 +40,8 @@ def find_table(path=None):
 class Inputs:
     """A table and the part of the split that each of its images is in.
 
-    table: Table after --subset; parts: str (n,) train / val / test; data, split: what records say of
-    the two; split_text: the content of split.csv.
+    table: Table after --subset; parts: str (n,) train / val / test; data, split: what records say
+    of the two; split_text: the content of split.csv.
     """
 
     table: Table
@@ -75,12 +75,16 @@ class Inputs:
     def require_rgb28(self, script):
         """InputError unless it is a table of 28 x 28 colour images, with images in every part."""
         if self.table.layout != "hmnist_28_28_RGB":
-            raise InputError(f"{self.table.path}: is {self.table.layout}; {script}.py needs "
-                             "hmnist_28_28_RGB (eda.py draws the others)")  # fmt: skip
+            raise InputError(
+                f"{self.table.path}: is {self.table.layout}; {script}.py needs hmnist_28_28_RGB "
+                "(eda.py draws the others)"
+            )
         empty = [p for p in PARTS if not (self.parts == p).any()]
         if empty:
-            raise InputError(f"{self.table.path}: {len(self.table)} images leave the {empty[0]} part "
-                             "empty; use more")  # fmt: skip
+            raise InputError(
+                f"{self.table.path}: {len(self.table)} images leave the {empty[0]} part empty; use "
+                "more"
+            )
 
     def check_made_from(self, record_path, made_by, shape=None):
         """The record of an artifact, refused unless it was made from this data and split.
@@ -93,8 +97,10 @@ class Inputs:
             if not isinstance(theirs, dict) or theirs.get("sha256") != ours["sha256"]:
                 flags = " (--subset, --split, --split-seed or --metadata differ)"
                 name = what + flags * (what == "split")
-                raise InputError(f"{record_path}: made from other {name}; run {made_by} again with "
-                                 "this run's flags")  # fmt: skip
+                raise InputError(
+                    f"{record_path}: made from other {name}; run {made_by} again with this run's "
+                    "flags"
+                )
         return record
 
 

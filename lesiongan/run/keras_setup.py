@@ -9,11 +9,13 @@ import sys
 def seed_everything(seed, deterministic=False):
     """Seed Python, NumPy and Keras. Call before building a model.
 
-    deterministic: ask for kernels that repeat themselves on a GPU too. On a CPU TensorFlow always is: it costs nothing.
+    deterministic: ask for kernels that repeat themselves on a GPU too. On a CPU TensorFlow always
+    is: it costs nothing.
     """
     import keras
 
-    keras.utils.clear_session()  # names decide the order in which TensorFlow adds gradients: start them afresh
+    # Names decide the order in which TensorFlow adds gradients: start them afresh.
+    keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -25,8 +27,9 @@ def seed_everything(seed, deterministic=False):
 def keep_freed_memory():
     """Tell glibc to keep freed memory instead of returning it to the system at every step.
 
-    TensorFlow's CPU kernels allocate and free hundreds of megabytes a step; taking them anew costs more page faults than
-    the convolutions cost arithmetic (2.5 times the step time, see results/LOG.md). No effect outside Linux with glibc.
+    TensorFlow's CPU kernels allocate and free hundreds of megabytes a step; taking them anew costs
+    more page faults than the convolutions cost arithmetic (2.5 times the step time, see
+    results/LOG.md). No effect outside Linux with glibc.
     """
     import ctypes
 
@@ -35,17 +38,21 @@ def keep_freed_memory():
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in ((-3, 1 << 25), (-1, (1 << 31) - 1), (-2, 1 << 28), (-8, 1)):
-            mallopt(parameter, value)  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD, M_ARENA_MAX
+            # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD, M_ARENA_MAX.
+            mallopt(parameter, value)
 
 
 def quiet_tensorflow(deterministic=False):
-    """Import keras without its backend's start-up chatter, which TensorFlow writes straight to the stderr descriptor.
+    """Import keras without its backend's start-up chatter, which TensorFlow writes straight to the
+    stderr descriptor.
 
-    A keras.json of the user's must not change a network: KERAS_BACKEND alone chooses the backend, and the rest is set here.
+    A keras.json of the user's must not change a network: KERAS_BACKEND alone chooses the backend,
+    and the rest is set here.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off by default on AMD, where it is a third faster
+    # Off by default on AMD, where it is a third faster.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     for name in ("absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
     keep_freed_memory()

@@ -11,13 +11,17 @@ from lesiongan import ROOT
 
 
 def read_commit():
-    """Commit of the code, with -dirty if it was changed since (results/ is no code); None outside git or where the code is
-    not what git tracks."""
-    if not (ROOT / ".git").exists():  # unpacked in another repository, perhaps: that one's commit says nothing
+    """Commit of the code, with -dirty if it was changed since (results/ is no code); None outside
+    git or where the code is not what git tracks.
+    """
+    # Unpacked in another repository, perhaps: that one's commit says nothing.
+    if not (ROOT / ".git").exists():
         return None
 
     def git(*command):
-        return subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, timeout=10).stdout.strip()
+        return subprocess.run(
+            ["git", *command], cwd=ROOT, capture_output=True, text=True, timeout=10
+        ).stdout.strip()
 
     try:
         commit = git("rev-parse", "--short=12", "HEAD")
@@ -28,7 +32,9 @@ def read_commit():
 
 
 def environment():
-    """What the run ran on: commit, Python, packages, machine. Differs between machines, so never part of an identity."""
+    """What the run ran on: commit, Python, packages, machine. Differs between machines, so never
+    part of an identity.
+    """
     import importlib.metadata as md
 
     packages = {}
@@ -43,24 +49,32 @@ def environment():
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": read_processor(),
-        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),  # we may use
+        # We may use.
+        "processors": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
     }
 
 
 def accelerators():
-    """{"accelerators": names of those that Keras could use}; none on a CPU alone, or if this process has not imported it."""
+    """{"accelerators": names of those that Keras could use}; none on a CPU alone, or if this
+    process has not imported it.
+    """
     backend = sys.modules["keras"].backend.backend() if "keras" in sys.modules else None
     names = []
     if backend == "jax":
         import jax
 
-        with contextlib.suppress(RuntimeError):  # a GPU that fails to start now must not cost a finished result its record
+        # A GPU that fails to start now must not cost a finished result its record.
+        with contextlib.suppress(RuntimeError):
             names = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
     elif backend == "tensorflow":
         import tensorflow as tf
 
         found = tf.config.list_physical_devices("GPU")
-        names = [tf.config.experimental.get_device_details(d).get("device_name", d.name) for d in found]
+        names = [
+            tf.config.experimental.get_device_details(d).get("device_name", d.name) for d in found
+        ]
     return {"accelerators": names}
 
 
@@ -74,10 +88,13 @@ def read_processor():
 
 
 def peak_gib():
-    """Most memory this process has held so far, GiB; None where the system does not tell (Windows)."""
+    """Most memory this process has held so far, GiB; None where the system does not tell
+    (Windows).
+    """
     try:
         import resource
     except ImportError:
         return None
-    unit = 1 if sys.platform == "darwin" else 1 << 10  # bytes there, KiB elsewhere
+    # Bytes there, KiB elsewhere.
+    unit = 1 if sys.platform == "darwin" else 1 << 10
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 30), 2)

@@ -18,7 +18,8 @@ class Run:
 
     def __init__(self, args, script):
         self.args, self.script, self.began = args, script, time.time()
-        if args.deterministic:  # for JAX, and before it starts
+        # For JAX, and before it starts.
+        if args.deterministic:
             flags = os.environ.get("XLA_FLAGS", "")
             os.environ["XLA_FLAGS"] = flags + " --xla_gpu_deterministic_ops=true"
         # Now: the commit and the code that run, whatever is checked out when it ends.
@@ -43,7 +44,9 @@ class Run:
         return Identity(self.script, chosen, self.inputs.data, self.inputs.split, dict(self.files))
 
     def announce(self, without=()):
-        """Print what the run is about to do; with --dry-run, all options too. False to stop there."""
+        """Print what the run is about to do; with --dry-run, all options too. False to stop
+        there.
+        """
         inputs, table = self.inputs, self.inputs.table
         counts = ", ".join(f"{(inputs.parts == p).sum()} {p}" for p in PARTS)
         source = f"({inputs.data['name']}, sha256 {table.sha256[:12]})"

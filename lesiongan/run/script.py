@@ -10,25 +10,38 @@ def script_main(main):
     """Run a script's `main`; bad input becomes one line on stderr and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.reconfigure(errors="backslashreplace")  # file names may be in any encoding
+            # File names may be in any encoding.
+            stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main())
     except InputError as e:
         print(f"{Path(sys.argv[0]).name}: error: {e}", file=sys.stderr)
         sys.exit(2)
-    except OSError as e:  # a folder where a file should be, a folder closed to us, a full disk under the output
-        sys.stdout = None  # what could not be printed is not tried again
-        print(f"{Path(sys.argv[0]).name}: error: {e.filename or 'output'}: {e.strerror or e}", file=sys.stderr)
+    # A folder where a file should be, a folder closed to us, a full disk under the output.
+    except OSError as e:
+        # What could not be printed is not tried again.
+        sys.stdout = None
+        print(
+            f"{Path(sys.argv[0]).name}: error: {e.filename or 'output'}: {e.strerror or e}",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"{Path(sys.argv[0]).name}: stopped", file=sys.stderr)
         sys.exit(130)
     except Exception as e:
-        if not isinstance(e, (MemoryError, OverflowError)) and type(e).__name__ != "ResourceExhaustedError":  # TensorFlow's
+        # TensorFlow's.
+        if (
+            not isinstance(e, (MemoryError, OverflowError))
+            and type(e).__name__ != "ResourceExhaustedError"
+        ):
             raise
         # An option, or a table, too large for this machine.
-        print(f"{Path(sys.argv[0]).name}: error: more than this machine can hold ({first_line(e)}); ask for less, or use a "
-              "smaller table or --subset", file=sys.stderr)  # fmt: skip
+        print(
+            f"{Path(sys.argv[0]).name}: error: more than this machine can hold ({first_line(e)}); "
+            "ask for less, or use a smaller table or --subset",
+            file=sys.stderr,
+        )
         sys.exit(2)
 
 
@@ -37,5 +50,12 @@ def progress(total, initial, what):
     from tqdm import tqdm
 
     interval = 0.5 if sys.stderr.isatty() else 30
-    return tqdm(total=total, initial=initial, desc=what, unit="epoch", mininterval=interval, maxinterval=interval * 2,
-                dynamic_ncols=sys.stderr.isatty())  # fmt: skip
+    return tqdm(
+        total=total,
+        initial=initial,
+        desc=what,
+        unit="epoch",
+        mininterval=interval,
+        maxinterval=interval * 2,
+        dynamic_ncols=sys.stderr.isatty(),
+    )

@@ -5,15 +5,25 @@ of how much of it was drawn, so that a resumed run repeats what it would have dr
 part of every published result: a new stream takes a new number.
 """
 
-GAN_BATCHES = 1  # seed, epoch, step: images, labels, latents and geometry of one step of the GAN
-SAMPLES = 2  # seed, chunk: latents of the synthetic set
-REPEATED_IMAGES = 3  # seed: which real images --repeat-real repeats
-IMAGE_ORDER = 4  # seed, pass over the pool: the order of the training images
-BALANCED_BATCHES = 5  # seed, step: classes and images of a batch of --sampler balanced
-JUDGED_SAMPLES = 6  # draw: latents of the images that the judge measures
-JUDGED_REAL = 7  # draw: which real images they are measured beside
+# Seed, epoch, step: images, labels, latents and geometry of one step of the GAN.
+GAN_BATCHES = 1
+# Seed, chunk: latents of the synthetic set.
+SAMPLES = 2
+# Seed: which real images --repeat-real repeats.
+REPEATED_IMAGES = 3
+# Seed, pass over the pool: the order of the training images.
+IMAGE_ORDER = 4
+# Seed, step: classes and images of a batch of --sampler balanced.
+BALANCED_BATCHES = 5
+# Draw: latents of the images that the judge measures.
+JUDGED_SAMPLES = 6
+# Draw: which real images they are measured beside.
+JUDGED_REAL = 7
 
 # Latents that every run draws alike, whatever its seed: these are whole seeds.
-FIXED_GRID = 0  # sample grids of the training
-CLASS_GRID = 1  # the figure of all classes
-INTERPOLATION = 2  # the figure of latent interpolation
+# Sample grids of the training.
+FIXED_GRID = 0
+# The figure of all classes.
+CLASS_GRID = 1
+# The figure of latent interpolation.
+INTERPOLATION = 2

@@ -10,10 +10,10 @@ def train_epochs(place, epochs, state, columns, train_epoch, after_epoch, kept, 
     """Train from the first epoch, or from the one after the checkpoint; returns the history.
 
     place: ResultFolder; state: Keras variables that a resumed training must have back, the
-    optimizer's too; columns: names of what the history has of each epoch, the first being `epoch` and
-    the last `seconds`; train_epoch: function of the epoch's number (from 0) to the values in between;
-    after_epoch: function of that number and the history, whose time does not count; kept: {name:
-    array} that it may change, saved and restored with the state. The history is a list of
+    optimizer's too; columns: names of what the history has of each epoch, the first being `epoch`
+    and the last `seconds`; train_epoch: function of the epoch's number (from 0) to the values in
+    between; after_epoch: function of that number and the history, whose time does not count; kept:
+    {name: array} that it may change, saved and restored with the state. The history is a list of
     {column: float}.
     """
     history = []
@@ -30,7 +30,9 @@ def train_epochs(place, epochs, state, columns, train_epoch, after_epoch, kept, 
         history.append(dict(zip(columns, map(float, row), strict=True)))
         after_epoch(epoch, history)
         past = [list(h.values()) for h in history]
-        checkpoints.save_state(place.checkpoint, state, history=past, fingerprint=place.training_key, **kept)
+        checkpoints.save_state(
+            place.checkpoint, state, history=past, fingerprint=place.training_key, **kept
+        )
         bar.set_postfix_str(" ".join(f"{name} {history[-1][name]:.3f}" for name in columns[1:3]))
         bar.update()
     bar.close()

@@ -39,22 +39,27 @@ def test_holm_rejects_what_the_sequential_procedure_rejects(arms):
 
 def test_a_difference_is_the_mean_over_seeds_with_both_kinds_of_noise(arms):
     rng = np.random.default_rng(0)
-    lesions = rng.normal(0.01, 0.003, 2000)  # one resampling of the lesions is the same for every seed
+    # One resampling of the lesions is the same for every seed.
+    lesions = rng.normal(0.01, 0.003, 2000)
     one = arms.compare(np.array([0.01]), lesions[None])
     assert (one["low"], one["high"]) == pytest.approx(tuple(np.quantile(lesions, [0.025, 0.975])))
     assert one["std"] is None
-    assert one["p"] is None  # of one training: how much trainings differ is unknown
+    # Of one training: how much trainings differ is unknown.
+    assert one["p"] is None
     three = arms.compare(np.full(3, 0.01), np.tile(lesions, (3, 1)))
     assert three["p"] == pytest.approx(2 * ((lesions <= 0).sum() + 1) / 2001)
     seeds = np.array([-0.02, 0.0, 0.01, 0.03])
     several = arms.compare(seeds, seeds[:, None] + lesions - 0.01)
     assert several["value"] == pytest.approx(seeds.mean())
     assert several["std"] == pytest.approx(seeds.std(ddof=1))
-    width = 2 * 1.96 * np.sqrt(seeds.var() / 4 + 0.003**2)  # of four seeds drawn with replacement, and of the lesions
+    # Of four seeds drawn with replacement, and of the lesions.
+    width = 2 * 1.96 * np.sqrt(seeds.var() / 4 + 0.003**2)
     assert several["high"] - several["low"] == pytest.approx(width, rel=0.1)
 
 
-def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(arms, pipeline, tmp_path, capsys):
+def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(
+    arms, pipeline, tmp_path, capsys
+):
     place = Workplace("arms", tmp_path)
     with pytest.raises(InputError, match="lesion 0"):
         arms.collect(place)
@@ -71,32 +76,45 @@ def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(arms, p
 
     points = context["points"]
     for seed in (0, 1, 2):
-        write(f"lesion_split_{seed}", "predictions.csv", points, predictions_control="predictions_control.csv")
+        write(
+            f"lesion_split_{seed}",
+            "predictions.csv",
+            points,
+            predictions_control="predictions_control.csv",
+        )
     pack(pipeline.outputs / "split.csv", place.split_file("lesion_split"))
-    for seed in (1, 4):  # the control's own predictions; there is no control of seed 4 to compare with
+    # The control's own predictions; there is no control of seed 4 to compare with.
+    for seed in (1, 4):
         write(f"plain_{seed}", "predictions_control.csv", {"classifier": points["control"]})
     arms.collect(place)
     found = json.loads((tmp_path / "arms.json").read_text())
     metrics = json.loads((evaluation / "metrics.json").read_text())
     ours = found["arms"]["classic_synthetic"]
     assert (ours["seeds"], found["arms"]["plain"]["seeds"]) == ([0, 1, 2], [1, 4])
-    assert ours["acc"] == pytest.approx(metrics["models"]["classifier"]["argmax"]["accuracy"]["value"])
+    assert ours["acc"] == pytest.approx(
+        metrics["models"]["classifier"]["argmax"]["accuracy"]["value"]
+    )
     assert ours["auc_std"] == pytest.approx(0)
     paired = metrics["classifier_minus_control"]
     for name, wanted in (("acc", paired["argmax"]["accuracy"]), ("auc", paired["auc"])):
         assert ours["less_classic"][name]["value"] == pytest.approx(wanted["value"])
-        assert ours["less_classic"][name]["low"] == pytest.approx(wanted["low"], abs=0.02)  # other draws of the lesions
+        # Other draws of the lesions.
+        assert ours["less_classic"][name]["low"] == pytest.approx(wanted["low"], abs=0.02)
     same = found["arms"]["plain"]
     assert same["compared_seeds"] == [1]
     for name in arms.MEASURES:
         assert same["less_classic"][name]["value"] == same["less_classic"][name]["high"] == 0
         assert same["less_classic"][name]["p"] is None
-    assert found["comparisons"] == len(arms.MEASURES) == 4  # those of the arm with three seeds
+    # Those of the arm with three seeds.
+    assert found["comparisons"] == len(arms.MEASURES) == 4
     pages = load_benchmark("pages")
     pages.RUN = tmp_path / "run"
-    (tmp_path / "TEST_LOG.md").write_text("".join(f"| 2026-01-01 | a | {what} |\n" for what in ("b", "image_0", "leak_0")))
+    (tmp_path / "TEST_LOG.md").write_text(
+        "".join(f"| 2026-01-01 | a | {what} |\n" for what in ("b", "image_0", "leak_0"))
+    )
     assert pages.count_readings() == (1, 2)
-    for comparison in ours["less_classic"].values():  # whatever networks this small came to
+    # Whatever networks this small came to.
+    for comparison in ours["less_classic"].values():
         comparison |= {"p_holm": 0.05}
     (tmp_path / "arms.json").write_text(json.dumps(found))
     assert "no difference shown" in pages.build_answer()
@@ -124,33 +142,51 @@ def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(arms, p
         collect_with(same=same | {"learning_rate": 9.0})
     with pytest.raises(InputError, match="other synthetic images than the arms of seed 1"):
         collect_with(synthetic_sha256="0" * 64)
-    collect_with(same=same | {"augment": "none", "middle": 28})  # what arms are there to differ in
+    # What arms are there to differ in.
+    collect_with(same=same | {"augment": "none", "middle": 28})
     assert "DIFFERENT CODE" in collect_with(trained_by=["another", {}, "tensorflow"])["protocol"]
 
 
 def write_arms(place, evaluation, pages):
-    """One seed's files, each (folder, {file: source}, {model: points}, {model: what it was trained on})."""
+    """One seed's files, each (folder, {file: source}, {model: points}, {model: what it was
+    trained on}).
+    """
     context = json.loads((evaluation / "context.json").read_text())
     for folder, files, points, steps in pages:
         (place.results / folder).mkdir(parents=True)
         for name, source in files.items():
             (place.results / folder / name).write_bytes((evaluation / source).read_bytes())
         own = {m: context["arms"]["classifier"] | {"same": {"steps": steps}} for m in points}
-        (place.results / folder / "context.json").write_text(json.dumps(context | {"points": points, "arms": own}))
+        (place.results / folder / "context.json").write_text(
+            json.dumps(context | {"points": points, "arms": own})
+        )
 
 
-def test_each_arm_is_decided_at_the_points_and_described_by_the_training_of_its_own_network(arms, pipeline, tmp_path):
-    """The arms of a seed that classifier_bars.py trained lie in one folder: both predictions, both points."""
+def test_each_arm_is_decided_at_the_points_and_described_by_the_training_of_its_own_network(
+    arms, pipeline, tmp_path
+):
+    """The arms of a seed that classifier_bars.py trained lie in one folder: both predictions,
+    both points.
+    """
     place, evaluation = Workplace("arms", tmp_path), pipeline.outputs / "evaluation"
     own = json.loads((evaluation / "context.json").read_text())["points"]
-    points = {name: own[name] | {"balanced_shift": np.linspace(-s, s, 7).tolist()} for name, s in
-              (("classifier", 2), ("control", -2))}  # fmt: skip
-    files = {"predictions.csv": "predictions.csv", "predictions_control.csv": "predictions_control.csv"}
+    points = {
+        name: own[name] | {"balanced_shift": np.linspace(-s, s, 7).tolist()}
+        for name, s in (("classifier", 2), ("control", -2))
+    }
+    files = {
+        "predictions.csv": "predictions.csv",
+        "predictions_control.csv": "predictions_control.csv",
+    }
     write_arms(place, evaluation, [("lesion_split_0", files, points, 5)])
-    measures, lesions, _, steps = arms.build_measures(arms.find_arms(place), pipeline.outputs / "split.csv")
+    measures, lesions, _, steps = arms.build_measures(
+        arms.find_arms(place), pipeline.outputs / "split.csv"
+    )
     assert steps == 5
-    for arm, model, file in (("classic_synthetic", "classifier", "predictions.csv"),
-                             ("classic", "control", "predictions_control.csv")):  # fmt: skip
+    for arm, model, file in (
+        ("classic_synthetic", "classifier", "predictions.csv"),
+        ("classic", "control", "predictions_control.csv"),
+    ):
         table = pd.read_csv(evaluation / file)
         p, y = table.filter(like="p_").to_numpy(), table.label
         found = measures[arm, 0](np.ones((1, len(lesions))))
@@ -164,19 +200,29 @@ def test_differences_are_of_the_same_seed(arms, pipeline, tmp_path, capsys):
     place, evaluation = Workplace("arms", tmp_path), pipeline.outputs / "evaluation"
     points = json.loads((evaluation / "context.json").read_text())["points"]["classifier"]
     both = {"classifier": points, "control": points}
-    first = {"predictions.csv": "predictions.csv", "predictions_control.csv": "predictions_control.csv"}
+    first = {
+        "predictions.csv": "predictions.csv",
+        "predictions_control.csv": "predictions_control.csv",
+    }
     second = {"predictions.csv": "predictions.csv", "predictions_control.csv": "predictions.csv"}
     plain = "plain_1", {"predictions.csv": "predictions.csv"}, {"classifier": points}, 5
-    write_arms(place, evaluation, [("lesion_split_0", first, both, 5), ("lesion_split_1", second, both, 5), plain])
+    write_arms(
+        place,
+        evaluation,
+        [("lesion_split_0", first, both, 5), ("lesion_split_1", second, both, 5), plain],
+    )
     pack(pipeline.outputs / "split.csv", place.split_file("lesion_split"))
     arms.collect(place)
     found = json.loads((tmp_path / "arms.json").read_text())["arms"]
-    assert found["classic"]["auc_std"] > 0  # the base's two seeds differ
+    # The base's two seeds differ.
+    assert found["classic"]["auc_std"] > 0
     for comparison in found["plain"]["less_classic"].values():
         assert comparison["value"] == comparison["low"] == comparison["high"] == 0
 
 
-def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_values(arms, tmp_path, capsys):
+def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_values(
+    arms, tmp_path, capsys
+):
     """Every number of three arms in three seeds, from their predictions by scikit-learn."""
     rng = np.random.default_rng(0)
     place, n = Workplace("arms", tmp_path), 140
@@ -186,9 +232,11 @@ def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_va
     arm = {"trained_on": "r", "same": {"steps": 5}}
     tables = {}
     for seed in (0, 1, 2):
-        for folder, file, key, better in ((f"lesion_split_{seed}", "predictions.csv", "classic_synthetic", 1.2),
-                                          (f"lesion_split_{seed}", "predictions_control.csv", "classic", 1.0),
-                                          (f"plain_{seed}", "predictions.csv", "plain", 0.3)):  # fmt: skip
+        for folder, file, key, better in (
+            (f"lesion_split_{seed}", "predictions.csv", "classic_synthetic", 1.2),
+            (f"lesion_split_{seed}", "predictions_control.csv", "classic", 1.0),
+            (f"plain_{seed}", "predictions.csv", "plain", 0.3),
+        ):
             logits = rng.normal(size=(n, 7)) + better * np.eye(7)[y]
             p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
             tables[key, seed] = p
@@ -199,8 +247,13 @@ def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_va
             frame.insert(0, "row", np.arange(n))
             frame.to_csv(path / file, index=False)
             both = ("classifier", "control")
-            context = {"protocol": "lesion split", "data": None, "views": 8, "points": dict.fromkeys(both, points),
-                       "arms": dict.fromkeys(both, arm)}  # fmt: skip
+            context = {
+                "protocol": "lesion split",
+                "data": None,
+                "views": 8,
+                "points": dict.fromkeys(both, points),
+                "arms": dict.fromkeys(both, arm),
+            }
             (path / "context.json").write_text(json.dumps(context))
     split = "row,lesion,part\n" + "".join(f"{i},L{i // 2},test\n" for i in range(n))
     (tmp_path / "split.csv").write_text(split)
@@ -210,11 +263,17 @@ def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_va
 
     def score(p):
         decided = (np.log(p) + points["balanced_shift"]).argmax(axis=1)
-        return {"acc": (p.argmax(axis=1) == y).mean(), "acc_balanced": (decided == y).mean(),
-                "balanced_accuracy": balanced_accuracy_score(y, decided),
-                "auc": roc_auc_score(y, p, multi_class="ovr")}  # fmt: skip
+        return {
+            "acc": (p.argmax(axis=1) == y).mean(),
+            "acc_balanced": (decided == y).mean(),
+            "balanced_accuracy": balanced_accuracy_score(y, decided),
+            "auc": roc_auc_score(y, p, multi_class="ovr"),
+        }
 
-    rows = {key: [score(tables[key, s]) for s in (0, 1, 2)] for key in ("classic", "plain", "classic_synthetic")}
+    rows = {
+        key: [score(tables[key, s]) for s in (0, 1, 2)]
+        for key in ("classic", "plain", "classic_synthetic")
+    }
     for key, seeds in rows.items():
         for name in ("acc", "balanced_accuracy", "acc_balanced", "auc"):
             each = [s[name] for s in seeds]
@@ -223,10 +282,13 @@ def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_va
             if key != "classic":
                 gain = np.mean(each) - np.mean([s[name] for s in rows["classic"]])
                 assert found[key]["less_classic"][name]["value"] == pytest.approx(gain), (key, name)
-    tested = [c for key in ("plain", "classic_synthetic") for c in found[key]["less_classic"].values()]
+    tested = [
+        c for key in ("plain", "classic_synthetic") for c in found[key]["less_classic"].values()
+    ]
     ranked = sorted(tested, key=lambda c: c["p"])
     assert len({c["p"] for c in tested}) > 2
     most = 0.0
-    for i, c in enumerate(ranked):  # Holm 1979, step by step
+    # Holm 1979, step by step.
+    for i, c in enumerate(ranked):
         most = max(most, min(1, c["p"] * (len(ranked) - i)))
         assert c["p_holm"] == pytest.approx(most)

@@ -28,15 +28,21 @@ def test_a_row_is_what_the_files_say(bars, pipeline):
     quality = json.loads((pipeline.outputs / "evaluation/synthetic_quality.json").read_text())
     d = quality["distances"]
     assert row["frechet_ratio"] == d["frechet_ratio"]["value"]
-    assert row["frechet"] / row["frechet_floor"] == pytest.approx(row["frechet_ratio"], rel=0.2)  # ratio of means, of draws
+    # Ratio of means, of draws.
+    assert row["frechet"] / row["frechet_floor"] == pytest.approx(row["frechet_ratio"], rel=0.2)
     assert list(row["label_agreement"]) == list(row["diversity_ratio"]) == list(CLASSES)
     ends = []
     for folder, name in (("cnn", "predictions"), ("control", "predictions_control")):
         options = json.loads((pipeline.models / folder / "options.json").read_text())
         found = pd.read_csv(pipeline.outputs / f"evaluation/{name}.csv")
-        odds = found[[f"p_{c}" for c in CLASSES]] ** options["temperature"] / options["operating_points"]["train_prior"]
+        odds = (
+            found[[f"p_{c}" for c in CLASSES]] ** options["temperature"]
+            / options["operating_points"]["train_prior"]
+        )
         ends.append(balanced_accuracy_score(found["label"], odds.to_numpy().argmax(axis=1)))
-    assert [row["cas_synthetic"], row["cas_real"], row["cas"]] == pytest.approx([*ends, ends[0] / ends[1]])
+    assert [row["cas_synthetic"], row["cas_real"], row["cas"]] == pytest.approx(
+        [*ends, ends[0] / ends[1]]
+    )
     assert set(row["commits"]) == {"gan", "judge", "cas_real", "cas_synthetic", "evaluation"}
     history = np.genfromtxt(pipeline.models / "gan/history.csv", delimiter=",", names=True)
     assert row["training_minutes"] == pytest.approx(history["seconds"].sum() / 60, abs=0.01)
@@ -54,8 +60,13 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
         (place.results / f"{name}.json").write_text(json.dumps(row | {"curve": curve} | changes))
 
     for seed, ratio in enumerate((2.0, 3.0, 7.0)):
-        write(f"seed_{seed}", seed=seed, frechet_ratio=ratio, memorisation_by_class=dict.fromkeys(CLASSES, ratio / 100),
-              diversity_ratio=dict.fromkeys(CLASSES, ratio / 10))  # fmt: skip
+        write(
+            f"seed_{seed}",
+            seed=seed,
+            frechet_ratio=ratio,
+            memorisation_by_class=dict.fromkeys(CLASSES, ratio / 100),
+            diversity_ratio=dict.fromkeys(CLASSES, ratio / 10),
+        )
     write("baseline", frechet_ratio=40.0, judge_sha256="of another machine", frechet_floor=0.25)
     bars.collect(place)
     found = json.loads((tmp_path / "gan.json").read_text())
@@ -69,9 +80,18 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
     assert curve[0] == "gan,seed,epoch,minutes,frechet_ratio"
     assert len(curve) == 1 + 4 * 2
     assert (tmp_path / "gan_curve.png").stat().st_size > 1000
-    (place.results / "speed.json").write_text(json.dumps({
-        "minutes_200_epochs": 50, "minutes_200_epochs_dcgan": 100, "train_images_per_second": 8.0,
-        "train_images_per_second_dcgan": 4.0, "sample_images_per_second": 9.0, "environment": {}}))  # fmt: skip
+    (place.results / "speed.json").write_text(
+        json.dumps(
+            {
+                "minutes_200_epochs": 50,
+                "minutes_200_epochs_dcgan": 100,
+                "train_images_per_second": 8.0,
+                "train_images_per_second_dcgan": 4.0,
+                "sample_images_per_second": 9.0,
+                "environment": {},
+            }
+        )
+    )
     bars.collect(place)
     timed = pd.read_csv(tmp_path / "gan_curve.csv").groupby("gan")["minutes"].unique()
     assert timed["ours"].tolist() == [0.25, 0.5]
@@ -90,25 +110,45 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
         bars.collect(place)
 
 
-def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(pipeline, tmp_path, capsys):
+def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(
+    pipeline, tmp_path, capsys
+):
     classifier = load_benchmark("classifier_bars")
     row = classifier.read_rows(pipeline.models, pipeline.outputs)
     found = json.loads((pipeline.outputs / "evaluation/metrics.json").read_text())
     assert row["classifier"]["acc"] == found["models"]["classifier"]["argmax"]["accuracy"]["value"]
-    assert row["control"]["balanced_accuracy"] == found["models"]["control"]["balanced"]["balanced_accuracy"]["value"]
-    assert row["classifier_minus_control"]["acc"] == pytest.approx(row["classifier"]["acc"] - row["control"]["acc"])
+    assert (
+        row["control"]["balanced_accuracy"]
+        == found["models"]["control"]["balanced"]["balanced_accuracy"]["value"]
+    )
+    assert row["classifier_minus_control"]["acc"] == pytest.approx(
+        row["classifier"]["acc"] - row["control"]["acc"]
+    )
     place = Workplace("classifier", tmp_path)
     place.results.mkdir()
 
     def write(split, seed, epochs=2, keep="last", **more):
-        recipe = {"epochs": epochs, "learning_rate": 0.006, "keep": keep, "synthetic_images": 70, "synthetic_weight": 0.25}
-        whole = {"seed": seed, "recipe": recipe, "environment": machine.environment(), **row, **more}
+        recipe = {
+            "epochs": epochs,
+            "learning_rate": 0.006,
+            "keep": keep,
+            "synthetic_images": 70,
+            "synthetic_weight": 0.25,
+        }
+        whole = {
+            "seed": seed,
+            "recipe": recipe,
+            "environment": machine.environment(),
+            **row,
+            **more,
+        }
         (place.results / f"{split}_{seed}.json").write_text(json.dumps(whole))
         (place.results / f"{split}_{seed}").mkdir(exist_ok=True)
         evaluation = pipeline.outputs / "evaluation"
         for path in [*evaluation.glob("predictions*.csv"), evaluation / "context.json"]:
             (place.results / f"{split}_{seed}" / path.name).write_bytes(path.read_bytes())
-        if split == "image_split":  # other predictions than those of the leak, or the one could stand for the other
+        # Other predictions than those of the leak, or the one could stand for the other.
+        if split == "image_split":
             control = (evaluation / "predictions_control.csv").read_bytes()
             (place.results / f"{split}_{seed}/predictions.csv").write_bytes(control)
         pack(pipeline.outputs / "split.csv", place.split_file(split))
@@ -116,7 +156,12 @@ def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(pipelin
     for seed in (0, 1):
         write("image_split", seed, epochs=5)
         write("leak_split", seed)
-        write("lesion_split", seed, malignancy=row["classifier"], sum_minus_binary={"value": 0.1, "low": -0.1, "high": 0.2})
+        write(
+            "lesion_split",
+            seed,
+            malignancy=row["classifier"],
+            sum_minus_binary={"value": 0.1, "low": -0.1, "high": 0.2},
+        )
     classifier.collect(place)
     out = json.loads((tmp_path / "classifier.json").read_text())
     assert out["lesion_split"]["acc"] == row["classifier"]["acc"]
@@ -126,16 +171,23 @@ def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(pipelin
     assert out["leak_split"]["ensemble"]["auc"] == pytest.approx(row["classifier"]["auc"])
     assert out["image_split"]["ensemble"]["auc"] == pytest.approx(row["control"]["auc"])
     assert row["classifier"]["auc"] != pytest.approx(row["control"]["auc"])
-    for name in ("acc", "auc", "balanced_accuracy"):  # the control's average is of the controls
-        assert out["lesion_split"]["control"]["ensemble"][name] == pytest.approx(row["control"][name])
+    # The control's average is of the controls.
+    for name in ("acc", "auc", "balanced_accuracy"):
+        assert out["lesion_split"]["control"]["ensemble"][name] == pytest.approx(
+            row["control"][name]
+        )
     gain = out["lesion_split"]["classifier_minus_control"]
     assert ("acc" in gain["better_in_every_seed"]) == (row["classifier_minus_control"]["acc"] > 0)
     assert ("acc" in gain["worse_in_every_seed"]) == (row["classifier_minus_control"]["acc"] < 0)
     price = out["lesion_split"]["price_of_leakage"]
     ends = [found["models"][name]["argmax"]["accuracy"] for name in ("classifier", "control")]
-    assert price["acc_half_width"] == pytest.approx(np.hypot(*((e["high"] - e["low"]) / 2 for e in ends)))
+    assert price["acc_half_width"] == pytest.approx(
+        np.hypot(*((e["high"] - e["low"]) / 2 for e in ends))
+    )
     ends = [found["models"][name]["auc"] for name in ("classifier", "control")]
-    assert price["auc_half_width"] == pytest.approx(np.hypot(*((e["high"] - e["low"]) / 2 for e in ends)))
+    assert price["auc_half_width"] == pytest.approx(
+        np.hypot(*((e["high"] - e["low"]) / 2 for e in ends))
+    )
     for name in ("acc", "auc"):
         assert price[name] == pytest.approx(row["classifier"][name] - row["control"][name])
     assert price["seeds"] == [0, 1]
@@ -144,27 +196,43 @@ def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(pipelin
     pages = load_benchmark("pages")
     pages.RUN = tmp_path / "run"
     section = pages.build_classifier_section()
-    acc = ["{:.3f} ± 0.000".format(row[arm]["acc"]) for arm in ("classifier", "control", "classifier")]
+    acc = [
+        "{:.3f} ± 0.000".format(row[arm]["acc"]) for arm in ("classifier", "control", "classifier")
+    ]
     assert "| accuracy | " + " | ".join(acc) + " |" in section
     assert "with KERAS_BACKEND=tensorflow at " in section
-    assert pages.beside_leak(out).startswith("5 epochs, learning rate 0.006: see Limits; by the lesion split's recipe")
-    gpu = {"accelerators": ["NVIDIA H200", "NVIDIA H200"], "backend": "jax", "commit": "4fa3fd6e0b64-dirty"}
+    assert pages.beside_leak(out).startswith(
+        "5 epochs, learning rate 0.006: see Limits; by the lesion split's recipe"
+    )
+    gpu = {
+        "accelerators": ["NVIDIA H200", "NVIDIA H200"],
+        "backend": "jax",
+        "commit": "4fa3fd6e0b64-dirty",
+    }
     assert pages.cores(gpu) == "2 NVIDIA H200 (jax)"
     assert pages.name_commit(gpu) == "`4fa3fd6-dirty`"
     assert "The price of leakage" in section
     assert "70 synthetic images of weight 0.25, drawn anew" in section
     assert "less binary +0.100 (-0.100 to +0.200): no difference shown" in section
-    better = section.split("seeds with both: ")[1].split("; worse")[0].replace("accuracy, balanced point", "")
+    better = (
+        section.split("seeds with both: ")[1]
+        .split("; worse")[0]
+        .replace("accuracy, balanced point", "")
+    )
     assert ("accuracy, " in better) == ("acc" in gain["better_in_every_seed"])
-    write("lesion_split", 2)  # an average of three beside one of two would be no fair price
+    # An average of three beside one of two would be no fair price.
+    write("lesion_split", 2)
     classifier.collect(place)
-    assert json.loads((tmp_path / "classifier.json").read_text())["lesion_split"]["price_of_leakage"]["seeds"] == [0, 1]
+    assert json.loads((tmp_path / "classifier.json").read_text())["lesion_split"][
+        "price_of_leakage"
+    ]["seeds"] == [0, 1]
     assert "probabilities (2, 3, 3 of them)" in pages.build_classifier_section()
     other = machine.environment() | {"accelerators": ["another GPU"]}
     for seed in (0, 1):
         write("leak_split", seed, environment=other)
     capsys.readouterr()
-    classifier.collect(place)  # on another accelerator: the difference would not be of leakage alone
+    # On another accelerator: the difference would not be of leakage alone.
+    classifier.collect(place)
     assert "no price of leakage" in capsys.readouterr().err
     for seed in (0, 1):
         write("leak_split", seed)
@@ -173,9 +241,13 @@ def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(pipelin
         classifier.collect(place)
     write("leak_split", 1, keep="best")
     capsys.readouterr()
-    classifier.collect(place)  # no split mixes recipes now, but the two splits are not comparable
+    # No split mixes recipes now, but the two splits are not comparable.
+    classifier.collect(place)
     assert "no price of leakage" in capsys.readouterr().err
-    assert "price_of_leakage" not in json.loads((tmp_path / "classifier.json").read_text())["lesion_split"]
+    assert (
+        "price_of_leakage"
+        not in json.loads((tmp_path / "classifier.json").read_text())["lesion_split"]
+    )
     assert "The price of leakage" not in pages.build_classifier_section()
     for seed in (0, 1):
         (place.results / f"leak_split_{seed}.json").unlink()
@@ -192,15 +264,24 @@ def test_a_measure_is_better_in_every_seed_only_if_it_is_so_in_all(tmp_path, mon
     place.results.mkdir()
     for seed, (acc, auc, recall) in enumerate(((0.1, 0.1, -0.1), (-0.1, 0.2, -0.2))):
         model = {"acc": 0.5, "peak_gib": 1.0}
-        row = {"seed": seed, "recipe": {}, "environment": {}, "protocol": "p", "classifier": model, "control": model,
-               "classifier_minus_control": {"acc": acc, "auc": auc, "balanced_accuracy": recall}}  # fmt: skip
+        row = {
+            "seed": seed,
+            "recipe": {},
+            "environment": {},
+            "protocol": "p",
+            "classifier": model,
+            "control": model,
+            "classifier_minus_control": {"acc": acc, "auc": auc, "balanced_accuracy": recall},
+        }
         (place.results / f"lesion_split_{seed}.json").write_text(json.dumps(row))
     found = bars.collect_split(place, "lesion_split")["classifier_minus_control"]
     assert found["better_in_every_seed"] == ["auc"]
     assert found["worse_in_every_seed"] == ["balanced_accuracy"]
 
 
-def test_an_average_of_networks_is_decided_at_the_average_of_their_own_points(pipeline, tmp_path, capsys):
+def test_an_average_of_networks_is_decided_at_the_average_of_their_own_points(
+    pipeline, tmp_path, capsys
+):
     bars = load_benchmark("classifier_bars")
     place = Workplace("classifier", tmp_path)
     evaluation = pipeline.outputs / "evaluation"
@@ -212,8 +293,10 @@ def test_an_average_of_networks_is_decided_at_the_average_of_their_own_points(pi
         for name in ("predictions.csv", "predictions_control.csv"):
             (folder / name).write_bytes((evaluation / source).read_bytes())
         tables[seed] = pd.read_csv(evaluation / source)
-        points = {m: context["points"][m] | {"balanced_shift": np.linspace(-s, s, 7).tolist()} for m, s in
-                  shifts[seed].items()}  # fmt: skip
+        points = {
+            m: context["points"][m] | {"balanced_shift": np.linspace(-s, s, 7).tolist()}
+            for m, s in shifts[seed].items()
+        }
         (folder / "context.json").write_text(json.dumps(context | {"points": points}))
     pack(pipeline.outputs / "split.csv", place.split_file("lesion_split"))
     p = np.mean([t.filter(like="p_").to_numpy() for t in tables.values()], axis=0)
@@ -224,7 +307,8 @@ def test_an_average_of_networks_is_decided_at_the_average_of_their_own_points(pi
         decided = (np.log(p) + np.linspace(-shift, shift, 7)).argmax(axis=1)
         assert found["acc"] == pytest.approx((p.argmax(axis=1) == y).mean())
         assert found["balanced_accuracy"] == pytest.approx(
-            np.mean([(decided[y == c] == c).mean() for c in np.unique(y)])), name  # fmt: skip
+            np.mean([(decided[y == c] == c).mean() for c in np.unique(y)])
+        ), name
 
 
 def test_the_error_of_the_judges_recall_is_not_divided_by_the_seeds(bars):
@@ -245,8 +329,13 @@ def test_the_curves_of_two_gans_stand_under_their_own_names(bars, tmp_path, monk
 
     saved = []
     monkeypatch.setattr(style, "save", lambda fig, folder, name: saved.append(fig))
-    bars.draw_curve([("ours", 0, 1, 2.0, 9.0), ("ours", 0, 2, 4.0, 5.0), ("dcgan", 0, 1, 7.0, 80.0)], tmp_path)
-    lines = {line.get_label(): [list(map(float, d)) for d in line.get_data()] for line in saved[0].axes[0].lines}
+    bars.draw_curve(
+        [("ours", 0, 1, 2.0, 9.0), ("ours", 0, 2, 4.0, 5.0), ("dcgan", 0, 1, 7.0, 80.0)], tmp_path
+    )
+    lines = {
+        line.get_label(): [list(map(float, d)) for d in line.get_data()]
+        for line in saved[0].axes[0].lines
+    }
     style.plt.close("all")
     assert lines["this GAN, seed 0"] == [[2, 4], [9, 5]]
     assert lines["textbook DCGAN, seed 0"] == [[7], [80]]
@@ -264,7 +353,9 @@ def test_each_measure_of_a_row_is_the_one_of_its_name(pipeline, tmp_path):
         point, short = "argmax", name
         if name in ("balanced_accuracy", "acc_balanced"):
             point, short = "balanced", name.removesuffix("_balanced")
-        short = {"acc": "accuracy"}.get(short.removesuffix("_argmax"), short.removesuffix("_argmax"))
+        short = {"acc": "accuracy"}.get(
+            short.removesuffix("_argmax"), short.removesuffix("_argmax")
+        )
         block = found[point] if short in found[point] else found
         assert value == block[short]["value"], name
 

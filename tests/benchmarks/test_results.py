@@ -16,7 +16,12 @@ pytestmark = pytest.mark.skipif(not (RUN / "metrics.json").is_file(), reason="no
 def test_from_predictions_reproduces_the_committed_figures(tmp_path_factory, name):
     folder = tmp_path_factory.getbasetemp() / "results"
     if not folder.is_dir():
-        files = ["--from-predictions", RUN / "predictions.csv.gz", "--split", RUN.parent / "splits/lesion_split.csv.gz"]
+        files = [
+            "--from-predictions",
+            RUN / "predictions.csv.gz",
+            "--split",
+            RUN.parent / "splits/lesion_split.csv.gz",
+        ]
         evaluate.main([*map(str, files), "--outputs-dir", str(folder)])
     assert (folder / "evaluation/from_predictions" / name).read_bytes() == (RUN / name).read_bytes()
 

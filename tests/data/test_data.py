@@ -55,7 +55,12 @@ def test_pixels_are_row_major_height_width_channel(tmp_path):
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.csv.xz", "t.csv.zst", "misnamed.csv"])
 def test_compressed_tables_are_the_same_table(table_path, tmp_path, name):
     raw = table_path.read_bytes()
-    pack = {"gz": gzip.compress, "xz": lzma.compress, "zst": zstandard.compress, "csv": gzip.compress}[name.split(".")[-1]]
+    pack = {
+        "gz": gzip.compress,
+        "xz": lzma.compress,
+        "zst": zstandard.compress,
+        "csv": gzip.compress,
+    }[name.split(".")[-1]]
     (tmp_path / name).write_bytes(pack(raw))
     a, b = read_table(table_path), read_table(tmp_path / name)
     np.testing.assert_array_equal(a.images, b.images)
@@ -77,7 +82,10 @@ def test_labels_of_dermamnist_are_converted(tmp_path):
 
 def test_npz_of_one_part_is_enough(tmp_path, table_path):
     table = read_table(table_path)
-    arrays = {"test_images": table.images[:9], "test_labels": np.argsort(classes.DERMAMNIST_TO_HAM)[table.labels[:9], None]}
+    arrays = {
+        "test_images": table.images[:9],
+        "test_labels": np.argsort(classes.DERMAMNIST_TO_HAM)[table.labels[:9], None],
+    }
     np.savez(tmp_path / "test.npz", **arrays)
     found = read_table(tmp_path / "test.npz")
     np.testing.assert_array_equal(found.images, table.images[:9])
@@ -87,14 +95,18 @@ def test_npz_of_one_part_is_enough(tmp_path, table_path):
 def test_npz_with_pickles_or_other_arrays_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", train_images=np.zeros((2, 28, 28, 3), np.uint8))
     refuse(tmp_path / "a.npz", "train_labels")
-    parts = {f"{p}_{k}": np.array([{}]) for p in ("train", "val", "test") for k in ("images", "labels")}
+    parts = {
+        f"{p}_{k}": np.array([{}]) for p in ("train", "val", "test") for k in ("images", "labels")
+    }
     np.savez(tmp_path / "b.npz", **parts)
     refuse(tmp_path / "b.npz")
     (tmp_path / "c.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:100])
     refuse(tmp_path / "c.npz")
 
 
-@pytest.mark.parametrize(("pixels", "layout"), [(784, "hmnist_28_28_L"), (192, "hmnist_8_8_RGB"), (64, "hmnist_8_8_L")])
+@pytest.mark.parametrize(
+    ("pixels", "layout"), [(784, "hmnist_28_28_L"), (192, "hmnist_8_8_RGB"), (64, "hmnist_8_8_L")]
+)
 def test_other_layouts_are_recognised_drawn_and_refused_by_trainers(tmp_path, pixels, layout):
     import eda
     import train_cnn
@@ -105,7 +117,14 @@ def test_other_layouts_are_recognised_drawn_and_refused_by_trainers(tmp_path, pi
     rows = [",".join(map(str, [*rng.integers(0, 256, pixels), i % 7])) for i in range(70)]
     path = write(tmp_path / "t.csv", [header, *rows])
     assert read_table(path).layout == layout
-    flags = ["--data", str(path), "--models-dir", str(tmp_path / "m"), "--outputs-dir", str(tmp_path / "o")]
+    flags = [
+        "--data",
+        str(path),
+        "--models-dir",
+        str(tmp_path / "m"),
+        "--outputs-dir",
+        str(tmp_path / "o"),
+    ]
     assert eda.main(flags) == 0
     assert (tmp_path / "o/eda/class_means.png").is_file()
     for script in (train_gan, train_cnn):
@@ -119,21 +138,54 @@ def test_bad_cells_name_line_and_column(tmp_path, lines):
         cells[column] = cell
         return write(tmp_path / "bad.csv", [*lines[: line - 1], ",".join(cells), *lines[line:]])
 
-    for cell in ("256", "-1", "70000", "4294967296", "1.5", "nan", "", "x", "1e3", "99999999999999999999999"):
+    for cell in (
+        "256",
+        "-1",
+        "70000",
+        "4294967296",
+        "1.5",
+        "nan",
+        "",
+        "x",
+        "1e3",
+        "99999999999999999999999",
+    ):
         refuse(spoil(cell), "line 3", "pixel0005")
     refuse(spoil("7", column=2352), "line 3", "label", "0 to 6")
 
 
 def test_bad_shapes_are_named(tmp_path, lines):
-    refuse(write(tmp_path / "short.csv", [*lines[:3], lines[3].rsplit(",", 2)[0]]), "line 4", "2351", "truncated")
+    refuse(
+        write(tmp_path / "short.csv", [*lines[:3], lines[3].rsplit(",", 2)[0]]),
+        "line 4",
+        "2351",
+        "truncated",
+    )
     refuse(write(tmp_path / "long.csv", [*lines[:3], lines[3] + ",1"]), "line 4", "2354")
-    refuse(write(tmp_path / "long_first.csv", [lines[0], lines[1] + ",1", lines[2]]), "line 2", "2354")
-    refuse(write(tmp_path / "joined.csv", [*lines[:3], lines[0], lines[3]]), "line 4", "repeats the header")
-    assert len(read_table(write(tmp_path / "gap.csv", [*lines[:3], "", lines[3], ""]))) == 3  # blank lines are nothing
+    refuse(
+        write(tmp_path / "long_first.csv", [lines[0], lines[1] + ",1", lines[2]]), "line 2", "2354"
+    )
+    refuse(
+        write(tmp_path / "joined.csv", [*lines[:3], lines[0], lines[3]]),
+        "line 4",
+        "repeats the header",
+    )
+    # Blank lines are nothing.
+    assert len(read_table(write(tmp_path / "gap.csv", [*lines[:3], "", lines[3], ""]))) == 3
     refuse(write(tmp_path / "only_header.csv", lines[:1]), "no rows")
-    refuse(write(tmp_path / "semicolons.csv", [line.replace(",", ";") for line in lines[:3]]), "semicolon")
-    refuse(write(tmp_path / "columns.csv", [line.split(",", 1)[1] for line in lines[:3]]), "2352 columns")
-    refuse(write(tmp_path / "renamed.csv", [lines[0].replace("pixel0007", "p7"), *lines[1:3]]), "column 8", "pixel0007")
+    refuse(
+        write(tmp_path / "semicolons.csv", [line.replace(",", ";") for line in lines[:3]]),
+        "semicolon",
+    )
+    refuse(
+        write(tmp_path / "columns.csv", [line.split(",", 1)[1] for line in lines[:3]]),
+        "2352 columns",
+    )
+    refuse(
+        write(tmp_path / "renamed.csv", [lines[0].replace("pixel0007", "p7"), *lines[1:3]]),
+        "column 8",
+        "pixel0007",
+    )
 
 
 def test_unreadable_files_are_named(tmp_path, table_path):
@@ -145,15 +197,27 @@ def test_unreadable_files_are_named(tmp_path, table_path):
     refuse(tmp_path / "cut.csv.gz", "fetch the file again")
     (tmp_path / "cut.csv.zst").write_bytes(zstandard.compress(table_path.read_bytes())[:20000])
     refuse(tmp_path / "cut.csv.zst")
-    packer = zstandard.ZstdCompressor().compressobj()  # flushed after each line, so that a cut file ends with a whole one
-    pieces = [packer.compress(line) + packer.flush(1) for line in table_path.read_bytes().splitlines(keepends=True)]
+    # Flushed after each line, so that a cut file ends with a whole one.
+    packer = zstandard.ZstdCompressor().compressobj()
+    pieces = [
+        packer.compress(line) + packer.flush(1)
+        for line in table_path.read_bytes().splitlines(keepends=True)
+    ]
     (tmp_path / "cut.csv.zst").write_bytes(b"".join(pieces[: len(pieces) // 2]))
     refuse(tmp_path / "cut.csv.zst", "cannot be read to its end")
-    (tmp_path / "two.csv.zst").write_bytes(b"".join(zstandard.compress(p) for p in table_path.read_bytes().partition(b"\n")))
-    assert read_table(tmp_path / "two.csv.zst").sha256 == read_table(table_path).sha256  # frame after frame
-    (tmp_path / "mark.csv").write_bytes(b"\xef\xbb\xbf" + table_path.read_bytes())  # as spreadsheets write it
+    (tmp_path / "two.csv.zst").write_bytes(
+        b"".join(zstandard.compress(p) for p in table_path.read_bytes().partition(b"\n"))
+    )
+    # Frame after frame.
+    assert read_table(tmp_path / "two.csv.zst").sha256 == read_table(table_path).sha256
+    # As spreadsheets write it.
+    (tmp_path / "mark.csv").write_bytes(b"\xef\xbb\xbf" + table_path.read_bytes())
     assert read_table(tmp_path / "mark.csv").sha256 == read_table(table_path).sha256
-    for name, pack in (("rot.csv.gz", gzip.compress), ("rot.csv.xz", lzma.compress), ("rot.csv.zst", zstandard.compress)):
+    for name, pack in (
+        ("rot.csv.gz", gzip.compress),
+        ("rot.csv.xz", lzma.compress),
+        ("rot.csv.zst", zstandard.compress),
+    ):
         packed = bytearray(pack(table_path.read_bytes()))
         for i in range(len(packed) // 2, len(packed) // 2 + 40):
             packed[i] ^= 0x55
@@ -169,7 +233,9 @@ def test_phantom_mark_is_seen_and_photographs_have_none(table_path):
     assert table.is_phantom
     plain = classes.mark_as_phantom(table.images)
     np.testing.assert_array_equal(plain, table.images)
-    assert not classes.has_phantom_mark(np.random.default_rng(0).integers(0, 256, (1, 28, 28, 3), dtype=np.uint8))
+    assert not classes.has_phantom_mark(
+        np.random.default_rng(0).integers(0, 256, (1, 28, 28, 3), dtype=np.uint8)
+    )
 
 
 def test_mean_and_deviation_in_blocks_are_those_of_the_whole():
@@ -186,7 +252,8 @@ def test_phantoms_never_replace_a_table_or_metadata_of_photographs(tmp_path):
     from lesiongan import phantom
 
     phantom.main(["--rows", "84", "--out", str(tmp_path)])
-    phantom.main(["--rows", "84", "--out", str(tmp_path)])  # phantoms may be drawn again
+    # Phantoms may be drawn again.
+    phantom.main(["--rows", "84", "--out", str(tmp_path)])
     table, metadata = tmp_path / "hmnist_28_28_RGB.csv", tmp_path / "HAM10000_metadata.csv"
     metadata.write_text(metadata.read_text().replace("PHANTOM_", "ISIC_"))
     with pytest.raises(InputError, match="would be replaced"):
@@ -228,12 +295,16 @@ def test_npz_parts_keep_their_labels_in_whatever_order_they_are_joined(tmp_path)
     arrays, pairs = {}, set()
     for i, part in enumerate(("train", "val", "test")):
         n = 5 + i
-        arrays[f"{part}_images"] = (np.full((n, 28, 28, 3), 10 * i) + np.arange(n)[:, None, None, None]).astype(np.uint8)
+        arrays[f"{part}_images"] = (
+            np.full((n, 28, 28, 3), 10 * i) + np.arange(n)[:, None, None, None]
+        ).astype(np.uint8)
         arrays[f"{part}_labels"] = ((np.arange(n) + i) % 7).astype(np.uint8)[:, None]
         pairs |= {(10 * i + k, (k + i) % 7) for k in range(n)}
     np.savez(tmp_path / "d.npz", **arrays)
     table = read_table(tmp_path / "d.npz")
-    codes = [("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc").index(CLASSES[c]) for c in table.labels]
+    codes = [
+        ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc").index(CLASSES[c]) for c in table.labels
+    ]
     assert set(zip(table.images[:, 0, 0, 0].tolist(), codes, strict=True)) == pairs
     assert len(table) == 18
 
@@ -248,7 +319,10 @@ def test_nothing_in_a_foreign_npz_is_run(tmp_path):
     for part in ("train", "val", "test"):
         trap = np.empty(1, object)
         trap[0] = Trap()
-        np.savez(tmp_path / "trap.npz", **{f"{p}_{k}": trap for p in (part,) for k in ("images", "labels")})
+        np.savez(
+            tmp_path / "trap.npz",
+            **{f"{p}_{k}": trap for p in (part,) for k in ("images", "labels")},
+        )
         refuse(tmp_path / "trap.npz")
         assert not marker.exists()
 
@@ -267,16 +341,35 @@ def test_a_table_of_several_chunks_is_read_whole_and_in_order(tmp_path):
 
 def test_classes_their_codes_and_their_groups_are_ham10000s():
     assert CLASSES == ("akiec", "bcc", "bkl", "df", "nv", "vasc", "mel")
-    assert [c for c, m in zip(CLASSES, classes.MALIGNANT, strict=True) if m] == ["akiec", "bcc", "mel"]
+    assert [c for c, m in zip(CLASSES, classes.MALIGNANT, strict=True) if m] == [
+        "akiec",
+        "bcc",
+        "mel",
+    ]
     assert dict(zip(CLASSES, classes.HAM10000_COUNTS, strict=True)) == {
-        "akiec": 327, "bcc": 514, "bkl": 1099, "df": 115, "nv": 6705, "vasc": 142, "mel": 1113}  # fmt: skip
+        "akiec": 327,
+        "bcc": 514,
+        "bkl": 1099,
+        "df": 115,
+        "nv": 6705,
+        "vasc": 142,
+        "mel": 1113,
+    }
     assert CLASSES[classes.MEL] == "mel"
     assert {c: n.split()[0] for c, n in classes.CLASS_NAMES.items()} == {
-        "akiec": "actinic", "bcc": "basal", "bkl": "benign", "df": "dermatofibroma", "nv": "melanocytic", "vasc": "vascular",
-        "mel": "melanoma"}  # fmt: skip
+        "akiec": "actinic",
+        "bcc": "basal",
+        "bkl": "benign",
+        "df": "dermatofibroma",
+        "nv": "melanocytic",
+        "vasc": "vascular",
+        "mel": "melanoma",
+    }
 
 
-def test_phantom_photographs_of_a_lesion_share_its_id_and_class_and_seeds_draw_others(table_path, tmp_path):
+def test_phantom_photographs_of_a_lesion_share_its_id_and_class_and_seeds_draw_others(
+    table_path, tmp_path
+):
     import pandas as pd
 
     from lesiongan.phantom import write_phantom
@@ -303,7 +396,9 @@ def download_from(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", client)
 
 
-def test_a_download_is_moved_in_only_if_it_is_the_whole_table_with_its_metadata(table_path, tmp_path, monkeypatch, capsys):
+def test_a_download_is_moved_in_only_if_it_is_the_whole_table_with_its_metadata(
+    table_path, tmp_path, monkeypatch, capsys
+):
     from lesiongan import fetch
 
     download_from(table_path.parent, monkeypatch)
@@ -330,7 +425,9 @@ def test_a_download_is_moved_in_only_if_it_is_the_whole_table_with_its_metadata(
     assert not (tmp_path / "new" / names[0]).exists()
 
 
-def test_the_table_in_data_comes_before_a_download_and_phantoms_are_last(tmp_path, monkeypatch, capsys):
+def test_the_table_in_data_comes_before_a_download_and_phantoms_are_last(
+    tmp_path, monkeypatch, capsys
+):
     from lesiongan import fetch
     from lesiongan.run import inputs
 

@@ -16,7 +16,9 @@ from lesiongan.data.tables import Table, read_table
 from lesiongan.files.errors import InputError
 from tests import oracles
 
-REAL = next((p for s in ("", ".gz") if (p := ROOT / "data" / f"hmnist_28_28_RGB.csv{s}").is_file()), None)
+REAL = next(
+    (p for s in ("", ".gz") if (p := ROOT / "data" / f"hmnist_28_28_RGB.csv{s}").is_file()), None
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,8 @@ def table(table_path):
 def test_no_lesion_stands_in_two_parts(table, seed):
     parts = split.split_table(table, "lesion", seed)
     by_part = [set(table.lesions[parts == p]) for p in PARTS]
-    assert len(set(table.lesions)) < len(table)  # there are lesions with several photographs: the test can fail
+    # There are lesions with several photographs: the test can fail.
+    assert len(set(table.lesions)) < len(table)
     assert sum(map(len, by_part)) == len(set.union(*by_part)) == len(set(table.lesions))
     for code in range(len(CLASSES)):
         assert set(parts[table.labels == code]) == set(PARTS)
@@ -59,16 +62,40 @@ def many():
     names = np.array([f"HAM_{i:07d}" for i in np.random.default_rng(0).integers(0, 2200, 3000)])
     _, codes = np.unique(names, return_inverse=True)
     labels = (codes * 7919 % 97 % 7).astype(np.int32)
-    return Table("t.csv", "hmnist_28_28_RGB", np.zeros((3000, 1, 1, 3), np.uint8), labels, "", np.arange(3000), names)
+    return Table(
+        "t.csv",
+        "hmnist_28_28_RGB",
+        np.zeros((3000, 1, 1, 3), np.uint8),
+        labels,
+        "",
+        np.arange(3000),
+        names,
+    )
 
 
 def test_parts_halves_and_subsets_are_those_of_every_published_result(many, table):
-    """A change of one of these moves every published split: another salt, other shares, another order.
-    Do not mend the hash."""
-    assert split.hash_order(["a", "b", "c", "d", "e", "f"], "lesion0").tolist() == [5, 3, 1, 2, 0, 4]
-    parts = {(kind, seed): digest(split.split_table(many, kind, seed)) for kind in ("lesion", "image") for seed in (0, 1)}
-    assert parts == {("lesion", 0): "96cd1a3a610bef2b", ("lesion", 1): "9bddea97ce7ee097",
-                     ("image", 0): "1bbd0af7d06db211", ("image", 1): "9491ec5608488876"}  # fmt: skip
+    """A change of one of these moves every published split: another salt, other shares, another
+    order. Do not mend the hash.
+    """
+    assert split.hash_order(["a", "b", "c", "d", "e", "f"], "lesion0").tolist() == [
+        5,
+        3,
+        1,
+        2,
+        0,
+        4,
+    ]
+    parts = {
+        (kind, seed): digest(split.split_table(many, kind, seed))
+        for kind in ("lesion", "image")
+        for seed in (0, 1)
+    }
+    assert parts == {
+        ("lesion", 0): "96cd1a3a610bef2b",
+        ("lesion", 1): "9bddea97ce7ee097",
+        ("image", 0): "1bbd0af7d06db211",
+        ("image", 1): "9491ec5608488876",
+    }
     assert digest(np.flatnonzero(split.half_a(many, split.split_table(many)))) == "eef39327a54987c9"
     small = split.subset(many, 500)
     assert (digest(small.rows), len(small)) == ("d5c58ae79db8f8b0", 505)
@@ -87,7 +114,9 @@ def test_parts_are_70_10_and_20_percent_of_every_class():
 
 
 def test_the_known_duplicates_are_the_eighteen_pairs_of_abhishek_et_al():
-    """Frozen from the list that comes with their paper: each pair is merged, and no other images are."""
+    """Frozen from the list that comes with their paper: each pair is merged, and no other images
+    are.
+    """
     pairs = lesions.CROSS_LESION_DUPLICATES
     assert len(pairs) == 18
     assert hashlib.sha256(repr(pairs).encode()).hexdigest()[:16] == "cc6c30fcff334735"
@@ -108,15 +137,20 @@ def test_the_split_seed_the_kind_and_nothing_else_moves_the_split(many):
 
 
 def test_a_lesions_class_is_that_of_most_of_its_photographs():
-    names, classes, codes = lesions.lesion_classes(np.array(["b", "a", "b", "b", "c", "c"]), np.array([1, 6, 2, 2, 5, 3]))
+    names, classes, codes = lesions.lesion_classes(
+        np.array(["b", "a", "b", "b", "c", "c"]), np.array([1, 6, 2, 2, 5, 3])
+    )
     assert names.tolist() == ["a", "b", "c"]
-    assert classes.tolist() == [6, 2, 3]  # of a tie the lower code
+    # Of a tie the lower code.
+    assert classes.tolist() == [6, 2, 3]
     assert names[codes].tolist() == ["b", "a", "b", "b", "c", "c"]
 
 
 def test_leakage_is_of_test_images_whose_lesion_is_in_train_and_not_in_val():
     parts = np.array(["test", "test", "test", "train", "val"])
-    share, by_class = split.leakage_share(np.array([0, 0, 1, 0, 1]), np.array(["a", "b", "c", "a", "c"]), parts)
+    share, by_class = split.leakage_share(
+        np.array([0, 0, 1, 0, 1]), np.array(["a", "b", "c", "a", "c"]), parts
+    )
     assert share == pytest.approx(1 / 3)
     assert by_class[:2].tolist() == [0.5, 0]
     assert np.isnan(by_class[2:]).all()
@@ -129,7 +163,8 @@ def test_rows_and_metadata_go_with_their_images(table):
     assert small.rows.tolist() == index
     assert small.lesions.tolist() == table.lesions[index].tolist()
     assert small.metadata.image_id.tolist() == table.metadata.image_id[index].tolist()
-    assert small.take([2]).rows.tolist() == [150]  # rows of the file, not of the subset
+    # Rows of the file, not of the subset.
+    assert small.take([2]).rows.tolist() == [150]
 
 
 def test_the_eight_views_are_the_symmetries_of_the_square():
@@ -148,21 +183,30 @@ def test_near_pairs_are_those_of_the_plain_definition_in_any_blocks(table):
     wanted = set()
     for i in range(40):
         for j in range(i + 1, 40):
-            near = min(np.linalg.norm(v[0] - means[j]) for v in oracles.eight_views(means[i : i + 1]))
+            near = min(
+                np.linalg.norm(v[0] - means[j]) for v in oracles.eight_views(means[i : i + 1])
+            )
             if near < near_duplicates.NEAR_DUPLICATE_DISTANCE:
                 wanted.add((i, j))
     assert {(3, 25), (10, 38), (12, 30)} <= wanted
     for block in (7, 1024):
-        assert {tuple(p) for p in near_duplicates.near_pairs(images, block=block).tolist()} == wanted
+        assert {
+            tuple(p) for p in near_duplicates.near_pairs(images, block=block).tolist()
+        } == wanted
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 2), (1, 1, 1), (5, 1, 1), (1, 9, 1), (1, 1, 9), (2, 2, 1, 1)])
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 2), (1, 1, 1), (5, 1, 1), (1, 9, 1), (1, 1, 9), (2, 2, 1, 1)]
+)
 def test_no_part_of_a_class_of_three_lesions_is_empty(sizes):
     names = np.repeat([f"L{i}" for i in range(len(sizes))], sizes)
     labels = np.zeros(len(names), np.int64)
     images = np.zeros((len(names), 28, 28, 3), np.uint8)
-    table = Table("t.csv", "hmnist_28_28_RGB", images, labels, "", rows=np.arange(len(names)), lesions=names)
-    for seed in range(20):  # whatever the order of the sizes
+    table = Table(
+        "t.csv", "hmnist_28_28_RGB", images, labels, "", rows=np.arange(len(names)), lesions=names
+    )
+    # Whatever the order of the sizes.
+    for seed in range(20):
         assert set(split.split_table(table, "lesion", seed)) == set(PARTS)
 
 
@@ -193,7 +237,9 @@ def spoil_metadata(table_path, tmp_path, change):
 
 
 def test_photographs_that_look_the_same_score_one_in_a_table_of_any_length():
-    """Five thousand lesions of one colour each, twice: the signatures are computed a block at a time."""
+    """Five thousand lesions of one colour each, twice: the signatures are computed a block at a
+    time.
+    """
     rng = np.random.default_rng(0)
     colours = rng.integers(0, 256, (5000, 1, 1, 3), dtype=np.uint8)
     images = np.broadcast_to(colours, (5000, 2, 2, 3)).repeat(2, axis=0)
@@ -237,7 +283,12 @@ def test_metadata_of_other_rows_is_refused(table_path, tmp_path, change, words):
 
 def test_known_duplicates_under_two_ids_are_merged():
     a, b = lesions.CROSS_LESION_DUPLICATES[0]
-    meta = pd.DataFrame({"lesion_id": ["L2", "L1", "L3", "L1"], "image_id": [f"ISIC_{a:07d}", f"ISIC_{b:07d}", "x", "y"]})
+    meta = pd.DataFrame(
+        {
+            "lesion_id": ["L2", "L1", "L3", "L1"],
+            "image_id": [f"ISIC_{a:07d}", f"ISIC_{b:07d}", "x", "y"],
+        }
+    )
     assert lesions.lesions_from_metadata(meta).tolist() == ["L1", "L1", "L3", "L1"]
 
 
@@ -246,11 +297,19 @@ def test_near_duplicates_are_grouped_without_metadata(table):
 
     rng = np.random.default_rng(0)
     images = table.images[:60]
-    copies = np.clip(images[:5, ::-1].swapaxes(1, 2).astype(int) + rng.integers(-6, 7, (5, 28, 28, 3)), 0, 255).astype(
-        np.uint8
-    )
+    copies = np.clip(
+        images[:5, ::-1].swapaxes(1, 2).astype(int) + rng.integers(-6, 7, (5, 28, 28, 3)), 0, 255
+    ).astype(np.uint8)
     joined = np.concatenate([images, copies])
-    t = Table("t.csv", "hmnist_28_28_RGB", joined, np.zeros(65, np.int32), "", np.arange(65), np.arange(65).astype(str))
+    t = Table(
+        "t.csv",
+        "hmnist_28_28_RGB",
+        joined,
+        np.zeros(65, np.int32),
+        "",
+        np.arange(65),
+        np.arange(65).astype(str),
+    )
     lesions.group_lesions(t, "none")
     assert (t.lesions[60:] == t.lesions[:5]).all()
     assert "near-duplicate" in t.grouping
@@ -269,8 +328,11 @@ def test_the_real_table_has_the_images_and_lesions_of_its_paper():
     assert tuple(class_counts(table.labels)) == (327, 514, 1099, 115, 6705, 142, 1113)
     assert len(set(table.metadata.lesion_id)) == 7470
     assert len(set(table.lesions)) == 7452
-    for name in CLASSES:  # a shuffle within any one class must be refused
-        assert f"class {name}" in metadata.find_other_order(table, shuffle_class(table.metadata, name).lesion_id.to_numpy())
+    # A shuffle within any one class must be refused.
+    for name in CLASSES:
+        assert f"class {name}" in metadata.find_other_order(
+            table, shuffle_class(table.metadata, name).lesion_id.to_numpy()
+        )
 
 
 @pytest.mark.skipif(REAL is None, reason="the real table is not in data/")
@@ -282,7 +344,9 @@ def test_the_split_of_the_real_table_is_the_published_one():
 
 
 def test_a_class_without_pairs_does_not_hide_another_order_in_the_classes_after_it(table):
-    """Of the first class every photograph is of its own lesion; the lesion ids of the nevi are shuffled."""
+    """Of the first class every photograph is of its own lesion; the lesion ids of the nevi are
+    shuffled.
+    """
     ids = table.metadata.lesion_id.to_numpy().copy()
     own = np.flatnonzero(table.labels == 0)
     ids[own] = [f"alone{i}" for i in own]

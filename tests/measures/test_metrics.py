@@ -18,7 +18,8 @@ def case(request):
     y = rng.choice(6, 300, p=[0.05, 0.05, 0.1, 0.1, 0.6, 0.1])
     logits = rng.normal(size=(300, 7)) + 1.5 * np.eye(7)[y]
     p = np.exp(logits)
-    p = np.round(p / p.sum(axis=1, keepdims=True), 2)  # rounding makes ties
+    # Rounding makes ties.
+    p = np.round(p / p.sum(axis=1, keepdims=True), 2)
     return y, p / p.sum(axis=1, keepdims=True), rng.integers(0, 4, 300).astype(float)
 
 
@@ -26,20 +27,27 @@ def test_decisions_agree_with_scikit_learn(case):
     y, p, w = case
     decided = p.argmax(axis=1)
     matrix = metrics.confusion(y, decided, 7, w)
-    np.testing.assert_allclose(matrix, sk.confusion_matrix(y, decided, labels=range(7), sample_weight=w))
+    np.testing.assert_allclose(
+        matrix, sk.confusion_matrix(y, decided, labels=range(7), sample_weight=w)
+    )
     found, each = metrics.summarise(matrix), metrics.per_class(matrix)
     present = np.unique(y[w > 0])
     kw = dict(sample_weight=w, zero_division=0, labels=present)
     assert found["accuracy"] == pytest.approx(sk.accuracy_score(y, decided, sample_weight=w))
-    assert found["balanced_accuracy"] == pytest.approx(sk.recall_score(y, decided, average="macro", **kw))
+    assert found["balanced_accuracy"] == pytest.approx(
+        sk.recall_score(y, decided, average="macro", **kw)
+    )
     for average in ("macro", "weighted"):
-        precision, recall, f1, _ = sk.precision_recall_fscore_support(y, decided, average=average, **kw)
+        precision, recall, f1, _ = sk.precision_recall_fscore_support(
+            y, decided, average=average, **kw
+        )
         assert found[f"{average}_precision"] == pytest.approx(precision)
         assert found[f"{average}_recall"] == pytest.approx(recall)
         assert found[f"{average}_f1"] == pytest.approx(f1)
     recall = sk.recall_score(y, decided, average=None, **kw)
     np.testing.assert_allclose(each["recall"][present], recall)
-    assert np.isnan(each["recall"][6])  # no image of class 6: undefined, not zero
+    # No image of class 6: undefined, not zero.
+    assert np.isnan(each["recall"][6])
 
 
 def test_balanced_accuracy_is_scikit_learns(case):
@@ -96,12 +104,16 @@ def test_ece_of_perfect_probabilities_is_its_floor():
 def test_bootstrap_over_lesions_covers_the_binomial_error():
     rng = np.random.default_rng(0)
     correct = (rng.random(400) < 0.7).astype(float)
-    alone = bootstrap.with_intervals(lambda w: {"a": (w * correct).sum(axis=1) / w.sum(axis=1)}, np.arange(400))["a"]
+    alone = bootstrap.with_intervals(
+        lambda w: {"a": (w * correct).sum(axis=1) / w.sum(axis=1)}, np.arange(400)
+    )["a"]
     half = (alone[2] - alone[1]) / 2
     assert half == pytest.approx(1.96 * np.sqrt(0.7 * 0.3 / 400), rel=0.15)
-    # four identical photographs of each lesion carry no more information: the interval must not shrink
+    # four identical photographs of each lesion carry no more information: the interval must not
+    # shrink
     fourfold = bootstrap.with_intervals(
-        lambda w: {"a": (w * correct.repeat(4)).sum(axis=1) / w.sum(axis=1)}, np.arange(400).repeat(4)
+        lambda w: {"a": (w * correct.repeat(4)).sum(axis=1) / w.sum(axis=1)},
+        np.arange(400).repeat(4),
     )["a"]
     assert (fourfold[2] - fourfold[1]) / 2 == pytest.approx(half, rel=0.1)
 
@@ -115,7 +127,9 @@ def test_ece_lies_in_its_interval_though_resampling_raises_it():
         def measure(w, y=y, p=p):
             return {"ece": metrics.ece(y, p, w)}
 
-        value, low, high = bootstrap.with_intervals(measure, np.arange(600), draws=200, raised=("ece",))["ece"]
+        value, low, high = bootstrap.with_intervals(
+            measure, np.arange(600), draws=200, raised=("ece",)
+        )["ece"]
         assert 0 <= low <= value < high
         _, raised, _ = bootstrap.with_intervals(measure, np.arange(600), draws=200)["ece"]
         assert raised > low
@@ -131,7 +145,8 @@ def test_draws_are_computed_as_if_one_by_one(case):
     y, p, _ = case
     w = next(bootstrap.lesion_weights(np.arange(len(y)) // 2, 5))
     assert w.shape == (5, len(y))
-    assert (w[:, ::2] == w[:, 1::2]).all()  # both photographs of a lesion are drawn together
+    # Both photographs of a lesion are drawn together.
+    assert (w[:, ::2] == w[:, 1::2]).all()
     decided, ranking = p.argmax(axis=1), metrics.Ranking(y == 4, p[:, 4])
     together = metrics.summarise(metrics.confusion(y, decided, 7, w))
     for i in range(5):
@@ -164,7 +179,8 @@ def test_lesions_are_drawn_as_often_as_there_are_lesions_and_intervals_are_of_95
     assert (w.sum(axis=1) == 300).all()
     assert w.shape == (250, 300)
     x = np.random.default_rng(1).normal(size=400)
-    draws = np.concatenate(list(bootstrap.lesion_weights(np.arange(400), 1000))) @ x  # whatever the seed's own are
+    # Whatever the seed's own are.
+    draws = np.concatenate(list(bootstrap.lesion_weights(np.arange(400), 1000))) @ x
     value, low, high = bootstrap.with_intervals(lambda w: {"a": w @ x}, np.arange(400))["a"]
     assert (value, low, high) == pytest.approx((x.sum(), *np.quantile(draws, [0.025, 0.975])))
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(400) * x.std(), rel=0.1)

@@ -35,10 +35,22 @@ def rewrite(path, target, change):
     return target
 
 
-@pytest.mark.parametrize(("module", "name"), [("keras.layers", "Lambda"), ("keras.layers", "TFSMLayer"), ("os", "system"),
-                                              ("keras.saving", "load_model"), ("keras.utils", "get_file"), (None, "Mine"),
-                                              ("keras", "function"), (None, "__lambda__")])  # fmt: skip
-def test_a_model_that_names_code_is_refused_before_keras_sees_it(models, tmp_path, monkeypatch, module, name):
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("keras.layers", "Lambda"),
+        ("keras.layers", "TFSMLayer"),
+        ("os", "system"),
+        ("keras.saving", "load_model"),
+        ("keras.utils", "get_file"),
+        (None, "Mine"),
+        ("keras", "function"),
+        (None, "__lambda__"),
+    ],
+)
+def test_a_model_that_names_code_is_refused_before_keras_sees_it(
+    models, tmp_path, monkeypatch, module, name
+):
     import keras
 
     def change(members):
@@ -98,8 +110,16 @@ def test_paths_links_and_bombs_in_a_model_are_refused(models, tmp_path):
 
     refuse(weights(lambda f: f.update({"x": h5py.ExternalLink("/etc/passwd", "/")})), "link")
     refuse(weights(lambda f: f.update({"x": h5py.SoftLink("/layers")})), "link")
-    refuse(weights(lambda f: f.create_dataset("x", (1 << 33,), "f4", chunks=(1 << 20,), compression="gzip")), "bearable")
-    refuse(weights(lambda f: f.create_dataset("x", (4,), "f4", external=[("/etc/passwd", 0, 16)])), "bearable|readable")
+    refuse(
+        weights(
+            lambda f: f.create_dataset("x", (1 << 33,), "f4", chunks=(1 << 20,), compression="gzip")
+        ),
+        "bearable",
+    )
+    refuse(
+        weights(lambda f: f.create_dataset("x", (4,), "f4", external=[("/etc/passwd", 0, 16)])),
+        "bearable|readable",
+    )
 
     def endless(file):
         file["self"] = file["/"]
@@ -130,18 +150,32 @@ def test_networks_that_would_fill_the_memory_are_refused_before_keras_makes_them
             saved_models.load_generator(rewrite(path, tmp_path / "bad.keras", edit))
 
     more = "wants more weights than it holds"
-    refuse(more, lambda layers: layers["Dense"]["build_config"].update(input_shape=[None, 40_000_000]))
+    refuse(
+        more, lambda layers: layers["Dense"]["build_config"].update(input_shape=[None, 40_000_000])
+    )
     refuse(more, lambda layers: layers["Conv2D"]["config"].update(filters=1 << 40))
     refuse(more, lambda layers: layers["Embedding"]["config"].update(input_dim=1 << 40))
     refuse("not a readable model", lambda layers: layers["Dense"]["config"].update(units=-(10**12)))
-    refuse("not a readable model", lambda layers: layers["Reshape"]["config"].update(target_shape=[50_000_000]))
-    refuse("longer steps", lambda layers: layers["Conv2DTranspose"]["config"].update(strides=[1000, 1000]))
+    refuse(
+        "not a readable model",
+        lambda layers: layers["Reshape"]["config"].update(target_shape=[50_000_000]),
+    )
+    refuse(
+        "longer steps",
+        lambda layers: layers["Conv2DTranspose"]["config"].update(strides=[1000, 1000]),
+    )
     path = next(p for p in models if p.name == "classifier.keras")
-    refuse("larger images", lambda layers: layers["Resizing"]["config"].update(height=40_000, width=40_000))
+    refuse(
+        "larger images",
+        lambda layers: layers["Resizing"]["config"].update(height=40_000, width=40_000),
+    )
     refuse("larger images", lambda layers: layers["CenterCrop"]["config"].update(height=40_000))
     path = next(p for p in models if p.name == "generator.keras")
     for name in ("DepthwiseConv2D", "UpSampling2D", "EinsumDense", "MultiHeadAttention"):
-        refuse("no network of this project", lambda layers, name=name: layers["Dense"].update(class_name=name))
+        refuse(
+            "no network of this project",
+            lambda layers, name=name: layers["Dense"].update(class_name=name),
+        )
 
 
 def test_weights_are_counted_whatever_makes_them_many(tmp_path):
@@ -150,7 +184,10 @@ def test_weights_are_counted_whatever_makes_them_many(tmp_path):
 
     with pytest.raises(InputError, match="more weights"), saved_models.bounded_weights(1 << 20):
         Sequential([layers.Input((400, 400, 3)), layers.Flatten(), layers.Dense(7)])
-    assert Sequential([layers.Input((400, 400, 3)), layers.Flatten(), layers.Dense(1)]).count_params() == 480_001
+    assert (
+        Sequential([layers.Input((400, 400, 3)), layers.Flatten(), layers.Dense(1)]).count_params()
+        == 480_001
+    )
 
 
 def test_a_network_of_two_outputs_is_refused(models, tmp_path):
@@ -159,7 +196,10 @@ def test_a_network_of_two_outputs_is_refused(models, tmp_path):
     image = keras.Input((28, 28, 3))
     p = keras.layers.Dense(7)(keras.layers.GlobalAveragePooling2D()(image))
     keras.Model(image, [p, p]).save(tmp_path / "two.keras")
-    for load, words in (("load_classifier", "is no classifier"), ("load_generator", "is no generator")):
+    for load, words in (
+        ("load_classifier", "is no classifier"),
+        ("load_generator", "is no generator"),
+    ):
         with pytest.raises(InputError, match=words):
             getattr(saved_models, load)(tmp_path / "two.keras")
 
@@ -177,12 +217,18 @@ def test_equal_networks_are_equal_files(tmp_path):
         model = train_gan.build_generator(8)
         model.set_weights(saved_models.load_generator(tmp_path / "a.keras").get_weights())
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
-    assert saved_models.weights_sha256(model) == saved_models.weights_sha256(saved_models.load(tmp_path / "b.keras", ""))
+    assert saved_models.weights_sha256(model) == saved_models.weights_sha256(
+        saved_models.load(tmp_path / "b.keras", "")
+    )
     model.set_weights([w + 1 for w in model.get_weights()])
-    assert saved_models.weights_sha256(model) != saved_models.weights_sha256(saved_models.load(tmp_path / "b.keras", ""))
+    assert saved_models.weights_sha256(model) != saved_models.weights_sha256(
+        saved_models.load(tmp_path / "b.keras", "")
+    )
 
 
-def test_the_hash_of_the_weights_is_of_every_array_and_a_weight_that_is_no_number_is_refused(models, tmp_path):
+def test_the_hash_of_the_weights_is_of_every_array_and_a_weight_that_is_no_number_is_refused(
+    models, tmp_path
+):
     for path, load in models.items():
         model = getattr(saved_models, load)(path)
         whole, seen = model.get_weights(), {saved_models.weights_sha256(model)}

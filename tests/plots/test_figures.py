@@ -20,7 +20,8 @@ from lesiongan.run.inputs import Inputs
 from tests import oracles
 from tests.oracles import CLASSES, MALIGNANT
 
-NAMES = [c + "*" * bool(m) for c, m in zip(CLASSES, MALIGNANT, strict=True)]  # as axes write them
+# As axes write them.
+NAMES = [c + "*" * bool(m) for c, m in zip(CLASSES, MALIGNANT, strict=True)]
 P = [f"p_{c}" for c in CLASSES]
 
 
@@ -70,7 +71,9 @@ def lines_of(ax):
     return {line.get_label(): np.array(line.get_data(), dtype=float) for line in ax.lines}
 
 
-def test_the_confusion_figure_has_true_classes_as_rows_and_decided_ones_as_columns(inputs, predicted):
+def test_the_confusion_figure_has_true_classes_as_rows_and_decided_ones_as_columns(
+    inputs, predicted
+):
     _, y, p = predicted
     counts = sk.confusion_matrix(y, p.argmax(axis=1), labels=range(7))
     assert not np.array_equal(counts, counts.T)
@@ -79,7 +82,8 @@ def test_the_confusion_figure_has_true_classes_as_rows_and_decided_ones_as_colum
     np.testing.assert_allclose(np.asarray(ax.collections[0].get_array()).reshape(7, 7), share)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("decided", "true")
     assert words(ax.get_xticklabels()) == words(ax.get_yticklabels()) == NAMES
-    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first row is on top
+    # The first row is on top.
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
     shown = [t.get_text() for t in ax.texts]
     assert shown == [f"{s:.0f}\n({n})" for s, n in zip(share.ravel(), counts.ravel(), strict=True)]
 
@@ -110,7 +114,9 @@ def test_the_calibration_figure_has_accuracy_over_confidence_in_fifteen_bins(inp
     line = ax.containers[1].lines[0]
     used = np.unique(at)
     np.testing.assert_allclose(line.get_xdata(), [p.max(axis=1)[at == i].mean() for i in used])
-    np.testing.assert_allclose(line.get_ydata(), [100 * (p.argmax(axis=1) == y)[at == i].mean() for i in used])
+    np.testing.assert_allclose(
+        line.get_ydata(), [100 * (p.argmax(axis=1) == y)[at == i].mean() for i in used]
+    )
     assert ax.get_title().startswith(f"ECE {metrics.ece(y, p):.3f}, ")
 
 
@@ -126,8 +132,12 @@ def test_mistakes_are_the_surest_ones_with_what_each_is_and_was_called(inputs, p
         assert ax.get_xlabel() == f"{CLASSES[decided[i]]}\n{p[i].max():.0%}"
 
 
-def test_nearest_pairs_stand_above_each_other_with_class_and_distance(inputs, pipeline, parts, synthetic):
-    table = pd.read_csv(pipeline.outputs / "evaluation/nearest.csv").sort_values("distance", kind="stable")[:10]
+def test_nearest_pairs_stand_above_each_other_with_class_and_distance(
+    inputs, pipeline, parts, synthetic
+):
+    table = pd.read_csv(pipeline.outputs / "evaluation/nearest.csv").sort_values(
+        "distance", kind="stable"
+    )[:10]
     axes = np.reshape(gan_figures.draw_nearest_pairs(inputs).axes, (2, 10))
     for (_, pair), above, below in zip(table.iterrows(), *axes, strict=True):
         np.testing.assert_array_equal(picture(above), synthetic[0][int(pair.synthetic_row)])
@@ -144,9 +154,14 @@ def test_bars_of_agreement_and_of_recall_stand_under_their_own_labels(inputs, pi
     agreement = [100 * found[c]["value"] for c in CLASSES]
     recall = [100 * found[c]["real_recall"]["value"] for c in CLASSES]
     assert agreement != recall
-    for label, values, side in (("synthetic: agreement", agreement, 0.2), ("real, held out: recall", recall, -0.2)):
+    for label, values, side in (
+        ("synthetic: agreement", agreement, 0.2),
+        ("real, held out: recall", recall, -0.2),
+    ):
         np.testing.assert_allclose([b.get_height() for b in bars[label].patches], values)
-        np.testing.assert_allclose([b.get_x() + b.get_width() / 2 for b in bars[label].patches], np.arange(7) + side)
+        np.testing.assert_allclose(
+            [b.get_x() + b.get_width() / 2 for b in bars[label].patches], np.arange(7) + side
+        )
     assert words(ax.get_xticklabels()) == NAMES
 
 
@@ -168,11 +183,21 @@ def test_training_curves_stand_under_what_each_network_learned_from(inputs, pipe
     for folder, label in (("cnn", f"{n} real + 35 synthetic"), ("control", f"{n} real")):
         history = pd.read_csv(pipeline.models / folder / "history.csv")
         np.testing.assert_allclose(lines_of(left)[label], [history.epoch, history.val_log_loss])
-        np.testing.assert_allclose(lines_of(right)[label], [history.epoch, 100 * history.val_accuracy])
+        np.testing.assert_allclose(
+            lines_of(right)[label], [history.epoch, 100 * history.val_accuracy]
+        )
         colour = next(line.get_color() for line in left.lines if line.get_label() == label)
-        dotted = [line for line in left.lines if line.get_color() == colour and line.get_linestyle() == ":"]
+        dotted = [
+            line
+            for line in left.lines
+            if line.get_color() == colour and line.get_linestyle() == ":"
+        ]
         np.testing.assert_allclose(dotted[0].get_ydata(), history.loss)
-        dashed = [line for line in right.lines if line.get_color() == colour and line.get_linestyle() == "--"]
+        dashed = [
+            line
+            for line in right.lines
+            if line.get_color() == colour and line.get_linestyle() == "--"
+        ]
         np.testing.assert_allclose(dashed[0].get_ydata(), 100 * history.val_balanced_accuracy)
 
 
@@ -181,19 +206,28 @@ def test_the_map_of_features_has_test_images_on_the_left_and_synthetic_ones_on_t
 ):
     given = []
     real = inference.predict
-    monkeypatch.setattr(inference, "predict", lambda model, images: given.append(images) or real(model, images))
+    monkeypatch.setattr(
+        inference, "predict", lambda model, images: given.append(images) or real(model, images)
+    )
     left, right = gan_figures.draw_embedding(inputs).axes
     images, labels = parts.of("test")
     np.testing.assert_array_equal(given[0], np.concatenate([images, synthetic[0]]))
-    for ax, title, y in ((left, f"real, held out (n = {len(labels)})", labels), (right, "synthetic (n = 35)", synthetic[1])):
+    for ax, title, y in (
+        (left, f"real, held out (n = {len(labels)})", labels),
+        (right, "synthetic (n = 35)", synthetic[1]),
+    ):
         assert ax.get_title() == title
         shown = {c.get_label(): len(c.get_offsets()) for c in ax.collections}
         assert shown == dict(zip(NAMES, np.bincount(y, minlength=7).tolist(), strict=True))
         for i, c in enumerate(ax.collections):
-            assert np.allclose(c.get_facecolor()[0][:3], style.matplotlib.colors.to_rgb(style.COLOURS[CLASSES[i]]))
+            assert np.allclose(
+                c.get_facecolor()[0][:3], style.matplotlib.colors.to_rgb(style.COLOURS[CLASSES[i]])
+            )
 
 
-def test_real_images_stand_left_and_synthetic_right_each_in_the_row_of_its_class(inputs, parts, synthetic):
+def test_real_images_stand_left_and_synthetic_right_each_in_the_row_of_its_class(
+    inputs, parts, synthetic
+):
     axes = np.reshape(gan_figures.draw_real_and_synthetic(inputs).axes, (7, 2))
     assert axes[0, 0].get_title() == f"real (train, n = {len(parts.rows('train'))})"
     assert axes[0, 1].get_title() == "synthetic (n = 35)"
@@ -215,14 +249,18 @@ def test_a_column_of_the_class_grid_is_one_latent_vector_and_a_row_one_class(inp
         assert ax.get_ylabel() == NAMES[code]
 
 
-def test_interpolation_goes_from_one_latent_to_another_of_the_same_turn_at_the_same_length(inputs, pipeline):
+def test_interpolation_goes_from_one_latent_to_another_of_the_same_turn_at_the_same_length(
+    inputs, pipeline
+):
     generator = oracles.load(pipeline.models / "gan/generator.keras")
     a, b = np.random.default_rng((2,)).standard_normal((2, 64), dtype=np.float32).astype(float)
     b[:3] = np.abs(b[:3]) * np.sign(a[:3])
     angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     middle = (np.sin(angle * 5 / 9) * a + np.sin(angle * 4 / 9) * b) / np.sin(angle)
     for code, ax in enumerate(gan_figures.draw_interpolation(inputs).axes):
-        drawn = generator.predict([np.array([a, middle, b], np.float32), np.full(3, code, np.int32)], verbose=0)
+        drawn = generator.predict(
+            [np.array([a, middle, b], np.float32), np.full(3, code, np.int32)], verbose=0
+        )
         shown = np.array(tiles(ax, 10))[[0, 4, 9]]
         assert np.abs(shown - drawn).max() <= 0.6
 
@@ -256,7 +294,10 @@ def table(pipeline):
 def test_bars_of_the_counts_are_images_and_lesions_of_each_class(table, pipeline):
     fig, summary = table_figures.draw_counts(table)
     meta = pd.read_csv(pipeline.table.with_name("HAM10000_metadata.csv"))
-    wanted = {"images": meta.dx.value_counts(), "lesions": meta.drop_duplicates("lesion_id").dx.value_counts()}
+    wanted = {
+        "images": meta.dx.value_counts(),
+        "lesions": meta.drop_duplicates("lesion_id").dx.value_counts(),
+    }
     bars = {c.get_label(): [b.get_height() for b in c.patches] for c in fig.axes[0].containers}
     for what, counts in wanted.items():
         assert summary[what] == [counts[c] for c in CLASSES]
@@ -266,7 +307,10 @@ def test_bars_of_the_counts_are_images_and_lesions_of_each_class(table, pipeline
 
 def test_samples_are_of_the_class_and_of_different_lesions(table):
     for code, ax in enumerate(table_figures.draw_samples(table).axes):
-        own = {table.images[i].tobytes(): table.lesions[i] for i in np.flatnonzero(table.labels == code)}
+        own = {
+            table.images[i].tobytes(): table.lesions[i]
+            for i in np.flatnonzero(table.labels == code)
+        }
         shown = [t.tobytes() for t in tiles(ax, 12) if (t != 255).any()]
         assert set(shown) <= set(own), CLASSES[code]
         assert len({own[s] for s in shown}) == len(shown) == min(12, len(set(own.values())))
@@ -276,7 +320,9 @@ def test_mean_images_are_those_of_the_class(table):
     axes = np.reshape(table_figures.draw_means(table).axes, (2, 7))
     for code in range(7):
         own = table.images[table.labels == code]
-        for ax, wanted in zip(axes[:, code], (own.mean(axis=0), np.clip(own.std(axis=0) * 2.5, 0, 255)), strict=True):
+        for ax, wanted in zip(
+            axes[:, code], (own.mean(axis=0), np.clip(own.std(axis=0) * 2.5, 0, 255)), strict=True
+        ):
             assert np.abs(picture(ax).astype(float) - wanted).max() <= 1
         assert axes[0, code].get_title() == f"{NAMES[code]}\nn = {len(own)}"
 
@@ -286,8 +332,12 @@ def test_colour_summaries_are_those_of_class_and_channel(table):
     for code, c in enumerate(CLASSES):
         own = table.images[table.labels == code].reshape(-1, 784, 3).mean(axis=1)
         for i, channel in enumerate(("red", "green", "blue")):
-            assert summary[c][channel] == pytest.approx({"mean": own[:, i].mean(), "std": own[:, i].std()})
-            medians = [line.get_ydata() for line in fig.axes[i].lines if len(set(line.get_ydata())) == 1]
+            assert summary[c][channel] == pytest.approx(
+                {"mean": own[:, i].mean(), "std": own[:, i].std()}
+            )
+            medians = [
+                line.get_ydata() for line in fig.axes[i].lines if len(set(line.get_ydata())) == 1
+            ]
             assert any(np.allclose(m, np.median(own[:, i])) for m in medians)
             assert fig.axes[i].get_title() == f"{channel} channel"
 
@@ -324,7 +374,11 @@ def test_near_duplicates_are_drawn_as_pairs_and_counted_against_the_lesion_ids(t
     small.lesions = np.array(["a", "a", "a", "b", "b", "c", "d", "e"])
     pairs = np.array([[0, 1], [3, 4], [5, 6]])
     found = table_figures.measure_grouping(small, pairs)
-    assert (found["pairs_found"], found["pairs_of_one_lesion"], found["found_and_true"]) == (3, 4, 2)
+    assert (found["pairs_found"], found["pairs_of_one_lesion"], found["found_and_true"]) == (
+        3,
+        4,
+        2,
+    )
     assert (found["precision"], found["recall"]) == pytest.approx((2 / 3, 2 / 4))
     axes = np.reshape(table_figures.draw_near_duplicates(small, pairs).axes, (2, 3))
     for column, pair in enumerate(pairs):
@@ -336,7 +390,9 @@ def test_near_duplicates_are_drawn_as_pairs_and_counted_against_the_lesion_ids(t
 def test_the_summary_of_the_table_is_of_its_split_and_its_leakage(pipeline, table, parts):
     summary = oracles.read(pipeline.outputs / "eda/summary.json")
     for part in ("train", "val", "test"):
-        assert summary["split"]["images"][part] == np.bincount(parts.of(part)[1], minlength=7).tolist()
+        assert (
+            summary["split"]["images"][part] == np.bincount(parts.of(part)[1], minlength=7).tolist()
+        )
     assert summary["near_duplicate_pairs"] == len(near_duplicates.near_pairs(table.images))
     frame = pd.DataFrame({"lesion": table.lesions, "part": split.split_table(table, "image", 0)})
     leaked = frame[frame.part == "test"].lesion.isin(set(frame.lesion[frame.part == "train"]))
@@ -345,11 +401,20 @@ def test_the_summary_of_the_table_is_of_its_split_and_its_leakage(pipeline, tabl
 
 def test_each_figure_is_drawn_by_its_own_function_under_its_own_caption():
     """Words that only this figure's caption has."""
-    own = {"real_and_synthetic": "Real training images and synthetic", "class_grid": "shares its latent vector",
-           "interpolation": "interpolation", "gan_training": "losses of both players", "embedding": "t-SNE",
-           "label_agreement": "agreement with the labels", "nearest_pairs": "nearest to training images",
-           "cnn_training": "Classifier training", "confusion": "Confusion matrix", "roc_and_pr": "ROC and precision-recall",
-           "calibration": "Reliability", "mistakes": "most confident mistakes"}  # fmt: skip
+    own = {
+        "real_and_synthetic": "Real training images and synthetic",
+        "class_grid": "shares its latent vector",
+        "interpolation": "interpolation",
+        "gan_training": "losses of both players",
+        "embedding": "t-SNE",
+        "label_agreement": "agreement with the labels",
+        "nearest_pairs": "nearest to training images",
+        "cnn_training": "Classifier training",
+        "confusion": "Confusion matrix",
+        "roc_and_pr": "ROC and precision-recall",
+        "calibration": "Reliability",
+        "mistakes": "most confident mistakes",
+    }
     assert set(FIGURES) == set(own)
     for name, (draw, caption) in FIGURES.items():
         assert draw.__name__ == ("draw_curves" if name == "roc_and_pr" else f"draw_{name}")
@@ -359,7 +424,9 @@ def test_each_figure_is_drawn_by_its_own_function_under_its_own_caption():
 
 def test_figures_of_a_leaky_split_of_guessed_lesions_and_of_phantoms_say_so(pipeline):
     def note(*flags):
-        return runs.Run(visualize_results.parse_args([*pipeline.flags, *flags]), "visualize_results").inputs.figure_note
+        return runs.Run(
+            visualize_results.parse_args([*pipeline.flags, *flags]), "visualize_results"
+        ).inputs.figure_note
 
     assert note() == "PHANTOM DATA: drawn by code, no medical meaning"
     assert "LEAKY image split" in note("--split", "image")
@@ -367,7 +434,9 @@ def test_figures_of_a_leaky_split_of_guessed_lesions_and_of_phantoms_say_so(pipe
     assert "no lesion ids: grouped by near-duplicate images" in note("--metadata", "none")
 
 
-def test_every_figure_of_a_run_carries_the_runs_note_and_eda_uses_the_seed_of_the_split(pipeline, tmp_path, monkeypatch):
+def test_every_figure_of_a_run_carries_the_runs_note_and_eda_uses_the_seed_of_the_split(
+    pipeline, tmp_path, monkeypatch
+):
     notes, seeds = [], []
     monkeypatch.setattr(Inputs, "figure_note", "NOTE")
 
@@ -380,7 +449,9 @@ def test_every_figure_of_a_run_carries_the_runs_note_and_eda_uses_the_seed_of_th
 
     monkeypatch.setattr(style, "save", save)
     real = table_figures.draw_leakage
-    monkeypatch.setattr(table_figures, "draw_leakage", lambda t, seed: seeds.append(seed) or real(t, seed))
+    monkeypatch.setattr(
+        table_figures, "draw_leakage", lambda t, seed: seeds.append(seed) or real(t, seed)
+    )
     other = type(pipeline)(pipeline.table, tmp_path / "other")
     other.run("eda", "--seed", "5", "--split-seed", "2")
     assert seeds == [2]
@@ -392,7 +463,9 @@ def test_every_figure_of_a_run_carries_the_runs_note_and_eda_uses_the_seed_of_th
 
 def test_the_map_of_features_is_the_judges(inputs, monkeypatch):
     asked, real = [], inputs.model
-    monkeypatch.setattr(inputs, "model", lambda folder, *a: asked.append(folder) or real(folder, *a))
+    monkeypatch.setattr(
+        inputs, "model", lambda folder, *a: asked.append(folder) or real(folder, *a)
+    )
     gan_figures.draw_embedding(inputs)
     assert asked == ["judge"]
 
@@ -401,9 +474,13 @@ def test_figures_of_an_evaluation_are_not_drawn_beside_networks_made_since(pipel
     copy = pipeline.copy(tmp_path)
     inputs = Sources(runs.Run(visualize_results.parse_args(copy.flags), "visualize_results"))
     inputs.check_evaluation()
-    for path in (copy.models / "cnn/classifier.keras", copy.models / "control/classifier.keras",
-                 copy.models / "judge/classifier.keras", copy.models / "gan/generator.keras",
-                 copy.outputs / "synthetic/hmnist_28_28_RGB.csv"):  # fmt: skip
+    for path in (
+        copy.models / "cnn/classifier.keras",
+        copy.models / "control/classifier.keras",
+        copy.models / "judge/classifier.keras",
+        copy.models / "gan/generator.keras",
+        copy.outputs / "synthetic/hmnist_28_28_RGB.csv",
+    ):
         whole = path.read_bytes()
         path.write_bytes(whole + b" ")
         with pytest.raises(Missing, match="was made from another"):

@@ -56,28 +56,34 @@ def found(pipeline):
     return oracles.make_unlike(oracles.read(pipeline.outputs / "evaluation/metrics.json"))
 
 
-ROWS = {  # label in the report: where metrics.json has it
-    "Accuracy": "argmax.accuracy", "Balanced accuracy": "argmax.balanced_accuracy",
-    "Balanced accuracy, balanced point": "balanced.balanced_accuracy", "Accuracy, balanced point": "balanced.accuracy",
-    "Macro precision": "argmax.macro_precision", "Macro recall": "argmax.macro_recall", "Macro F1": "argmax.macro_f1",
-    "Weighted F1": "argmax.weighted_f1", "Macro AUC, one against the rest": "auc",
+# Label in the report: where metrics.json has it.
+ROWS = {
+    "Accuracy": "argmax.accuracy",
+    "Balanced accuracy": "argmax.balanced_accuracy",
+    "Balanced accuracy, balanced point": "balanced.balanced_accuracy",
+    "Accuracy, balanced point": "balanced.accuracy",
+    "Macro precision": "argmax.macro_precision",
+    "Macro recall": "argmax.macro_recall",
+    "Macro F1": "argmax.macro_f1",
+    "Weighted F1": "argmax.weighted_f1",
+    "Macro AUC, one against the rest": "auc",
     "Malignant / benign: accuracy": "argmax.malignancy_accuracy",
     "Malignant / benign: sensitivity": "argmax.malignancy_sensitivity",
-    "Malignant / benign: specificity": "argmax.malignancy_specificity", "Malignant / benign: AUC": "auc_malignant",
-    "Expected calibration error": "ece", "ECE if perfectly calibrated": "ece_if_perfect",
-    "Melanoma: sensitivity at 90 % specificity": "melanoma_sensitivity_at_90_specificity",
-    "Melanoma: sensitivity at val's threshold for 90 %": "melanoma_sensitivity_at_val_threshold_90",
-    "Melanoma: specificity realised at val's threshold for 90 %": "melanoma_specificity_at_val_threshold_90",
-    "Melanoma: sensitivity at 95 % specificity": "melanoma_sensitivity_at_95_specificity",
-    "Melanoma: sensitivity at val's threshold for 95 %": "melanoma_sensitivity_at_val_threshold_95",
-    "Melanoma: specificity realised at val's threshold for 95 %": "melanoma_specificity_at_val_threshold_95",
-    "Malignant: sensitivity at 90 % specificity": "malignant_sensitivity_at_90_specificity",
-    "Malignant: sensitivity at val's threshold for 90 %": "malignant_sensitivity_at_val_threshold_90",
-    "Malignant: specificity realised at val's threshold for 90 %": "malignant_specificity_at_val_threshold_90",
-    "Malignant: sensitivity at 95 % specificity": "malignant_sensitivity_at_95_specificity",
-    "Malignant: sensitivity at val's threshold for 95 %": "malignant_sensitivity_at_val_threshold_95",
-    "Malignant: specificity realised at val's threshold for 95 %": "malignant_specificity_at_val_threshold_95",
-}  # fmt: skip
+    "Malignant / benign: specificity": "argmax.malignancy_specificity",
+    "Malignant / benign: AUC": "auc_malignant",
+    "Expected calibration error": "ece",
+    "ECE if perfectly calibrated": "ece_if_perfect",
+}
+for group in ("Melanoma", "Malignant"):
+    for percent in (90, 95):
+        key = f"{group.lower()}_{{}}_at_val_threshold_{percent}".format
+        ROWS |= {
+            f"{group}: sensitivity at {percent} % specificity": (
+                f"{group.lower()}_sensitivity_at_{percent}_specificity"
+            ),
+            f"{group}: sensitivity at val's threshold for {percent} %": key("sensitivity"),
+            f"{group}: specificity realised at val's threshold for {percent} %": key("specificity"),
+        }
 
 
 def look_up(block, path):
@@ -96,29 +102,51 @@ def shown(f):
 def test_every_row_of_the_classifiers_table_is_the_measure_it_names(found):
     text = report.metrics_section(found)
     head, *rows = Reader(text).tables[0]
-    names = [f"classifier: {found['trained_on']['classifier']}", f"control: {found['trained_on']['control']}"]
+    names = [
+        f"classifier: {found['trained_on']['classifier']}",
+        f"control: {found['trained_on']['control']}",
+    ]
     assert head == ["", *names, "classifier - control, paired"]
-    blocks = [found["models"]["classifier"], found["models"]["control"], found["classifier_minus_control"]]
+    blocks = [
+        found["models"]["classifier"],
+        found["models"]["control"],
+        found["classifier_minus_control"],
+    ]
     said = {row[0]: row[1:] for row in rows}
     for label, path in ROWS.items():
-        matches = [cells for name, cells in said.items() if name.lower().replace(":", "") == label.lower().replace(":", "")]
+        matches = [
+            cells
+            for name, cells in said.items()
+            if name.lower().replace(":", "") == label.lower().replace(":", "")
+        ]
         assert len(matches) == 1, label
         assert matches[0] == [shown(look_up(b, path)) for b in blocks], label
-    assert said["Majority class (nv): accuracy"] == [shown(found["majority_baseline"]["accuracy"]), "", ""]
+    assert said["Majority class (nv): accuracy"] == [
+        shown(found["majority_baseline"]["accuracy"]),
+        "",
+        "",
+    ]
     assert len(said) == len(rows) == len(ROWS) + 1
     said = " ".join(html.unescape(text).split())
     assert f"{found['images']} images of {found['lesions']} lesions. {found['protocol']}" in said
 
 
 def test_every_distance_stands_beside_its_own_floor(pipeline):
-    quality = oracles.make_unlike(oracles.read(pipeline.outputs / "evaluation/synthetic_quality.json"), first=1001)
+    quality = oracles.make_unlike(
+        oracles.read(pipeline.outputs / "evaluation/synthetic_quality.json"), first=1001
+    )
     text = report.quality_section(quality)
     d = quality["distances"]
     head, *rows = Reader(text).tables[0]
     assert head == ["", "synthetic", "real (half B)"]
-    pairs = {"Fréchet distance": ("frechet", "frechet_floor"), "Kernel distance (KID)": ("kid", "kid_floor"),
-             "Precision": ("precision", "precision_half_b"), "Recall": ("recall", "recall_half_b"),
-             "Density": ("density", "density_half_b"), "Coverage": ("coverage", "coverage_half_b")}  # fmt: skip
+    pairs = {
+        "Fréchet distance": ("frechet", "frechet_floor"),
+        "Kernel distance (KID)": ("kid", "kid_floor"),
+        "Precision": ("precision", "precision_half_b"),
+        "Recall": ("recall", "recall_half_b"),
+        "Density": ("density", "density_half_b"),
+        "Coverage": ("coverage", "coverage_half_b"),
+    }
     assert [row[0] for row in rows] == list(pairs)
     for label, *cells in rows:
         assert cells == [f"{d[key]['value']:.4g}" for key in pairs[label]], label
@@ -143,19 +171,28 @@ def test_no_word_of_any_file_or_flag_becomes_markup(pipeline, tmp_path, monkeypa
     for name in ("metrics.json", "synthetic_quality.json"):
         path = copy.outputs / "evaluation" / name
         writing.write_json(path, make_hostile(oracles.read(path)))
+    # The hashes are computed by the run itself.
     hostile = {
-        what: make_hostile(getattr(run.inputs, what), f".{what}") | {"sha256": getattr(run.inputs, what)["sha256"]}
+        what: make_hostile(getattr(run.inputs, what), f".{what}")
+        | {"sha256": getattr(run.inputs, what)["sha256"]}
         for what in ("data", "split")
-    }  # the hashes are computed by the run itself
+    }
     run.inputs = replace(run.inputs, **hostile)
     run.inputs.table.notes.append(f"{HOSTILE}note")
-    monkeypatch.setattr(Inputs, "check_made_from", lambda self, path, made_by, shape=None: oracles.read(path))
+    monkeypatch.setattr(
+        Inputs, "check_made_from", lambda self, path, made_by, shape=None: oracles.read(path)
+    )
     drawn = [(copy.outputs / "figures/confusion.png", f"{HOSTILE}caption")]
     text = report.build(run, drawn, [f"{HOSTILE}left out"], missing)
     assert HOSTILE not in text
     escaped = html.escape(HOSTILE)
     fields = ["note", "caption", "left out", ".data.name", ".split.protocol", ".split.grouping"]
-    of_files = [".protocol", ".trained_on.classifier", ".trained_on.control", ".majority_baseline.class"]
+    of_files = [
+        ".protocol",
+        ".trained_on.classifier",
+        ".trained_on.control",
+        ".majority_baseline.class",
+    ]
     fields += ["missing"] if missing else of_files
     for field in fields:
         assert escaped + field in text, field
@@ -163,8 +200,25 @@ def test_no_word_of_any_file_or_flag_becomes_markup(pipeline, tmp_path, monkeypa
     parser = HTMLParser()
     parser.handle_starttag = lambda tag, attributes: tags.add(tag)
     parser.feed(text)
-    assert tags <= {"html", "meta", "title", "style", "h1", "h2", "p", "code", "table", "tr", "th", "td", "figure", "img",
-                    "figcaption", "ul", "li"}  # fmt: skip
+    assert tags <= {
+        "html",
+        "meta",
+        "title",
+        "style",
+        "h1",
+        "h2",
+        "p",
+        "code",
+        "table",
+        "tr",
+        "th",
+        "td",
+        "figure",
+        "img",
+        "figcaption",
+        "ul",
+        "li",
+    }
 
 
 def test_reasons_in_place_of_numbers_are_escaped_too():
@@ -178,14 +232,22 @@ def test_each_picture_is_its_file_under_its_own_caption(pipeline):
     drawn = oracles.read(pipeline.outputs / "figures/options.json")["drawn"]
     names = [p["alt"] for p in page.pictures]
     assert names[: len(drawn)] == drawn == list(FIGURES)
-    assert sorted(names[len(drawn) :]) == sorted(p.stem for p in (pipeline.outputs / "eda").glob("*.png"))
+    assert sorted(names[len(drawn) :]) == sorted(
+        p.stem for p in (pipeline.outputs / "eda").glob("*.png")
+    )
     assert page.headings == ["Classifier", "Synthetic images", "Results", "The data"]
     for i, (attributes, caption) in enumerate(zip(page.pictures, page.captions, strict=True)):
         folder = "figures" if i < len(drawn) else "eda"
         path = pipeline.outputs / folder / f"{attributes['alt']}.png"
-        assert base64.b64decode(attributes["src"].removeprefix("data:image/png;base64,")) == path.read_bytes()
-        assert caption == (FIGURES[path.stem][1] if i < len(drawn) else
-                           f"{path.stem.replace('_', ' ').capitalize()} (eda.py).")  # fmt: skip
+        assert (
+            base64.b64decode(attributes["src"].removeprefix("data:image/png;base64,"))
+            == path.read_bytes()
+        )
+        assert caption == (
+            FIGURES[path.stem][1]
+            if i < len(drawn)
+            else f"{path.stem.replace('_', ' ').capitalize()} (eda.py)."
+        )
 
 
 def test_the_page_names_data_split_and_classes(pipeline):

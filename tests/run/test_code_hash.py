@@ -1,4 +1,5 @@
-"""The hash of the code: which changes of which files move it, tried one at a time in a copy of the project.
+"""The hash of the code: which changes of which files move it, tried one at a time in a copy of the
+project.
 
 The modules that a script imports are found here by importing it in a fresh process.
 """
@@ -37,7 +38,9 @@ def append(path, text="\nCHANGED = 1\n"):
 @pytest.mark.parametrize("script", ["train_gan", "train_cnn"])
 def test_every_module_that_a_training_loads_is_in_the_hash_of_its_code(script, project):
     code = LOADED.format(script=script, root=str(code_hash.ROOT))
-    done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True
+    )
     names = done.stdout.split()
     assert f"{script}.py" in names
     assert len(names) > 5
@@ -69,7 +72,15 @@ def test_prose_and_layout_do_not_move_the_hash_but_a_default_does(project):
     changed = text.replace("def main(", "# A comment.\n\n\ndef main(")
     changed = changed.replace("Adam's, of both networks", "another help text")
     changed = changed.replace("GAN and write labelled", "GAN, and write labelled")
-    assert sum(a != b for a, b in zip(text.split("def main(")[0].splitlines(), changed.splitlines(), strict=False)) >= 2
+    assert (
+        sum(
+            a != b
+            for a, b in zip(
+                text.split("def main(")[0].splitlines(), changed.splitlines(), strict=False
+            )
+        )
+        >= 2
+    )
     path.write_text(changed)
     assert code_hash.hash_code("train_gan") == before
     path.write_text(text.replace("default=5e-4", "default=6e-4"))

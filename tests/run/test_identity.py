@@ -18,29 +18,50 @@ from lesiongan.run.folders import ResultFolder
 from tests import oracles
 from tests.conftest import STAGE_OF, STAGES, Pipeline
 
-# Flags that say where things are and how a script is called, and why a result may stay current under another value.
+# Flags that say where things are and how a script is called, and why a result may stay current
+# under another value.
 HARMLESS = {
-    "--data": "the table's content counts, not its name", "--metadata": "likewise",
-    "--models-dir": "a copy elsewhere is the same run", "--outputs-dir": "likewise",
-    "--deterministic": "TensorFlow on a CPU always is", "--dry-run": "computes nothing",
+    "--data": "the table's content counts, not its name",
+    "--metadata": "likewise",
+    "--models-dir": "a copy elsewhere is the same run",
+    "--outputs-dir": "likewise",
+    "--deterministic": "TensorFlow on a CPU always is",
+    "--dry-run": "computes nothing",
     "--if-stale": "asks what is tested here",
-    "--resume": "a finished run has nothing to go on with", "--snapshots": "keeps more of the same training",
+    "--resume": "a finished run has nothing to go on with",
+    "--snapshots": "keeps more of the same training",
     "--isic-submission": "is written from predictions that are there",
-}  # fmt: skip
+}
 ELSEWHERE = {
-    "--role": "each role has a folder of its own", "--task": "likewise", "--out": "likewise", "--external": "likewise",
-    "--from-predictions": "likewise", "--sample-only": "trains nothing, and draws what --samples and the like say",
-}  # fmt: skip
-VALUES = {"--epochs": "7", "--subset": "150", "--steps": "7", "--class-mix": "train", "--synthetic": "none",
-          "--real": "none", "--split": "image",
-          "--external-metadata": "other.csv", "--width": "24"}  # fmt: skip
+    "--role": "each role has a folder of its own",
+    "--task": "likewise",
+    "--out": "likewise",
+    "--external": "likewise",
+    "--from-predictions": "likewise",
+    "--sample-only": "trains nothing, and draws what --samples and the like say",
+}
+VALUES = {
+    "--epochs": "7",
+    "--subset": "150",
+    "--steps": "7",
+    "--class-mix": "train",
+    "--synthetic": "none",
+    "--real": "none",
+    "--split": "image",
+    "--external-metadata": "other.csv",
+    "--width": "24",
+}
 
 
 def list_flags(script, monkeypatch):
     """The argparse actions of a script, by flag."""
     found = []
     with monkeypatch.context() as m:
-        m.setattr(argparse.ArgumentParser, "parse_args", lambda self, *a: found.append(self) or self.exit())
+        m.setattr(
+            argparse.ArgumentParser,
+            "parse_args",
+            lambda self, *a: found.append(self) or self.exit(),
+        )
         with pytest.raises(SystemExit):
             __import__(script).parse_args([])
     return {a.option_strings[0]: a for a in found[0]._actions if a.dest != "help"}
@@ -55,12 +76,17 @@ def other_value(flag, action, value):
     if action.choices:
         return [flag, str(next(c for c in action.choices if c != value))]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise AssertionError(f"{flag} is new: name it in HARMLESS or ELSEWHERE, or give another value for it in VALUES")
+        raise AssertionError(
+            f"{flag} is new: name it in HARMLESS or ELSEWHERE, or give another value for it in "
+            "VALUES"
+        )
     return [flag, str(value + 1 if isinstance(value, int) else value * 0.6 + 0.003)]
 
 
 @pytest.mark.parametrize("script", STAGE_OF)
-def test_every_flag_makes_a_result_stale_unless_it_is_named_harmless_here(script, is_stale, monkeypatch):
+def test_every_flag_makes_a_result_stale_unless_it_is_named_harmless_here(
+    script, is_stale, monkeypatch
+):
     assert not is_stale(script)
     module = __import__(script)
     values = vars(module.parse_args([*is_stale.copy.flags, *STAGES[STAGE_OF[script]][1]]))
@@ -71,8 +97,11 @@ def test_every_flag_makes_a_result_stale_unless_it_is_named_harmless_here(script
         if flag in HARMLESS or flag in ELSEWHERE:
             continue
         words = other_value(flag, action, values[action.dest])
-        changed = vars(module.parse_args([*is_stale.copy.flags, *STAGES[STAGE_OF[script]][1], *words]))
-        for name in changed:  # what a flag changes besides itself is held
+        changed = vars(
+            module.parse_args([*is_stale.copy.flags, *STAGES[STAGE_OF[script]][1], *words])
+        )
+        # What a flag changes besides itself is held.
+        for name in changed:
             if name != action.dest and changed[name] != values[name]:
                 words += [f"--{name.replace('_', '-')}", str(values[name])]
         if not is_stale(script, *words):
@@ -83,7 +112,9 @@ def test_every_flag_makes_a_result_stale_unless_it_is_named_harmless_here(script
 @pytest.mark.parametrize("script", STAGE_OF)
 def test_a_run_that_lies_elsewhere_is_the_same_run(script, is_stale, tmp_path):
     table = is_stale.copy.table
-    moved = is_stale.copy.copy(tmp_path / "moved", table=writing.ensure_folder(tmp_path / "moved") / "another_name.csv")
+    moved = is_stale.copy.copy(
+        tmp_path / "moved", table=writing.ensure_folder(tmp_path / "moved") / "another_name.csv"
+    )
     shutil.copy(table, moved.table)
     metadata = tmp_path / "another.csv"
     shutil.copy(table.with_name("HAM10000_metadata.csv"), metadata)
@@ -128,9 +159,9 @@ def test_a_changed_input_makes_what_was_made_from_it_stale(pipeline, tmp_path, m
             run.files = inputs | {name: "0" * 64}
             seen.add(run.identify().fingerprint)
         assert len(seen) == len(inputs) + 2
-    assert oracles.read(pipeline.models / "cnn/options.json")["inputs"]["synthetic"] == checksums.file_sha256(
-        pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv"
-    )
+    assert oracles.read(pipeline.models / "cnn/options.json")["inputs"][
+        "synthetic"
+    ] == checksums.file_sha256(pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv")
 
 
 def test_what_goes_on_asks_for_the_same_packages_backend_and_determinism(scratch):
@@ -154,7 +185,10 @@ def test_what_goes_on_asks_for_the_same_packages_backend_and_determinism(scratch
 
 def test_the_hash_of_a_table_is_of_its_shape_pixels_and_labels(tmp_path):
     rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (6, 28, 28, 3), dtype=np.uint8), np.array([0, 1, 2, 3, 4, 5])
+    images, labels = (
+        rng.integers(0, 256, (6, 28, 28, 3), dtype=np.uint8),
+        np.array([0, 1, 2, 3, 4, 5]),
+    )
     seen = set()
     for pixels, codes in (
         (images, labels),

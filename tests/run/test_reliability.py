@@ -1,6 +1,6 @@
 """Kills, hostile files and records, full disks and locks: each must leave the result of an
-undisturbed run, or stop with one clear line. killing.py, damaged_files.py and filling.py try the same at
-length.
+undisturbed run, or stop with one clear line. killing.py, damaged_files.py and filling.py try the
+same at length.
 """
 
 import io
@@ -31,7 +31,9 @@ from tests.stress import damaged_files, filling, killing
 
 def test_killed_and_resumed_runs_end_as_if_left_alone(table_path, tmp_path):
     # train_cnn.py is killed by killing.py alone; test_cnn.py interrupts it in this process
-    survived, _, differing = killing.compare(table_path, tmp_path, kills=2, scripts=("train_gan.py",))
+    survived, _, differing = killing.compare(
+        table_path, tmp_path, kills=2, scripts=("train_gan.py",)
+    )
     assert survived == 2
     assert not differing
 
@@ -68,7 +70,10 @@ def test_a_full_disk_leaves_nothing_half_written(table_path, tmp_path):
 
 def test_two_runs_cannot_write_in_one_folder(table_path, scratch):
     folder = writing.ensure_folder(scratch.models / "control")
-    code = "import sys; from lesiongan.files import locks; locks.lock_folder(sys.argv[1]); print(1, flush=True); input()"
+    code = (
+        "import sys; from lesiongan.files import locks; locks.lock_folder(sys.argv[1]); "
+        "print(1, flush=True); input()"
+    )
     command = [sys.executable, "-c", code, str(folder)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     other = subprocess.Popen(command, **pipes, text=True, cwd=killing.ROOT)
@@ -80,14 +85,23 @@ def test_two_runs_cannot_write_in_one_folder(table_path, scratch):
         other.kill()
         other.communicate()
     (folder / ".classifier.1.tmp.keras").write_bytes(b"half a file of a killed process")
-    locks.lock_folder(folder)  # its process is gone, and so is its lock
+    # Its process is gone, and so is its lock.
+    locks.lock_folder(folder)
     assert not list(folder.glob(".*.tmp*"))
 
 
 def test_only_half_written_files_of_its_own_are_swept_from_a_folder(tmp_path):
-    """Not a user's files of like names, nor what another process is writing in a folder that it has locked."""
-    others = [tmp_path / name for name in ("proj/.notes.tmp.md", ".config/.save.tmp1", "mine/.t.12.tmp.csv")]
-    left = [tmp_path / name for name in (".t.12.tmp.csv", "samples/.grid.7.tmp.png", ".checkpoint.123.tmp.npz")]
+    """Not a user's files of like names, nor what another process is writing in a folder that it
+    has locked.
+    """
+    others = [
+        tmp_path / name
+        for name in ("proj/.notes.tmp.md", ".config/.save.tmp1", "mine/.t.12.tmp.csv")
+    ]
+    left = [
+        tmp_path / name
+        for name in (".t.12.tmp.csv", "samples/.grid.7.tmp.png", ".checkpoint.123.tmp.npz")
+    ]
     for path in [*others, *left]:
         writing.ensure_folder(path.parent)
         path.write_text("")
@@ -99,8 +113,13 @@ def test_only_half_written_files_of_its_own_are_swept_from_a_folder(tmp_path):
 
 
 def test_more_than_the_machine_holds_is_one_line(capsys):
-    exhausted = type("ResourceExhaustedError", (Exception,), {})  # TensorFlow's name for it
-    for error in (MemoryError("Unable to allocate 1 PiB"), OverflowError("too large"), exhausted("OOM")):
+    # TensorFlow's name for it.
+    exhausted = type("ResourceExhaustedError", (Exception,), {})
+    for error in (
+        MemoryError("Unable to allocate 1 PiB"),
+        OverflowError("too large"),
+        exhausted("OOM"),
+    ):
 
         def main(error=error):
             raise error
@@ -114,7 +133,8 @@ def test_more_than_the_machine_holds_is_one_line(capsys):
 def test_huge_or_endless_files_are_refused_unread(tmp_path, table_path, scratch):
     for name in ("context.json", "split.csv"):
         with open(tmp_path / name, "wb") as f:
-            f.truncate(20 << 30)  # sparse: it takes no room
+            # Sparse: it takes no room.
+            f.truncate(20 << 30)
     with pytest.raises(InputError, match="over 67108864 bytes"):
         records.read_json(tmp_path / "context.json", "evaluate.py")
     scratch.outputs.mkdir(parents=True)
@@ -134,14 +154,27 @@ def test_columns_without_end_are_refused_at_once(tmp_path, text):
         read_predictions(tmp_path / "wide.csv")
 
 
-@pytest.mark.parametrize(("script", "flags"), [("eda.py", []), ("train_cnn.py", [*CNN, "--role", "control"])])
+@pytest.mark.parametrize(
+    ("script", "flags"), [("eda.py", []), ("train_cnn.py", [*CNN, "--role", "control"])]
+)
 def test_a_read_only_folder_is_named(table_path, tmp_path, script, flags):
-    as_a_user = ["setpriv", "--bounding-set=-dac_override"] if os.getuid() == 0 else []  # root may write anywhere
-    if as_a_user and (not shutil.which("setpriv") or subprocess.run([*as_a_user, "true"], capture_output=True).returncode):
+    # Root may write anywhere.
+    as_a_user = ["setpriv", "--bounding-set=-dac_override"] if os.getuid() == 0 else []
+    if as_a_user and (
+        not shutil.which("setpriv")
+        or subprocess.run([*as_a_user, "true"], capture_output=True).returncode
+    ):
         pytest.skip("root here cannot give up writing anywhere")
     folder = writing.ensure_folder(tmp_path / "mine")
     folder.chmod(0o500)
-    where = ["--data", table_path, "--models-dir", folder / "models", "--outputs-dir", folder / "outputs"]
+    where = [
+        "--data",
+        table_path,
+        "--models-dir",
+        folder / "models",
+        "--outputs-dir",
+        folder / "outputs",
+    ]
     command = [*as_a_user, sys.executable, script, *where, *flags]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=killing.ROOT)
     assert done.returncode == 2, done.stderr
@@ -154,8 +187,19 @@ def test_a_folder_that_cannot_be_is_named(table_path, tmp_path):
     import train_cnn
 
     (tmp_path / "file").write_text("")
-    for where in (tmp_path / "file", "/proc/nowhere" if sys.platform == "linux" else tmp_path / "file"):
-        flags = ["--data", str(table_path), "--models-dir", str(where), "--outputs-dir", str(tmp_path / "o"), *CNN]
+    for where in (
+        tmp_path / "file",
+        "/proc/nowhere" if sys.platform == "linux" else tmp_path / "file",
+    ):
+        flags = [
+            "--data",
+            str(table_path),
+            "--models-dir",
+            str(where),
+            "--outputs-dir",
+            str(tmp_path / "o"),
+            *CNN,
+        ]
         with pytest.raises(InputError, match=re.escape(str(where))):
             train_cnn.main([*flags, "--role", "control"])
 
@@ -180,14 +224,19 @@ def test_a_checkpoint_of_another_shape_is_refused(tmp_path):
     extra = {"history": (None,)}
     assert checkpoints.load_state(tmp_path / "c.npz", variables, extra, "f")["history"] == [1.0]
     with pytest.raises(InputError, match="another network"):
-        checkpoints.load_state(tmp_path / "c.npz", [damaged_files.Variable(np.zeros((3, 2), np.float32))], extra, "f")
+        checkpoints.load_state(
+            tmp_path / "c.npz", [damaged_files.Variable(np.zeros((3, 2), np.float32))], extra, "f"
+        )
     for shape in ((None, 3), (2,), ()):
         with pytest.raises(InputError, match="another network"):
             checkpoints.load_state(tmp_path / "c.npz", variables, {"history": shape}, "f")
     with pytest.raises(InputError, match="not a usable checkpoint"):
         checkpoints.load_state(tmp_path / "c.npz", [*variables, *variables], extra, "f")
-    for odd, words in ((np.full((2, 3), np.nan, np.float32), "not finite"), (np.zeros((2, 3), complex), "another network"),
-                       (np.full((2, 3), "x"), "another network")):  # fmt: skip
+    for odd, words in (
+        (np.full((2, 3), np.nan, np.float32), "not finite"),
+        (np.zeros((2, 3), complex), "another network"),
+        (np.full((2, 3), "x"), "another network"),
+    ):
         checkpoints.save_state(tmp_path / "c.npz", [odd], history=[1.0], fingerprint="f")
         with pytest.raises(InputError, match=words):
             checkpoints.load_state(tmp_path / "c.npz", variables, extra, "f")
@@ -208,16 +257,28 @@ def npy(array):
 
 @pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED])
 def test_archives_are_read_in_bounded_memory_whatever_they_say(tmp_path, kind):
-    """A hundred megabytes of zeros in a few kilobytes: as a checkpoint and as a network, with true sizes and with false."""
+    """A hundred megabytes of zeros in a few kilobytes: as a checkpoint and as a network, with
+    true sizes and with false.
+    """
     zeros = np.zeros(100 << 20, np.uint8)
     variables = [damaged_files.Variable(np.zeros(3, np.float32))]
-    state = archive_of(tmp_path / "c.npz", kind, v0000__npy=npy(zeros), fingerprint__npy=npy(np.array("f")))
-    members = {"metadata__json": b"{}", "config__json": b"{}" + b" " * (100 << 20), "model__weights__h5": b"x"}
+    state = archive_of(
+        tmp_path / "c.npz", kind, v0000__npy=npy(zeros), fingerprint__npy=npy(np.array("f"))
+    )
+    members = {
+        "metadata__json": b"{}",
+        "config__json": b"{}" + b" " * (100 << 20),
+        "model__weights__h5": b"x",
+    }
     network = archive_of(tmp_path / "n.keras", kind, **members)
     for path in (state, network):
         lying = tmp_path / f"lying_{path.name}"
-        size = {i.file_size for i in zipfile.ZipFile(path).infolist() if i.file_size > 1 << 20}.pop()
-        lying.write_bytes(path.read_bytes().replace(size.to_bytes(4, "little"), (5000).to_bytes(4, "little")))
+        size = {
+            i.file_size for i in zipfile.ZipFile(path).infolist() if i.file_size > 1 << 20
+        }.pop()
+        lying.write_bytes(
+            path.read_bytes().replace(size.to_bytes(4, "little"), (5000).to_bytes(4, "little"))
+        )
     del zeros, members
     tracemalloc.start()
     for name in ("c.npz", "lying_c.npz"):
@@ -273,7 +334,8 @@ def test_a_fault_is_sought_only_where_reading_failed(tmp_path, monkeypatch):
     path.write_text("pixel0000,label\n" + "1,0\n" * 50 + "\n7,9\n" + "1,0\n")
     assert "line 53, column label: 9" in tables.locate_fault(path, ["pixel0000", "label"], 50)
     path.write_text("pixel0000,label\nbad,0\n" + "1,0\n" * 50 + "7,9\n")
-    assert "line 53" in tables.locate_fault(path, ["pixel0000", "label"], 40)  # the first rows have been read
+    # The first rows have been read.
+    assert "line 53" in tables.locate_fault(path, ["pixel0000", "label"], 40)
 
 
 def test_the_rows_of_a_large_table_are_compared_in_blocks(monkeypatch):
@@ -304,7 +366,12 @@ def test_cells_that_would_be_read_as_another_number_are_refused(tmp_path):
     zoo = damaged_files.Zoo(tmp_path)
     text = zoo.predictions.read_text()
     row, label, rest = text.splitlines()[3].split(",", 2)
-    for odd in (f"{row},{label}.7,{rest}", f"{row}.4,{label},{rest}", f"1e300,{label},{rest}", f"{row},-1,{rest}"):
+    for odd in (
+        f"{row},{label}.7,{rest}",
+        f"{row}.4,{label},{rest}",
+        f"1e300,{label},{rest}",
+        f"{row},-1,{rest}",
+    ):
         zoo.predictions.write_text(text.replace(f"\n{row},{label},{rest}\n", f"\n{odd}\n"))
         with pytest.raises(InputError, match="not whole numbers"):
             zoo.evaluate(zoo.predictions)
@@ -315,11 +382,20 @@ def test_cells_that_would_be_read_as_another_number_are_refused(tmp_path):
         read_table(path)
 
 
-@pytest.mark.parametrize("change", [{"data": {"y": float("nan")}}, {"protocol": "\ud800"}, {"data": {"y": "@1e309"}},
-                                    {"data": {"y": 10**400}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": {"y": float("nan")}},
+        {"protocol": "\ud800"},
+        {"data": {"y": "@1e309"}},
+        {"data": {"y": 10**400}},
+    ],
+)
 def test_json_that_cannot_be_written_again_is_refused(tmp_path, change):
     zoo = damaged_files.Zoo(tmp_path)
-    zoo.context.write_text(json.dumps(json.loads(zoo.context.read_text()) | change).replace('"@1e309"', "1e309"))
+    zoo.context.write_text(
+        json.dumps(json.loads(zoo.context.read_text()) | change).replace('"@1e309"', "1e309")
+    )
     with pytest.raises(InputError, match="not readable as JSON"):
         zoo.evaluate(zoo.context)
 
@@ -330,7 +406,10 @@ def test_small_files_that_unpack_to_much_are_refused_by_every_reader(tmp_path):
     from lesiongan.data.lesions import group_lesions
 
     zoo = damaged_files.Zoo(tmp_path)
-    for source, read in ((zoo.metadata, lambda p: group_lesions(zoo.table, str(p))), (zoo.predictions, zoo.evaluate)):
+    for source, read in (
+        (zoo.metadata, lambda p: group_lesions(zoo.table, str(p))),
+        (zoo.predictions, zoo.evaluate),
+    ):
         lines = source.read_bytes().splitlines(keepends=True)
         body = gzip.compress(lines[0] + lines[1] * 400_000)
         path = source if read == zoo.evaluate else tmp_path / "bomb.csv.gz"
@@ -342,32 +421,54 @@ def test_small_files_that_unpack_to_much_are_refused_by_every_reader(tmp_path):
 def test_advice_of_tensorflow_does_not_reach_the_screen():
     """Several networks in one process make it warn of retracing, say."""
     code = (
-        "from lesiongan.run import keras_setup; keras_setup.quiet_tensorflow(); import keras, numpy as np\n"
-        "for width in range(1, 12):\n"
-        "    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(width)])\n"
-        "    model.predict_on_batch(np.zeros((2, 3), np.float32))"
+        "from lesiongan.run import keras_setup; keras_setup.quiet_tensorflow(); import keras, "
+        "numpy as np\nfor width in range(1, 12):\n    model = "
+        "keras.Sequential([keras.Input((3,)), keras.layers.Dense(width)])\n    "
+        "model.predict_on_batch(np.zeros((2, 3), np.float32))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=killing.ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=killing.ROOT, capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_keras_configuration_of_the_user_changes_nothing(tmp_path):
-    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first", "floatx": "float16", "backend": "jax"}')
-    code = (
-        "from lesiongan.run import keras_setup; keras_setup.quiet_tensorflow(); import keras, train_cnn;"
-        "network = train_cnn.build_network(7, 8, stem=1);"
-        "print(keras.backend.backend(), network.count_params(), network.get_layer('logits').compute_dtype)"
+    (tmp_path / "keras.json").write_text(
+        '{"image_data_format": "channels_first", "floatx": "float16", "backend": "jax"}'
     )
-    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"} | {"KERAS_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=killing.ROOT, capture_output=True, text=True, env=environment)
+    code = (
+        "from lesiongan.run import keras_setup; keras_setup.quiet_tensorflow(); import keras, "
+        "train_cnn;network = train_cnn.build_network(7, 8, "
+        "stem=1);print(keras.backend.backend(), network.count_params(), "
+        "network.get_layer('logits').compute_dtype)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"} | {
+        "KERAS_HOME": str(tmp_path)
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=killing.ROOT,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
     assert done.stdout.split() == ["tensorflow", "18783", "float32"], done.stderr
 
 
 def test_an_unreadable_place_ends_in_one_line(table_path, tmp_path):
     """A folder where a file should be: what the system says, on one line, and exit code 2."""
-    where = ["--data", str(table_path), "--models-dir", str(tmp_path), "--outputs-dir", str(tmp_path)]
+    where = [
+        "--data",
+        str(table_path),
+        "--models-dir",
+        str(tmp_path),
+        "--outputs-dir",
+        str(tmp_path),
+    ]
     (tmp_path / "eda" / "options.json").mkdir(parents=True)
-    done = subprocess.run([sys.executable, "eda.py", *where], cwd=killing.ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "eda.py", *where], cwd=killing.ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("eda.py: error: ")
     assert "eda/options.json" in done.stderr
@@ -382,7 +483,10 @@ def test_an_archive_member_that_is_no_array_is_refused(tmp_path):
         ("checkpoint.npz", "v0001.npy", "not a usable checkpoint"),
     ):
         path = tmp_path / f"odd_{kind}"
-        with zipfile.ZipFile(io.BytesIO(zoo.kinds[kind][0])) as source, zipfile.ZipFile(path, "w") as target:
+        with (
+            zipfile.ZipFile(io.BytesIO(zoo.kinds[kind][0])) as source,
+            zipfile.ZipFile(path, "w") as target,
+        ):
             for name in source.namelist():
                 target.writestr(name, b"no array" if name == member else source.read(name))
         with pytest.raises(InputError, match=words):
@@ -395,7 +499,9 @@ def test_commit_is_dirty_when_code_changed_and_not_when_results_did(tmp_path, mo
 
     def git(*command):
         who = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        return subprocess.run(["git", *who, *command], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            ["git", *who, *command], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout
 
     git("init")
     (tmp_path / "results").mkdir()
@@ -411,13 +517,17 @@ def test_commit_is_dirty_when_code_changed_and_not_when_results_did(tmp_path, mo
 
 
 def test_a_checkpoint_that_is_given_up_is_named(tmp_path, capsys):
-    run = SimpleNamespace(args=SimpleNamespace(resume=True, if_stale=True), all_code_sha256="",
-                          environment=dict.fromkeys(("packages", "backend", "deterministic")))  # fmt: skip
+    run = SimpleNamespace(
+        args=SimpleNamespace(resume=True, if_stale=True),
+        all_code_sha256="",
+        environment=dict.fromkeys(("packages", "backend", "deterministic")),
+    )
     place = ResultFolder(run, tmp_path / "options.json", SimpleNamespace(fingerprint="another"))
     assert not place.can_resume()
     assert "no checkpoint in" in capsys.readouterr().out
     checkpoints.save_state(tmp_path / "checkpoint.npz", [], fingerprint="this")
-    assert not place.can_resume()  # make: the present run begins anew
+    # Make: the present run begins anew.
+    assert not place.can_resume()
     assert "the checkpoint is damaged, or of other" in capsys.readouterr().out
     run.args.if_stale = False
     with pytest.raises(InputError, match="drop --resume"):
@@ -429,14 +539,18 @@ def test_a_checkpoint_of_another_run_is_refused_by_name(tmp_path):
     checkpoints.save_state(tmp_path / "c.npz", variables, history=[1.0], fingerprint="this")
     with pytest.raises(InputError, match="from a run with other data or options"):
         checkpoints.load_state(tmp_path / "c.npz", variables, {"history": (None,)}, "another")
-    assert checkpoints.load_state(tmp_path / "c.npz", variables, {"history": (None,)}, "this")["history"] == [1.0]
+    assert checkpoints.load_state(tmp_path / "c.npz", variables, {"history": (None,)}, "this")[
+        "history"
+    ] == [1.0]
 
 
 def test_the_record_of_a_run_names_the_packages_it_ran_on():
     import importlib.metadata
 
     found = machine.environment()
-    assert {"keras", "tensorflow", "numpy", "pandas", "scikit-learn", "matplotlib"} <= set(found["packages"])
+    assert {"keras", "tensorflow", "numpy", "pandas", "scikit-learn", "matplotlib"} <= set(
+        found["packages"]
+    )
     for name, version in found["packages"].items():
         assert version == importlib.metadata.version(name)
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))

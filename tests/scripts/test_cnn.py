@@ -35,7 +35,9 @@ def test_pool_is_train_plus_synthetic_and_nothing_else(networks):
     train, train_labels = run.inputs.part("train")
     np.testing.assert_array_equal(images, np.concatenate([train, synthetic.images]))
     np.testing.assert_array_equal(labels, np.concatenate([train_labels, synthetic.labels]))
-    np.testing.assert_array_equal(weights, np.repeat([1, np.float32(run.args.synthetic_weight)], [len(train), count]))
+    np.testing.assert_array_equal(
+        weights, np.repeat([1, np.float32(run.args.synthetic_weight)], [len(train), count])
+    )
     assert 0 < run.args.synthetic_weight < 1
     assert count == len(synthetic)
     # no held-out photograph, and no synthetic row in what selects or scores
@@ -71,7 +73,9 @@ def test_a_changed_synthetic_table_is_refused(networks, tmp_path):
     with open(folder / "hmnist_28_28_RGB.csv", "a") as f:
         f.write(",".join(["0"] * 2353) + "\n")
     with pytest.raises(InputError, match="is not the table"):
-        train_cnn.gather_pool(build_run(networks, "--synthetic", str(folder / "hmnist_28_28_RGB.csv")))
+        train_cnn.gather_pool(
+            build_run(networks, "--synthetic", str(folder / "hmnist_28_28_RGB.csv"))
+        )
 
 
 def test_a_synthetic_table_replaced_while_it_is_read_is_refused(networks, tmp_path, monkeypatch):
@@ -111,20 +115,31 @@ def test_held_out_photographs_are_refused_as_extra_real_data(networks, tmp_path)
     run = build_run(networks)
     for part in ("val", "test"):
         images, labels = run.inputs.part(part)
-        tables.write_table(tmp_path / f"{part}.csv", [(np.ascontiguousarray(images[:3, ::-1]), labels[:3])])
-        near = np.clip(images[3:5].astype(int) + 2, 0, 255).astype(np.uint8)  # saved again, a little brighter
+        tables.write_table(
+            tmp_path / f"{part}.csv", [(np.ascontiguousarray(images[:3, ::-1]), labels[:3])]
+        )
+        # Saved again, a little brighter.
+        near = np.clip(images[3:5].astype(int) + 2, 0, 255).astype(np.uint8)
         tables.write_table(tmp_path / f"near_{part}.csv", [(near, labels[3:5])])
         with pytest.raises(InputError, match="2 of its 2 images are val or test"):
-            train_cnn.gather_pool(build_run(networks, "--real", str(tmp_path / f"near_{part}.csv"), "--synthetic", "none"))
+            train_cnn.gather_pool(
+                build_run(
+                    networks, "--real", str(tmp_path / f"near_{part}.csv"), "--synthetic", "none"
+                )
+            )
         with pytest.raises(InputError, match="3 of its 3 images are val or test"):
-            train_cnn.gather_pool(build_run(networks, "--real", str(tmp_path / f"{part}.csv"), "--synthetic", "none"))
+            train_cnn.gather_pool(
+                build_run(networks, "--real", str(tmp_path / f"{part}.csv"), "--synthetic", "none")
+            )
 
 
 def test_repeat_real_adds_images_and_real_none_leaves_the_synthetic_ones(networks):
     run = build_run(networks, "--repeat-real", "30", "--synthetic", "none")
     images, _, _, _ = train_cnn.gather_pool(run)
     assert len(images) == (run.inputs.parts == "train").sum() + 30
-    images, _, weights, _ = train_cnn.gather_pool(build_run(networks, "--real", "none", "--synthetic-weight", "0.5"))
+    images, _, weights, _ = train_cnn.gather_pool(
+        build_run(networks, "--real", "none", "--synthetic-weight", "0.5")
+    )
     assert len(images) == 35
     assert (weights == 0.5).all()
 
@@ -134,12 +149,15 @@ def test_batches_cover_the_pool_and_follow_the_step(table_path):
     args = train_cnn.parse_args(["--batch", "32", "--synthetic", "none"])
     w = np.arange(len(table), dtype=np.float32)
     build = train_cnn.build_batches
-    whole = [build(table.images, table.labels, w, args)(i) for i in range(25)]  # four passes over 200 images
+    # Four passes over 200 images.
+    whole = [build(table.images, table.labels, w, args)(i) for i in range(25)]
     seen = np.concatenate([b[2] for b in whole])
     np.testing.assert_array_equal(np.bincount(seen.astype(int)), np.full(200, 4))
     for a, b in zip(build(table.images, table.labels, w, args)(8), whole[8], strict=True):
         np.testing.assert_array_equal(a, b)
-    balanced = train_cnn.parse_args(["--batch", "700", "--sampler", "balanced", "--synthetic", "none"])
+    balanced = train_cnn.parse_args(
+        ["--batch", "700", "--sampler", "balanced", "--synthetic", "none"]
+    )
     y = build(table.images, table.labels, w, balanced)(0)[1]
     assert np.bincount(y, minlength=7).min() > 70
 
@@ -150,15 +168,23 @@ def test_the_trained_network_sees_the_middle_enlarged_and_training_the_whole():
     images = np.random.default_rng(0).uniform(0, 255, (3, 28, 28, 3)).astype(np.float32)
 
     def enlarge(channel):
-        return np.asarray(Image.fromarray(channel[1:27, 1:27]).resize((28, 28), Image.Resampling.BILINEAR))
+        return np.asarray(
+            Image.fromarray(channel[1:27, 1:27]).resize((28, 28), Image.Resampling.BILINEAR)
+        )
 
-    middles = np.stack([[enlarge(image[..., c]) for c in range(3)] for image in images]).transpose(0, 2, 3, 1)
+    middles = np.stack([[enlarge(image[..., c]) for c in range(3)] for image in images]).transpose(
+        0, 2, 3, 1
+    )
     args = train_cnn.parse_args(["--synthetic", "none", "--width", "8"])
     model, network = train_cnn.prepare(args, 7, 10)
     whole = train_cnn.build_network(7, 8)
     whole.set_weights(network.get_weights())
-    np.testing.assert_allclose(network.predict(images, verbose=0), whole.predict(middles, verbose=0), atol=1e-4)
-    np.testing.assert_allclose(model.predict(images, verbose=0), whole.predict(images, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(
+        network.predict(images, verbose=0), whole.predict(middles, verbose=0), atol=1e-4
+    )
+    np.testing.assert_allclose(
+        model.predict(images, verbose=0), whole.predict(images, verbose=0), atol=1e-6
+    )
     assert train_cnn.parse_args(["--synthetic", "none", "--augment", "flips"]).middle == 28
     assert train_cnn.parse_args(["--role", "judge"]).middle == 28
 
@@ -172,7 +198,9 @@ def test_calibration_inside_the_model_is_the_formula():
     shift = np.linspace(-1, 1, 7)
     model = calibration.with_calibration(network, 1.7, shift)
     assert isinstance(model, keras.Model)
-    np.testing.assert_allclose(model.predict(x, verbose=0), calibration.softmax((logits + shift) / 1.7), atol=1e-5)
+    np.testing.assert_allclose(
+        model.predict(x, verbose=0), calibration.softmax((logits + shift) / 1.7), atol=1e-5
+    )
 
 
 def test_temperature_finds_the_true_one():
@@ -197,12 +225,16 @@ def test_balanced_point_helps_balanced_accuracy_on_val():
     y = rng.choice(7, 3000, p=prior)
     p = calibration.softmax(rng.normal(size=(3000, 7)) + 1.5 * np.eye(7)[y] + np.log(prior))
     points = calibration.fit_operating_points(p, y, prior, np.arange(3000).astype(str))
-    assert 0.7 < points["tau"] < 1.3  # of calibrated probabilities the best decision takes the whole prior out
+    # Of calibrated probabilities the best decision takes the whole prior out.
+    assert 0.7 < points["tau"] < 1.3
 
     def balanced(decided):
         return metrics.summarise(metrics.confusion(y, decided, 7))["balanced_accuracy"]
 
-    assert balanced(metrics.balanced_decision(p, np.array(points["balanced_shift"]))) > balanced(p.argmax(axis=1)) + 0.1
+    assert (
+        balanced(metrics.balanced_decision(p, np.array(points["balanced_shift"])))
+        > balanced(p.argmax(axis=1)) + 0.1
+    )
     w = np.ones(3000)
     ranking = metrics.Ranking(y == 6, p[:, 6])
     assert 0.9 <= ranking.specificity(points["melanoma_threshold_at_90_specificity"], w) < 0.905
@@ -213,23 +245,32 @@ def test_tau_is_the_mean_of_the_best_in_resampled_lesions_and_so_steadier():
     prior, taus = np.array([0.02, 0.03, 0.1, 0.02, 0.7, 0.03, 0.1]), np.linspace(0, 2, 41)
     lesions = np.repeat(np.arange(200), 2).astype(str)
     found = []
-    for _ in range(8):  # tables of one population
+    # Tables of one population.
+    for _ in range(8):
         y = np.repeat(rng.choice(7, 200, p=prior), 2)
         p = calibration.softmax(rng.normal(size=(400, 7)) + 1.5 * np.eye(7)[y] + np.log(prior))
         decided = [np.argmax(np.log(p) - t * np.log(prior), axis=1) for t in taus]
-        whole = taus[np.argmax([recall_score(y, d, average="macro", labels=np.unique(y)) for d in decided])]
+        whole = taus[
+            np.argmax([recall_score(y, d, average="macro", labels=np.unique(y)) for d in decided])
+        ]
         found.append((whole, calibration.fit_tau(p, y, np.log(prior), lesions)))
     best = []
     for each in np.concatenate(list(bootstrap.lesion_weights(lesions, 5))).astype(int):
         drawn = np.repeat(np.arange(400), each)
-        scores = [recall_score(y[drawn], d[drawn], average="macro", labels=np.unique(y[drawn])) for d in decided]
+        scores = [
+            recall_score(y[drawn], d[drawn], average="macro", labels=np.unique(y[drawn]))
+            for d in decided
+        ]
         best.append(taus[np.argmax(scores)])
-    assert calibration.fit_tau(p, y, np.log(prior), lesions, draws=5) == pytest.approx(np.mean(best))
+    assert calibration.fit_tau(p, y, np.log(prior), lesions, draws=5) == pytest.approx(
+        np.mean(best)
+    )
     whole, bagged = np.std(found, axis=0)
     assert bagged < 0.8 * whole
 
 
-@pytest.mark.parametrize("role", ["control", "judge"])  # Muon and natural batches; AdamW, balanced ones and --keep best
+# Muon and natural batches; AdamW, balanced ones and --keep best.
+@pytest.mark.parametrize("role", ["control", "judge"])
 def test_same_seed_same_model_and_resume_is_exact(networks, scratch, role):
     import pandas as pd
 
@@ -238,7 +279,10 @@ def test_same_seed_same_model_and_resume_is_exact(networks, scratch, role):
     scratch.run("train_cnn", *STAGES[role][1], "--resume")
     a, b = (p.models / role / "classifier.keras" for p in (scratch, networks))
     assert a.read_bytes() == b.read_bytes()
-    ours, theirs = (pd.read_csv(p.models / role / "history.csv").drop(columns="seconds") for p in (scratch, networks))
+    ours, theirs = (
+        pd.read_csv(p.models / role / "history.csv").drop(columns="seconds")
+        for p in (scratch, networks)
+    )
     assert ours.equals(theirs), "a row of the history was lost or changed on resuming"
 
 
@@ -254,7 +298,9 @@ def test_augmentation_keeps_range_and_is_off_at_inference():
     import keras
 
     x = np.random.default_rng(0).uniform(0, 255, (64, 28, 28, 3)).astype(np.float32)
-    augment = keras.Sequential([keras.Input((28, 28, 3)), *augmentation.build_augmentation("classic", 0)])
+    augment = keras.Sequential(
+        [keras.Input((28, 28, 3)), *augmentation.build_augmentation("classic", 0)]
+    )
     changed = np.asarray(augment(x, training=True))
     assert -0.01 <= changed.min() <= changed.max() <= 255.01
     assert np.abs(changed - x).mean() > 5
@@ -267,29 +313,39 @@ def test_colour_gain_multiplies_each_channel():
     grey = np.full((4000, 28, 28, 3), 100, np.float32)
     means = {}
     for gain in (0.0, 0.3):
-        augment = keras.Sequential([keras.Input((28, 28, 3)), *augmentation.build_augmentation("classic", 0, gain)])
+        augment = keras.Sequential(
+            [keras.Input((28, 28, 3)), *augmentation.build_augmentation("classic", 0, gain)]
+        )
         means[gain] = np.asarray(augment(grey, training=True)).mean(axis=(1, 2))
-    assert np.ptp(means[0.0], axis=1).max() < 1e-3  # of a grey image contrast and colour cast leave brightness alone
+    # Of a grey image contrast and colour cast leave brightness alone.
+    assert np.ptp(means[0.0], axis=1).max() < 1e-3
     u = np.log(means[0.3])
-    u = u[:, 0] - u[:, 1]  # triangular within twice the gain: the difference of two uniforms
+    # Triangular within twice the gain: the difference of two uniforms.
+    u = u[:, 0] - u[:, 1]
     assert 0.5 < np.abs(u).max() <= 0.6
     np.testing.assert_allclose(u.std(), 0.3 * np.sqrt(2 / 3), rtol=0.05)
 
 
 def test_sharpness_is_unsharp_masking_and_can_undo_the_blur():
-    """Against SciPy's mean filter; and a fifth gives noise back some of the variance that the resampling took."""
+    """Against SciPy's mean filter; and a fifth gives noise back some of the variance that the
+    resampling took.
+    """
     import keras
     from scipy.ndimage import uniform_filter
 
     def augment(images, sharpness):
         layers = augmentation.build_augmentation("classic", 0, 0.0, sharpness)
-        return np.asarray(keras.Sequential([keras.Input((28, 28, 3)), *layers])(images, training=True))
+        return np.asarray(
+            keras.Sequential([keras.Input((28, 28, 3)), *layers])(images, training=True)
+        )
 
-    grey = np.full((50, 28, 28, 3), 100, np.float32)  # nothing to sharpen: only the draws that follow are others
+    # Nothing to sharpen: only the draws that follow are others.
+    grey = np.full((50, 28, 28, 3), 100, np.float32)
     assert np.ptp(augment(grey, 0.5), axis=(1, 2)).max() < 1e-3
     noise = np.random.default_rng(0).normal(128, 20, (500, 28, 28, 3)).astype(np.float32)
 
-    def fine(images):  # what is finer than 3 pixels, away from the edges
+    # What is finer than 3 pixels, away from the edges.
+    def fine(images):
         return (images - uniform_filter(images, (0, 3, 3, 0)))[:, 4:-4, 4:-4].std(axis=(1, 2, 3))
 
     plain, sharp = fine(augment(noise, 0.0)), fine(augment(noise, 0.5))
@@ -300,25 +356,37 @@ def test_sharpness_is_unsharp_masking_and_can_undo_the_blur():
 
 
 def test_classic_augmentation_is_the_geometry_it_says():
-    """A red and a green dot, off the middle at right angles: turns by any angle, half of them mirrored, zoom and shift in
-    range."""
+    """A red and a green dot, off the middle at right angles: turns by any angle, half of them
+    mirrored, zoom and shift in range.
+    """
     import keras
 
     y, x = np.mgrid[:28, :28] - 13.5
     dots = [np.exp(-((x - u) ** 2 + (y - v) ** 2) / 8) for u, v in ((5, 0), (0, 5), (0, 0))]
     image = (255 * np.stack(dots, axis=-1)).astype(np.float32)
-    augment = keras.Sequential([keras.Input((28, 28, 3)), *augmentation.build_augmentation("classic", 0)])
-    seen = np.asarray(augment(np.repeat(image[None], 2000, axis=0), training=True)).astype(np.float64)
-    seen = np.maximum(seen - 90, 0) ** 2  # the background, brightened or not, is no mass
-    at = np.stack([(seen * m[..., None]).sum(axis=(1, 2)) / seen.sum(axis=(1, 2)) for m in (x, y)], axis=-1)  # (n, dot, 2)
+    augment = keras.Sequential(
+        [keras.Input((28, 28, 3)), *augmentation.build_augmentation("classic", 0)]
+    )
+    seen = np.asarray(augment(np.repeat(image[None], 2000, axis=0), training=True)).astype(
+        np.float64
+    )
+    # The background, brightened or not, is no mass.
+    seen = np.maximum(seen - 90, 0) ** 2
+    # (n, dot, 2).
+    at = np.stack(
+        [(seen * m[..., None]).sum(axis=(1, 2)) / seen.sum(axis=(1, 2)) for m in (x, y)], axis=-1
+    )
     red, green = at[:, 0] - at[:, 2], at[:, 1] - at[:, 2]
     angle = np.arctan2(red[:, 1], red[:, 0])
     np.testing.assert_allclose(np.histogram(angle, 4, (-np.pi, np.pi))[0], 500, atol=80)
     mirrored = red[:, 0] * green[:, 1] - red[:, 1] * green[:, 0] < 0
     assert abs(mirrored.mean() - 0.5) < 0.04
     zoom = np.log(np.sqrt(np.linalg.norm(red, axis=1) * np.linalg.norm(green, axis=1)) / 5)
-    np.testing.assert_allclose(np.quantile(zoom, [0.05, 0.5, 0.95]), [-0.085, 0.05, 0.185], atol=0.04)
-    # Zoom and aspect apply to the shift too, but barely on average: uniform within 8 % of 28 pixels before the turn.
+    np.testing.assert_allclose(
+        np.quantile(zoom, [0.05, 0.5, 0.95]), [-0.085, 0.05, 0.185], atol=0.04
+    )
+    # Zoom and aspect apply to the shift too, but barely on average: uniform within 8 % of 28 pixels
+    # before the turn.
     np.testing.assert_allclose(at[:, 2].mean(axis=0), 0, atol=0.15)
     np.testing.assert_allclose(at[:, 2].std(axis=0), 0.08 * 28 / np.sqrt(3), rtol=0.1)
 
@@ -331,44 +399,75 @@ def test_muon_steps_along_the_orthogonal_factor_of_a_kernel_as_a_matrix():
     kernel, matrix = keras.Variable(start), keras.Variable(start.reshape(45, 8))
     ours = train_cnn.build_optimizer("muon", 0.01, 0.0)
     keras_own = keras.optimizers.Muon(0.01, weight_decay=0.0)
-    for optimizer, variable, g in ((ours, kernel, gradient), (keras_own, matrix, gradient.reshape(45, 8))):
+    for optimizer, variable, g in (
+        (ours, kernel, gradient),
+        (keras_own, matrix, gradient.reshape(45, 8)),
+    ):
         optimizer.build([variable])
         optimizer.apply([keras.ops.convert_to_tensor(g)])
     np.testing.assert_allclose(np.asarray(kernel).reshape(45, 8), np.asarray(matrix), atol=1e-6)
     step = (start - np.asarray(kernel)).reshape(45, 8) / (0.01 * 0.2 * np.sqrt(45))
     u, _, vt = np.linalg.svd(gradient.reshape(45, 8), full_matrices=False)
-    # Five Newton-Schulz steps bring every singular value to between .7 and 1.2, and keep the singular vectors.
+    # Five Newton-Schulz steps bring every singular value to between .7 and 1.2, and keep the
+    # singular vectors.
     in_its_frame = u.T @ step @ vt.T
     np.testing.assert_allclose(np.diag(in_its_frame), 1, atol=0.35)
     np.testing.assert_allclose(in_its_frame - np.diag(np.diag(in_its_frame)), 0, atol=1e-4)
 
 
 def test_the_judge_keeps_its_recipe():
-    """As it was when results/gan/ was measured: change it, and every row there has to be measured again."""
-    recipe = {"optimizer": "adamw", "learning_rate": 2e-3, "weight_decay": 0.02, "stem": 1, "width": 32, "epochs": 40,
-              "batch": 128, "sampler": "balanced", "augment": "classic", "colour_gain": 0, "sharpness": 0,
-              "keep": "best", "middle": 28,
-              "seed": 10015}  # fmt: skip
+    """As it was when results/gan/ was measured: change it, and every row there has to be
+    measured again.
+    """
+    recipe = {
+        "optimizer": "adamw",
+        "learning_rate": 2e-3,
+        "weight_decay": 0.02,
+        "stem": 1,
+        "width": 32,
+        "epochs": 40,
+        "batch": 128,
+        "sampler": "balanced",
+        "augment": "classic",
+        "colour_gain": 0,
+        "sharpness": 0,
+        "keep": "best",
+        "middle": 28,
+        "seed": 10015,
+    }
     args = vars(train_cnn.parse_args(["--role", "judge"]))
     assert {name: args[name] for name in recipe} == recipe
 
 
 def test_light_contrast_and_colour_cast_of_the_augmentation_vary_both_ways():
-    """Of an image of two halves: brightness within 25 grey levels, contrast within a fifth, channels within 5 %."""
+    """Of an image of two halves: brightness within 25 grey levels, contrast within a fifth,
+    channels within 5 %.
+    """
     import keras
 
     image = np.full((28, 28, 3), 90, np.float32)
     image[:, 14:] = 150
-    augment = keras.Sequential([keras.Input((28, 28, 3)), *augmentation.build_augmentation("classic", 0)])
+    augment = keras.Sequential(
+        [keras.Input((28, 28, 3)), *augmentation.build_augmentation("classic", 0)]
+    )
     seen = np.asarray(augment(np.repeat(image[None], 3000, axis=0), training=True)).astype(float)
     low, high = (np.quantile(seen, q, axis=(1, 2)) for q in (0.1, 0.9))
     middle, gap = (low + high).mean(axis=1) / 2 - 120, (high - low) / 60
-    whole = (gap.mean(axis=1) > 0.7) & (np.abs(middle) < 26)  # both halves are in sight
+    # Both halves are in sight.
+    whole = (gap.mean(axis=1) > 0.7) & (np.abs(middle) < 26)
     assert whole.mean() > 0.8
-    np.testing.assert_allclose(np.quantile(seen.mean(axis=(1, 2, 3)) - 120, [0.1, 0.5, 0.9]), [-20, 0, 20], atol=3)
+    np.testing.assert_allclose(
+        np.quantile(seen.mean(axis=(1, 2, 3)) - 120, [0.1, 0.5, 0.9]), [-20, 0, 20], atol=3
+    )
     contrast = gap[whole].mean(axis=1)
     np.testing.assert_allclose(np.quantile(contrast, [0.1, 0.5, 0.9]), [0.84, 1, 1.16], atol=0.03)
     cast = gap[whole] / contrast[:, None]
     assert 0.03 < np.abs(cast - 1).max() < 0.07
-    light = np.asarray(augment(np.full((4000, 28, 28, 3), 120, np.float32), training=True)).mean(axis=(1, 2, 3)) - 120
-    assert (light.min(), light.max()) == pytest.approx((-25, 25), abs=0.2)  # of a plain image, light is all that moves
+    light = (
+        np.asarray(augment(np.full((4000, 28, 28, 3), 120, np.float32), training=True)).mean(
+            axis=(1, 2, 3)
+        )
+        - 120
+    )
+    # Of a plain image, light is all that moves.
+    assert (light.min(), light.max()) == pytest.approx((-25, 25), abs=0.2)

@@ -18,7 +18,9 @@ from tests.stress.damaged_files import Variable
 
 
 class Notes:
-    """A model that notes each batch, and a network beside it whose opinion and weight are the number of epochs seen."""
+    """A model that notes each batch, and a network beside it whose opinion and weight are the
+    number of epochs seen.
+    """
 
     def __init__(self, steps, predictions):
         self.batches, self.predictions, self.steps = [], predictions, steps
@@ -38,34 +40,55 @@ class Network:
         self.notes, self.variables = notes, [notes.weight]
 
     def predict_on_batch(self, images):
-        epoch = int(self.notes.weight.value[0])  # more than three, or less than one, if the plan is wrong
+        # More than three, or less than one, if the plan is wrong.
+        epoch = int(self.notes.weight.value[0])
         return self.notes.predictions[min(max(epoch, 1), 3) - 1][: len(images)]
 
 
 @pytest.fixture
 def loop(table_path, tmp_path, monkeypatch):
-    """Function: run the training loop for three epochs with a note-taking model: (notes, kept weight, history)."""
+    """Function: run the training loop for three epochs with a note-taking model: (notes, kept
+    weight, history).
+    """
     rng = np.random.default_rng(0)
     predictions = rng.normal(size=(3, 20, 7))
-    predictions[1] += 5 * np.eye(7)[np.arange(20) % 7]  # the second epoch is the best
+    # The second epoch is the best.
+    predictions[1] += 5 * np.eye(7)[np.arange(20) % 7]
 
     def run_loop(*flags, resuming=False):
         args = train_cnn.parse_args(
-            ["--data", str(table_path), "--epochs", "3", "--batch", "32", "--role", "control", *flags]
+            [
+                "--data",
+                str(table_path),
+                "--epochs",
+                "3",
+                "--batch",
+                "32",
+                "--role",
+                "control",
+                *flags,
+            ]
         )
         run = runs.Run(args, "train_cnn")
         place = ResultFolder(run, tmp_path / "options.json", run.identify(train_cnn.PATHS))
-        n = (run.inputs.parts == "train").sum() + 43  # synthetic rows, say: an epoch is no longer for them
+        # Synthetic rows, say: an epoch is no longer for them.
+        n = (run.inputs.parts == "train").sum() + 43
         notes = Notes(round((n if args.role == "judge" else n - 43) / 32), predictions)
         asked = []
-        monkeypatch.setattr(train_cnn, "prepare", lambda *a: asked.append(a[1:]) or (notes, Network(notes)))
+        monkeypatch.setattr(
+            train_cnn, "prepare", lambda *a: asked.append(a[1:]) or (notes, Network(notes))
+        )
         monkeypatch.setattr(keras_setup, "seed_everything", lambda *a: asked.append(a))
-        images = np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((1, 28, 28, 3), np.uint8)
+        images = np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones(
+            (1, 28, 28, 3), np.uint8
+        )
         pool = images, np.arange(n) % 7, np.arange(n, dtype=np.float32)
         val = np.zeros((20, 28, 28, 3), np.uint8), np.arange(20) % 7
         shift = np.linspace(-1, 1, 7)
         network, history = train_cnn.train(place, pool, val, shift, resuming)
-        assert asked == [(args.seed, False), (7, 3 * notes.steps)], "seed, classes or steps of the schedule are others"
+        assert asked == [(args.seed, False), (7, 3 * notes.steps)], (
+            "seed, classes or steps of the schedule are others"
+        )
         return notes, float(network.variables[0].value[0]), history
 
     run_loop.predictions = predictions
@@ -81,7 +104,8 @@ def test_every_image_reaches_the_loss_with_its_own_label_and_weight(loop):
     np.testing.assert_array_equal(weights, numbers)
     assert len(notes.batches) == 3 * notes.steps
     drawn = np.bincount(numbers)
-    assert drawn.max() - drawn.min() <= 1  # pass after pass over the pool, not the same batches in every epoch
+    # Pass after pass over the pool, not the same batches in every epoch.
+    assert drawn.max() - drawn.min() <= 1
     assert [h["epoch"] for h in history] == [1, 2, 3]
     steps = [float((i + 1) % 7) for i in range(3 * notes.steps)]
     assert [h["loss"] for h in history] == pytest.approx(np.reshape(steps, (3, -1)).mean(axis=1))
@@ -94,7 +118,9 @@ def test_epochs_are_scored_on_val_under_the_train_prior(loop):
         log_p = log_softmax(logits + np.linspace(-1, 1, 7), axis=1)
         assert row["val_log_loss"] == pytest.approx(-log_p[np.arange(20), y].mean())
         assert row["val_accuracy"] == pytest.approx((log_p.argmax(axis=1) == y).mean())
-        assert row["val_balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(y, log_p.argmax(axis=1)))
+        assert row["val_balanced_accuracy"] == pytest.approx(
+            sk.balanced_accuracy_score(y, log_p.argmax(axis=1))
+        )
 
 
 @pytest.mark.parametrize(("keep", "epoch"), [("best", 2), ("last", 3)])
@@ -113,16 +139,34 @@ def test_a_resumed_training_has_every_epoch_once_and_keeps_the_same_one(loop, ke
         rest = notes.batches[stop_after * notes.steps :]
         assert len(again.batches) == len(rest)
         for a, b in zip(again.batches, rest, strict=True):
-            np.testing.assert_array_equal(a[2], b[2])  # goes on with the batches that were still to come
+            # Goes on with the batches that were still to come.
+            np.testing.assert_array_equal(a[2], b[2])
 
 
 def test_flags_reach_the_network_its_optimizer_and_its_augmentation(monkeypatch):
     asked = []
     real = augmentation.build_augmentation
     monkeypatch.setattr(augmentation, "build_augmentation", lambda *a: asked.append(a) or real(*a))
-    args = train_cnn.parse_args(["--synthetic", "none", "--width", "8", "--augment", "flips", "--colour-gain", "0.3",
-                                 "--sharpness", "0.7", "--seed", "5", "--weight-decay", "0.3", "--learning-rate",
-                                 "0.02"])  # fmt: skip
+    args = train_cnn.parse_args(
+        [
+            "--synthetic",
+            "none",
+            "--width",
+            "8",
+            "--augment",
+            "flips",
+            "--colour-gain",
+            "0.3",
+            "--sharpness",
+            "0.7",
+            "--seed",
+            "5",
+            "--weight-decay",
+            "0.3",
+            "--learning-rate",
+            "0.02",
+        ]
+    )
     model, network = train_cnn.prepare(args, 7, 400)
     assert asked == [("flips", 5, 0.3, 0.7)]
     rates = [float(model.optimizer._learning_rate(step)) for step in (0, 10, 20, 220, 400)]
@@ -150,16 +194,20 @@ def test_a_rows_weight_is_a_factor_of_its_loss():
     """Without augmentation and dropout, and before the first update, whose rate is zero."""
     rng = np.random.default_rng(0)
     images, y = rng.uniform(0, 255, (8, 28, 28, 3)).astype(np.float32), np.arange(8) % 7
-    args = train_cnn.parse_args(["--synthetic", "none", "--width", "8", "--augment", "none"])  # so nothing is cropped
+    # So nothing is cropped.
+    args = train_cnn.parse_args(["--synthetic", "none", "--width", "8", "--augment", "none"])
     model, network = train_cnn.prepare(args, 7, 1000)
     for layer in network.layers:
         if hasattr(layer, "rate"):
             layer.rate = 0.0
     logits = np.asarray(network(images, training=True))
-    whole, quarter, one = (float(model.train_on_batch(images, y, w.astype(np.float32)))
-                           for w in (np.ones(8), np.full(8, 0.25), np.eye(8)[3]))  # fmt: skip
+    whole, quarter, one = (
+        float(model.train_on_batch(images, y, w.astype(np.float32)))
+        for w in (np.ones(8), np.full(8, 0.25), np.eye(8)[3])
+    )
     assert quarter == pytest.approx(0.25 * whole, rel=0.01)
-    assert whole == pytest.approx(-log_softmax(logits, axis=1)[np.arange(8), y].mean(), rel=0.01)  # of logits, not of shares
+    # Of logits, not of shares.
+    assert whole == pytest.approx(-log_softmax(logits, axis=1)[np.arange(8), y].mean(), rel=0.01)
     assert 0 < one < whole
 
 
@@ -180,7 +228,10 @@ def test_seeds_start_from_other_weights_and_the_judge_from_its_own():
 
 def test_an_epoch_is_as_many_images_as_are_real_and_the_judges_as_its_own(networks):
     """So that classifier and control take equal steps, whatever is mixed in."""
-    steps = {name: oracles.read(networks.models / name / "options.json")["steps"] for name in ("cnn", "control", "judge")}
+    steps = {
+        name: oracles.read(networks.models / name / "options.json")["steps"]
+        for name in ("cnn", "control", "judge")
+    }
     parts = oracles.Parts(networks)
     assert steps["cnn"] == steps["control"] == 20 * round(len(parts.rows("train")) / 32)
     assert steps["judge"] == 60 * round(len(parts.halves()[0]) / 32)
@@ -197,7 +248,8 @@ def test_balanced_batches_are_drawn_anew_at_each_step_and_from_every_class(loop)
     np.testing.assert_array_equal(np.concatenate([b[2] for b in notes.batches]), drawn)
     shares = np.bincount(drawn % 7) / len(drawn)
     np.testing.assert_allclose(shares, 1 / 7, atol=0.06)
-    assert len(set(drawn.tolist())) > 100  # of 180: no image is favoured
+    # Of 180: no image is favoured.
+    assert len(set(drawn.tolist())) > 100
 
 
 def test_seed_and_length_of_an_epoch_reach_the_training(loop):
@@ -205,7 +257,8 @@ def test_seed_and_length_of_an_epoch_reach_the_training(loop):
     second, _, _ = loop("--seed", "5")
     assert not np.array_equal(first.batches[0][2], second.batches[0][2])
     judge, _, _ = loop("--role", "judge")
-    assert judge.steps > first.steps  # whose epoch is its own pool
+    # Whose epoch is its own pool.
+    assert judge.steps > first.steps
 
 
 def test_random_streams_of_the_batches_are_those_of_published_networks():
@@ -218,12 +271,21 @@ def test_random_streams_of_the_batches_are_those_of_published_networks():
     for sampler in ("natural", "balanced"):
         args = train_cnn.parse_args(["--synthetic", "none", "--seed", "3", "--sampler", sampler])
         batch = train_cnn.build_batches(images, y, np.arange(n, dtype=np.float32), args)
-        found[sampler] = hashlib.sha256(b"".join(batch(i)[2].tobytes() for i in (0, 1, 9))).hexdigest()[:16]
+        found[sampler] = hashlib.sha256(
+            b"".join(batch(i)[2].tobytes() for i in (0, 1, 9))
+        ).hexdigest()[:16]
     assert found == {"natural": "1256e13c14934d66", "balanced": "dfdc06f3ef20019e"}
 
 
-@pytest.mark.parametrize(("name", "flags"), [("cnn", []), ("control", ["--role", "control"]), ("judge", ["--role", "judge"]),
-                                             ("malignancy", ["--task", "malignancy"])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("cnn", []),
+        ("control", ["--role", "control"]),
+        ("judge", ["--role", "judge"]),
+        ("malignancy", ["--task", "malignancy"]),
+    ],
+)
 def test_flags_left_out_mean_the_recipe_of_the_published_run(name, flags):
     published = oracles.read(ROOT / f"results/run/{name}_options.json")
     args = vars(train_cnn.parse_args(flags))
@@ -236,7 +298,9 @@ def test_flags_left_out_mean_the_recipe_of_the_published_run(name, flags):
 
 
 def test_augmentation_stands_before_the_network_that_is_trained(monkeypatch):
-    """In place of the flips, a layer that turns black to white: what is trained must see its output."""
+    """In place of the flips, a layer that turns black to white: what is trained must see its
+    output.
+    """
     from keras import layers
 
     monkeypatch.setattr(augmentation, "build_augmentation", lambda *a: [layers.Rescaling(-1, 255)])
@@ -244,13 +308,24 @@ def test_augmentation_stands_before_the_network_that_is_trained(monkeypatch):
         train_cnn.parse_args(["--synthetic", "none", "--width", "8", "--augment", "flips"]), 7, 9
     )
     images = np.random.default_rng(0).uniform(0, 255, (5, 28, 28, 3)).astype(np.float32)
-    np.testing.assert_allclose(model.predict(images, verbose=0), network.predict(255 - images, verbose=0), atol=1e-4)
+    np.testing.assert_allclose(
+        model.predict(images, verbose=0), network.predict(255 - images, verbose=0), atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("stem", [1, 2])
 def test_stem_weight_decay_and_optimizer_reach_the_model_that_is_trained(stem):
     args = train_cnn.parse_args(
-        ["--synthetic", "none", "--stem", str(stem), "--weight-decay", "0.3", "--optimizer", "adamw"]
+        [
+            "--synthetic",
+            "none",
+            "--stem",
+            str(stem),
+            "--weight-decay",
+            "0.3",
+            "--optimizer",
+            "adamw",
+        ]
     )
     model, network = train_cnn.prepare(args, 7, 10)
     assert network.count_params() == train_cnn.build_network(7, args.width, stem).count_params()

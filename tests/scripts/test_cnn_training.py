@@ -23,23 +23,30 @@ from tests.teacher import Teacher
 
 
 class Lesson:
-    """One call of train_cnn.main, with training itself replaced: what was to be learned, and what was written."""
+    """One call of train_cnn.main, with training itself replaced: what was to be learned, and
+    what was written.
+    """
 
     def __init__(self, run, monkeypatch, *flags):
         def train(place, pool, val, shift, resuming=False):
             self.pool, self.val, self.shift = pool, val, shift
             self.teacher = Teacher(pool[0], pool[1], len(shift))
             losses = (3.0, 2.0, 2.5)
-            history = [dict.fromkeys(train_cnn.HISTORY, 0.0) | {"epoch": e + 1.0, "val_log_loss": v} for e, v in
-                       enumerate(losses)]  # fmt: skip
+            history = [
+                dict.fromkeys(train_cnn.HISTORY, 0.0) | {"epoch": e + 1.0, "val_log_loss": v}
+                for e, v in enumerate(losses)
+            ]
             return self.teacher.build_network(), history
 
         monkeypatch.setattr(train_cnn, "train", train)
         run.run("train_cnn", *flags)
-        folder = run.models / train_cnn.FOLDERS[
-            flags[flags.index("--role") + 1] if "--role" in flags else "classifier",
-            flags[flags.index("--task") + 1] if "--task" in flags else "dx",
-        ]  # fmt: skip
+        folder = (
+            run.models
+            / train_cnn.FOLDERS[
+                flags[flags.index("--role") + 1] if "--role" in flags else "classifier",
+                flags[flags.index("--task") + 1] if "--task" in flags else "dx",
+            ]
+        )
         self.options, self.path = oracles.read(folder / "options.json"), folder / "classifier.keras"
         self.parts = oracles.Parts(run)
         self.synthetic = oracles.read_images(run.outputs / "synthetic/hmnist_28_28_RGB.csv")
@@ -47,7 +54,9 @@ class Lesson:
 
 @pytest.fixture
 def attend(drawn, tmp_path, monkeypatch):
-    """Function of flags: the Lesson of train_cnn.py with them, in a copy of the trained run without its classifiers."""
+    """Function of flags: the Lesson of train_cnn.py with them, in a copy of the trained run
+    without its classifiers.
+    """
     copy = Pipeline(drawn.table, tmp_path)
     shutil.copytree(drawn.outputs, copy.outputs)
     shutil.copytree(drawn.models / "gan", copy.models / "gan")
@@ -55,7 +64,8 @@ def attend(drawn, tmp_path, monkeypatch):
 
 
 MALIGNANCY = ("--task", "malignancy")
-LESSONS = {  # flags, and the weight of a synthetic row in the prior that the network is taught
+# Flags, and the weight of a synthetic row in the prior that the network is taught.
+LESSONS = {
     "default": ((), 0.25),
     "full weight": (("--synthetic-weight", "1"), 1.0),
     "synthetic alone": (("--real", "none"), 0.25),
@@ -72,8 +82,12 @@ def shares(labels, k, weights=None):
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_probabilities_are_the_networks_under_the_train_prior_at_the_temperature_on_file(attend, name):
-    """Saerens et al. 2002: log p(y | x) + log prior(y) - log taught prior(y), all divided by T (Guo et al. 2017)."""
+def test_probabilities_are_the_networks_under_the_train_prior_at_the_temperature_on_file(
+    attend, name
+):
+    """Saerens et al. 2002: log p(y | x) + log prior(y) - log taught prior(y), all divided by T
+    (Guo et al. 2017).
+    """
     flags, weight = LESSONS[name]
     lesson = attend(*flags)
     _, labels = lesson.parts.of("train")
@@ -87,24 +101,42 @@ def test_probabilities_are_the_networks_under_the_train_prior_at_the_temperature
         weights = np.repeat([1, weight], [real, len(lesson.synthetic[1])])
     train = lesson.parts.of("train")[1]
     if "--task" in flags:
-        pool, train, k = oracles.MALIGNANT[pool].astype(int), oracles.MALIGNANT[train].astype(int), 2
+        pool, train, k = (
+            oracles.MALIGNANT[pool].astype(int),
+            oracles.MALIGNANT[train].astype(int),
+            2,
+        )
     np.testing.assert_array_equal(lesson.pool[1], pool, "the network was taught other labels")
     np.testing.assert_allclose(lesson.pool[2], weights, err_msg="the rows have other weights")
     if "balanced batches" in name or name == "judge":
         counts = np.bincount(pool, minlength=k)
         weights = weights * (len(pool) / counts)[pool]
     shift = np.log(shares(train, k)) - np.log(shares(pool, k, weights))
-    np.testing.assert_allclose(lesson.shift, shift, atol=2e-3, err_msg="epochs are scored under another prior")
+    np.testing.assert_allclose(
+        lesson.shift, shift, atol=2e-3, err_msg="epochs are scored under another prior"
+    )
     val = lesson.parts.of("val")
-    inside = 0 if name == "judge" else shift  # the judge weighs all classes alike
+    # The judge weighs all classes alike.
+    inside = 0 if name == "judge" else shift
     made = len(lesson.synthetic[1]) if weight else 0
-    assert (lesson.options["real_images"], lesson.options["synthetic_images"]) == (len(pool) - made, made)
-    expected = softmax((lesson.teacher.logits(val[0]) + inside) / lesson.options["temperature"], axis=1)
+    assert (lesson.options["real_images"], lesson.options["synthetic_images"]) == (
+        len(pool) - made,
+        made,
+    )
+    expected = softmax(
+        (lesson.teacher.logits(val[0]) + inside) / lesson.options["temperature"], axis=1
+    )
     found = oracles.load(lesson.path).predict(val[0].astype(np.float32), verbose=0)
     np.testing.assert_allclose(found, expected, atol=5e-4)
-    if weight:  # else its sign could not be told
+    # Else its sign could not be told.
+    if weight:
         assert (
-            np.abs(softmax((lesson.teacher.logits(val[0]) - shift) / lesson.options["temperature"], axis=1) - found).max()
+            np.abs(
+                softmax(
+                    (lesson.teacher.logits(val[0]) - shift) / lesson.options["temperature"], axis=1
+                )
+                - found
+            ).max()
             > 5e-3
         )
 
@@ -120,13 +152,20 @@ def test_the_temperature_is_the_best_for_the_average_of_eight_views_of_val(atten
 
     def best(views):
         def loss(log_t):
-            return oracles.log_loss(labels, np.maximum(softmax(views / np.exp(log_t), axis=2).mean(axis=0), 1e-12))
+            return oracles.log_loss(
+                labels, np.maximum(softmax(views / np.exp(log_t), axis=2).mean(axis=0), 1e-12)
+            )
 
-        return np.exp(scipy.optimize.minimize_scalar(loss, bounds=np.log([0.25, 4]), method="bounded").x)
+        return np.exp(
+            scipy.optimize.minimize_scalar(loss, bounds=np.log([0.25, 4]), method="bounded").x
+        )
 
-    assert lesson.options["temperature"] == pytest.approx(best(views), rel=0.04)  # the grid's spacing is .035
-    assert 0.3 < best(views) < 3.5  # inside the grid, and
-    assert abs(np.log(best(views) / best(views[:1]))) > 0.1  # another than that of one view
+    # The grid's spacing is .035.
+    assert lesson.options["temperature"] == pytest.approx(best(views), rel=0.04)
+    # Inside the grid, and.
+    assert 0.3 < best(views) < 3.5
+    # Another than that of one view.
+    assert abs(np.log(best(views) / best(views[:1]))) > 0.1
 
 
 @pytest.mark.parametrize("flags", [(), MALIGNANCY])
@@ -136,30 +175,46 @@ def test_operating_points_and_records_are_those_of_the_val_part_in_eight_views(a
     images, y = lesson.parts.of("val")
     p = oracles.average_of_views(oracles.load(lesson.path), images)
     train = lesson.parts.of("train")[1]
-    groups = {"melanoma": (y == 6, p[:, -1]), "malignant": (oracles.MALIGNANT[y], p[:, oracles.MALIGNANT].sum(axis=1))
-              if not flags else (oracles.MALIGNANT[y], p[:, 1])}  # fmt: skip
+    groups = {
+        "melanoma": (y == 6, p[:, -1]),
+        "malignant": (oracles.MALIGNANT[y], p[:, oracles.MALIGNANT].sum(axis=1))
+        if not flags
+        else (oracles.MALIGNANT[y], p[:, 1]),
+    }
     if flags:
         del groups["melanoma"]
         y, train = oracles.MALIGNANT[y].astype(int), oracles.MALIGNANT[train].astype(int)
     for group, (positive, score) in groups.items():
         for at in (90, 95):
             fpr, _, thresholds = sk.roc_curve(positive, score, drop_intermediate=False)
-            wanted = thresholds[1:][fpr[1:] <= 1 - at / 100 + 1e-9]  # the first is infinite
+            # The first is infinite.
+            wanted = thresholds[1:][fpr[1:] <= 1 - at / 100 + 1e-9]
             found = points[f"{group}_threshold_at_{at}_specificity"]
-            # The lowest threshold of that specificity: the lowest score above the last negative that may not pass.
+            # The lowest threshold of that specificity: the lowest score above the last negative
+            # that may not pass.
             assert (score[~positive] >= found - 1e-6).mean() <= 1 - at / 100 + 1e-9
-            assert len(wanted) == 0 or found == pytest.approx(min(wanted.min(), 2), abs=1e-5), (group, at)
+            assert len(wanted) == 0 or found == pytest.approx(min(wanted.min(), 2), abs=1e-5), (
+                group,
+                at,
+            )
     prior = shares(train, p.shape[1])
     np.testing.assert_allclose(points["train_prior"], prior, atol=1e-4)
-    np.testing.assert_allclose(points["balanced_shift"], -points["tau"] * np.log(points["train_prior"]), atol=1e-9)
-    assert points["tau"] == pytest.approx(calibration.fit_tau(p, y, np.log(prior), lesson.parts.lesions("val")), abs=0.01)
+    np.testing.assert_allclose(
+        points["balanced_shift"], -points["tau"] * np.log(points["train_prior"]), atol=1e-9
+    )
+    assert points["tau"] == pytest.approx(
+        calibration.fit_tau(p, y, np.log(prior), lesson.parts.lesions("val")), abs=0.01
+    )
     assert options["val"]["log_loss"] == pytest.approx(oracles.log_loss(y, p), abs=1e-4)
     assert options["val"]["accuracy"] == pytest.approx((p.argmax(axis=1) == y).mean())
     recall = sk.recall_score(y, p.argmax(axis=1), average="macro", labels=np.unique(y))
     assert options["val"]["balanced_accuracy"] == pytest.approx(recall)
     pool = np.append(lesson.parts.of("train")[1], lesson.synthetic[1])
     assert options["trained_on"] == np.bincount(pool, minlength=7).tolist()
-    assert (options["real_images"], options["synthetic_images"]) == (len(lesson.parts.rows("train")), 35)
+    assert (options["real_images"], options["synthetic_images"]) == (
+        len(lesson.parts.rows("train")),
+        35,
+    )
     assert options["model_sha256"] == checksums.file_sha256(lesson.path)
     assert options["steps"] == 36 * round(len(lesson.parts.rows("train")) / 128)
     assert options["kept_epoch"] == 3
@@ -195,7 +250,9 @@ def test_roles_that_are_real_images_alone_read_no_synthetic_table():
 
 
 def test_repeated_images_are_drawn_by_the_stream_of_published_arms(drawn):
-    args = train_cnn.parse_args([*drawn.flags, "--repeat-real", "40", "--synthetic", "none", "--seed", "2"])
+    args = train_cnn.parse_args(
+        [*drawn.flags, "--repeat-real", "40", "--synthetic", "none", "--seed", "2"]
+    )
     run = runs.Run(args, "train_cnn")
     images, labels = oracles.Parts(drawn).of("train")
     again = np.random.default_rng([2, 3]).integers(len(labels), size=40)
@@ -219,9 +276,13 @@ def test_added_real_images_weigh_as_much_as_the_tables_own(drawn, tmp_path):
 
 
 def test_a_class_that_was_not_taught_keeps_its_own_logit(drawn, tmp_path, monkeypatch):
-    """Of a set without dermatofibromas: the prior of nothing is no reason to find them everywhere."""
+    """Of a set without dermatofibromas: the prior of nothing is no reason to find them
+    everywhere.
+    """
     copy = drawn.copy(tmp_path)
-    copy.run("train_gan", "--sample-only", "--samples", "60", "--class-mix", "1,1,1,0,1,1,1", "--no-png")
+    copy.run(
+        "train_gan", "--sample-only", "--samples", "60", "--class-mix", "1,1,1,0,1,1,1", "--no-png"
+    )
     lesson = Lesson(copy, monkeypatch, "--real", "none")
     assert 3 not in lesson.pool[1]
     assert lesson.shift[3] == 0
@@ -229,19 +290,33 @@ def test_a_class_that_was_not_taught_keeps_its_own_logit(drawn, tmp_path, monkey
     assert lesson.options["trained_on"][3] == 0
 
 
-def test_a_class_taught_by_one_image_alone_is_corrected_for_like_any_other(drawn, tmp_path, monkeypatch):
+def test_a_class_taught_by_one_image_alone_is_corrected_for_like_any_other(
+    drawn, tmp_path, monkeypatch
+):
     copy = drawn.copy(tmp_path)
-    copy.run("train_gan", "--sample-only", "--samples", "61", "--class-mix", "10,10,10,1,10,10,10", "--no-png")
+    copy.run(
+        "train_gan",
+        "--sample-only",
+        "--samples",
+        "61",
+        "--class-mix",
+        "10,10,10,1,10,10,10",
+        "--no-png",
+    )
     lesson = Lesson(copy, monkeypatch, "--real", "none")
     assert (lesson.pool[1] == 3).sum() == 1
-    prior = np.bincount(oracles.Parts(copy).of("train")[1], minlength=7)[3] / len(oracles.Parts(copy).of("train")[1])
+    prior = np.bincount(oracles.Parts(copy).of("train")[1], minlength=7)[3] / len(
+        oracles.Parts(copy).of("train")[1]
+    )
     assert lesson.shift[3] == pytest.approx(np.log(prior * 61), abs=0.01)
 
 
 def test_held_out_images_are_refused_among_whatever_else_is_added(drawn, tmp_path):
     images, labels = oracles.Parts(drawn).of("test")
     tables.write_table(tmp_path / "test.csv", [(images[:4], labels[:4])])
-    args = train_cnn.parse_args([*drawn.flags, "--repeat-real", "9", "--real", str(tmp_path / "test.csv")])
+    args = train_cnn.parse_args(
+        [*drawn.flags, "--repeat-real", "9", "--real", str(tmp_path / "test.csv")]
+    )
     with pytest.raises(InputError, match="4 of its 4 images are val or test"):
         train_cnn.gather_pool(runs.Run(args, "train_cnn"))
 

@@ -19,31 +19,43 @@ HEAVY = ("tensorflow", "keras", "pandas", "matplotlib", "seaborn", "sklearn", "s
 
 
 def run(*command, **kw):
-    return subprocess.run([sys.executable, *command], cwd=kw.pop("cwd", ROOT), capture_output=True, text=True, **kw)
+    return subprocess.run(
+        [sys.executable, *command], cwd=kw.pop("cwd", ROOT), capture_output=True, text=True, **kw
+    )
 
 
 @pytest.mark.parametrize("script", [*SCRIPTS, "lesiongan.phantom", "lesiongan.fetch"])
 def test_help_imports_nothing_heavy(script):
     code = (
-        f"import sys; sys.argv = ['{script}', '--help']\nimport {script}\ntry:\n    {script}.main()\n"
-        "except SystemExit as e:\n    assert e.code == 0\n"
-        f"heavy = [m for m in {HEAVY} if m in sys.modules]\nassert not heavy, heavy"
+        f"import sys; sys.argv = ['{script}', '--help']\nimport {script}\ntry:\n    "
+        f"{script}.main()\nexcept SystemExit as e:\n    assert e.code == 0\nheavy = [m for m "
+        f"in {HEAVY} if m in sys.modules]\nassert not heavy, heavy"
     )
     done = run("-c", code)
     assert done.returncode == 0, done.stderr
     assert "usage:" in done.stdout
-    assert f"python {'-m ' if '.' in script else ''}{script}{'' if '.' in script else '.py'}" in done.stdout
+    assert (
+        f"python {'-m ' if '.' in script else ''}{script}{'' if '.' in script else '.py'}"
+        in done.stdout
+    )
 
 
 def test_help_says_what_a_flag_left_out_means():
     import train_cnn
     import train_gan
 
-    shown = {s: " ".join(run(f"{s}.py", "--help").stdout.split()) for s in ("train_gan", "train_cnn", "evaluate")}
+    shown = {
+        s: " ".join(run(f"{s}.py", "--help").stdout.split())
+        for s in ("train_gan", "train_cnn", "evaluate")
+    }
     for words in ("(default 64)", "(default 0.0005)", "never moves the split (default 0)"):
         assert words in shown["train_gan"]
     assert "averaged in each prediction (default 8)" in shown["evaluate"]
-    epochs = train_gan.parse_args([]).epochs, train_cnn.RECIPE["epochs"], train_cnn.JUDGE_RECIPE["epochs"]
+    epochs = (
+        train_gan.parse_args([]).epochs,
+        train_cnn.RECIPE["epochs"],
+        train_cnn.JUDGE_RECIPE["epochs"],
+    )
     for text in shown.values():
         assert "(default GAN {}, CNN {}, judge {})".format(*epochs) in text
         assert "None)" not in text
@@ -98,7 +110,11 @@ def test_bad_table_is_one_line_and_exit_code_2(tmp_path):
         ("train_cnn", ["--role", "judge", "--synthetic", "s.csv"], "--role judge"),
         ("train_cnn", ["--role", "judge", "--real", "none"], "--role judge"),
         ("train_cnn", ["--role", "control", "--synthetic", "s.csv"], "--role control"),
-        ("evaluate", ["--from-predictions", "p.csv", "--split", "s.csv", "--external", "t.csv"], "takes no --external"),
+        (
+            "evaluate",
+            ["--from-predictions", "p.csv", "--split", "s.csv", "--external", "t.csv"],
+            "takes no --external",
+        ),
         ("eda", ["--seed", "-1"], "--seed"),
         ("train_cnn", ["--seed", "5000000000"], "--seed"),
         ("train_cnn", ["--role", "judge", "--task", "malignancy"], "--role judge"),
@@ -137,18 +153,26 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def list_commands():
-    """Every line of a shell block in the README and in docs/, without comments and variables before it."""
+    """Every line of a shell block in the README and in docs/, without comments and variables
+    before it.
+    """
     for page in PAGES:
         for block in re.findall(r"```(?:bash|sh)\n(.*?)```", page.read_text(), re.S):
-            for line in [part.split("#")[0] for whole in block.splitlines() for part in whole.split(" && ")]:
+            for line in [
+                part.split("#")[0] for whole in block.splitlines() for part in whole.split(" && ")
+            ]:
                 line = re.sub(r"^(\w+=\S+ )+", "", line.strip())
-                if line and not line.startswith(("for ", "python3 -m venv", "source ", "pip install")):
+                if line and not line.startswith(
+                    ("for ", "python3 -m venv", "source ", "pip install")
+                ):
                     yield line
 
 
 @pytest.mark.parametrize("line", sorted(set(list_commands())))
 def test_commands_of_the_pages_run(line, table_path, capsys):
-    """As far as each can without training, downloading or writing: --dry-run, on a phantom table."""
+    """As far as each can without training, downloading or writing: --dry-run, on a phantom
+    table.
+    """
     command, *words = shlex.split(line)
     if command == "make":
         done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True)
@@ -175,7 +199,9 @@ def test_benchmarks_that_the_pages_name_exist():
 
 def test_make_targets_that_the_pages_name_exist_and_are_in_help():
     text = "".join(p.read_text() for p in PAGES)
-    targets = set(re.findall(r"`make ([a-z]+)`", text)) | set(re.findall(r"^make ([a-z]+)", text, re.M))
+    targets = set(re.findall(r"`make ([a-z]+)`", text)) | set(
+        re.findall(r"^make ([a-z]+)", text, re.M)
+    )
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
     assert {"test", "smoke", "data"} <= targets
     for target in targets:
@@ -195,7 +221,9 @@ def test_links_of_the_pages_lead_somewhere():
             assert file.exists(), f"{page.name}: {target}"
             if heading:
                 headings = re.findall(r"^#+ (.*)", file.read_text(), re.M)
-                assert heading in [h.lower().replace(" ", "-") for h in headings], f"{page.name}: {target}"
+                assert heading in [h.lower().replace(" ", "-") for h in headings], (
+                    f"{page.name}: {target}"
+                )
 
 
 def test_the_readme_is_short():
@@ -221,9 +249,14 @@ def test_every_heading_of_the_troubleshooting_page_is_an_error_message():
 
 
 def test_networks_use_keras_alone():
-    """TensorFlow may be named only where its own settings are asked for, so that other backends run the same file."""
-    allowed = {"train_gan.py": {"use_xla"}, "lesiongan/run/keras_setup.py": {"seed_everything", "quiet_tensorflow"},
-               "lesiongan/run/machine.py": {"accelerators"}}  # fmt: skip
+    """TensorFlow may be named only where its own settings are asked for, so that other backends
+    run the same file.
+    """
+    allowed = {
+        "train_gan.py": {"use_xla"},
+        "lesiongan/run/keras_setup.py": {"seed_everything", "quiet_tensorflow"},
+        "lesiongan/run/machine.py": {"accelerators"},
+    }
     for path in [*ROOT.glob("*.py"), *(ROOT / "lesiongan").rglob("*.py")]:
         users = set()
         for owner in ast.walk(ast.parse(path.read_text())):
@@ -241,8 +274,11 @@ def test_networks_use_keras_alone():
 
 def find_function(path, line):
     """Name of the innermost function of a file that holds a line; 'module' outside of all."""
-    found = [n for n in ast.walk(ast.parse(path.read_text()))
-             if isinstance(n, ast.FunctionDef) and n.lineno <= line <= n.end_lineno]  # fmt: skip
+    found = [
+        n
+        for n in ast.walk(ast.parse(path.read_text()))
+        if isinstance(n, ast.FunctionDef) and n.lineno <= line <= n.end_lineno
+    ]
     return max(found, key=lambda n: n.lineno).name if found else "module"
 
 
@@ -254,7 +290,8 @@ def test_no_kaggle_within_twenty_seconds(monkeypatch):
     from lesiongan.files.errors import InputError
 
     (seconds,) = fetch.answers.__defaults__
-    assert 5 <= seconds <= 15  # after which it waits two more
+    # After which it waits two more.
+    assert 5 <= seconds <= 15
     monkeypatch.setattr("requests.head", lambda *a, **k: time.sleep(60))
     monkeypatch.setattr(fetch.answers, "__defaults__", (0.5,))
     began = time.time()

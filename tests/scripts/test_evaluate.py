@@ -58,7 +58,8 @@ def test_each_figure_has_n_interval_and_protocol(pipeline):
                 continue
             assert f["n"] > 0
             assert f["protocol"]
-            if not f["protocol"].startswith("labels drawn"):  # the floor of the calibration error is exact but for noise
+            # The floor of the calibration error is exact but for noise.
+            if not f["protocol"].startswith("labels drawn"):
                 assert f["low"] <= f["high"]
 
 
@@ -66,10 +67,17 @@ def test_from_predictions_recomputes_the_same_bytes(pipeline, tmp_path):
     import evaluate
 
     folder = pipeline.outputs / "evaluation"
-    flags = ["--from-predictions", str(folder / "predictions.csv"), "--split", str(pipeline.outputs / "split.csv")]
+    flags = [
+        "--from-predictions",
+        str(folder / "predictions.csv"),
+        "--split",
+        str(pipeline.outputs / "split.csv"),
+    ]
     evaluate.main([*flags, "--outputs-dir", str(tmp_path)])
     for name in ("metrics.json", "per_class.csv", "confusion.csv"):
-        assert (tmp_path / "evaluation/from_predictions" / name).read_bytes() == (folder / name).read_bytes(), name
+        assert (tmp_path / "evaluation/from_predictions" / name).read_bytes() == (
+            folder / name
+        ).read_bytes(), name
 
 
 def test_packed_predictions_and_split_give_the_same_bytes(pipeline, tmp_path):
@@ -77,8 +85,15 @@ def test_packed_predictions_and_split_give_the_same_bytes(pipeline, tmp_path):
     for name in ("predictions.csv", "predictions_control.csv"):
         (tmp_path / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
     shutil.copy(folder / "context.json", tmp_path)
-    (tmp_path / "split.csv.gz").write_bytes(gzip.compress((pipeline.outputs / "split.csv").read_bytes()))
-    files = ["--from-predictions", str(tmp_path / "predictions.csv.gz"), "--split", str(tmp_path / "split.csv.gz")]
+    (tmp_path / "split.csv.gz").write_bytes(
+        gzip.compress((pipeline.outputs / "split.csv").read_bytes())
+    )
+    files = [
+        "--from-predictions",
+        str(tmp_path / "predictions.csv.gz"),
+        "--split",
+        str(tmp_path / "split.csv.gz"),
+    ]
     evaluate.main([*files, "--outputs-dir", str(tmp_path)])
     made = tmp_path / "evaluation/from_predictions"
     for name in ("metrics.json", "per_class.csv", "confusion.csv"):
@@ -86,14 +101,24 @@ def test_packed_predictions_and_split_give_the_same_bytes(pipeline, tmp_path):
     names = {"predictions.csv.gz", "predictions_control.csv.gz", "split.csv.gz", "context.json"}
     assert set(records.read_json(made / "options.json", "")["inputs"]) == names
     with pytest.raises(InputError, match="is of another model"):
-        evaluate.main([files[0], str(tmp_path / "predictions_control.csv.gz"), *files[2:], "--outputs-dir", str(tmp_path)])
+        evaluate.main(
+            [
+                files[0],
+                str(tmp_path / "predictions_control.csv.gz"),
+                *files[2:],
+                "--outputs-dir",
+                str(tmp_path),
+            ]
+        )
 
 
 def test_metrics_json_agrees_with_scikit_learn(pipeline):
     import pandas as pd
     from sklearn import metrics as sk
 
-    found = records.read_json(pipeline.outputs / "evaluation/metrics.json", "")["models"]["classifier"]
+    found = records.read_json(pipeline.outputs / "evaluation/metrics.json", "")["models"][
+        "classifier"
+    ]
     frame = pd.read_csv(pipeline.outputs / "evaluation/predictions.csv")
     p = frame[[f"p_{c}" for c in CLASSES]].to_numpy()
     y, decided = frame.label, p.argmax(axis=1)
@@ -103,7 +128,9 @@ def test_metrics_json_agrees_with_scikit_learn(pipeline):
     auc = sk.roc_auc_score(y, p / p.sum(axis=1, keepdims=True), multi_class="ovr", average="macro")
     assert found["auc"]["value"] == pytest.approx(auc)
     malignant = y.isin([0, 1, 6])
-    assert found["auc_malignant"]["value"] == pytest.approx(sk.roc_auc_score(malignant, p[:, [0, 1, 6]].sum(axis=1)))
+    assert found["auc_malignant"]["value"] == pytest.approx(
+        sk.roc_auc_score(malignant, p[:, [0, 1, 6]].sum(axis=1))
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,26 +150,47 @@ def test_bad_predictions_are_refused_in_one_line(pipeline, tmp_path, spoil, word
     path = tmp_path / "predictions.csv"
     path.write_text(spoil((pipeline.outputs / "evaluation/predictions.csv").read_text()))
     with pytest.raises(InputError, match=words):
-        evaluate.main(["--from-predictions", str(path), "--split", str(pipeline.outputs / "split.csv"),
-                       "--outputs-dir", str(tmp_path)])  # fmt: skip
+        evaluate.main(
+            [
+                "--from-predictions",
+                str(path),
+                "--split",
+                str(pipeline.outputs / "split.csv"),
+                "--outputs-dir",
+                str(tmp_path),
+            ]
+        )
     assert not (tmp_path / "evaluation").exists()
 
 
-def test_an_external_table_is_whole_for_isic_and_without_known_images_for_figures(pipeline, tmp_path):
+def test_an_external_table_is_whole_for_isic_and_without_known_images_for_figures(
+    pipeline, tmp_path
+):
     from lesiongan.phantom import draw_table
 
     images, labels, _ = draw_table(90, seed=7)
-    known = read_table(pipeline.table)  # of whose images one is not new
+    # Of whose images one is not new.
+    known = read_table(pipeline.table)
     images[5], labels[5] = known.images[0], known.labels[0]
     tables.write_table(tmp_path / "other.csv", [(images, labels)])
     (tmp_path / "ids.csv").write_text("image_id\n" + "".join(f"ISIC_{i}\n" for i in range(90)))
     isic = tmp_path / "isic.csv"
     control = pipeline.models / "control" / "options.json"
     kept = control.read_text()
-    control.write_text("of another split")  # which has no part in this
+    # Which has no part in this.
+    control.write_text("of another split")
     try:
-        pipeline.run("evaluate", "--external", str(tmp_path / "other.csv"), "--external-metadata", str(tmp_path / "ids.csv"),
-                     "--isic-submission", str(isic), "--views", "1")  # fmt: skip
+        pipeline.run(
+            "evaluate",
+            "--external",
+            str(tmp_path / "other.csv"),
+            "--external-metadata",
+            str(tmp_path / "ids.csv"),
+            "--isic-submission",
+            str(isic),
+            "--views",
+            "1",
+        )
     finally:
         control.write_text(kept)
     folder = next((pipeline.outputs / "evaluation").glob("external_other_*"))
@@ -154,10 +202,13 @@ def test_an_external_table_is_whole_for_isic_and_without_known_images_for_figure
 
     ours = pd.read_csv(folder / "predictions.csv").set_index("row")
     theirs = pd.read_csv(isic)
-    assert theirs["image"].tolist() == [f"ISIC_{i}" for i in range(90)]  # whole, though figures leave the known one out
+    # Whole, though figures leave the known one out.
+    assert theirs["image"].tolist() == [f"ISIC_{i}" for i in range(90)]
     assert 5 not in ours.index
     np.testing.assert_allclose(theirs["NV"][ours.index], ours["p_nv"])
-    one_view = oracles.load(pipeline.models / "cnn/classifier.keras").predict(images.astype(np.float32), verbose=0)
+    one_view = oracles.load(pipeline.models / "cnn/classifier.keras").predict(
+        images.astype(np.float32), verbose=0
+    )
     np.testing.assert_allclose(theirs[[c.upper() for c in CLASSES]], one_view, atol=2e-6)
     assert records.read_json(folder / "options.json", "")["inputs"]["external_metadata"]
     shutil.rmtree(folder)
@@ -192,21 +243,31 @@ def test_isic_submission_of_the_test_part(pipeline, tmp_path):
     lines = (tmp_path / "isic.csv").read_text().splitlines()
     assert lines[1].startswith("PHANTOM_")
     _, _, p = read_predictions(copy.outputs / "evaluation/predictions.csv")
-    network, (images, _) = oracles.load(copy.models / "cnn/classifier.keras"), oracles.Parts(copy).of("test")
-    np.testing.assert_allclose(p, network.predict(images.astype(np.float32), verbose=0), atol=2e-6)  # of one view
+    network, (images, _) = (
+        oracles.load(copy.models / "cnn/classifier.keras"),
+        oracles.Parts(copy).of("test"),
+    )
+    # Of one view.
+    np.testing.assert_allclose(p, network.predict(images.astype(np.float32), verbose=0), atol=2e-6)
     header = [name.lower() for name in lines[0].split(",")[1:]]
     order = [header.index(c) for c in CLASSES]
-    np.testing.assert_allclose([np.array(line.split(",")[1:], float)[order] for line in lines[1:]], p, atol=1e-7)
+    np.testing.assert_allclose(
+        [np.array(line.split(",")[1:], float)[order] for line in lines[1:]], p, atol=1e-7
+    )
     values = np.array([list(map(float, line.split(",")[1:])) for line in lines[1:]])
     np.testing.assert_allclose(values.sum(axis=1), 1, atol=1e-5)
     assert records.read_json(copy.outputs / "evaluation/metrics.json", "")["views"] == 1
     (tmp_path / "isic.csv").write_text("of another table")
     before = (copy.outputs / "evaluation/options.json").read_bytes()
-    copy.run("evaluate", "--if-stale", "--isic-submission", str(tmp_path / "isic.csv"), "--views", "1")
+    copy.run(
+        "evaluate", "--if-stale", "--isic-submission", str(tmp_path / "isic.csv"), "--views", "1"
+    )
     assert (tmp_path / "isic.csv").read_text().splitlines() == lines
-    copy.run("evaluate", "--if-stale", "--views", "1")  # nor does the next run score test anew for it
+    # Nor does the next run score test anew for it.
+    copy.run("evaluate", "--if-stale", "--views", "1")
     assert (copy.outputs / "evaluation/options.json").read_bytes() == before
-    for nowhere in (tmp_path, tmp_path / "isic.csv" / "x.csv", "."):  # known before test is read, not after
+    # Known before test is read, not after.
+    for nowhere in (tmp_path, tmp_path / "isic.csv" / "x.csv", "."):
         with pytest.raises(InputError, match="cannot be written"):
             copy.run("evaluate", "--isic-submission", str(nowhere))
     assert (copy.outputs / "evaluation/options.json").read_bytes() == before
@@ -224,12 +285,18 @@ def test_external_table_in_a_file_whose_name_is_not_utf8(pipeline, tmp_path):
     assert records.read_json(options, "")["options"]["external"].endswith("caf\ufffd.csv")
 
 
-def test_models_of_other_data_stop_the_evaluation_and_unfinished_ones_are_left_out(pipeline, table_path, tmp_path, capsys):
+def test_models_of_other_data_stop_the_evaluation_and_unfinished_ones_are_left_out(
+    pipeline, table_path, tmp_path, capsys
+):
     copy = Pipeline(table_path, tmp_path)
     shutil.copytree(pipeline.models, copy.models)
     options = copy.models / "control/options.json"
-    options.write_text(options.read_text().replace(records.read_json(options, "")["data"]["sha256"], "0" * 64))
-    with pytest.raises(InputError, match=r"control/options.json: made from other data.* or remove .*control$"):
+    options.write_text(
+        options.read_text().replace(records.read_json(options, "")["data"]["sha256"], "0" * 64)
+    )
+    with pytest.raises(
+        InputError, match=r"control/options.json: made from other data.* or remove .*control$"
+    ):
         copy.run("evaluate")
     assert not (copy.outputs / "evaluation").exists()
     options.unlink()
@@ -239,7 +306,8 @@ def test_models_of_other_data_stop_the_evaluation_and_unfinished_ones_are_left_o
     assert "control: its training is unfinished" in capsys.readouterr().out
     quality = records.read_json(copy.outputs / "evaluation/synthetic_quality.json", "")
     assert "no judge" in quality["reason"]
-    assert 0 <= quality["memorisation"]["value"] <= 1  # needs no judge
+    # Needs no judge.
+    assert 0 <= quality["memorisation"]["value"] <= 1
     assert "Memorisation" in report.quality_section(quality)
     found = records.read_json(copy.outputs / "evaluation/metrics.json", "")
     assert list(found["models"]) == ["classifier"]
@@ -249,19 +317,31 @@ def test_models_of_other_data_stop_the_evaluation_and_unfinished_ones_are_left_o
 def test_arms_that_differ_in_more_than_their_data_are_not_subtracted(pipeline):
     folder = pipeline.outputs / "evaluation"
     context = json.loads((folder / "context.json").read_text())
-    predictions = {"classifier": read_predictions(folder / "predictions.csv"),
-                   "control": read_predictions(folder / "predictions_control.csv")}  # fmt: skip
+    predictions = {
+        "classifier": read_predictions(folder / "predictions.csv"),
+        "control": read_predictions(folder / "predictions_control.csv"),
+    }
     lesions, leaky = read_lesions(pipeline.outputs / "split.csv", predictions["classifier"][0])
     assert not leaky
-    assert "argmax" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
-    context["arms"]["control"]["trained_by"][0] = "other code"  # still subtracted, but every figure says so
+    assert (
+        "argmax"
+        in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
+    )
+    # Still subtracted, but every figure says so.
+    context["arms"]["control"]["trained_by"][0] = "other code"
     found = scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
     assert "DIFFERENT CODE" in found["auc"]["protocol"]
     assert "DIFFERENT CODE" in found["argmax"]["accuracy"]["protocol"]
     context["arms"]["control"]["same"]["steps"] += 1
-    assert "reason" in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
-    context = {"protocol": "p", "data": None, "views": None, "points": {}, "arms": {}}  # a bare predictions.csv works too
-    assert scorecard.compute_figures(predictions, lesions, context)["models"]["control"]["balanced"]["reason"]
+    assert (
+        "reason"
+        in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
+    )
+    # A bare predictions.csv works too.
+    context = {"protocol": "p", "data": None, "views": None, "points": {}, "arms": {}}
+    assert scorecard.compute_figures(predictions, lesions, context)["models"]["control"][
+        "balanced"
+    ]["reason"]
 
 
 def test_dry_run_from_predictions_asks_for_both_files(pipeline, tmp_path):
@@ -276,23 +356,44 @@ def test_dry_run_from_predictions_asks_for_both_files(pipeline, tmp_path):
 
 
 def test_lesion_ids_that_look_like_missing_values_stay_themselves(tmp_path):
-    (tmp_path / "split.csv").write_text("row,lesion,part\n0,NA,test\n1,null,test\n2,None,test\n3,nan,train\n")
+    (tmp_path / "split.csv").write_text(
+        "row,lesion,part\n0,NA,test\n1,null,test\n2,None,test\n3,nan,train\n"
+    )
     lesions, leaky = read_lesions(tmp_path / "split.csv", np.arange(3))
     assert lesions.tolist() == ["NA", "null", "None"]
     assert not leaky
 
 
 def test_networks_taught_with_other_weights_are_not_compared_by_task():
-    record = {"real_images": 10, "synthetic_images": 5, "steps": 3, "inputs": {"synthetic": "a"}, "environment": {}}
-    arms = {name: evaluate.describe_arm(record | {"options": {"task": task, "synthetic_weight": weight}})
-            for name, task, weight in (("classifier", "dx", 0.25), ("malignancy", "malignancy", 1.0))}  # fmt: skip
+    record = {
+        "real_images": 10,
+        "synthetic_images": 5,
+        "steps": 3,
+        "inputs": {"synthetic": "a"},
+        "environment": {},
+    }
+    arms = {
+        name: evaluate.describe_arm(
+            record | {"options": {"task": task, "synthetic_weight": weight}}
+        )
+        for name, task, weight in (("classifier", "dx", 0.25), ("malignancy", "malignancy", 1.0))
+    }
     y = np.arange(20) % len(CLASSES)
     p = np.full((20, len(CLASSES)), 1 / len(CLASSES))
-    predictions = {"classifier": (np.arange(20), y, p), "malignancy": (np.arange(20), y, p[:, :2] * 3.5)}
+    predictions = {
+        "classifier": (np.arange(20), y, p),
+        "malignancy": (np.arange(20), y, p[:, :2] * 3.5),
+    }
     context = {"protocol": "p", "data": None, "views": None, "points": {}, "arms": arms}
-    assert "reason" in scorecard.compute_figures(predictions, np.arange(20), context)["sum_minus_binary"]
+    assert (
+        "reason"
+        in scorecard.compute_figures(predictions, np.arange(20), context)["sum_minus_binary"]
+    )
     arms["malignancy"]["synthetic_weight"] = 0.25
-    assert "auc_malignant" in scorecard.compute_figures(predictions, np.arange(20), context)["sum_minus_binary"]
+    assert (
+        "auc_malignant"
+        in scorecard.compute_figures(predictions, np.arange(20), context)["sum_minus_binary"]
+    )
 
 
 def test_sensitivity_at_a_specificity_is_undefined_without_negatives():
@@ -300,11 +401,11 @@ def test_sensitivity_at_a_specificity_is_undefined_without_negatives():
     found, _ = scorecard.report_model(np.full(12, MEL), p, None, np.arange(12), "p")
     for name in ("melanoma", "malignant"):
         assert found[f"{name}_sensitivity_at_90_specificity"]["value"] is None
-    y = np.array(
-        [MEL] * 11 + [CLASSES.index("nv")]
-    )  # a third of the draws have no negative: they are left out of the interval
+    # A third of the draws have no negative: they are left out of the interval.
+    y = np.array([MEL] * 11 + [CLASSES.index("nv")])
     found, _ = scorecard.report_model(y, np.tile(p[:1], (12, 1)), None, np.arange(12), "p")
-    assert found["melanoma_sensitivity_at_90_specificity"]["high"] == 0  # tied with the negative
+    # Tied with the negative.
+    assert found["melanoma_sensitivity_at_90_specificity"]["high"] == 0
 
 
 def test_a_common_class_of_one_synthetic_image_leaves_distances_out(pipeline, tmp_path):
@@ -319,8 +420,14 @@ def test_a_common_class_of_one_synthetic_image_leaves_distances_out(pipeline, tm
 
 
 def test_arms_that_differ_in_their_recipe_are_no_pair():
-    options = {"real_images": 9, "synthetic_images": 0, "steps": 5, "inputs": {}, "environment": {},
-               "options": {"optimizer": "muon", "stem": 2, "role": "control", "synthetic_weight": 1.0}}  # fmt: skip
+    options = {
+        "real_images": 9,
+        "synthetic_images": 0,
+        "steps": 5,
+        "inputs": {},
+        "environment": {},
+        "options": {"optimizer": "muon", "stem": 2, "role": "control", "synthetic_weight": 1.0},
+    }
     arm = evaluate.describe_arm(options)["same"]
 
     def other(**changes):
@@ -331,20 +438,34 @@ def test_arms_that_differ_in_their_recipe_are_no_pair():
     assert arm != other(optimizer="adamw")
     assert arm != other(stem=1)
     assert arm != evaluate.describe_arm(options | {"inputs": {"real": "of more images"}})["same"]
-    by = [evaluate.describe_arm(options | {"environment": e})["trained_by"] for e in ({}, {"accelerators": ["a GPU"]})]
-    assert by[0] == evaluate.describe_arm(options | {"environment": {"accelerators": []}})["trained_by"] != by[1]
+    by = [
+        evaluate.describe_arm(options | {"environment": e})["trained_by"]
+        for e in ({}, {"accelerators": ["a GPU"]})
+    ]
+    assert (
+        by[0]
+        == evaluate.describe_arm(options | {"environment": {"accelerators": []}})["trained_by"]
+        != by[1]
+    )
 
 
 def test_predictions_of_another_model_or_evaluation_are_refused(pipeline, tmp_path):
     folder = tmp_path / "evaluation"
     shutil.copytree(pipeline.outputs / "evaluation", folder)
-    flags = ["--split", str(pipeline.outputs / "split.csv"), "--outputs-dir", str(tmp_path), "--from-predictions"]
+    flags = [
+        "--split",
+        str(pipeline.outputs / "split.csv"),
+        "--outputs-dir",
+        str(tmp_path),
+        "--from-predictions",
+    ]
     with pytest.raises(InputError, match="is of another model"):
         evaluate.main([*flags, str(folder / "predictions_control.csv")])
     evaluate.main([*flags, str(folder / "predictions.csv")])
     with pytest.raises(InputError, match="no such file"):
         evaluate.main([*flags, str(tmp_path)])
-    loose = tmp_path / "loose"  # without options.json, which would tell first
+    # Without options.json, which would tell first.
+    loose = tmp_path / "loose"
     loose.mkdir()
     for name in ("predictions.csv", "predictions_control.csv"):
         (loose / name).write_bytes((folder / name).read_bytes())
@@ -352,9 +473,13 @@ def test_predictions_of_another_model_or_evaluation_are_refused(pipeline, tmp_pa
     import pandas as pd
 
     table = pd.read_csv(loose / "predictions_control.csv")
-    table[["row", "label"]].assign(p_malignant=0.3).to_csv(loose / "predictions_control.csv", index=False)
+    table[["row", "label"]].assign(p_malignant=0.3).to_csv(
+        loose / "predictions_control.csv", index=False
+    )
     before = (folder / "from_predictions/metrics.json").read_bytes()
-    with pytest.raises(InputError, match=r"predictions_control\.csv: has the probabilities of another task"):
+    with pytest.raises(
+        InputError, match=r"predictions_control\.csv: has the probabilities of another task"
+    ):
         evaluate.main([*flags, str(loose / "predictions.csv")])
     assert (folder / "from_predictions/metrics.json").read_bytes() == before
     context = folder / "context.json"
@@ -370,17 +495,38 @@ def test_a_split_that_shares_lesions_is_called_leaky_from_files_alone(pipeline, 
     leaking = text.replace(",".join(test), f"{test[0]},{train[1]},test")
     (tmp_path / "split.csv").write_text(leaking)
     shutil.copy(pipeline.outputs / "evaluation/predictions.csv", tmp_path)
-    evaluate.main(["--from-predictions", str(tmp_path / "predictions.csv"), "--split", str(tmp_path / "split.csv"),
-                   "--outputs-dir", str(tmp_path)])  # fmt: skip
+    evaluate.main(
+        [
+            "--from-predictions",
+            str(tmp_path / "predictions.csv"),
+            "--split",
+            str(tmp_path / "split.csv"),
+            "--outputs-dir",
+            str(tmp_path),
+        ]
+    )
     found = records.read_json(tmp_path / "evaluation/from_predictions/metrics.json", "")
     assert found["protocol"] == "split file split.csv, leaky"
-    shutil.copy(pipeline.outputs / "evaluation/context.json", tmp_path)  # which knows the split by another name
-    evaluate.main(["--from-predictions", str(tmp_path / "predictions.csv"), "--split", str(tmp_path / "split.csv"),
-                   "--outputs-dir", str(tmp_path)])  # fmt: skip
-    assert records.read_json(tmp_path / "evaluation/from_predictions/metrics.json", "")["protocol"].endswith(", leaky")
+    # Which knows the split by another name.
+    shutil.copy(pipeline.outputs / "evaluation/context.json", tmp_path)
+    evaluate.main(
+        [
+            "--from-predictions",
+            str(tmp_path / "predictions.csv"),
+            "--split",
+            str(tmp_path / "split.csv"),
+            "--outputs-dir",
+            str(tmp_path),
+        ]
+    )
+    assert records.read_json(tmp_path / "evaluation/from_predictions/metrics.json", "")[
+        "protocol"
+    ].endswith(", leaky")
 
 
-def test_a_synthetic_set_without_its_generator_is_measured_on_its_own_images(pipeline, table_path, tmp_path):
+def test_a_synthetic_set_without_its_generator_is_measured_on_its_own_images(
+    pipeline, table_path, tmp_path
+):
     copy = Pipeline(table_path, tmp_path)
     shutil.copytree(pipeline.models, copy.models)
     shutil.copytree(pipeline.outputs, copy.outputs)
@@ -389,7 +535,8 @@ def test_a_synthetic_set_without_its_generator_is_measured_on_its_own_images(pip
     quality = records.read_json(copy.outputs / "evaluation/synthetic_quality.json", "")
     assert quality["source"] == "synthetic table"
     n = quality["distances"]["frechet"]["n"]
-    assert n == quality["distances"]["frechet_floor"]["n"] <= 35  # no image is drawn twice
+    # No image is drawn twice.
+    assert n == quality["distances"]["frechet_floor"]["n"] <= 35
     assert f"{n} images" in quality["protocol"]
 
 
@@ -401,26 +548,48 @@ def test_summed_probabilities_beside_a_binary_network():
     y, p = rng.integers(7, size=400), rng.dirichlet(np.ones(7), 400)
     malignant = scorecard.MALIGNANT[y]
     b = np.clip(0.3 + 0.2 * malignant + rng.normal(0, 0.2, 400), 0, 1)
-    predictions = {"classifier": (np.arange(400), y, p), "malignancy": (np.arange(400), y, np.column_stack([1 - b, b]))}
+    predictions = {
+        "classifier": (np.arange(400), y, p),
+        "malignancy": (np.arange(400), y, np.column_stack([1 - b, b])),
+    }
     context = {"protocol": "", "data": None, "views": 8, "points": {}, "arms": {}}
-    found = scorecard.compute_figures(predictions, np.arange(400).astype(str), context)["sum_minus_binary"]["auc_malignant"]
-    expected = roc_auc_score(malignant, p[:, scorecard.MALIGNANT].sum(axis=1)) - roc_auc_score(malignant, b)
+    found = scorecard.compute_figures(predictions, np.arange(400).astype(str), context)[
+        "sum_minus_binary"
+    ]["auc_malignant"]
+    expected = roc_auc_score(malignant, p[:, scorecard.MALIGNANT].sum(axis=1)) - roc_auc_score(
+        malignant, b
+    )
     assert found["value"] == pytest.approx(expected)
     assert found["low"] < found["value"] < found["high"] < 0
-    context["arms"] = {name: {"trained_on": "", "same": {"steps": n}} for name, n in (("classifier", 5), ("malignancy", 6))}
-    found = scorecard.compute_figures(predictions, np.arange(400).astype(str), context)["sum_minus_binary"]
+    context["arms"] = {
+        name: {"trained_on": "", "same": {"steps": n}}
+        for name, n in (("classifier", 5), ("malignancy", 6))
+    }
+    found = scorecard.compute_figures(predictions, np.arange(400).astype(str), context)[
+        "sum_minus_binary"
+    ]
     assert "more than their task" in found["reason"]
 
 
-def test_an_external_table_keeps_each_image_with_its_label_and_drops_what_was_seen(pipeline, tmp_path):
-    """Copies of train and of val images go, whatever their turn; a copy of a test image, which no network saw, stays."""
+def test_an_external_table_keeps_each_image_with_its_label_and_drops_what_was_seen(
+    pipeline, tmp_path
+):
+    """Copies of train and of val images go, whatever their turn; a copy of a test image, which
+    no network saw, stays.
+    """
     from lesiongan.phantom import draw_table
 
     parts = oracles.Parts(pipeline)
     images, labels, _ = draw_table(90, seed=7)
-    for at, part, turn, light in ((2, "train", 0, 2), (11, "val", 1, 0), (40, "val", 2, 2), (60, "test", 0, 0)):
+    for at, part, turn, light in (
+        (2, "train", 0, 2),
+        (11, "val", 1, 0),
+        (40, "val", 2, 2),
+        (60, "test", 0, 0),
+    ):
         source = parts.rows(part)[at % 20]
-        seen = np.clip(parts.images[source].astype(int) + light, 0, 255)  # saved again, a little brighter
+        # Saved again, a little brighter.
+        seen = np.clip(parts.images[source].astype(int) + light, 0, 255)
         images[at], labels[at] = np.rot90(seen, turn), parts.labels[source]
     tables.write_table(tmp_path / "other.csv", [(images, labels)])
     copy = Pipeline(pipeline.table, tmp_path)
@@ -448,14 +617,31 @@ def test_arms_are_described_by_what_they_learned_from(pipeline):
     table = pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv"
     assert arms["classifier"]["synthetic_sha256"] == checksums.file_sha256(table)
     assert arms["control"]["synthetic_sha256"] is None
-    assert (arms["classifier"]["synthetic_weight"], arms["control"]["synthetic_weight"]) == (0.25, None)
-    options = {n: records.read_json(pipeline.models / n / "options.json", "") for n in ("cnn", "control")}
+    assert (arms["classifier"]["synthetic_weight"], arms["control"]["synthetic_weight"]) == (
+        0.25,
+        None,
+    )
+    options = {
+        n: records.read_json(pipeline.models / n / "options.json", "") for n in ("cnn", "control")
+    }
     for name, folder in (("classifier", "cnn"), ("control", "control")):
         same = arms[name]["same"]
         assert same["steps"] == options[folder]["steps"]
-        for flag in ("augment", "sampler", "optimizer", "seed", "batch", "learning_rate", "width", "keep", "colour_gain"):
+        for flag in (
+            "augment",
+            "sampler",
+            "optimizer",
+            "seed",
+            "batch",
+            "learning_rate",
+            "width",
+            "keep",
+            "colour_gain",
+        ):
             assert same[flag] == options[folder]["options"][flag], flag
-    extra = [evaluate.describe_arm(options["cnn"] | {"inputs": {"real": h}})["same"] for h in ("a", "b")]
+    extra = [
+        evaluate.describe_arm(options["cnn"] | {"inputs": {"real": h}})["same"] for h in ("a", "b")
+    ]
     assert extra[0] != extra[1]
 
 
@@ -497,10 +683,25 @@ def test_an_external_table_is_resampled_by_the_lesions_of_its_own_metadata(pipel
 
 
 def test_networks_by_other_code_packages_or_accelerators_are_told_apart():
-    record = {"real_images": 1, "synthetic_images": 0, "steps": 1, "options": {}, "inputs": {}, "environment": {}}
-    by = [evaluate.describe_arm(record | change)["trained_by"] for change in (
-        {}, {"code_sha256": "a"}, {"code_sha256": "b"}, {"environment": {"packages": {"keras": "1"}}},
-        {"environment": {"backend": "jax"}}, {"environment": {"accelerators": ["a GPU"]}})]  # fmt: skip
+    record = {
+        "real_images": 1,
+        "synthetic_images": 0,
+        "steps": 1,
+        "options": {},
+        "inputs": {},
+        "environment": {},
+    }
+    by = [
+        evaluate.describe_arm(record | change)["trained_by"]
+        for change in (
+            {},
+            {"code_sha256": "a"},
+            {"code_sha256": "b"},
+            {"environment": {"packages": {"keras": "1"}}},
+            {"environment": {"backend": "jax"}},
+            {"environment": {"accelerators": ["a GPU"]}},
+        )
+    ]
     assert len({json.dumps(b) for b in by}) == len(by)
 
 

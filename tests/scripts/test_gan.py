@@ -40,7 +40,8 @@ def test_label_reaches_generator_and_critic():
     generator, critic = train_gan.build_generator(16), train_gan.build_critic(16)
     z, y = np.repeat(latents(1), 7, axis=0), np.arange(7, dtype=np.int32)
     images = generator.predict([z, y], verbose=0)
-    for i in range(7):  # one latent, seven labels: seven pictures
+    # One latent, seven labels: seven pictures.
+    for i in range(7):
         for j in range(i):
             assert np.abs(images[i] - images[j]).max() > 0.5
     scores = critic.predict([np.repeat(images[:1], 7, axis=0), y], verbose=0)
@@ -48,18 +49,26 @@ def test_label_reaches_generator_and_critic():
 
 
 def test_each_image_keeps_its_own_label():
-    """Keras' own example scrambles labels over the batch: the output for (z, y) must not depend on its neighbours."""
+    """Keras' own example scrambles labels over the batch: the output for (z, y) must not depend
+    on its neighbours.
+    """
     generator, critic = train_gan.build_generator(16), train_gan.build_critic(16)
     z, y = latents(7), np.array([3, 1, 4, 1, 5, 2, 6], np.int32)
     together = generator.predict([z, y], verbose=0)
     scores = critic.predict([together, y], verbose=0)
     for i in (0, 3, 6):
-        np.testing.assert_allclose(generator.predict([z[i : i + 1], y[i : i + 1]], verbose=0)[0], together[i], atol=1e-2)
-        np.testing.assert_allclose(critic.predict([together[i : i + 1], y[i : i + 1]], verbose=0)[0], scores[i], atol=1e-4)
+        np.testing.assert_allclose(
+            generator.predict([z[i : i + 1], y[i : i + 1]], verbose=0)[0], together[i], atol=1e-2
+        )
+        np.testing.assert_allclose(
+            critic.predict([together[i : i + 1], y[i : i + 1]], verbose=0)[0], scores[i], atol=1e-4
+        )
 
 
 def test_images_leave_in_zero_to_255():
-    images = train_gan.build_generator(16).predict([20 * latents(50), np.zeros(50, np.int32)], verbose=0)
+    images = train_gan.build_generator(16).predict(
+        [20 * latents(50), np.zeros(50, np.int32)], verbose=0
+    )
     assert images.dtype == np.float32
     assert 0 <= images.min() < 120 < images.max() <= 255
 
@@ -68,7 +77,8 @@ def test_first_three_latent_signs_turn_the_picture():
     generator = train_gan.build_generator(16)
     dense = next(layer for layer in generator.layers if "dense" in layer.name)
     kernel, bias = dense.get_weights()
-    kernel[:3] = 0  # the signs' other use, as part of the style, taken away: what is left is the turn
+    # The signs' other use, as part of the style, taken away: what is left is the turn.
+    kernel[:3] = 0
     dense.set_weights([kernel, bias])
     z = -np.abs(latents(1))
     turns = (lambda x: x[::-1], lambda x: x[:, ::-1], lambda x: x.swapaxes(0, 1))
@@ -91,9 +101,11 @@ def test_networks_of_64_pixels_can_be_built():
 
 def test_random_turns_are_the_eight_views():
     x = train_gan.random_turns(
-        np.arange(2352, dtype=np.float32).reshape(1, 28, 28, 3).repeat(64, axis=0), np.random.default_rng(0)
+        np.arange(2352, dtype=np.float32).reshape(1, 28, 28, 3).repeat(64, axis=0),
+        np.random.default_rng(0),
     )
-    assert len({v.tobytes() for v in x}) == 8  # all of them, and no others
+    # All of them, and no others.
+    assert len({v.tobytes() for v in x}) == 8
 
 
 def test_one_backward_pass_gives_both_players_their_own_gradients(args, batch):
@@ -107,7 +119,9 @@ def test_one_backward_pass_gives_both_players_their_own_gradients(args, batch):
     joint = tape.gradient(loss, gan.generator.trainable_variables + gan.critic.trainable_variables)
 
     def losses():
-        fake = train_gan.shift_and_zoom(gan.generator([batch["latent"], batch["label"]]), batch["fake_geometry"])
+        fake = train_gan.shift_and_zoom(
+            gan.generator([batch["latent"], batch["label"]]), batch["fake_geometry"]
+        )
         real = train_gan.shift_and_zoom(batch["image"], batch["real_geometry"])
         lead = gan.critic([real, batch["label"]]) - gan.critic([fake, batch["label"]])
         return tf.reduce_mean(tf.nn.softplus(-lead)), tf.reduce_mean(tf.nn.softplus(lead))
@@ -120,20 +134,31 @@ def test_one_backward_pass_gives_both_players_their_own_gradients(args, batch):
     for a, b in zip(joint, alone, strict=True):
         a, b = tf.convert_to_tensor(a).numpy(), tf.convert_to_tensor(b).numpy()
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 + 1e-3 * np.abs(b).max())
-    assert max(np.abs(tf.convert_to_tensor(g)).max() for g in alone[: len(gan.generator.trainable_variables)]) > 0
+    assert (
+        max(
+            np.abs(tf.convert_to_tensor(g)).max()
+            for g in alone[: len(gan.generator.trainable_variables)]
+        )
+        > 0
+    )
 
 
 def test_slopes_are_directional_derivatives(table_path, monkeypatch):
     """The finite differences of the penalty against TensorFlow's exact gradient."""
     import tensorflow as tf
 
-    monkeypatch.setattr(train_gan, "PENALTY_STEP", 0.05)  # short: the network is piecewise linear
+    # Short: the network is piecewise linear.
+    monkeypatch.setattr(train_gan, "PENALTY_STEP", 0.05)
     gan = train_gan.build_gan(16, penalty=0.0, ema_momentum=0.9)
     table = read_table(table_path)
-    batch = train_gan.build_batches(table.images, table.labels, train_gan.parse_args(["--batch", "64"]))(0, 0)
+    batch = train_gan.build_batches(
+        table.images, table.labels, train_gan.parse_args(["--batch", "64"])
+    )(0, 0)
     k = len(batch["noise"]) // 2
     batch["real_geometry"] = np.tile(np.float32([1, 0]), (64, 2, 1))
-    slopes = gan({n: tf.convert_to_tensor(v) for n, v in batch.items()}, training=True)["slopes"][:k].numpy()
+    slopes = gan({n: tf.convert_to_tensor(v) for n, v in batch.items()}, training=True)["slopes"][
+        :k
+    ].numpy()
     x = tf.convert_to_tensor(batch["image"][:k])
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -146,12 +171,15 @@ def test_a_shift_repeats_the_edge_and_no_shift_changes_nothing():
     image = np.random.default_rng(0).uniform(0, 255, (1, 28, 28, 3)).astype(np.float32)
 
     def warp(zoom_y, shift_y, zoom_x, shift_x):
-        return np.asarray(train_gan.shift_and_zoom(image, np.float32([[[zoom_y, shift_y], [zoom_x, shift_x]]])))
+        return np.asarray(
+            train_gan.shift_and_zoom(image, np.float32([[[zoom_y, shift_y], [zoom_x, shift_x]]]))
+        )
 
     np.testing.assert_allclose(warp(1, 0, 1, 0), image, atol=1e-3)
     np.testing.assert_allclose(warp(1, 3, 1, 0)[:, :25], image[:, 3:], atol=1e-3)
     np.testing.assert_allclose(warp(1, 0, 1, -2)[:, :, 2:], image[:, :, :26], atol=1e-3)
-    np.testing.assert_allclose(warp(1, 40, 1, 0)[:, 5], image[:, 27], atol=1e-3)  # edges are repeated
+    # Edges are repeated.
+    np.testing.assert_allclose(warp(1, 40, 1, 0)[:, 5], image[:, 27], atol=1e-3)
 
 
 def test_batches_depend_on_seed_epoch_and_position_alone(args, table_path):
@@ -170,9 +198,15 @@ def test_sampler_follows_label_power(table_path):
     natural, balanced = (
         np.bincount(np.concatenate([b(0, i)["label"] for i in range(40)]), minlength=7)
         for power in ("1", "0")
-        for b in [train_gan.build_batches(table.images, table.labels, train_gan.parse_args(["--label-power", power]))]
+        for b in [
+            train_gan.build_batches(
+                table.images, table.labels, train_gan.parse_args(["--label-power", power])
+            )
+        ]
     )
-    np.testing.assert_allclose(natural / natural.sum(), np.bincount(table.labels) / len(table), atol=0.04)
+    np.testing.assert_allclose(
+        natural / natural.sum(), np.bincount(table.labels) / len(table), atol=0.04
+    )
     np.testing.assert_allclose(balanced / balanced.sum(), np.full(7, 1 / 7), atol=0.03)
 
 
@@ -190,7 +224,9 @@ def test_a_mix_gives_each_class_its_share_and_the_largest_remainders_the_rest(mi
     assert np.bincount(synthetic_set.class_mix(mix, n, train), minlength=7).tolist() == counts
 
 
-@pytest.mark.parametrize("mix", ["1,2,3", "a,b", "0,0,0,0,0,0,0", "-1,1,1,1,1,1,1", "nan,1,1,1,1,1,1"])
+@pytest.mark.parametrize(
+    "mix", ["1,2,3", "a,b", "0,0,0,0,0,0,0", "-1,1,1,1,1,1,1", "nan,1,1,1,1,1,1"]
+)
 def test_a_bad_class_mix_is_refused(mix):
     with pytest.raises(InputError, match="class-mix"):
         synthetic_set.class_mix(mix, 10, np.arange(7))
@@ -217,10 +253,16 @@ def test_same_seed_same_bytes_and_other_seed_other_images(drawn, scratch):
     ours = (scratch.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()
     assert ours == (drawn.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()
     for name in ("samples/epoch_0002.png",):
-        assert (scratch.models / "gan" / name).read_bytes() == (drawn.models / "gan" / name).read_bytes()
-    scratch.run("train_gan", *GAN, "--sample-only", "--seed", "1", "--out", str(scratch.outputs / "other"))
+        assert (scratch.models / "gan" / name).read_bytes() == (
+            drawn.models / "gan" / name
+        ).read_bytes()
+    scratch.run(
+        "train_gan", *GAN, "--sample-only", "--seed", "1", "--out", str(scratch.outputs / "other")
+    )
     other = read_table(scratch.outputs / "other/hmnist_28_28_RGB.csv")
-    assert not np.array_equal(other.images, read_table(scratch.outputs / "synthetic/hmnist_28_28_RGB.csv").images)
+    assert not np.array_equal(
+        other.images, read_table(scratch.outputs / "synthetic/hmnist_28_28_RGB.csv").images
+    )
 
 
 def test_interrupted_and_resumed_run_is_the_uninterrupted_one(drawn, scratch):
@@ -230,7 +272,9 @@ def test_interrupted_and_resumed_run_is_the_uninterrupted_one(drawn, scratch):
     with pytest.raises(InputError, match="other data, options, code"):
         scratch.run("train_gan", *GAN, "--resume", "--learning-rate", "2e-3")
     scratch.run("train_gan", *GAN, "--resume")
-    ours, theirs = (pd.read_csv(p.models / "gan/history.csv").drop(columns="seconds") for p in (scratch, drawn))
+    ours, theirs = (
+        pd.read_csv(p.models / "gan/history.csv").drop(columns="seconds") for p in (scratch, drawn)
+    )
     assert ours.equals(theirs), "a row of the history was lost or changed on resuming"
     ours = (scratch.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()
     assert ours == (drawn.outputs / "synthetic/hmnist_28_28_RGB.csv").read_bytes()
@@ -252,18 +296,45 @@ for name in ("cnn", "judge"):
 
 def test_saved_models_load_in_a_process_without_our_code(networks, tmp_path):
     code = STRANGER.format(root=ROOT, models=networks.models)
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_the_gan_runs_on_jax_too(table_path, tmp_path):
     """The same file on another Keras backend: two epochs and a few samples."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import train_gan; train_gan.main(sys.argv[1:])"
-    flags = ["--data", str(table_path), "--models-dir", str(tmp_path / "m"), "--outputs-dir", str(tmp_path / "o")]
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import train_gan; "
+        "train_gan.main(sys.argv[1:])"
+    )
+    flags = [
+        "--data",
+        str(table_path),
+        "--models-dir",
+        str(tmp_path / "m"),
+        "--outputs-dir",
+        str(tmp_path / "o"),
+    ]
     done = subprocess.run(
-        [sys.executable, "-c", code, *flags, "--epochs", "1", "--samples", "7", "--width", "8", "--batch", "32"],
-        env={**__import__("os").environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}, capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            code,
+            *flags,
+            "--epochs",
+            "1",
+            "--samples",
+            "7",
+            "--width",
+            "8",
+            "--batch",
+            "32",
+        ],
+        env={**__import__("os").environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(read_table(tmp_path / "o/synthetic/hmnist_28_28_RGB.csv")) == 7
     environment = json.loads((tmp_path / "m/gan/options.json").read_text())["environment"]
@@ -271,7 +342,9 @@ def test_the_gan_runs_on_jax_too(table_path, tmp_path):
 
 
 def test_a_class_that_was_never_seen_is_never_generated():
-    """Of a class that the train part lacks, the generator knows nothing, whatever mix is asked for."""
+    """Of a class that the train part lacks, the generator knows nothing, whatever mix is asked
+    for.
+    """
     train = np.array([0, 1, 2, 4, 5, 6])
     for mix in ("balanced", "train", "1,1,1,9,1,1,1"):
         labels = synthetic_set.class_mix(mix, 60, train)

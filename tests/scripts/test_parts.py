@@ -50,14 +50,24 @@ def moved_val(networks, tmp_path_factory):
 
 
 def test_no_network_and_no_choice_depends_on_the_pixels_of_the_test_part(networks, moved_test):
-    assert (moved_test.outputs / "split.csv").read_bytes() == (networks.outputs / "split.csv").read_bytes()
-    ours, theirs = (oracles.read(p.models / "gan/options.json")["data"]["sha256"] for p in (networks, moved_test))
-    assert ours != theirs  # the table did change
+    assert (moved_test.outputs / "split.csv").read_bytes() == (
+        networks.outputs / "split.csv"
+    ).read_bytes()
+    ours, theirs = (
+        oracles.read(p.models / "gan/options.json")["data"]["sha256"]
+        for p in (networks, moved_test)
+    )
+    # The table did change.
+    assert ours != theirs
     for name in ("gan/generator", "judge/classifier", "cnn/classifier"):
         path = f"{name}.keras"
-        assert (moved_test.models / path).read_bytes() == (networks.models / path).read_bytes(), f"{name} saw test images"
+        assert (moved_test.models / path).read_bytes() == (networks.models / path).read_bytes(), (
+            f"{name} saw test images"
+        )
     for name in ("judge", "cnn"):
-        ours, theirs = (oracles.read(p.models / name / "options.json") for p in (networks, moved_test))
+        ours, theirs = (
+            oracles.read(p.models / name / "options.json") for p in (networks, moved_test)
+        )
         for key in LEARNED_FROM_VAL:
             assert ours[key] == theirs[key], f"{key} of {name} was fitted on test images"
     path = "synthetic/hmnist_28_28_RGB.csv"
@@ -65,14 +75,20 @@ def test_no_network_and_no_choice_depends_on_the_pixels_of_the_test_part(network
 
 
 def test_the_gan_does_not_depend_on_the_pixels_of_val(networks, moved_val):
-    for root, path in (("models", "gan/generator.keras"), ("outputs", "synthetic/hmnist_28_28_RGB.csv")):
+    for root, path in (
+        ("models", "gan/generator.keras"),
+        ("outputs", "synthetic/hmnist_28_28_RGB.csv"),
+    ):
         ours, theirs = (getattr(p, root) / path for p in (networks, moved_val))
         assert ours.read_bytes() == theirs.read_bytes(), f"{path} depends on val images"
 
 
 def test_val_moves_the_calibration_and_the_choice_and_no_weight_below_them(networks, moved_val):
-    ours, theirs = (oracles.load(p.models / "control/classifier.keras") for p in (networks, moved_val))
-    for layer, other in zip(ours.layers[:-2], theirs.layers[:-2], strict=True):  # logits and softmax are last
+    ours, theirs = (
+        oracles.load(p.models / "control/classifier.keras") for p in (networks, moved_val)
+    )
+    # Logits and softmax are last.
+    for layer, other in zip(ours.layers[:-2], theirs.layers[:-2], strict=True):
         for a, b in zip(layer.get_weights(), other.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b, f"{layer.name} was trained on val images")
     ours, theirs = (oracles.read(p.models / "control/options.json") for p in (networks, moved_val))

@@ -21,15 +21,31 @@ from tests.conftest import CNN, GAN, LEARNED, STAGES, Pipeline, copy_code
 
 def test_every_artifact_is_there(pipeline):
     for path in (
-        "gan/generator.keras", "gan/options.json", "gan/history.csv", "gan/samples/epoch_0001.png", "cnn/classifier.keras",
-        "cnn/options.json", "cnn/history.csv", "judge/classifier.keras", "control/classifier.keras",
-    ):  # fmt: skip
+        "gan/generator.keras",
+        "gan/options.json",
+        "gan/history.csv",
+        "gan/samples/epoch_0001.png",
+        "cnn/classifier.keras",
+        "cnn/options.json",
+        "cnn/history.csv",
+        "judge/classifier.keras",
+        "control/classifier.keras",
+    ):
         assert (pipeline.models / path).is_file(), path
     for path in (
-        "split.csv", "split.json", "eda/summary.json", "synthetic/hmnist_28_28_RGB.csv", "evaluation/predictions.csv",
-        "evaluation/predictions_control.csv", "evaluation/metrics.json", "evaluation/per_class.csv",
-        "evaluation/confusion.csv", "evaluation/synthetic_quality.json", "figures/confusion.pdf", "report.html",
-    ):  # fmt: skip
+        "split.csv",
+        "split.json",
+        "eda/summary.json",
+        "synthetic/hmnist_28_28_RGB.csv",
+        "evaluation/predictions.csv",
+        "evaluation/predictions_control.csv",
+        "evaluation/metrics.json",
+        "evaluation/per_class.csv",
+        "evaluation/confusion.csv",
+        "evaluation/synthetic_quality.json",
+        "figures/confusion.pdf",
+        "report.html",
+    ):
         assert (pipeline.outputs / path).is_file(), path
     left = [
         p
@@ -50,15 +66,27 @@ def test_every_figure_was_drawn(pipeline):
 
 
 def test_phantom_runs_say_so_everywhere(pipeline):
-    for path in ("evaluation/metrics.json", "evaluation/synthetic_quality.json", "evaluation/context.json",
-                 "eda/summary.json", "synthetic/provenance.json", "report.html"):  # fmt: skip
+    for path in (
+        "evaluation/metrics.json",
+        "evaluation/synthetic_quality.json",
+        "evaluation/context.json",
+        "eda/summary.json",
+        "synthetic/provenance.json",
+        "report.html",
+    ):
         assert "PHANTOM DATA" in (pipeline.outputs / path).read_text(), path
     for path in (pipeline.models / "gan/options.json", pipeline.outputs / "split.json"):
         assert records.read_json(path, "")["data"]["phantom"] is True
 
 
 def test_scripts_refuse_artifacts_of_another_split(pipeline):
-    for script, extra in (("eda", []), ("evaluate", []), ("visualize_results", []), ("train_gan", GAN), ("train_cnn", CNN)):
+    for script, extra in (
+        ("eda", []),
+        ("evaluate", []),
+        ("visualize_results", []),
+        ("train_gan", GAN),
+        ("train_cnn", CNN),
+    ):
         with pytest.raises(InputError, match="split"):
             pipeline.run(script, "--split-seed", "3", *extra)
     with pytest.raises(InputError, match=r"classifier\.keras: is not the model"):
@@ -72,7 +100,9 @@ def test_scripts_refuse_artifacts_of_another_split(pipeline):
 
 
 def test_if_stale_rebuilds_exactly_when_data_or_options_change(pipeline, scratch, tmp_path, capsys):
-    """Staleness goes by content: an older-dated table after a phantom run must rebuild everything, split included."""
+    """Staleness goes by content: an older-dated table after a phantom run must rebuild
+    everything, split included.
+    """
     from lesiongan.phantom import write_phantom
 
     def steps(run, *gan, short=("--epochs", "1"), draw=("--no-models",)):
@@ -80,7 +110,9 @@ def test_if_stale_rebuilds_exactly_when_data_or_options_change(pipeline, scratch
         capsys.readouterr()
         for name in ("eda", "gan", "judge", "cnn", "evaluation", "figures"):
             script, flags, _ = STAGES[name]
-            more = {"gan": [*short, *gan], "judge": short, "cnn": short, "figures": draw}.get(name, [])
+            more = {"gan": [*short, *gan], "judge": short, "cnn": short, "figures": draw}.get(
+                name, []
+            )
             run.run(script, *flags, *more, "--if-stale")
         return capsys.readouterr().out.count("up to date")
 
@@ -91,19 +123,26 @@ def test_if_stale_rebuilds_exactly_when_data_or_options_change(pipeline, scratch
     other = write_phantom(tmp_path / "other", 210, seed=5)
     os.utime(other, (1, 1))
     changed = Pipeline(other, tmp_path)
-    shutil.rmtree(changed.models / "control")  # which make would train again
+    # Which make would train again.
+    shutil.rmtree(changed.models / "control")
     assert steps(changed) == 0
     assert (changed.outputs / "split.csv").read_bytes() != split
     assert steps(changed) == 6
-    assert steps(changed, "--samples", "21") == 2  # eda and the judge do not depend on the synthetic set
+    # Eda and the judge do not depend on the synthetic set.
+    assert steps(changed, "--samples", "21") == 2
 
 
 def test_without_metadata_every_output_says_how_lesions_were_grouped(table_path, tmp_path):
     p = Pipeline(table_path, tmp_path)
     p.run("eda", "--metadata", "none")
-    assert "no lesion ids: grouped by near-duplicate images" in (p.outputs / "eda/summary.json").read_text()
+    assert (
+        "no lesion ids: grouped by near-duplicate images"
+        in (p.outputs / "eda/summary.json").read_text()
+    )
     # every figure's protocol is this one
-    assert "no lesion ids" in json.loads((p.outputs / "split.json").read_text())["split"]["protocol"]
+    assert (
+        "no lesion ids" in json.loads((p.outputs / "split.json").read_text())["split"]["protocol"]
+    )
 
 
 def test_image_split_is_called_leaky(table_path, tmp_path):
@@ -113,7 +152,9 @@ def test_image_split_is_called_leaky(table_path, tmp_path):
     for name in ("split.json", "evaluation/context.json", "evaluation/metrics.json"):
         assert "leaky" in (p.outputs / name).read_text(), name
     found = json.loads((p.outputs / "evaluation/metrics.json").read_text())["models"]["classifier"]
-    assert all("leaky" in f["protocol"] and "1 view" in f["protocol"] for f in found["argmax"].values())
+    assert all(
+        "leaky" in f["protocol"] and "1 view" in f["protocol"] for f in found["argmax"].values()
+    )
     lines = (p.outputs / "evaluation/per_class.csv").read_text().splitlines()
     assert all("leaky" in line for line in lines[1:])
 
@@ -149,11 +190,18 @@ def test_figures_are_drawn_from_the_files_their_records_describe(pipeline, table
     assert "foreign" not in text.lower()
 
 
-@pytest.mark.parametrize("script", ["eda", "train_gan", "train_cnn", "evaluate", "visualize_results"])
+@pytest.mark.parametrize(
+    "script", ["eda", "train_gan", "train_cnn", "evaluate", "visualize_results"]
+)
 def test_a_lost_or_changed_output_is_stale(is_stale, script):
     assert not is_stale(script)
-    record = {"eda": "outputs/eda", "train_gan": "models/gan", "train_cnn": "models/cnn", "evaluate": "outputs/evaluation",
-              "visualize_results": "outputs/figures"}[script]  # fmt: skip
+    record = {
+        "eda": "outputs/eda",
+        "train_gan": "models/gan",
+        "train_cnn": "models/cnn",
+        "evaluate": "outputs/evaluation",
+        "visualize_results": "outputs/figures",
+    }[script]
     folder = is_stale.copy.models.parent / record
     for name in records.read_json(folder / "options.json", "")["outputs"]:
         whole = (folder / name).read_bytes()
@@ -167,7 +215,11 @@ def test_a_lost_or_changed_output_is_stale(is_stale, script):
 
 def test_other_metadata_of_the_same_lesions_is_stale(is_stale, tmp_path):
     other = tmp_path / "other.csv"
-    other.write_text(is_stale.copy.table.with_name("HAM10000_metadata.csv").read_text().replace(",female,", ",male,"))
+    other.write_text(
+        is_stale.copy.table.with_name("HAM10000_metadata.csv")
+        .read_text()
+        .replace(",female,", ",male,")
+    )
     assert not is_stale("eda")
     assert is_stale("eda", "--metadata", str(other))
 
@@ -183,12 +235,26 @@ def test_long_cells_do_not_widen_a_picture(scratch, tmp_path):
 
 
 def test_what_may_not_repeat_is_stale_for_a_run_with_deterministic(is_stale, monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "")  # put back afterwards
-    path, on_gpu, on_jax = is_stale.copy.outputs / "eda/options.json", {"accelerators": ["a GPU"]}, {"backend": "jax"}
+    # Put back afterwards.
+    monkeypatch.setenv("XLA_FLAGS", "")
+    path, on_gpu, on_jax = (
+        is_stale.copy.outputs / "eda/options.json",
+        {"accelerators": ["a GPU"]},
+        {"backend": "jax"},
+    )
     fresh = json.loads(path.read_text())
-    assert (fresh["environment"]["accelerators"], fresh["environment"]["deterministic"]) == ([], False)
+    assert (fresh["environment"]["accelerators"], fresh["environment"]["deterministic"]) == (
+        [],
+        False,
+    )
     asked = {"deterministic": True}
-    for made_on, stale in (({}, False), (on_gpu, True), (on_jax, True), (on_gpu | asked, False), (on_jax | asked, False)):
+    for made_on, stale in (
+        ({}, False),
+        (on_gpu, True),
+        (on_jax, True),
+        (on_gpu | asked, False),
+        (on_jax | asked, False),
+    ):
         for flags in ([], ["--deterministic"]):
             path.write_text(json.dumps(fresh | {"environment": fresh["environment"] | made_on}))
             assert is_stale("eda", *flags) == (stale and bool(flags))
@@ -205,15 +271,20 @@ def test_records_name_what_keras_could_use(monkeypatch):
                 raise error
             return devices
 
-        monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(backend=SimpleNamespace(backend=lambda: name)))
+        monkeypatch.setitem(
+            sys.modules, "keras", SimpleNamespace(backend=SimpleNamespace(backend=lambda: name))
+        )
         monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(devices=list_devices))
 
-    pretend("jax", [Device("gpu", "NVIDIA H200"), Device("cpu", "cpu"), Device("gpu", "NVIDIA H200")])
+    pretend(
+        "jax", [Device("gpu", "NVIDIA H200"), Device("cpu", "cpu"), Device("gpu", "NVIDIA H200")]
+    )
     assert machine.accelerators() == {"accelerators": ["NVIDIA H200"] * 2}
     pretend("jax", error=RuntimeError("no such driver"))
     assert machine.accelerators() == {"accelerators": []}
     pretend("tensorflow")
-    assert machine.accelerators() == {"accelerators": []}  # TensorFlow of requirements.txt sees none
+    # TensorFlow of requirements.txt sees none.
+    assert machine.accelerators() == {"accelerators": []}
     monkeypatch.delitem(sys.modules, "keras")
     assert machine.accelerators() == {"accelerators": []}
 
@@ -238,7 +309,8 @@ def test_resume_of_a_finished_run_trains_nothing(pipeline, table_path, tmp_path,
     copy.run("train_cnn", *LEARNED, "--resume")
     assert capsys.readouterr().out.count("up to date") == 2
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
-    (copy.outputs / "split.csv").unlink()  # who clears outputs/ keeps the networks
+    # Who clears outputs/ keeps the networks.
+    (copy.outputs / "split.csv").unlink()
     copy.run("train_cnn", *LEARNED, "--if-stale", "--resume")
     assert capsys.readouterr().out.count("up to date") == 1
     assert (copy.outputs / "split.csv").read_bytes() == before[copy.outputs / "split.csv"]
@@ -260,7 +332,8 @@ def test_a_training_goes_on_only_with_its_own_code_and_packages(scratch, tmp_pat
         (tmp_path / "train_gan.py").read_text().replace("PENALTY_STEP = 4", "PENALTY_STEP = 9")
     )
     monkeypatch.setattr(code_hash, "ROOT", tmp_path)
-    assert training_key(run) in keys  # of the code that began, whatever is there now
+    # Of the code that began, whatever is there now.
+    assert training_key(run) in keys
     again = runs.Run(train_gan.parse_args(scratch.flags), "train_gan")
     again.environment["packages"]["keras"] = "0"
     keys.add(training_key(again))
@@ -272,7 +345,9 @@ def test_files_changed_since_the_evaluation_are_not_shown(pipeline, table_path, 
     shutil.copytree(pipeline.models, copy.models)
     shutil.copytree(pipeline.outputs, copy.outputs)
     path = copy.outputs / "evaluation/metrics.json"
-    path.write_text(path.read_text().replace('"class": "nv"', '"class": "<script>alert(1)</script>"'))
+    path.write_text(
+        path.read_text().replace('"class": "nv"', '"class": "<script>alert(1)</script>"')
+    )
     copy.run("visualize_results", "--no-models")
     text = (copy.outputs / "report.html").read_text()
     assert "metrics.json has changed since it was written" in text
@@ -280,5 +355,6 @@ def test_files_changed_since_the_evaluation_are_not_shown(pipeline, table_path, 
     found = json.loads(path.read_text())
     assert "<script>" not in report.metrics_section(found)
     labels = re.findall(r"<tr><td>(.*?)</td>", report.metrics_section(found))
-    assert len(set(labels)) == len(labels) > 20  # no row stands twice
+    # No row stands twice.
+    assert len(set(labels)) == len(labels) > 20
     assert sum("elanoma" in label and "at 90 % specificity" in label for label in labels) == 1

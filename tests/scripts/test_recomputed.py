@@ -14,7 +14,12 @@ import evaluate
 import train_cnn
 from lesiongan.files import checksums
 from lesiongan.measures import bootstrap, metrics, scorecard
-from lesiongan.measures.predictions import read_lesions, read_predictions, write_isic, write_predictions
+from lesiongan.measures.predictions import (
+    read_lesions,
+    read_predictions,
+    write_isic,
+    write_predictions,
+)
 from tests import oracles
 from tests.oracles import CLASSES, MALIGNANT
 from tests.teacher import Teacher
@@ -37,18 +42,26 @@ def found(folder):
     return oracles.read(folder / "metrics.json")
 
 
-FILES = {"classifier": ("cnn", "predictions.csv"), "control": ("control", "predictions_control.csv")}
+FILES = {
+    "classifier": ("cnn", "predictions.csv"),
+    "control": ("control", "predictions_control.csv"),
+}
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_predictions_are_the_networks_mean_over_eight_views_of_each_test_image(evaluated, parts, folder, name):
+def test_predictions_are_the_networks_mean_over_eight_views_of_each_test_image(
+    evaluated, parts, folder, name
+):
     model, file = FILES[name]
     table = pd.read_csv(folder / file)
     assert table.row.tolist() == parts.rows("test").tolist()
     assert table.label.tolist() == parts.of("test")[1].tolist()
     network = oracles.load(evaluated.models / model / "classifier.keras")
-    np.testing.assert_allclose(table[P], oracles.average_of_views(network, parts.of("test")[0]), atol=2e-6)
-    assert len(set(table[P].to_numpy().argmax(axis=1))) > 2  # a network that decides all alike would hide much
+    np.testing.assert_allclose(
+        table[P], oracles.average_of_views(network, parts.of("test")[0]), atol=2e-6
+    )
+    # A network that decides all alike would hide much.
+    assert len(set(table[P].to_numpy().argmax(axis=1))) > 2
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -66,24 +79,41 @@ def test_each_network_is_decided_at_the_point_of_its_own_training(evaluated, fol
         assert own[point]["accuracy"]["value"] == pytest.approx(sk.accuracy_score(y, decided))
         assert own[point]["balanced_accuracy"]["value"] == pytest.approx(recall)
         binary = MALIGNANT[y], MALIGNANT[decided]
-        wanted = {"accuracy": sk.accuracy_score(*binary), "sensitivity": sk.recall_score(*binary),
-                  "specificity": sk.recall_score(*binary, pos_label=False), "precision": sk.precision_score(*binary),
-                  "f1": sk.f1_score(*binary)}  # fmt: skip
+        wanted = {
+            "accuracy": sk.accuracy_score(*binary),
+            "sensitivity": sk.recall_score(*binary),
+            "specificity": sk.recall_score(*binary, pos_label=False),
+            "precision": sk.precision_score(*binary),
+            "f1": sk.f1_score(*binary),
+        }
         for measure, value in wanted.items():
-            assert own[point][f"malignancy_{measure}"]["value"] == pytest.approx(value), (point, measure)
-    for group, positive, score in (("melanoma", y == 6, p[:, 6]), ("malignant", MALIGNANT[y], p[:, MALIGNANT].sum(axis=1))):
+            assert own[point][f"malignancy_{measure}"]["value"] == pytest.approx(value), (
+                point,
+                measure,
+            )
+    for group, positive, score in (
+        ("melanoma", y == 6, p[:, 6]),
+        ("malignant", MALIGNANT[y], p[:, MALIGNANT].sum(axis=1)),
+    ):
         for at in (90, 95):
             fpr, tpr, _ = sk.roc_curve(positive, score, drop_intermediate=False)
             best = tpr[fpr <= 1 - at / 100 + 1e-9].max()
             assert own[f"{group}_sensitivity_at_{at}_specificity"]["value"] == pytest.approx(best)
             t = points[f"{group}_threshold_at_{at}_specificity"]
-            said = own[f"{group}_sensitivity_at_val_threshold_{at}"], own[f"{group}_specificity_at_val_threshold_{at}"]
+            said = (
+                own[f"{group}_sensitivity_at_val_threshold_{at}"],
+                own[f"{group}_specificity_at_val_threshold_{at}"],
+            )
             assert said[0]["value"] == pytest.approx((score[positive] >= t).mean()), (group, at)
             assert said[1]["value"] == pytest.approx((score[~positive] < t).mean()), (group, at)
-    assert own["auc_malignant"]["value"] == pytest.approx(sk.roc_auc_score(MALIGNANT[y], p[:, MALIGNANT].sum(axis=1)))
+    assert own["auc_malignant"]["value"] == pytest.approx(
+        sk.roc_auc_score(MALIGNANT[y], p[:, MALIGNANT].sum(axis=1))
+    )
     for code, c in enumerate(CLASSES):
         assert own[f"auc_{c}"]["value"] == pytest.approx(sk.roc_auc_score(y == code, p[:, code]))
-    assert own["average_precision_mel"]["value"] == pytest.approx(sk.average_precision_score(y == 6, p[:, 6]))
+    assert own["average_precision_mel"]["value"] == pytest.approx(
+        sk.average_precision_score(y == 6, p[:, 6])
+    )
     assert own["ece"]["value"] == pytest.approx(calibration_error(y, p))
 
 
@@ -93,7 +123,9 @@ def calibration_error(y, p, bins=15):
     for label, row in zip(y, p, strict=True):
         at = next(i for i in range(bins) if row.max() <= (i + 1) / bins + 1e-12)
         sums.setdefault(at, []).append((row.max(), row.argmax() == label))
-    return sum(abs(np.mean([c for c, _ in b]) - np.mean([r for _, r in b])) * len(b) for b in sums.values()) / len(y)
+    return sum(
+        abs(np.mean([c for c, _ in b]) - np.mean([r for _, r in b])) * len(b) for b in sums.values()
+    ) / len(y)
 
 
 def test_the_calibration_error_has_fifteen_bins():
@@ -111,18 +143,29 @@ def test_the_baseline_is_the_commonest_class_of_the_test_part(parts, found):
     assert found["majority_baseline"]["accuracy"]["value"] == pytest.approx((y == 4).mean())
     assert found["majority_baseline"]["balanced_accuracy"]["value"] == pytest.approx(1 / 7)
     assert (found["images"], found["lesions"]) == (len(y), len(set(parts.lesions("test"))))
-    assert found["images"] > found["lesions"]  # or the bootstrap over lesions would be one over images
+    # Or the bootstrap over lesions would be one over images.
+    assert found["images"] > found["lesions"]
 
 
 def test_rows_of_the_class_table_are_the_classes_in_order_with_their_own_figures(folder):
-    table, predicted = pd.read_csv(folder / "per_class.csv"), pd.read_csv(folder / "predictions.csv")
+    table, predicted = (
+        pd.read_csv(folder / "per_class.csv"),
+        pd.read_csv(folder / "predictions.csv"),
+    )
     y, decided = predicted.label, predicted[P].to_numpy().argmax(axis=1)
     assert table["class"].tolist() == CLASSES
     assert table.malignant.tolist() == MALIGNANT.astype(int).tolist()
     assert table.n.tolist() == np.bincount(y, minlength=7).tolist()
-    precision, recall, f1, _ = sk.precision_recall_fscore_support(y, decided, labels=range(7), zero_division=np.nan)
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(
+        y, decided, labels=range(7), zero_division=np.nan
+    )
     specificity = [sk.recall_score(y != c, decided != c) for c in range(7)]
-    for name, values in (("precision", precision), ("recall", recall), ("f1", f1), ("specificity", specificity)):
+    for name, values in (
+        ("precision", precision),
+        ("recall", recall),
+        ("f1", f1),
+        ("specificity", specificity),
+    ):
         np.testing.assert_allclose(table[name], values, atol=1e-6, err_msg=name)
         shown = table[table[name].notna()]
         assert (shown[f"{name}_low"] <= shown[name] + 1e-6).all()
@@ -131,7 +174,9 @@ def test_rows_of_the_class_table_are_the_classes_in_order_with_their_own_figures
 
 def test_rows_of_the_confusion_table_are_true_classes_and_columns_decided_ones(folder):
     predicted = pd.read_csv(folder / "predictions.csv")
-    matrix = sk.confusion_matrix(predicted.label, predicted[P].to_numpy().argmax(axis=1), labels=range(7))
+    matrix = sk.confusion_matrix(
+        predicted.label, predicted[P].to_numpy().argmax(axis=1), labels=range(7)
+    )
     assert not np.array_equal(matrix, matrix.T)
     table = pd.read_csv(folder / "confusion.csv")
     assert table["true"].tolist() == CLASSES
@@ -141,7 +186,9 @@ def test_rows_of_the_confusion_table_are_true_classes_and_columns_decided_ones(f
 def test_an_interval_is_the_middle_95_percent_of_resampled_lesions(folder, parts, found):
     """Against a plain bootstrap, lesion by lesion, of the accuracy and of the paired difference."""
     predicted = {n: pd.read_csv(folder / file) for n, (_, file) in FILES.items()}
-    right = {n: (t[P].to_numpy().argmax(axis=1) == t.label).to_numpy(float) for n, t in predicted.items()}
+    right = {
+        n: (t[P].to_numpy().argmax(axis=1) == t.label).to_numpy(float) for n, t in predicted.items()
+    }
     lesions = parts.lesions("test")
     names = sorted(set(lesions))
     counts = np.array([(lesions == n).sum() for n in names])
@@ -162,7 +209,9 @@ def test_an_interval_is_the_middle_95_percent_of_resampled_lesions(folder, parts
 
 
 def test_differences_are_paired_and_the_classifiers_less_the_controls():
-    """Of two networks that differ in a single decision the difference is almost certain, however uncertain each is."""
+    """Of two networks that differ in a single decision the difference is almost certain, however
+    uncertain each is.
+    """
     rng = np.random.default_rng(0)
     y = rng.integers(7, size=300)
     right = rng.random(300) < 0.7
@@ -173,11 +222,16 @@ def test_differences_are_paired_and_the_classifiers_less_the_controls():
     rows, lesions = np.arange(300), np.arange(300).astype(str)
     context = {"protocol": "p", "data": None, "views": 8, "points": {}, "arms": {}}
     files = {"classifier": (rows, y, p), "control": (rows, y, worse)}
-    found = scorecard.compute_figures(files, lesions, context)["classifier_minus_control"]["argmax"]["accuracy"]
+    found = scorecard.compute_figures(files, lesions, context)["classifier_minus_control"][
+        "argmax"
+    ]["accuracy"]
     assert found["value"] == pytest.approx(0.1)
-    half = 1.96 * np.sqrt(0.1 * 0.9 / 300)  # of thirty images in three hundred; unpaired it would be twice as wide
+    # Of thirty images in three hundred; unpaired it would be twice as wide.
+    half = 1.96 * np.sqrt(0.1 * 0.9 / 300)
     assert (found["high"] - found["low"]) / 2 == pytest.approx(half, rel=0.15)
-    same = scorecard.compute_figures({"classifier": files["classifier"], "control": files["classifier"]}, lesions, context)
+    same = scorecard.compute_figures(
+        {"classifier": files["classifier"], "control": files["classifier"]}, lesions, context
+    )
     for f in same["classifier_minus_control"]["argmax"].values():
         assert f["value"] == f["low"] == f["high"] == 0
 
@@ -194,27 +248,43 @@ def test_each_model_is_scored_at_its_own_points_and_with_its_own_probabilities()
         ("malignancy_control", -1.0, 2),
     ):
         files[name] = np.arange(200), y, rng.dirichlet(np.ones(k), 200)
-        context["points"][name] = {"balanced_shift": np.linspace(-shift, shift, k).tolist(), "train_prior": [1 / k] * k,
-                                   "tau": 1.0, "malignant_threshold_at_90_specificity": 0.5 + shift / 10}  # fmt: skip
+        context["points"][name] = {
+            "balanced_shift": np.linspace(-shift, shift, k).tolist(),
+            "train_prior": [1 / k] * k,
+            "tau": 1.0,
+            "malignant_threshold_at_90_specificity": 0.5 + shift / 10,
+        }
     found = scorecard.compute_figures(files, np.arange(200).astype(str), context)["models"]
     for name, (_, _, p) in files.items():
         points = context["points"][name]
         targets = y if p.shape[1] == 7 else MALIGNANT[y]
         decided = (np.log(p) + points["balanced_shift"]).argmax(axis=1)
-        assert found[name]["balanced"]["accuracy"]["value"] == pytest.approx((decided == targets).mean()), name
-        assert found[name]["argmax"]["accuracy"]["value"] == pytest.approx((p.argmax(axis=1) == targets).mean()), name
+        assert found[name]["balanced"]["accuracy"]["value"] == pytest.approx(
+            (decided == targets).mean()
+        ), name
+        assert found[name]["argmax"]["accuracy"]["value"] == pytest.approx(
+            (p.argmax(axis=1) == targets).mean()
+        ), name
         score = p[:, MALIGNANT].sum(axis=1) if p.shape[1] == 7 else p[:, 1]
         t = points["malignant_threshold_at_90_specificity"]
         sensitivity = found[name]["malignant_sensitivity_at_val_threshold_90"]["value"]
         assert sensitivity == pytest.approx((score[MALIGNANT[y]] >= t).mean()), name
-        assert found[name]["auc_malignant"]["value"] == pytest.approx(sk.roc_auc_score(MALIGNANT[y], score)), name
+        assert found[name]["auc_malignant"]["value"] == pytest.approx(
+            sk.roc_auc_score(MALIGNANT[y], score)
+        ), name
 
 
-def test_networks_of_benign_and_malignant_are_found_scored_and_compared(networks, tmp_path, monkeypatch):
-    """`--task malignancy` and its control beside the others, teacher.py's in place of trained ones."""
+def test_networks_of_benign_and_malignant_are_found_scored_and_compared(
+    networks, tmp_path, monkeypatch
+):
+    """`--task malignancy` and its control beside the others, teacher.py's in place of trained
+    ones.
+    """
 
     def teach(place, pool, val, shift, resuming=False):
-        return Teacher(*pool[:2], len(shift)).build_network(), [dict.fromkeys(train_cnn.HISTORY, 1.0)]
+        return Teacher(*pool[:2], len(shift)).build_network(), [
+            dict.fromkeys(train_cnn.HISTORY, 1.0)
+        ]
 
     monkeypatch.setattr(train_cnn, "train", teach)
     copy = networks.copy(tmp_path)
@@ -233,7 +303,8 @@ def test_networks_of_benign_and_malignant_are_found_scored_and_compared(networks
         np.testing.assert_allclose(table.p_malignant, p[:, 1], atol=2e-6)
         auc = found["models"][name]["auc_malignant"]["value"]
         assert auc == pytest.approx(sk.roc_auc_score(MALIGNANT[y], table.p_malignant))
-    assert "more than their task" in found["sum_minus_binary"]["reason"]  # of another number of steps
+    # Of another number of steps.
+    assert "more than their task" in found["sum_minus_binary"]["reason"]
 
 
 def test_predictions_keep_nine_digits_each_class_in_its_own_column(tmp_path):
@@ -253,16 +324,22 @@ def test_predictions_keep_nine_digits_each_class_in_its_own_column(tmp_path):
 
 
 def test_lesions_are_those_of_the_predicted_rows_in_their_order(tmp_path):
-    (tmp_path / "s.csv").write_text("row,lesion,part\n3,c,test\n1,a,test\n2,b,test\n4,d,train\n5,e,val\n")
+    (tmp_path / "s.csv").write_text(
+        "row,lesion,part\n3,c,test\n1,a,test\n2,b,test\n4,d,train\n5,e,val\n"
+    )
     lesions, leaky = read_lesions(tmp_path / "s.csv", np.array([2, 1, 3]))
     assert lesions.tolist() == ["b", "a", "c"]
     assert not leaky
     for part, leaks in (("train", True), ("val", False)):
-        (tmp_path / "s.csv").write_text(f"row,lesion,part\n3,c,test\n1,a,test\n2,b,test\n4,a,{part}\n")
+        (tmp_path / "s.csv").write_text(
+            f"row,lesion,part\n3,c,test\n1,a,test\n2,b,test\n4,a,{part}\n"
+        )
         assert read_lesions(tmp_path / "s.csv", np.array([1, 2, 3]))[1] == leaks
 
 
-def test_every_column_of_the_isic_submission_is_the_class_it_is_named_by(evaluated, parts, folder, tmp_path):
+def test_every_column_of_the_isic_submission_is_the_class_it_is_named_by(
+    evaluated, parts, folder, tmp_path
+):
     """The challenge's task 3 wants image, MEL, NV, BCC, AKIEC, BKL, DF, VASC."""
     table = evaluate.read_table(evaluated.table)
     test = table.take(parts.rows("test"))
@@ -278,17 +355,23 @@ def test_every_column_of_the_isic_submission_is_the_class_it_is_named_by(evaluat
             assert float(row[c.upper()]) == pytest.approx(ours[f"p_{c}"], rel=1e-7), c
     test.metadata = None
     write_isic(tmp_path / "isic.csv", test, p[P].to_numpy())
-    assert (tmp_path / "isic.csv").read_text().splitlines()[1].startswith(f"row{int(p.row[0]):07d},")
+    assert (
+        (tmp_path / "isic.csv").read_text().splitlines()[1].startswith(f"row{int(p.row[0]):07d},")
+    )
 
 
 def test_a_run_of_the_evaluation_names_the_hash_of_everything_it_read(evaluated):
     record = oracles.read(evaluated.outputs / "evaluation/options.json")
     networks = {"classifier": "cnn", "control": "control", "judge": "judge"}
-    files = {name: evaluated.models / folder / "classifier.keras" for name, folder in networks.items()}
+    files = {
+        name: evaluated.models / folder / "classifier.keras" for name, folder in networks.items()
+    }
     files["generator"] = evaluated.models / "gan/generator.keras"
     files["synthetic"] = evaluated.outputs / "synthetic/hmnist_28_28_RGB.csv"
     assert record["inputs"] == {name: checksums.file_sha256(path) for name, path in files.items()}
-    assert set(record["outputs"]) == {p.name for p in (evaluated.outputs / "evaluation").glob("*.*")} - {
+    assert set(record["outputs"]) == {
+        p.name for p in (evaluated.outputs / "evaluation").glob("*.*")
+    } - {
         "options.json",
         ".lock",
         ".writer",
@@ -297,12 +380,16 @@ def test_a_run_of_the_evaluation_names_the_hash_of_everything_it_read(evaluated)
 
 
 def test_the_interval_of_the_calibration_error_is_corrected_for_its_bias():
-    """Resampling raises the error of calibrated probabilities; the interval that is reported has that taken out."""
+    """Resampling raises the error of calibrated probabilities; the interval that is reported has
+    that taken out.
+    """
     rng = np.random.default_rng(0)
     p = rng.dirichlet([0.5] * 7, 600)
     y = (rng.random((600, 1)) > np.cumsum(p, axis=1)).sum(axis=1).clip(max=6)
     found = scorecard.report_model(y, p, None, np.arange(600).astype(str), "p")[0]["ece"]
-    low, high = bootstrap.with_intervals(lambda w: {"e": metrics.ece(y, p, w)}, np.arange(600).astype(str))["e"][1:]
+    low, high = bootstrap.with_intervals(
+        lambda w: {"e": metrics.ece(y, p, w)}, np.arange(600).astype(str)
+    )["e"][1:]
     assert found["low"] <= found["value"] <= found["high"]
     assert (found["low"], found["high"]) != (low, high)
     assert found["low"] < low
@@ -311,15 +398,29 @@ def test_the_interval_of_the_calibration_error_is_corrected_for_its_bias():
 def test_networks_of_two_tasks_are_compared_only_if_they_learned_from_the_same_images():
     rng = np.random.default_rng(0)
     y = rng.integers(7, size=60)
-    files = {"classifier": (np.arange(60), y, rng.dirichlet(np.ones(7), 60)),
-             "malignancy": (np.arange(60), y, rng.dirichlet(np.ones(2), 60))}  # fmt: skip
-    arm = {"trained_on": "9 real", "same": {"steps": 5}, "synthetic_sha256": "a", "synthetic_weight": 0.25,
-           "trained_by": ["this"]}  # fmt: skip
+    files = {
+        "classifier": (np.arange(60), y, rng.dirichlet(np.ones(7), 60)),
+        "malignancy": (np.arange(60), y, rng.dirichlet(np.ones(2), 60)),
+    }
+    arm = {
+        "trained_on": "9 real",
+        "same": {"steps": 5},
+        "synthetic_sha256": "a",
+        "synthetic_weight": 0.25,
+        "trained_by": ["this"],
+    }
 
     def compare(**other):
-        context = {"protocol": "p", "data": None, "views": 8, "points": {},
-                   "arms": {"classifier": arm, "malignancy": arm | other}}  # fmt: skip
-        return scorecard.compute_figures(files, np.arange(60).astype(str), context)["sum_minus_binary"]
+        context = {
+            "protocol": "p",
+            "data": None,
+            "views": 8,
+            "points": {},
+            "arms": {"classifier": arm, "malignancy": arm | other},
+        }
+        return scorecard.compute_figures(files, np.arange(60).astype(str), context)[
+            "sum_minus_binary"
+        ]
 
     assert "auc_malignant" in compare()
     assert "DIFFERENT CODE" in compare(trained_by=["other"])["auc_malignant"]["protocol"]
@@ -329,7 +430,9 @@ def test_networks_of_two_tasks_are_compared_only_if_they_learned_from_the_same_i
         ("synthetic_sha256", "b"),
         ("synthetic_weight", 1),
     ):
-        assert "more than their task" in compare(**{name: value}).get("reason", "compared all the same"), name
+        assert "more than their task" in compare(**{name: value}).get(
+            "reason", "compared all the same"
+        ), name
 
 
 def test_an_options_subset_is_named_in_every_protocol(evaluated):

@@ -26,7 +26,9 @@ def quality(folder):
 
 
 class Seen:
-    """The judge's features and decisions, by stock Keras and scikit-learn: components fitted on half A."""
+    """The judge's features and decisions, by stock Keras and scikit-learn: components fitted on
+    half A.
+    """
 
     def __init__(self, evaluated, parts):
         import keras
@@ -70,7 +72,9 @@ def test_agreement_is_of_synthetic_images_by_their_label_and_recall_of_test_imag
         assert found["real_recall"]["value"] == pytest.approx((real[y == code] == code).mean()), c
         assert found["real_recall"]["n"] == (y == code).sum()
         p, n = found["value"], found["n"]
-        assert found["se_of_difference"] == pytest.approx(np.sqrt(p * (1 - p) / n + found["real_recall"]["se"] ** 2))
+        assert found["se_of_difference"] == pytest.approx(
+            np.sqrt(p * (1 - p) / n + found["real_recall"]["se"] ** 2)
+        )
 
 
 def test_diversity_is_the_spread_of_synthetic_images_over_that_of_one_photograph_a_test_lesion(
@@ -87,7 +91,10 @@ def test_diversity_is_the_spread_of_synthetic_images_over_that_of_one_photograph
         if len(real) < 2:
             assert found["value"] is None
             continue
-        spreads = [pdist(seen.features(x)).mean() for x in (synthetic[0][synthetic[1] == code], parts.images[real])]
+        spreads = [
+            pdist(seen.features(x)).mean()
+            for x in (synthetic[0][synthetic[1] == code], parts.images[real])
+        ]
         assert found["value"] == pytest.approx(spreads[0] / spreads[1], rel=1e-3), c
         assert (found["n"], found["real_n"]) == (5, len(real))
 
@@ -98,19 +105,27 @@ def coarse(images):
 
 def nearest(images, others):
     """(distance, position) by the plain definition, one image after another."""
-    d = np.min([[np.sqrt(((v[None] - coarse(others)) ** 2).sum(axis=(1, 2, 3))) for v in view]
-                for view in oracles.eight_views(coarse(images))], axis=0)  # fmt: skip
+    d = np.min(
+        [
+            [np.sqrt(((v[None] - coarse(others)) ** 2).sum(axis=(1, 2, 3))) for v in view]
+            for view in oracles.eight_views(coarse(images))
+        ],
+        axis=0,
+    )
     return d.min(axis=1), d.argmin(axis=1)
 
 
-def test_nearest_pairs_name_the_row_of_the_training_image_and_memorisation_counts_them(parts, folder, quality, synthetic):
+def test_nearest_pairs_name_the_row_of_the_training_image_and_memorisation_counts_them(
+    parts, folder, quality, synthetic
+):
     distance, at = nearest(synthetic[0], parts.of("train")[0])
     table = pd.read_csv(folder / "nearest.csv")
     assert table.synthetic_row.tolist() == list(range(35))
     assert table.label.tolist() == synthetic[1].tolist()
     np.testing.assert_allclose(table.distance, distance, rtol=1e-4)
     assert table.train_row.tolist() == parts.rows("train")[at].tolist()
-    held = np.quantile(nearest(parts.of("test")[0], parts.of("train")[0])[0], 0.01)  # lesions are split: none is in both
+    # Lesions are split: none is in both.
+    held = np.quantile(nearest(parts.of("test")[0], parts.of("train")[0])[0], 0.01)
     found = quality["memorisation"]
     assert found["threshold"] == pytest.approx(held, rel=1e-4)
     assert found["value"] == pytest.approx((distance < held).mean())
@@ -126,8 +141,12 @@ def test_the_judges_name_is_of_its_weights(evaluated, quality):
     assert quality["judge_sha256"] == digest.hexdigest()
 
 
-def test_distances_are_to_the_test_part_and_their_floor_is_half_bs(evaluated, parts, quality, seen, synthetic):
-    """To within the draws: the means of features, whose squared distance is the first term of Frechet's, on fresh images."""
+def test_distances_are_to_the_test_part_and_their_floor_is_half_bs(
+    evaluated, parts, quality, seen, synthetic
+):
+    """To within the draws: the means of features, whose squared distance is the first term of
+    Frechet's, on fresh images.
+    """
     import scipy.linalg
     from sklearn.metrics.pairwise import polynomial_kernel
 
@@ -138,12 +157,17 @@ def test_distances_are_to_the_test_part_and_their_floor_is_half_bs(evaluated, pa
     assert quality["distances"]["frechet"]["n"] == len(seen.b)
 
     def draw_real():
-        by_class = [rng.choice(seen.b[parts.labels[seen.b] == c], round(m * len(seen.b))) for c, m in enumerate(mix)]
+        by_class = [
+            rng.choice(seen.b[parts.labels[seen.b] == c], round(m * len(seen.b)))
+            for c, m in enumerate(mix)
+        ]
         return seen.features(parts.images[np.concatenate(by_class)])
 
     def draw_fake():
         y = np.repeat(np.arange(7), np.rint(mix * len(seen.b)).astype(int)).astype(np.int32)
-        images = generator.predict([rng.standard_normal((len(y), 64), dtype=np.float32), y], verbose=0)
+        images = generator.predict(
+            [rng.standard_normal((len(y), 64), dtype=np.float32), y], verbose=0
+        )
         return seen.features(np.rint(images))
 
     def frechet(a, b):
@@ -152,18 +176,29 @@ def test_distances_are_to_the_test_part_and_their_floor_is_half_bs(evaluated, pa
         return ((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum() + np.trace(sa + sb - 2 * root)
 
     def kid(a, b):
-        k = [polynomial_kernel(x, y, degree=3, gamma=1 / a.shape[1], coef0=1) for x, y in ((a, a), (b, b), (a, b))]
+        k = [
+            polynomial_kernel(x, y, degree=3, gamma=1 / a.shape[1], coef0=1)
+            for x, y in ((a, a), (b, b), (a, b))
+        ]
         n, m = len(a), len(b)
-        return ((k[0].sum() - np.trace(k[0])) / (n * (n - 1)) + (k[1].sum() - np.trace(k[1])) / (m * (m - 1))
-                - 2 * k[2].mean())  # fmt: skip
+        return (
+            (k[0].sum() - np.trace(k[0])) / (n * (n - 1))
+            + (k[1].sum() - np.trace(k[1])) / (m * (m - 1))
+            - 2 * k[2].mean()
+        )
 
     d = quality["distances"]
     for end, draw in (("", draw_fake), ("_floor", draw_real)):
         several = np.array([(frechet(x, test), kid(x, test)) for x in (draw() for _ in range(8))])
         for name, values in zip(("frechet", "kid"), several.T, strict=True):
-            assert d[name + end]["value"] == pytest.approx(values.mean(), abs=4 * values.std() + 1e-3), name + end
-    assert d["frechet"]["value"] > 2 * d["frechet_floor"]["value"]  # two epochs of a GAN are no real images
-    assert d["frechet_ratio"]["value"] == pytest.approx(d["frechet"]["value"] / d["frechet_floor"]["value"], rel=0.2)
+            assert d[name + end]["value"] == pytest.approx(
+                values.mean(), abs=4 * values.std() + 1e-3
+            ), name + end
+    # Two epochs of a GAN are no real images.
+    assert d["frechet"]["value"] > 2 * d["frechet_floor"]["value"]
+    assert d["frechet_ratio"]["value"] == pytest.approx(
+        d["frechet"]["value"] / d["frechet_floor"]["value"], rel=0.2
+    )
     assert d["precision"]["value"] < d["precision_half_b"]["value"]
     assert d["density_ratio"]["value"] < 1
 
@@ -173,8 +208,13 @@ def test_memorisation_by_class_counts_what_was_flagged_within_the_class(parts, q
     names = parts.lesions("train")
     for code, c in enumerate(CLASSES):
         own, lesions = images[labels == code], names[labels == code]
-        d = np.min([[np.sqrt(((v[None] - coarse(own)) ** 2).sum(axis=(1, 2, 3))) for v in view]
-                    for view in oracles.eight_views(coarse(own))], axis=0)  # fmt: skip
+        d = np.min(
+            [
+                [np.sqrt(((v[None] - coarse(own)) ** 2).sum(axis=(1, 2, 3))) for v in view]
+                for view in oracles.eight_views(coarse(own))
+            ],
+            axis=0,
+        )
         d[lesions[:, None] == lesions[None]] = np.inf
         limit = np.quantile(d.min(axis=1), 0.01)
         found = quality["memorisation"]["by_class"][c]
@@ -185,7 +225,10 @@ def test_memorisation_by_class_counts_what_was_flagged_within_the_class(parts, q
 
 def test_the_protocol_names_part_images_and_mix(parts, quality):
     n = quality["distances"]["frechet"]["n"]
-    words = f"{n} images in the train part's class mix against the {len(parts.rows('test'))} of the test part"
+    words = (
+        f"{n} images in the train part's class mix against the {len(parts.rows('test'))} of "
+        "the test part"
+    )
     assert words in quality["protocol"]
     assert quality["source"] == "fresh draws from the saved generator"
     assert "components fitted on half A" in quality["protocol"]

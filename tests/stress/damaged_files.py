@@ -1,11 +1,12 @@
-"""Feed damaged and hostile files to everything that reads one: each must load correctly or end in one clear line.
+"""Feed damaged and hostile files to everything that reads one: each must load correctly or end in
+one clear line.
 
     python -m tests.stress.damaged_files [--files 2000] [--models 100] [--seed 0]
 
-Tables (plain and compressed), npz, metadata, split, predictions, JSON records and checkpoints are read in this process,
-whose memory is limited; model files in processes of their own. Anything but an answer or an InputError of one line -
-another exception, over LIMIT seconds, memory at its limit - is unanswered. test_reliability.py runs a part. Adds its
-counts to results/reliability.json.
+Tables (plain and compressed), npz, metadata, split, predictions, JSON records and checkpoints are
+read in this process, whose memory is limited; model files in processes of their own. Anything but
+an answer or an InputError of one line - another exception, over LIMIT seconds, memory at its limit
+- is unanswered. test_reliability.py runs a part. Adds its counts to results/reliability.json.
 """
 
 import argparse
@@ -34,11 +35,36 @@ from lesiongan.measures.predictions import write_predictions
 from lesiongan.phantom import write_phantom
 from lesiongan.run import checkpoints
 
-LIMIT = 10  # seconds an answer may take
-MEMORY = 6 << 30  # bytes of address space, libraries included
+# Seconds an answer may take.
+LIMIT = 10
+# Bytes of address space, libraries included.
+MEMORY = 6 << 30
 
-NASTY = [b"nan", b"inf", b"-1", b"256", b"1e309", b"9" * 40, b"0x1F", b"1.5", b"", b" ", b'"', b"\xff\xfe", b"\x00", b"=1+1",
-         b"../../../etc/passwd", b"null", b"[]", b"{}", b"true", "\u0667".encode(), b"\r", b"\n", b",,"]  # fmt: skip
+NASTY = [
+    b"nan",
+    b"inf",
+    b"-1",
+    b"256",
+    b"1e309",
+    b"9" * 40,
+    b"0x1F",
+    b"1.5",
+    b"",
+    b" ",
+    b'"',
+    b"\xff\xfe",
+    b"\x00",
+    b"=1+1",
+    b"../../../etc/passwd",
+    b"null",
+    b"[]",
+    b"{}",
+    b"true",
+    "\u0667".encode(),
+    b"\r",
+    b"\n",
+    b",,",
+]
 
 
 def damage(data, rng):
@@ -60,7 +86,8 @@ def damage(data, rng):
         data[at : at + size] = rng.randbytes(size)
     elif kind == 5:
         data[at:at] = rng.choice(NASTY)
-    else:  # one number becomes something else
+    # One number becomes something else.
+    else:
         numbers = list(re.finditer(rb"-?\d[\d.e+-]*", bytes(data[at : at + 20000])))
         if numbers:
             m = rng.choice(numbers)
@@ -69,7 +96,9 @@ def damage(data, rng):
 
 
 def damage_json(data, rng):
-    """JSON with one value somewhere replaced by one of another type, or left out; sometimes plain damage."""
+    """JSON with one value somewhere replaced by one of another type, or left out; sometimes
+    plain damage.
+    """
     if rng.random() < 0.3:
         return damage(data, rng)
     value = json.loads(data)
@@ -83,7 +112,22 @@ def damage_json(data, rng):
         del node[key]
     else:
         node[key] = rng.choice(
-            [None, -1, 1e308, "x", "../../x", [], {}, [1] * 9, {"value": 3}, True, "\ud7ff", 10**30, 10**400, "@"]
+            [
+                None,
+                -1,
+                1e308,
+                "x",
+                "../../x",
+                [],
+                {},
+                [1] * 9,
+                {"value": 3},
+                True,
+                "\ud7ff",
+                10**30,
+                10**400,
+                "@",
+            ]
         )
     return json.dumps(value).replace('"@"', "1e309").encode()
 
@@ -102,15 +146,40 @@ def hostile_npz(data, rng):
         members = {n: archive.read(n) for n in archive.namelist()}
     name = rng.choice(sorted(members))
     kind = rng.randrange(5)
-    if kind == 0:  # a header that lies about the size
-        shape = rng.choice(["(1000000000, 28, 28, 3)", "(-1,)", "(4611686018427387904, 4)", "()", "(0,)", "(2, 28, 28, 3)"])
+    # A header that lies about the size.
+    if kind == 0:
+        shape = rng.choice(
+            [
+                "(1000000000, 28, 28, 3)",
+                "(-1,)",
+                "(4611686018427387904, 4)",
+                "()",
+                "(0,)",
+                "(2, 28, 28, 3)",
+            ]
+        )
         members[name] = re.sub(rb"'shape': \([^)]*\)", f"'shape': {shape}".encode(), members[name])
     elif kind == 1:
-        members[name] = re.sub(rb"'descr': '[^']*'", rng.choice([b"'descr': '|O'", b"'descr': '<f8'", b"'descr': '<U9'",
-                               b"'descr': '>i4'", b"'descr': 'x'", b"'descr': '<M8[ns]'"]), members[name])  # fmt: skip
+        members[name] = re.sub(
+            rb"'descr': '[^']*'",
+            rng.choice(
+                [
+                    b"'descr': '|O'",
+                    b"'descr': '<f8'",
+                    b"'descr': '<U9'",
+                    b"'descr': '>i4'",
+                    b"'descr': 'x'",
+                    b"'descr': '<M8[ns]'",
+                ]
+            ),
+            members[name],
+        )
     elif kind == 2:
-        members[rng.choice(["../../escaped.npy", "/tmp/escaped.npy", "a" * 300 + ".npy"])] = members.pop(name)
-    elif kind == 3:  # a bomb: 300 MB of zeros in 300 kB, as its header says
+        members[rng.choice(["../../escaped.npy", "/tmp/escaped.npy", "a" * 300 + ".npy"])] = (
+            members.pop(name)
+        )
+    # A bomb: 300 MB of zeros in 300 kB, as its header says.
+    elif kind == 3:
         f = io.BytesIO()
         np.save(f, np.zeros(300 << 20, np.uint8))
         members[name] = f.getvalue()
@@ -155,11 +224,17 @@ class Zoo:
         n = len(self.table)
         rng = np.random.default_rng(0)
         p = rng.dirichlet(np.ones(7), n)
-        self.predictions, self.split, self.context = (folder / f for f in ("predictions.csv", "split.csv", "context.json"))
+        self.predictions, self.split, self.context = (
+            folder / f for f in ("predictions.csv", "split.csv", "context.json")
+        )
         write_predictions(self.predictions, np.arange(n), self.table.labels, p)
-        writing.write_text(self.split, "row,lesion,part\n" + "".join(f"{i},L{i // 2},test\n" for i in range(n)))
+        writing.write_text(
+            self.split, "row,lesion,part\n" + "".join(f"{i},L{i // 2},test\n" for i in range(n))
+        )
         self.points = {"tau": 0.5, "balanced_shift": [0.1] * 7, "train_prior": [1 / 7] * 7} | {
-            f"{k}_threshold_at_{s}_specificity": 0.4 for k in ("melanoma", "malignant") for s in (90, 95)
+            f"{k}_threshold_at_{s}_specificity": 0.4
+            for k in ("melanoma", "malignant")
+            for s in (90, 95)
         }
         same = {"trained_on": "10 real", "synthetic_sha256": None, "same": {"steps": 3}}
         context = {"protocol": "lesion split", "data": {"name": "t", "note": ""}, "views": 8}
@@ -176,9 +251,12 @@ class Zoo:
         self.variables = [Variable(rng.normal(size=(4, 3)).astype(np.float32)) for _ in range(3)]
         checkpoint = folder / "checkpoint.npz"
         checkpoints.save_state(checkpoint, self.variables, history=[[1.0, 2.0]], fingerprint="f")
-        parts = {f"{k}_images": self.table.images[i::3] for i, k in enumerate(("train", "val", "test"))}
+        parts = {
+            f"{k}_images": self.table.images[i::3] for i, k in enumerate(("train", "val", "test"))
+        }
         parts |= {
-            f"{k}_labels": self.table.labels[i::3, None].astype(np.uint8) for i, k in enumerate(("train", "val", "test"))
+            f"{k}_labels": self.table.labels[i::3, None].astype(np.uint8)
+            for i, k in enumerate(("train", "val", "test"))
         }
         import zstandard
 
@@ -189,7 +267,11 @@ class Zoo:
             "table.csv.zst": (zstandard.compress(raw), damage, read_table),
             "repacked.csv.gz": (raw, lambda d, r: gzip.compress(damage(d, r), 1), read_table),
             "dermamnist.npz": (npz(parts), hostile_npz, read_table),
-            "metadata.csv": (self.metadata.read_bytes(), damage, lambda p: group_lesions(self.table, str(p))),
+            "metadata.csv": (
+                self.metadata.read_bytes(),
+                damage,
+                lambda p: group_lesions(self.table, str(p)),
+            ),
             "predictions.csv": (self.predictions.read_bytes(), damage, self.evaluate),
             "split.csv": (self.split.read_bytes(), damage, self.evaluate),
             "context.json": (self.context.read_bytes(), damage_json, self.evaluate),
@@ -205,15 +287,24 @@ class Zoo:
         try:
             if path != files[path.name]:
                 files[path.name].write_bytes(path.read_bytes())
-            evaluate.main(["--from-predictions", str(self.predictions), "--split", str(self.split), "--outputs-dir",
-                           str(self.folder / "outputs")])  # fmt: skip
+            evaluate.main(
+                [
+                    "--from-predictions",
+                    str(self.predictions),
+                    "--split",
+                    str(self.split),
+                    "--outputs-dir",
+                    str(self.folder / "outputs"),
+                ]
+            )
         finally:
             files[path.name].write_bytes(kept)
 
     def describe(self, path):
         """The options.json of a network, as evaluate.py takes it up into context.json."""
         writing.write_json(
-            self.folder / "arm.json", evaluate.describe_arm(records.read_json(path, "train_cnn.py", evaluate.TRAINED))
+            self.folder / "arm.json",
+            evaluate.describe_arm(records.read_json(path, "train_cnn.py", evaluate.TRAINED)),
         )
 
     def resume(self, path):
@@ -221,7 +312,9 @@ class Zoo:
 
 
 def try_files(folder, count, seed=0):
-    """(files tried, {kind: [what went wrong]}) over `count` damaged files, spread over all kinds."""
+    """(files tried, {kind: [what went wrong]}) over `count` damaged files, spread over all
+    kinds.
+    """
     zoo = Zoo(folder)
     place = folder / "damaged"
     place.mkdir()
@@ -275,10 +368,16 @@ def hostile_model(data, rng):
     kind = rng.randrange(6)
     if kind == 0:
         return damage(data, rng)
-    if kind == 5:  # some size becomes a huge one
+    # Some size becomes a huge one.
+    if kind == 5:
         numbers = list(re.finditer(rb"(?<=[\[ ])\d+(?=[,\]}])", members["config.json"]))
-        m, huge = rng.choice(numbers), rng.choice([b"40000000", b"1000000000", b"20000", b"0", b"-1"])
-        members["config.json"] = members["config.json"][: m.start()] + huge + members["config.json"][m.end() :]
+        m, huge = (
+            rng.choice(numbers),
+            rng.choice([b"40000000", b"1000000000", b"20000", b"0", b"-1"]),
+        )
+        members["config.json"] = (
+            members["config.json"][: m.start()] + huge + members["config.json"][m.end() :]
+        )
     elif kind == 1:
         members["config.json"] = damage_json(members["config.json"], rng)
     elif kind == 2:
@@ -288,8 +387,13 @@ def hostile_model(data, rng):
     else:
         config = json.loads(members["config.json"])
         layer = rng.choice(config["config"]["layers"])
-        code = [("keras.layers", "Lambda"), ("subprocess", "Popen"), ("os", "system"), ("mine", "Layer"),
-                ("keras.saving", "load_model")]  # fmt: skip
+        code = [
+            ("keras.layers", "Lambda"),
+            ("subprocess", "Popen"),
+            ("os", "system"),
+            ("mine", "Layer"),
+            ("keras.saving", "load_model"),
+        ]
         layer["module"], layer["class_name"] = rng.choice(code)
         members["config.json"] = json.dumps(config).encode()
     f = io.BytesIO()
@@ -300,7 +404,9 @@ def hostile_model(data, rng):
 
 
 def try_models(good, count, folder, seed=0):
-    """(models tried, [what went wrong]): good is {path of a .keras file: name of its loader in saved_models}."""
+    """(models tried, [what went wrong]): good is {path of a .keras file: name of its loader in
+    saved_models}.
+    """
     rng = random.Random(seed)
     wrong = []
     for i in range(count):
@@ -309,7 +415,10 @@ def try_models(good, count, folder, seed=0):
         path.write_bytes(hostile_model(Path(source).read_bytes(), rng))
         try:
             done = subprocess.run(
-                [sys.executable, "-c", LOAD, str(ROOT), str(path), load], capture_output=True, text=True, timeout=60
+                [sys.executable, "-c", LOAD, str(ROOT), str(path), load],
+                capture_output=True,
+                text=True,
+                timeout=60,
             )
         except subprocess.TimeoutExpired:
             wrong.append(f"#{i} took over 60 s")
@@ -331,12 +440,16 @@ def save_two_models(folder):
     keras_setup.seed_everything(0)
     generator, classifier = folder / "generator.keras", folder / "classifier.keras"
     train_gan.build_generator(8).save(generator)
-    calibration.with_calibration(train_cnn.build_network(7, 8, middle=24), 1.0, np.zeros(7)).save(classifier)
+    calibration.with_calibration(train_cnn.build_network(7, 8, middle=24), 1.0, np.zeros(7)).save(
+        classifier
+    )
     return {generator: "load_generator", classifier: "load_classifier"}
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--files", type=int, default=2000)
     p.add_argument("--models", type=int, default=100)
     p.add_argument("--seed", type=int, default=0)
@@ -350,14 +463,23 @@ def main():
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         tried, wrong = try_files(Path(folder), args.files, args.seed)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
-    print(f"{tried} files, peak {peak:.2f} GiB; unanswered: {json.dumps(wrong, indent=1) if wrong else 'none'}")
+    print(
+        f"{tried} files, peak {peak:.2f} GiB; unanswered: "
+        f"{json.dumps(wrong, indent=1) if wrong else 'none'}"
+    )
     models = []
     if args.models:
         with tempfile.TemporaryDirectory() as folder:
-            _, models = try_models(save_two_models(Path(folder)), args.models, Path(folder), args.seed)
+            _, models = try_models(
+                save_two_models(Path(folder)), args.models, Path(folder), args.seed
+            )
         print(f"{args.models} models; unanswered: {models or 'none'}")
-    note("python -m tests.stress.damaged_files " + " ".join(sys.argv[1:]), inputs_tried=tried + args.models,
-         inputs_unanswered=sum(map(len, wrong.values())) + len(models), inputs_peak_gib=round(peak, 2))  # fmt: skip
+    note(
+        "python -m tests.stress.damaged_files " + " ".join(sys.argv[1:]),
+        inputs_tried=tried + args.models,
+        inputs_unanswered=sum(map(len, wrong.values())) + len(models),
+        inputs_peak_gib=round(peak, 2),
+    )
 
 
 if __name__ == "__main__":

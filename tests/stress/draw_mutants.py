@@ -1,9 +1,10 @@
-"""Draw changes of the code at random, with Cosmic Ray's operators: JSON for random_mutants.py on standard output.
+"""Draw changes of the code at random, with Cosmic Ray's operators: JSON for random_mutants.py on
+standard output.
 
     .venv-mutants/bin/python tests/stress/draw_mutants.py 100 0 train_gan.py ...
 
-Runs in an environment of its own, which `make mutants` makes (requirements-mutants.txt). First a place in the
-code is drawn, each with the same chance, then one of the operators that can change it.
+Runs in an environment of its own, which `make mutants` makes (requirements-mutants.txt). First a
+place in the code is drawn, each with the same chance, then one of the operators that can change it.
 """
 
 import json
@@ -15,12 +16,15 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
-# Of the same meaning here, or of names that need arguments: `is` for `==` on numbers, another exception.
+# Of the same meaning here, or of names that need arguments: `is` for `==` on numbers, another
+# exception.
 LEFT_OUT = ("ExceptionReplacer", "Variable", "_Is", "RemoveDecorator")
 
 
 def list_places(text):
-    """{(line, column): [(operator, which of its occurrences)]} of what could be changed in a module."""
+    """{(line, column): [(operator, which of its occurrences)]} of what could be changed in a
+    module.
+    """
     tree, found = get_ast(text), {}
     for name in operator_names():
         if any(word in name for word in LEFT_OUT):
@@ -34,7 +38,9 @@ def list_places(text):
 
 
 def change(path, options, rng):
-    """(operator, changed text) by the first of `options`, in random order, that leaves a module; None if none does."""
+    """(operator, changed text) by the first of `options`, in random order, that leaves a module;
+    None if none does.
+    """
     text = path.read_text()
     for name, occurrence in rng.sample(options, len(options)):
         changed = mutate_code(text, get_operator(name)(), occurrence)
@@ -50,12 +56,16 @@ def change(path, options, rng):
 def main():
     count, seed, *names = sys.argv[1:]
     rng = random.Random(int(seed))
-    places = {(n, at): options for n in names for at, options in list_places(Path(n).read_text()).items()}
+    places = {
+        (n, at): options for n in names for at, options in list_places(Path(n).read_text()).items()
+    }
     drawn = []
     for name, at in rng.sample(sorted(places), len(places)):
         if len(drawn) < int(count) and (found := change(Path(name), places[name, at], rng)):
             line = found[1].splitlines()[at[0] - 1].strip()[:120]
-            drawn.append({"file": name, "what": f"line {at[0]}, {found[0]}: {line}", "text": found[1]})
+            drawn.append(
+                {"file": name, "what": f"line {at[0]}, {found[0]}: {line}", "text": found[1]}
+            )
     json.dump(drawn, sys.stdout)
 
 

@@ -1,9 +1,11 @@
-"""Run the scripts where files may not grow, or on a disk that fills up: they must stop in one line and leave no half file.
+"""Run the scripts where files may not grow, or on a disk that fills up: they must stop in one line
+and leave no half file.
 
-    python -m tests.stress.filling [--tmpfs]      # minutes; adds its counts to results/reliability.json
+    python -m tests.stress.filling [--tmpfs]  # minutes; adds its counts to results/reliability.json
 
-Without --tmpfs the limit is the process's own on the size of a file (RLIMIT_FSIZE); with it, a small tmpfs is mounted
-(needs root). Whatever is left must be whole: every JSON, CSV, PNG, NPZ and model file is read to its end.
+Without --tmpfs the limit is the process's own on the size of a file (RLIMIT_FSIZE); with it, a
+small tmpfs is mounted (needs root). Whatever is left must be whole: every JSON, CSV, PNG, NPZ and
+model file is read to its end.
 """
 
 import argparse
@@ -16,25 +18,46 @@ from pathlib import Path
 
 from lesiongan import ROOT
 
-WORK = {"train_gan.py": ["--epochs", "2", "--samples", "70", "--width", "8", "--batch", "32", "--grid-every", "1"],
-        "train_cnn.py": ["--role", "control", "--epochs", "2", "--width", "8", "--batch", "32"],
-        "eda.py": []}  # fmt: skip
+WORK = {
+    "train_gan.py": [
+        "--epochs",
+        "2",
+        "--samples",
+        "70",
+        "--width",
+        "8",
+        "--batch",
+        "32",
+        "--grid-every",
+        "1",
+    ],
+    "train_cnn.py": ["--role", "control", "--epochs", "2", "--width", "8", "--batch", "32"],
+    "eda.py": [],
+}
 LIMITED = """
 import os, resource, sys
 n = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (n, n))
-os.execv(sys.executable, [sys.executable, "-B", *sys.argv[2:]])  # -B: Python would cut its own compiled files short
+# Without -B, Python would cut its own compiled files short.
+os.execv(sys.executable, [sys.executable, "-B", *sys.argv[2:]])
 """
 
 
 def run(script, flags, limit=None):
     """(exit code, lines of stderr that are no progress bar) of a script."""
     command = [str(ROOT / script), *map(str, flags)]
-    command = [sys.executable, "-c", LIMITED, str(limit), *command] if limit else [sys.executable, *command]
+    command = (
+        [sys.executable, "-c", LIMITED, str(limit), *command]
+        if limit
+        else [sys.executable, *command]
+    )
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     lines = [line.split("\r")[-1] for line in done.stderr.splitlines()]
-    return done.returncode, [line[line.index(script) :] if script in line else line for line in lines if "error:" in line
-                             or "Traceback" in line]  # fmt: skip
+    return done.returncode, [
+        line[line.index(script) :] if script in line else line
+        for line in lines
+        if "error:" in line or "Traceback" in line
+    ]
 
 
 def find_partial(folder):
@@ -51,7 +74,9 @@ def find_partial(folder):
                 json.loads(path.read_text())
             elif path.suffix == ".csv":
                 lines = path.read_text().splitlines()
-                if len({line.count(",") for line in lines if '"' not in line}) > 1 or not path.read_text().endswith("\n"):
+                if len(
+                    {line.count(",") for line in lines if '"' not in line}
+                ) > 1 or not path.read_text().endswith("\n"):
                     raise ValueError("rows of unequal length")
             elif path.suffix == ".png":
                 with Image.open(path) as image:
@@ -71,7 +96,9 @@ def find_partial(folder):
 
 
 def fill(table, folder, limits, scripts=tuple(WORK), space=None):
-    """{runs, stopped, faults} over each script at each limit; `space` makes a folder of a limited size instead."""
+    """{runs, stopped, faults} over each script at each limit; `space` makes a folder of a
+    limited size instead.
+    """
     found = {"runs": 0, "stopped": 0, "faults": []}
     for script in scripts:
         for limit in limits:
@@ -79,7 +106,15 @@ def fill(table, folder, limits, scripts=tuple(WORK), space=None):
             here.mkdir()
             if space:
                 space(here, limit)
-            flags = ["--data", table, "--models-dir", here / "models", "--outputs-dir", here / "outputs", *WORK[script]]
+            flags = [
+                "--data",
+                table,
+                "--models-dir",
+                here / "models",
+                "--outputs-dir",
+                here / "outputs",
+                *WORK[script],
+            ]
             code, said = run(script, flags, None if space else limit)
             found["runs"] += 1
             found["stopped"] += code == 2
@@ -96,7 +131,9 @@ def mount(folder, size):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--tmpfs", action="store_true")
     args = p.parse_args()
     from lesiongan.phantom import write_phantom
@@ -109,7 +146,11 @@ def main():
     print(json.dumps(found, indent=1))
     command = "python -m tests.stress.filling " + " ".join(sys.argv[1:])
     what = "disk_full" if args.tmpfs else "file_limit"
-    counts = {"runs": found["runs"], "stopped": found["stopped"], "partial_files": len(found["faults"])}
+    counts = {
+        "runs": found["runs"],
+        "stopped": found["stopped"],
+        "partial_files": len(found["faults"]),
+    }
     note(command, **{f"{what}_{k}": v for k, v in counts.items()})
 
 

@@ -1,11 +1,13 @@
-"""Kill the trainers with SIGKILL at random moments, resume until they end, and compare with a run left alone.
+"""Kill the trainers with SIGKILL at random moments, resume until they end, and compare with a run
+left alone.
 
-    python -m tests.stress.killing [--kills 20] [--seed 0]      # minutes; adds its counts to results/reliability.json
+    python -m tests.stress.killing [--kills 20] [--seed 0]  # minutes; -> results/reliability.json
 
-Compared byte for byte: the synthetic CSV and generator of train_gan.py, the network of train_cnn.py and evaluate.py's
-prediction CSV of it. Half of the kills come at a random moment of the run, half soon after an epoch's checkpoint; of both,
-every second one as soon as a file is being written. It counts how often training went on in the middle: a trainer that began
-anew would end alike. test_reliability.py runs a handful.
+Compared byte for byte: the synthetic CSV and generator of train_gan.py, the network of train_cnn.py
+and evaluate.py's prediction CSV of it. Half of the kills come at a random moment of the run, half
+soon after an epoch's checkpoint; of both, every second one as soon as a file is being written. It
+counts how often training went on in the middle: a trainer that began anew would end alike.
+test_reliability.py runs a handful.
 """
 
 import argparse
@@ -21,48 +23,77 @@ from pathlib import Path
 
 from lesiongan import ROOT
 
-GAN = ["--epochs", "3", "--samples", "70", "--width", "8", "--batch", "32", "--grid-every", "1", "--snapshots"]
+GAN = [
+    "--epochs",
+    "3",
+    "--samples",
+    "70",
+    "--width",
+    "8",
+    "--batch",
+    "32",
+    "--grid-every",
+    "1",
+    "--snapshots",
+]
 CNN = ["--epochs", "3", "--width", "8", "--batch", "32", "--synthetic", "none"]
 
 
-WORK = {"train_gan.py": (GAN, ("outputs/synthetic/hmnist_28_28_RGB.csv", "models/gan/generator.keras")),
-        "train_cnn.py": (CNN, ("outputs/evaluation/predictions.csv", "models/cnn/classifier.keras"))}  # fmt: skip
+WORK = {
+    "train_gan.py": (GAN, ("outputs/synthetic/hmnist_28_28_RGB.csv", "models/gan/generator.keras")),
+    "train_cnn.py": (CNN, ("outputs/evaluation/predictions.csv", "models/cnn/classifier.keras")),
+}
 
 
 def start(script, *flags):
     """A script in a process group of its own."""
     command = [sys.executable, "-u", str(ROOT / script), *map(str, flags)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            start_new_session=True)  # fmt: skip
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def finish(process):
-    """Wait for a process and return 1 if it resumed a training, else 0; AssertionError with what it said if it failed."""
-    said, complaint = process.communicate()  # closes its pipes too
+    """Wait for a process and return 1 if it resumed a training, else 0; AssertionError with what
+    it said if it failed.
+    """
+    # Closes its pipes too.
+    said, complaint = process.communicate()
     assert process.returncode == 0, complaint[-500:]
     return int("resuming after epoch" in said)
 
 
 def wait_for_moment(process, folder, seconds, rng):
-    """Sleep until a random moment, of the whole run or of what follows a checkpoint, and then for every second kill until a
-    temporary file is being written."""
+    """Sleep until a random moment, of the whole run or of what follows a checkpoint, and then for
+    every second kill until a temporary file is being written.
+    """
     began, in_training, writing = time.time(), rng.random() < 0.5, rng.random() < 0.5
     while in_training and process.poll() is None and not has_checkpoint(folder, began):
         time.sleep(0.002)
     deadline = time.time() + rng.uniform(0, 0.5 if in_training else seconds)
-    while process.poll() is None and (time.time() < deadline or (writing and not any(folder.rglob(".*.tmp*")))):
+    while process.poll() is None and (
+        time.time() < deadline or (writing and not any(folder.rglob(".*.tmp*")))
+    ):
         time.sleep(0.001 if writing and time.time() >= deadline else 0.02)
 
 
 def has_checkpoint(folder, since):
     """True if a checkpoint has been written there since that time."""
-    with contextlib.suppress(FileNotFoundError):  # the last one goes when its training ends
+    # The last one goes when its training ends.
+    with contextlib.suppress(FileNotFoundError):
         return any(p.stat().st_mtime >= since for p in folder.rglob("checkpoint.npz"))
     return False
 
 
 def survive(script, flags, folder, seconds, kills, rng):
-    """Kill and resume `script` until it has been killed `kills` times, then let it end: (kills it took, resumptions)."""
+    """Kill and resume `script` until it has been killed `kills` times, then let it end: (kills
+    it took, resumptions).
+    """
     resumed = 0
     for done in range(kills):
         process = start(script, *flags, "--resume")
@@ -73,14 +104,17 @@ def survive(script, flags, folder, seconds, kills, rng):
             os.killpg(process.pid, signal.SIGKILL)
         said, complaint = process.communicate()
         resumed += "resuming after epoch" in said
-        if process.returncode != -signal.SIGKILL:  # it ended just before
+        # It ended just before.
+        if process.returncode != -signal.SIGKILL:
             assert process.returncode == 0, complaint[-500:]
             return done, resumed
     return kills, resumed + finish(start(script, *flags, "--resume"))
 
 
 def compare(table, folder, kills, seed=0, scripts=("train_gan.py", "train_cnn.py")):
-    """(kills survived, trainings resumed in the middle, files that differ) over as many rounds as `kills` kills take."""
+    """(kills survived, trainings resumed in the middle, files that differ) over as many rounds
+    as `kills` kills take.
+    """
     rng = random.Random(seed)
     survived, resumed, differing = 0, 0, []
     for script in scripts:
@@ -88,7 +122,14 @@ def compare(table, folder, kills, seed=0, scripts=("train_gan.py", "train_cnn.py
 
         def run_flags(name, stem=Path(script).stem):
             here = folder / f"{stem}_{name}"
-            return ["--data", table, "--models-dir", here / "models", "--outputs-dir", here / "outputs"], here
+            return [
+                "--data",
+                table,
+                "--models-dir",
+                here / "models",
+                "--outputs-dir",
+                here / "outputs",
+            ], here
 
         def complete(flags, script=script):
             if script == "train_cnn.py":
@@ -104,14 +145,27 @@ def compare(table, folder, kills, seed=0, scripts=("train_gan.py", "train_cnn.py
             flags, here = run_flags(f"killed{number}")
             took, again = survive(script, [*flags, *work], here, seconds, min(left, 3), rng)
             complete(flags)
-            survived, resumed, left, number = survived + took, resumed + again, left - took, number + 1
-            differing += [f"{script}: {r}" for r in results if (here / r).read_bytes() != (alone / r).read_bytes()]
-            differing += [f"{script}: {p.name} left behind" for p in (here / "models").rglob(".*.tmp*")]
+            survived, resumed, left, number = (
+                survived + took,
+                resumed + again,
+                left - took,
+                number + 1,
+            )
+            differing += [
+                f"{script}: {r}"
+                for r in results
+                if (here / r).read_bytes() != (alone / r).read_bytes()
+            ]
+            differing += [
+                f"{script}: {p.name} left behind" for p in (here / "models").rglob(".*.tmp*")
+            ]
     return survived, resumed, differing
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--kills", type=int, default=20, help="of each trainer")
     p.add_argument("--seed", type=int, default=0)
     args = p.parse_args()
@@ -122,8 +176,12 @@ def main():
         table = write_phantom(Path(folder), 200)
         survived, resumed, differing = compare(table, Path(folder), args.kills, args.seed)
     print(f"{survived} kills survived, {resumed} resumptions; differing: {differing or 'none'}")
-    note("python -m tests.stress.killing " + " ".join(sys.argv[1:]), kills_survived=survived, kills_resumed=resumed,
-         kills_differing=len(differing))  # fmt: skip
+    note(
+        "python -m tests.stress.killing " + " ".join(sys.argv[1:]),
+        kills_survived=survived,
+        kills_resumed=resumed,
+        kills_differing=len(differing),
+    )
 
 
 if __name__ == "__main__":

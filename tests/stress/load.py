@@ -1,11 +1,12 @@
 """A million rows and a hundred thousand samples: time and peak memory of each script.
 
-    python -m tests.stress.load                  # all three parts: an hour or two
-    python -m tests.stress.load eda samples      # some of them: eda.py, train_cnn.py's first epoch (cnn), sampling (samples)
+    python -m tests.stress.load              # all three parts: an hour or two
+    python -m tests.stress.load eda samples  # some of them: eda, cnn or samples
 
-The table is 10 000 phantom lesions a hundred times over, with metadata (8 GB of CSV in a temporary folder). Sampling is
-train_gan.py --sample-only, 100 000 images of a generator trained here for one epoch on few rows. Adds its figures to
-results/reliability.json; exits with 1 if a script took over 8 GiB.
+The table is 10 000 phantom lesions a hundred times over, with metadata (8 GB of CSV in a temporary
+folder). Sampling is train_gan.py --sample-only, 100 000 images of a generator trained here for one
+epoch on few rows. Adds its figures to results/reliability.json; exits with 1 if a script took over
+8 GiB.
 """
 
 import argparse
@@ -40,7 +41,9 @@ def write_table(small, large, rows):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("parts", nargs="*", metavar="eda|cnn|samples", help="default all three")
     p.add_argument("--rows", type=int, default=1_000_000)
     p.add_argument("--samples", type=int, default=100_000)
@@ -56,8 +59,11 @@ def main():
     def note(name, minutes, peak_gib, **figures):
         """One part's figures, at once: the next may take an hour."""
         peaks.append(peak_gib)
-        if (args.rows, args.samples) == (1_000_000, 100_000):  # what the figures' names say; a smaller trial is not noted
-            reliability.note(command, **figures, **{f"{name}_minutes": minutes, f"{name}_peak_gib": peak_gib})
+        # What the figures' names say; a smaller trial is not noted.
+        if (args.rows, args.samples) == (1_000_000, 100_000):
+            reliability.note(
+                command, **figures, **{f"{name}_minutes": minutes, f"{name}_peak_gib": peak_gib}
+            )
 
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -65,20 +71,42 @@ def main():
         where = ["--models-dir", folder / "models", "--outputs-dir", folder / "outputs"]
         if "samples" in parts:
             few = ["--data", small, "--subset", 300, *where]
-            measure("train_gan.py", *few, "--epochs", 1, "--samples", 7, record=folder / "models/gan/options.json")
+            measure(
+                "train_gan.py",
+                *few,
+                "--epochs",
+                1,
+                "--samples",
+                7,
+                record=folder / "models/gan/options.json",
+            )
             many = ["--sample-only", "--samples", args.samples, "--no-png", "--out", folder / "set"]
             record = folder / "set/provenance.json"
-            note("samples", *measure("train_gan.py", *few, *many, record=record), samples=args.samples)
+            note(
+                "samples",
+                *measure("train_gan.py", *few, *many, record=record),
+                samples=args.samples,
+            )
         if parts != ["samples"]:
             large, rows = write_table(small, folder, args.rows), args.rows // 10_000 * 10_000
             where = ["--models-dir", folder / "large", "--outputs-dir", folder / "large"]
         if "eda" in parts:
             record = folder / "large/eda/options.json"
-            note("million_rows_eda", *measure("eda.py", "--data", large, *where, record=record), million_rows=rows)
+            note(
+                "million_rows_eda",
+                *measure("eda.py", "--data", large, *where, record=record),
+                million_rows=rows,
+            )
         if "cnn" in parts:
-            flags, record = ["--role", "control", "--epochs", 1], folder / "large/control/options.json"
-            note("million_rows_cnn", *measure("train_cnn.py", "--data", large, *where, *flags, record=record),
-                 million_rows=rows)  # fmt: skip
+            flags, record = (
+                ["--role", "control", "--epochs", 1],
+                folder / "large/control/options.json",
+            )
+            note(
+                "million_rows_cnn",
+                *measure("train_cnn.py", "--data", large, *where, *flags, record=record),
+                million_rows=rows,
+            )
     found = json.loads(reliability.PATH.read_text())
     both = [found.get(f"million_rows_{name}_peak_gib") for name in ("eda", "cnn")]
     if all(both):

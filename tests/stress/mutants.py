@@ -1,15 +1,17 @@
-"""Mutation testing: plant bugs, one at a time in a copy of the project, and see whether the tests notice.
+"""Mutation testing: plant bugs, one at a time in a copy of the project, and see whether the tests
+notice.
 
-    python -m tests.stress.mutants                     # all of them: about half an hour on two cores
-    python -m tests.stress.mutants --only calibration  # bugs whose file or description has this word
-    python -m tests.stress.mutants --find              # for bugs that list no test yet: search for one that catches each
+    python -m tests.stress.mutants                     # all of them: about an hour
+    python -m tests.stress.mutants --only calibration  # bugs that mention this word
+    python -m tests.stress.mutants --find              # search for tests that catch the rest
 
-The bugs are listed in mutants/*.toml: the file, its text before and after, how the bug would spoil an experiment,
-what kind of thing it confuses (KINDS), and the tests that must fail. A bug counts as caught only if one of its tests
-fails by an assertion. An exception does not count, since it does not say what is wrong. Each test must pass without
-the bug, and each text must stand in its file exactly once. At most three bugs may be listed for one function, so
-that the list is spread over the code. A full run writes its counts to results/reliability.json; bugs that no test
-caught are printed last.
+The bugs are listed in mutants/*.toml: the file, its text before and after, how the bug would spoil
+an experiment, what kind of thing it confuses (KINDS), and the tests that must fail. A bug counts as
+caught only if one of its tests fails by an assertion. An exception does not count, since it does
+not say what is wrong. Each test must pass without the bug, and each text must stand in its file
+exactly once. At most three bugs may be listed for one function, so that the list is spread over the
+code. A full run writes its counts to results/reliability.json; bugs that no test caught are printed
+last.
 """
 
 import argparse
@@ -32,14 +34,28 @@ from lesiongan.run import code_hash
 from tests.conftest import STAGES
 from tests.stress.reliability import note
 
-KINDS = ("part", "average", "prior", "weight", "label", "half", "point", "split", "column", "record")
-"""What a bug confuses: part = which images are seen; average = what the GAN learns from and keeps; prior = prior,
-temperature and calibration; weight = weights, flags and staleness; label = labels of images; half = halves, floors and
-recall; point = operating points and views; split = frozen constants; column = columns, pictures and words that are shown;
-record = rows, definitions and what is written down."""
+KINDS = (
+    "part",
+    "average",
+    "prior",
+    "weight",
+    "label",
+    "half",
+    "point",
+    "split",
+    "column",
+    "record",
+)
+"""What a bug confuses: part = which images are seen; average = what the GAN learns from and keeps;
+prior = prior, temperature and calibration; weight = weights, flags and staleness; label = labels of
+images; half = halves, floors and recall; point = operating points and views; split = frozen
+constants; column = columns, pictures and words that are shown; record = rows, definitions and what
+is written down.
+"""
 LISTS = Path(__file__).with_name("mutants")
 MOST_IN_A_FUNCTION = 3
-SECONDS = 600  # for the tests of one bug
+# For the tests of one bug.
+SECONDS = 600
 ASSERTIONS = ("AssertionError", "Failed", "assert ")
 
 # For --find: where to look for a test of a file, the quickest first.
@@ -88,7 +104,9 @@ LIKELY = {
 
 
 def likely_tests(file):
-    """Paths of the test files likeliest to notice a change of `file`: by LIKELY's longest name that it begins with."""
+    """Paths of the test files likeliest to notice a change of `file`: by LIKELY's longest name
+    that it begins with.
+    """
     name = max((n for n in LIKELY if file.startswith(n)), key=len)
     return [find_test(f"test_{stem}.py") for stem in LIKELY[name].split()]
 
@@ -101,12 +119,18 @@ def find_test(name):
 
 def read_mutants(folder):
     """The bugs of all lists, each a dict; SystemExit naming whatever breaks the rules."""
-    mutants = [m for path in sorted(folder.glob("*.toml")) for m in tomllib.loads(path.read_text())["mutant"]]
+    mutants = [
+        m
+        for path in sorted(folder.glob("*.toml"))
+        for m in tomllib.loads(path.read_text())["mutant"]
+    ]
     crowd, faults = Counter(), []
     for m in mutants:
         text = (ROOT / m["file"]).read_text()
         if text.count(m["before"]) != 1:
-            faults.append(f"{m['file']}: {m['what']}: the text stands there {text.count(m['before'])} times")
+            faults.append(
+                f"{m['file']}: {m['what']}: the text stands there {text.count(m['before'])} times"
+            )
             continue
         changed = text.replace(m["before"], m["after"])
         is_code = m["file"].endswith(".py")
@@ -116,10 +140,16 @@ def read_mutants(folder):
         crowd[m["file"], m["function"]] += 1
         if m.get("kind") not in KINDS:
             faults.append(f"{m['file']}: {m['what']}: is of no kind of {KINDS}")
-    faults += [f"{file}: {n} bugs in {f}" for (file, f), n in crowd.items() if n > MOST_IN_A_FUNCTION and f]
-    modules = [*ROOT.glob("*.py"), *(p for p in (ROOT / "lesiongan").rglob("*.py") if p.name != "__init__.py")]
+    faults += [
+        f"{file}: {n} bugs in {f}" for (file, f), n in crowd.items() if n > MOST_IN_A_FUNCTION and f
+    ]
+    modules = [
+        *ROOT.glob("*.py"),
+        *(p for p in (ROOT / "lesiongan").rglob("*.py") if p.name != "__init__.py"),
+    ]
     modules = {p.relative_to(ROOT).as_posix() for p in modules} - {m["file"] for m in mutants}
-    if folder == LISTS:  # another list need not cover everything
+    # Another list need not cover everything.
+    if folder == LISTS:
         faults += [f"{name}: has no bug" for name in sorted(modules)]
     if faults:
         raise SystemExit("\n".join(faults))
@@ -128,10 +158,15 @@ def read_mutants(folder):
 
 def find_function(text, before, changed):
     """Name of the innermost function in which two texts first differ; '' outside of all."""
-    at = next(i for i, (a, b) in enumerate(zip(text + "\0", changed + "\1", strict=False)) if a != b)
+    at = next(
+        i for i, (a, b) in enumerate(zip(text + "\0", changed + "\1", strict=False)) if a != b
+    )
     line, found = text[:at].count("\n") + 1, ("", 0)
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.lineno <= line <= node.end_lineno:
+        if (
+            isinstance(node, ast.FunctionDef | ast.ClassDef)
+            and node.lineno <= line <= node.end_lineno
+        ):
             found = max(found, (node.name, node.lineno), key=lambda f: f[1])
     return found[0]
 
@@ -142,7 +177,11 @@ def find_function(text, before, changed):
 def copy_project(folder):
     """The project's files, as they are in the working tree, in `folder`; results/ as a link."""
     names = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     for name in names.stdout.splitlines():
         if name.startswith("results/") or not (ROOT / name).is_file():
@@ -155,14 +194,36 @@ def copy_project(folder):
 
 
 def run_tests(project, tests, given, stop=False, workers=0):
-    """{test: 'passed', 'assertion' or another word with the first line of what it said} in a copy of the project."""
+    """{test: 'passed', 'assertion' or another word with the first line of what it said} in a
+    copy of the project.
+    """
     report = project / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
-    command += [f"--basetemp={project / 'tmp'}", *["-x"] * stop, f"-n{workers}", "--dist=loadfile", *tests]
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | ({"PIPELINE_FROM": str(given)} if given else {})
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--junitxml={report}",
+    ]
+    command += [
+        f"--basetemp={project / 'tmp'}",
+        *["-x"] * stop,
+        f"-n{workers}",
+        "--dist=loadfile",
+        *tests,
+    ]
+    environment = (
+        os.environ
+        | {"PYTHONDONTWRITEBYTECODE": "1"}
+        | ({"PIPELINE_FROM": str(given)} if given else {})
+    )
     with open(project / "log", "w") as log:
         try:
-            subprocess.run(command, cwd=project, stdout=log, stderr=log, env=environment, timeout=SECONDS)
+            subprocess.run(
+                command, cwd=project, stdout=log, stderr=log, env=environment, timeout=SECONDS
+            )
         except subprocess.TimeoutExpired:
             return {"": ("timeout", f"over {SECONDS} s")}
     if not report.is_file():
@@ -182,25 +243,35 @@ def run_tests(project, tests, given, stop=False, workers=0):
 def make_given(folder):
     """A folder with every stage of the tests' shared run, made by the code as it is."""
     for script in {script for script, _, _ in STAGES.values()}:
-        imports_of(script)  # here, since Python 3.11 cannot parse in two threads at once
+        # Here, since Python 3.11 cannot parse in two threads at once.
+        imports_of(script)
     code = (
-        "import sys; from tests import conftest; from pathlib import Path; here = Path(sys.argv[1]); "
-        "conftest.run_together(conftest.Pipeline(conftest.write_phantom(here / 'data', 200), here), conftest.STAGES)"
+        "import sys; from tests import conftest; from pathlib import Path; here = "
+        "Path(sys.argv[1]); "
+        "conftest.run_together(conftest.Pipeline(conftest.write_phantom(here / 'data', 200), "
+        "here), conftest.STAGES)"
     )
-    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", code, str(folder)], cwd=ROOT, check=True, capture_output=True
+    )
     shutil.rmtree(folder / "data")
     return folder
 
 
 @functools.cache
 def imports_of(script):
-    """Paths from ROOT of a script and of all modules that it imports, directly or through others."""
+    """Paths from ROOT of a script and of all modules that it imports, directly or through
+    others.
+    """
     return {p.relative_to(ROOT).as_posix() for p in code_hash.read_closure(ROOT / f"{script}.py")}
 
 
 def keep_unaffected(given, folder, file):
-    """A copy of `given` without the marks of the stages that a change of `file` could alter; None if it alters all."""
-    file = re.sub(r"templates/.*", "report.py", file)  # which renders them
+    """A copy of `given` without the marks of the stages that a change of `file` could alter;
+    None if it alters all.
+    """
+    # Which renders them.
+    file = re.sub(r"templates/.*", "report.py", file)
     affected = set()
     for name, (script, _, needs) in STAGES.items():
         if file in imports_of(script) | {"lesiongan/phantom.py"} or affected & set(needs):
@@ -231,25 +302,44 @@ def try_mutant(mutant, given, find=False):
                 for test, (words, said) in found.items():
                     if words == verdict:
                         if verdict == "assertion" or not find:
-                            return mutant, "caught" if verdict == "assertion" else verdict, f"{test}: {said}"
+                            return (
+                                mutant,
+                                "caught" if verdict == "assertion" else verdict,
+                                f"{test}: {said}",
+                            )
                         mutant.setdefault("seen", f"{verdict}: {test}: {said}")
             shutil.rmtree(project / "tmp", ignore_errors=True)
     return mutant, "survived", mutant.get("seen", "")
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--only", default="", metavar="WORD", help="bugs whose file or description has this word")
-    p.add_argument("--find", action="store_true", help="look for tests that go off, instead of running those named")
-    p.add_argument("--lists", type=Path, default=LISTS, metavar="DIR", help="another folder of lists")
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "--only", default="", metavar="WORD", help="bugs whose file or description has this word"
+    )
+    p.add_argument(
+        "--find",
+        action="store_true",
+        help="look for tests that go off, instead of running those named",
+    )
+    p.add_argument(
+        "--lists", type=Path, default=LISTS, metavar="DIR", help="another folder of lists"
+    )
     p.add_argument("--jobs", type=int, default=os.cpu_count(), help="bugs tried at once")
     args = p.parse_args()
     mutants = [m for m in read_mutants(args.lists) if args.only in m["file"] + m["what"]]
-    with tempfile.TemporaryDirectory(prefix="mutants") as folder, concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="mutants") as folder,
+        concurrent.futures.ThreadPoolExecutor(args.jobs) as pool,
+    ):
         given = make_given(Path(folder) / "given")
         if not args.find:
             tests = sorted({t for m in mutants for t in m["tests"]})
-            passed = run_tests(copy_project(Path(folder) / "whole"), tests, given, workers=args.jobs)
+            passed = run_tests(
+                copy_project(Path(folder) / "whole"), tests, given, workers=args.jobs
+            )
             wrong = [f"{t}: {w} {said}" for t, (w, said) in passed.items() if w != "passed"]
             if wrong:
                 raise SystemExit("without any bug:\n" + "\n".join(wrong))
@@ -263,7 +353,11 @@ def main():
     for m in lived:
         print(f"  not caught: {m['file']}, {m['function']}: {m['what']}")
     if not args.only and not args.find and args.lists == LISTS:
-        note("python -m tests.stress.mutants", mutants_tried=len(mutants), mutants_caught=counts["caught"])
+        note(
+            "python -m tests.stress.mutants",
+            mutants_tried=len(mutants),
+            mutants_caught=counts["caught"],
+        )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Mutation testing at random: change one place of the code at a time in a copy, and see whether the tests notice.
+"""Mutation testing at random: change one place of the code at a time in a copy, and see whether the
+tests notice.
 
-    make mutants                                       # makes the environment of the mutation tool, runs both lists
+    make mutants  # makes the environment of the mutation tool, runs both lists
     python -m tests.stress.random_mutants [--count 100] [--seed 0]
 
-The changes are made in the code of measures, calibration, split and training. draw_mutants.py picks them at random
-from Cosmic Ray's mutation operators. The test files likeliest to notice are run until one test fails; any failure
-counts here, for most such changes end in an exception. Changes that no test noticed are printed and written to
-results/random_mutants.csv. Some of them do not change behaviour; the others need a new test.
+The changes are made in the code of measures, calibration, split and training. draw_mutants.py picks
+them at random from Cosmic Ray's mutation operators. The test files likeliest to notice are run
+until one test fails; any failure counts here, for most such changes end in an exception. Changes
+that no test noticed are printed and written to results/random_mutants.csv. Some of them do not
+change behaviour; the others need a new test.
 """
 
 import argparse
@@ -17,13 +19,40 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.stress.mutants import ROOT, copy_project, keep_unaffected, likely_tests, make_given, run_tests
+from tests.stress.mutants import (
+    ROOT,
+    copy_project,
+    keep_unaffected,
+    likely_tests,
+    make_given,
+    run_tests,
+)
 
-FILES = ("train_gan.py", "train_cnn.py", *(f"lesiongan/{name}.py" for name in (
-    "data/lesions", "data/metadata", "data/near_duplicates", "data/split", "nets/augmentation", "nets/inference",
-    "measures/metrics", "measures/bootstrap", "measures/calibration", "measures/scorecard", "measures/distances",
-    "measures/memorisation", "measures/judge", "measures/synthetic_quality")))  # fmt: skip
-QUICK = "not jax and not resumed and not resume_is_exact and not damaged"  # a minute each, and of other matters
+FILES = (
+    "train_gan.py",
+    "train_cnn.py",
+    *(
+        f"lesiongan/{name}.py"
+        for name in (
+            "data/lesions",
+            "data/metadata",
+            "data/near_duplicates",
+            "data/split",
+            "nets/augmentation",
+            "nets/inference",
+            "measures/metrics",
+            "measures/bootstrap",
+            "measures/calibration",
+            "measures/scorecard",
+            "measures/distances",
+            "measures/memorisation",
+            "measures/judge",
+            "measures/synthetic_quality",
+        )
+    ),
+)
+# A minute each, and of other matters.
+QUICK = "not jax and not resumed and not resume_is_exact and not damaged"
 TOOL = ROOT / ".venv-mutants" / "bin" / "python"
 
 
@@ -32,7 +61,9 @@ def draw(count, seed):
     if not TOOL.exists():
         raise SystemExit(f"{TOOL}: no such file; `make mutants` makes it")
     command = [TOOL, Path(__file__).with_name("draw_mutants.py"), str(count), str(seed), *FILES]
-    return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+    return json.loads(
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    )
 
 
 def try_change(mutant, given, files):
@@ -41,7 +72,9 @@ def try_change(mutant, given, files):
         project = copy_project(Path(folder) / "project")
         (project / mutant["file"]).write_text(mutant["text"])
         for path in files:
-            start = keep_unaffected(given, Path(folder) / f"given_{Path(path).stem}", mutant["file"])
+            start = keep_unaffected(
+                given, Path(folder) / f"given_{Path(path).stem}", mutant["file"]
+            )
             found = run_tests(project, [path, "-k", QUICK], start, stop=True)
             for test, (words, _) in found.items():
                 if words not in ("passed", "skipped"):
@@ -50,7 +83,9 @@ def try_change(mutant, given, files):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--count", type=int, default=100)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--jobs", type=int, default=2, help="changes tried at once")
@@ -68,17 +103,24 @@ def main():
         survivors = {"file": [m["file"] for m in lived], "change": words}
         writing.write_csv(ROOT / "results" / "random_mutants.csv", survivors)
 
-    with tempfile.TemporaryDirectory(prefix="mutants") as folder, concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="mutants") as folder,
+        concurrent.futures.ThreadPoolExecutor(args.jobs) as pool,
+    ):
         given = make_given(Path(folder) / "given")
         lived = []
-        for first, last, asked in ((0, 1, drawn), (1, 4, lived)):  # the likeliest file for all, then more for what is left
+        # The likeliest file for all, then more for what is left.
+        for first, last, asked in ((0, 1, drawn), (1, 4, lived)):
 
             def ask(m, first=first, last=last):
                 return try_change(m, given, likely_tests(m["file"])[first:last])
 
             asked = list(asked)
             for i, (m, test) in enumerate(zip(asked, pool.map(ask, asked), strict=True), 1):
-                print(f"{'noticed ' if test else 'SURVIVED'} {m['file']} {m['what']}  {test or ''}", flush=True)
+                print(
+                    f"{'noticed ' if test else 'SURVIVED'} {m['file']} {m['what']}  {test or ''}",
+                    flush=True,
+                )
                 if first == 0 and not test:
                     lived.append(m)
                 elif first and test:

@@ -1,4 +1,6 @@
-"""results/reliability.json: figures of killing.py, damaged_files.py, filling.py and load.py, each with its command."""
+"""results/reliability.json: figures of killing.py, damaged_files.py, filling.py and load.py,
+each with its command.
+"""
 
 from lesiongan import ROOT
 from lesiongan.files.records import read_json
@@ -14,6 +16,13 @@ def note(command, **figures):
     environment = machine.environment()
     commands = found.get("commands", {}) | dict.fromkeys(figures, command.strip())
     commits = found.get("commits", {}) | dict.fromkeys(figures, environment.pop("commit"))
-    processors = found.get("figure_processors", {}) | dict.fromkeys(figures, environment["processor"])
-    notes = {"commands": commands, "commits": commits, "figure_processors": processors, "environment": environment}
+    processors = found.get("figure_processors", {}) | dict.fromkeys(
+        figures, environment["processor"]
+    )
+    notes = {
+        "commands": commands,
+        "commits": commits,
+        "figure_processors": processors,
+        "environment": environment,
+    }
     write_json(PATH, found | figures | notes)
