@@ -4,10 +4,10 @@
     python evaluate.py --external OTHER.csv                        # score another table
     python evaluate.py --from-predictions P.csv --split SPLIT.csv  # without table or model
 
-Writes predictions.csv first (one line a test image) and derives every figure from it: metrics.json,
-per_class.csv, confusion.csv; then synthetic_quality.json. Models beside the classifier (control,
-malignancy) are scored too when they are there. Each figure carries its n, its 95 % interval
-(bootstrap over lesions) and the name of its protocol. About two minutes.
+Writes predictions.csv first (one line a test image) and derives every estimate from it:
+metrics.json, per_class.csv, confusion.csv; then synthetic_quality.json. Models beside the
+classifier (control, malignancy) are scored too when they are there. Each estimate carries its n,
+its 95 % interval (bootstrap over lesions) and the name of its protocol. About two minutes.
 """
 
 from pathlib import Path
@@ -19,27 +19,22 @@ from lesiongan.data.classes import CLASSES
 from lesiongan.data.lesions import group_lesions
 from lesiongan.data.near_duplicates import NEAR_DUPLICATE_DISTANCE
 from lesiongan.data.tables import read_table
-from lesiongan.files import checksums, errors, locks, records, writing
+from lesiongan.files import checksums, errors, writing
 from lesiongan.files.errors import InputError
-from lesiongan.measures import memorisation, scorecard
+from lesiongan.measures import estimates, memorisation, recompute
 from lesiongan.measures.predictions import (
-    find_file,
-    read_lesions,
     read_predictions,
     write_isic,
     write_predictions,
 )
 from lesiongan.nets import inference, saved_models
-from lesiongan.run import flags, keras_setup, machine, runs, script
+from lesiongan.run import flags, keras_setup, runs, script
 from lesiongan.run.folders import ResultFolder
 
-MODELS = ("classifier", "control", "malignancy", "malignancy_control")
 FOLDERS = {"classifier": "cnn"}
-# Of probabilities; all others have the seven diagnoses.
-COLUMNS = {"malignancy": 2, "malignancy_control": 2}
 TRAINED = {
     "model_sha256": str,
-    "operating_points": scorecard.POINTS,
+    "operating_points": estimates.POINTS,
     "real_images": int,
     "synthetic_images": int,
     "steps": int,
@@ -75,7 +70,7 @@ def parse_args(argv=None):
         help="also write the predictions in the ISIC challenge's format",
     )
     g.add_argument(
-        "--from-predictions", metavar="CSV", help="recompute the figures from a predictions.csv"
+        "--from-predictions", metavar="CSV", help="recompute the estimates from a predictions.csv"
     )
     args = p.parse_args(argv)
     if "" in (args.external, args.isic_submission, args.from_predictions):
@@ -137,7 +132,7 @@ def load_model(run, name):
     since.
     """
     path = run.args.models_dir / FOLDERS.get(name, name) / "classifier.keras"
-    model = saved_models.load_classifier(path, COLUMNS.get(name, len(CLASSES)))
+    model = saved_models.load_classifier(path, recompute.COLUMNS.get(name, len(CLASSES)))
     run.check_not_replaced(name, path)
     return model
 
@@ -173,81 +168,7 @@ def name_protocol(run, views):
     )
 
 
-# ---------------------------------------------------------------- the three uses
-
-
-def from_predictions(args):
-    """Recompute metrics.json, per_class.csv and confusion.csv from files; context.json beside
-    them is used if there.
-    """
-    path = Path(args.from_predictions)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    if path.name.removesuffix(".gz") in [f"predictions_{name}.csv" for name in MODELS]:
-        raise InputError(
-            f"{path}: is of another model than the classifier; name the predictions.csv beside it, "
-            "with which it is scored too"
-        )
-    check_unchanged(path)
-    rows, labels, p = read_predictions(path)
-    if p.shape[1] != len(CLASSES):
-        raise InputError(f"{path}: has p_malignant; expected the seven-class predictions.csv")
-    predictions = {"classifier": (rows, labels, p)}
-    sources = [path, Path(args.split)]
-    for name in MODELS[1:]:
-        other = find_file(path.with_name(f"predictions_{name}.csv"))
-        if other:
-            sources.append(other)
-            predictions[name] = read_predictions(other)
-            if predictions[name][2].shape[1] != COLUMNS.get(name, len(CLASSES)):
-                raise InputError(
-                    f"{other}: has the probabilities of another task than its name says"
-                )
-            if not np.array_equal(predictions[name][0], rows) or not np.array_equal(
-                predictions[name][1], labels
-            ):
-                raise InputError(
-                    f"{other}: rows or labels differ from {path}'s; they are not of one evaluation"
-                )
-    lesions, leaky = read_lesions(args.split, rows)
-    protocol = f"split file {errors.printable(Path(args.split).name)}" + (
-        ", leaky" if leaky else ""
-    )
-    context = {"protocol": protocol, "data": None, "views": None, "points": {}, "arms": {}}
-    if path.with_name("context.json").is_file():
-        context = records.read_json(
-            path.with_name("context.json"), "evaluate.py", scorecard.CONTEXT
-        )
-        if leaky and "leaky" not in context["protocol"]:
-            context["protocol"] += ", leaky"
-    # Beside the run's own figures, never over them.
-    folder = args.outputs_dir / "evaluation" / "from_predictions"
-    locks.lock_folder(folder)
-    (folder / "options.json").unlink(missing_ok=True)
-    scorecard.write_figures(folder, predictions, lesions, context)
-    sources += filter(Path.is_file, [path.with_name("context.json")])
-    hashes = {errors.printable(source.name): checksums.file_sha256(source) for source in sources}
-    record = {"script": "evaluate", "inputs": hashes, "environment": machine.environment()}
-    writing.write_json(folder / "options.json", record)
-    scorecard.print_summary(folder)
-    print(f"evaluate: figures of {path} -> {folder}/")
-
-
-def check_unchanged(path):
-    """InputError unless predictions.csv and what lies beside it are of one evaluation, where an
-    options.json there tells.
-    """
-    options = path.with_name("options.json")
-    if not options.is_file():
-        return
-    record = records.read_json(options, "evaluate.py", {"outputs": {...: str}})
-    for name in ("predictions.csv", "context.json", *(f"predictions_{n}.csv" for n in MODELS[1:])):
-        beside = path.with_name(name)
-        if beside.is_file() and record["outputs"].get(name) != checksums.file_sha256(beside):
-            raise InputError(
-                f"{beside}: is not the file {options} describes; run evaluate.py again, or move it "
-                "elsewhere"
-            )
+# ---------------------------------------------------------------- the two uses of a network
 
 
 def evaluate_external(run, models):
@@ -306,8 +227,8 @@ def evaluate_external(run, models):
     }
     writing.write_json(folder / "context.json", context)
     rows, labels, p = read_predictions(folder / "predictions.csv")
-    scorecard.write_figures(folder, {"classifier": (rows, labels, p)}, table.lesions, context)
-    scorecard.print_summary(folder)
+    estimates.write(folder, {"classifier": (rows, labels, p)}, table.lesions, context)
+    estimates.print_summary(folder)
     place.finish([*folder.glob("*.csv"), *folder.glob("*.json")])
 
 
@@ -324,7 +245,7 @@ def evaluate_test(run, models, synthetic, generator_path):
         "arms": {},
     }
     predictions = {}
-    for name in (n for n in MODELS if n in models):
+    for name in (n for n in recompute.MODELS if n in models):
         path = folder / ("predictions.csv" if name == "classifier" else f"predictions_{name}.csv")
         p = inference.predict_views(load_model(run, name), test.images, args.views)
         write_predictions(path, test.rows, test.labels, p)
@@ -333,10 +254,10 @@ def evaluate_test(run, models, synthetic, generator_path):
         context["points"][name] = models[name]["operating_points"]
         context["arms"][name] = describe_arm(models[name])
     writing.write_json(folder / "context.json", context)
-    scorecard.write_figures(folder, predictions, test.lesions, context)
+    estimates.write(folder, predictions, test.lesions, context)
     quality = evaluate_synthetic(run, models, synthetic, generator_path)
     writing.write_json(folder / "synthetic_quality.json", quality)
-    scorecard.print_summary(folder)
+    estimates.print_summary(folder)
 
 
 def test_part(run):
@@ -395,9 +316,11 @@ def main(argv=None):
         if args.dry_run:
             for path in (args.from_predictions, args.split):
                 checksums.file_sha256(path)
-            print(f"evaluate: figures of {args.from_predictions} with the lesions of {args.split}")
+            print(
+                f"evaluate: estimates of {args.from_predictions} with the lesions of {args.split}"
+            )
         else:
-            from_predictions(args)
+            recompute.from_predictions(args.from_predictions, args.split, args.outputs_dir)
         return 0
     run = runs.Run(args, "evaluate")
     run.inputs.require_rgb28("evaluate")
@@ -405,7 +328,7 @@ def main(argv=None):
         return 0
     if args.isic_submission:
         writing.check_target(Path(args.isic_submission))
-    models = find_models(run, ("classifier",) if args.external else (*MODELS, "judge"))
+    models = find_models(run, ("classifier",) if args.external else (*recompute.MODELS, "judge"))
     if args.external:
         keras_setup.quiet_tensorflow(args.deterministic)
         evaluate_external(run, models)

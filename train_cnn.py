@@ -22,12 +22,10 @@ An epoch is as many images as the real training part has, whatever is mixed in: 
 --epochs take equal steps.
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
 
-from lesiongan.data import classes
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, MALIGNANT, class_counts
 from lesiongan.data.near_duplicates import NEAR_DUPLICATE_DISTANCE
 from lesiongan.data.split import half_a
@@ -35,37 +33,11 @@ from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import calibration, memorisation, metrics
-from lesiongan.nets import augmentation, inference, saved_models
-from lesiongan.run import flags, keras_setup, runs, script, streams
+from lesiongan.nets import augmentation, inference, optimizers, saved_models
+from lesiongan.run import classifier_flags, keras_setup, runs, script, streams
 from lesiongan.run.folders import ResultFolder
 from lesiongan.run.training import train_epochs
 
-# The judge is one instrument: --seed does not move it.
-JUDGE_SEED = 10015
-# What a flag left out means. The judge keeps its recipe, or figures measured with it could not be
-# compared.
-RECIPE = {
-    "epochs": 36,
-    "sampler": "natural",
-    "optimizer": "muon",
-    "stem": 2,
-    "colour_gain": 0.06,
-    "sharpness": 0.5,
-    "keep": "last",
-    "middle": 26,
-    "synthetic_weight": 0.25,
-}
-JUDGE_RECIPE = {
-    "epochs": 40,
-    "sampler": "balanced",
-    "optimizer": "adamw",
-    "stem": 1,
-    "colour_gain": 0.0,
-    "sharpness": 0.0,
-    "keep": "best",
-    "middle": 28,
-    "synthetic_weight": 1.0,
-}
 FOLDERS = {
     ("classifier", "dx"): "cnn",
     ("classifier", "malignancy"): "malignancy",
@@ -76,158 +48,7 @@ FOLDERS = {
 
 
 def parse_args(argv=None):
-    p = flags.parser(__doc__)
-    g = p.add_argument_group("data")
-    g.add_argument(
-        "--synthetic",
-        metavar="PATH|none",
-        help="synthetic table (default outputs/synthetic/...csv)",
-    )
-    g.add_argument(
-        "--real",
-        metavar="PATH|none",
-        default="table",
-        help="none trains on synthetic images alone; a path adds real rows to train",
-    )
-    g.add_argument(
-        "--augment",
-        choices=("none", "flips", "classic"),
-        default="classic",
-        help="classic: turns, mirroring, zoom, aspect, shift, brightness, contrast, colour cast",
-    )
-    g.add_argument(
-        "--colour-gain",
-        type=flags.number,
-        metavar="G",
-        help="classic multiplies each channel by exp(u), |u| < G; default 0.06, the judge's is 0",
-    )
-    g.add_argument(
-        "--sharpness",
-        type=flags.number,
-        metavar="S",
-        help="classic sharpens by -S / 5 to S (0.2 undoes resampling); default 0.5, judge 0",
-    )
-    g.add_argument(
-        "--sampler",
-        choices=("natural", "balanced"),
-        help="default natural; the judge's is balanced",
-    )
-    g.add_argument(
-        "--repeat-real",
-        type=int,
-        default=0,
-        metavar="N",
-        help="add N repeated real images (a control)",
-    )
-    g.add_argument(
-        "--synthetic-weight",
-        type=flags.number,
-        metavar="W",
-        help="loss weight of synthetic rows; default 0.25, by val (results/LOG.md)",
-    )
-    g = p.add_argument_group("training")
-    g.add_argument(
-        "--role",
-        choices=("classifier", "control", "judge"),
-        default="classifier",
-        help="control: real images alone; judge: the measuring instrument of synthetic images",
-    )
-    g.add_argument(
-        "--task",
-        choices=("dx", "malignancy"),
-        default="dx",
-        help="the seven diagnoses, or benign / malignant",
-    )
-    g.add_argument("--batch", type=flags.positive, default=128, help="images a step")
-    g.add_argument(
-        "--steps", type=flags.positive, metavar="N", help="training steps, instead of --epochs"
-    )
-    g.add_argument(
-        "--optimizer", choices=("muon", "adamw"), help="default muon; the judge's is adamw"
-    )
-    g.add_argument(
-        "--learning-rate", type=flags.number, help="default 6e-3 for muon, 2e-3 for adamw"
-    )
-    g.add_argument("--weight-decay", type=flags.number, default=0.02, help="decoupled, as in AdamW")
-    g.add_argument(
-        "--stem",
-        "--stem-stride",
-        type=int,
-        choices=(1, 2),
-        help="stride of the first convolution; default 2, the judge's is 1",
-    )
-    g.add_argument(
-        "--width",
-        type=flags.positive,
-        help="its channels; default 48 after a stem of 2, 32 after 1",
-    )
-    g.add_argument(
-        "--middle",
-        "--centre-crop",
-        type=int,
-        choices=range(14, 29, 2),
-        help="side of the middle that the trained network is shown, enlarged to 28; default 26, "
-        "the judge's and after --augment none or flips 28: the whole",
-    )
-    g.add_argument(
-        "--keep",
-        choices=("best", "last"),
-        help="epoch whose weights are kept; default last, the judge's is best: least val log-loss",
-    )
-    g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
-    args = p.parse_args(argv)
-    if args.role == "judge":
-        if args.task != "dx" or args.synthetic not in (None, "none") or args.real != "table":
-            p.error(
-                "--role judge takes no --task, --synthetic or --real: it is trained on real images "
-                "alone"
-            )
-        args.seed = JUDGE_SEED
-    if args.role == "control" and args.synthetic not in (None, "none"):
-        p.error("--role control is real images alone: --synthetic contradicts it")
-    if args.augment != "classic":
-        # Trained on images as they are, it is shown them as they are.
-        fill_in(args, {"middle": 28})
-    fill_in(args, JUDGE_RECIPE if args.role == "judge" else RECIPE)
-    fill_in(
-        args,
-        {
-            "learning_rate": {"muon": 6e-3, "adamw": 2e-3}[args.optimizer],
-            "width": {1: 32, 2: 48}[args.stem],
-        },
-    )
-    if args.role != "classifier":
-        args.synthetic = "none"
-    elif args.synthetic is None:
-        args.synthetic = str(args.outputs_dir / "synthetic" / classes.TABLE_NAME)
-    if args.repeat_real > 10**9 or (args.repeat_real and args.real == "none"):
-        p.error(
-            "--repeat-real takes at most a billion images, and real ones: --real none contradicts "
-            "it"
-        )
-    if args.synthetic == "none" and args.real == "none":
-        p.error("--synthetic none and --real none leave nothing to train on")
-    if (
-        not args.synthetic_weight > 0
-        or args.learning_rate <= 0
-        or min(args.repeat_real, args.weight_decay) < 0
-    ):
-        p.error(
-            "--synthetic-weight and --learning-rate must be above 0, --repeat-real and "
-            "--weight-decay at least 0"
-        )
-    if not 0 <= args.colour_gain <= 1:
-        p.error("--colour-gain must be in [0, 1]")
-    if not 0 <= args.sharpness <= 5:
-        p.error("--sharpness must be in [0, 5]")
-    return args
-
-
-def fill_in(args, defaults):
-    """Set the flags that the command line left out."""
-    for name, value in defaults.items():
-        if getattr(args, name) is None:
-            setattr(args, name, value)
+    return classifier_flags.parse(__doc__, argv)
 
 
 # ---------------------------------------------------------------- the network
@@ -271,33 +92,6 @@ def build_network(classes, width=48, stem=2, middle=28):
     return keras.Model(
         image, layers.Dense(classes, name="logits")(layers.Dropout(0.2)(x)), name="classifier"
     )
-
-
-def build_optimizer(name, rate, weight_decay):
-    """keras.optimizers.AdamW, or Muon (Jordan et al. 2024): every convolution's step is made
-    orthogonal, the rest Adam's.
-
-    Keras' own Muon takes matrices alone; here a kernel (h, w, in, out) counts as the matrix (h w
-    in, out) that it is.
-    """
-    import keras
-    from keras import ops
-
-    class ConvolutionMuon(keras.optimizers.Muon):
-        def _should_use_adamw(self, variable):
-            return len(variable.shape) != 4
-
-        def zeropower_via_newtonschulz5(self, x, steps):
-            matrix = ops.reshape(x, (-1, x.shape[-1]))
-            return ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
-
-        def lr_adjust(self, x):
-            # Root mean square as Adam's.
-            return x * self.rms_rate * max(math.prod(x.shape[:-1]), x.shape[-1]) ** 0.5
-
-    if name == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=weight_decay)
-    return ConvolutionMuon(rate, weight_decay=weight_decay, adam_weight_decay=weight_decay)
 
 
 # ---------------------------------------------------------------- the training pool
@@ -445,7 +239,7 @@ def prepare(args, classes, steps):
         0.0, steps, warmup_target=args.learning_rate, warmup_steps=max(1, steps // 20)
     )
     model.compile(
-        optimizer=build_optimizer(args.optimizer, rate, args.weight_decay),
+        optimizer=optimizers.build_optimizer(args.optimizer, rate, args.weight_decay),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
     )

@@ -15,7 +15,6 @@ single backward pass; see `reverse_for_generator`.
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -23,83 +22,17 @@ from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
 from lesiongan.nets import saved_models, synthetic_set
-from lesiongan.run import flags, keras_setup, runs, script, streams
+from lesiongan.nets.gan_augmentation import random_turns, shift_and_zoom
+from lesiongan.run import gan_flags, keras_setup, runs, script, streams
 from lesiongan.run.folders import ResultFolder, settle_split
 from lesiongan.run.training import train_epochs
 
 LATENT = 64
 HISTORY = ("epoch", "critic_loss", "generator_loss", "penalty", "accuracy", "seconds")
-# Flags that do not move the generator.
-SAMPLING = ("samples", "class_mix", "no_png", "sample_only")
 
 
 def parse_args(argv=None):
-    p = flags.parser(__doc__)
-    g = p.add_argument_group("GAN")
-    g.add_argument(
-        "--batch",
-        type=flags.positive,
-        default=64,
-        help="real images a step, and as many generated ones",
-    )
-    g.add_argument(
-        "--learning-rate", type=flags.number, default=5e-4, help="Adam's, of both networks"
-    )
-    g.add_argument(
-        "--penalty", type=flags.number, default=0.005, help="weight of the squared gradient norms"
-    )
-    g.add_argument(
-        "--label-power",
-        type=flags.number,
-        default=0.5,
-        help="classes are drawn in proportion to count^P: 1 natural, 0 balanced",
-    )
-    g.add_argument(
-        "--augment",
-        type=flags.number,
-        default=0.3,
-        help="probability of the critic's shift and zoom",
-    )
-    g.add_argument(
-        "--width", type=flags.positive, default=64, help="channels at 7 x 7; half of it at 14 x 14"
-    )
-    g.add_argument(
-        "--grid-every", type=flags.positive, default=10, help="epochs between sample grids"
-    )
-    g.add_argument(
-        "--snapshots",
-        action="store_true",
-        help="keep the generator of every grid, in models/gan/snapshots/",
-    )
-    g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
-    g = p.add_argument_group("synthetic set")
-    g.add_argument("--samples", type=flags.positive, default=1000, help="synthetic images to write")
-    g.add_argument(
-        "--class-mix",
-        default="balanced",
-        help=f"balanced, train, or seven weights in the order {','.join(CLASSES)}",
-    )
-    g.add_argument("--no-png", action="store_true", help="write the CSV alone, for large sets")
-    g.add_argument(
-        "--sample-only", action="store_true", help="only write images from the saved generator"
-    )
-    g.add_argument(
-        "--out", type=Path, help="folder of the synthetic set (default outputs/synthetic)"
-    )
-    args = p.parse_args(argv)
-    args.epochs = args.epochs or 200
-    args.out = args.out or args.outputs_dir / "synthetic"
-    if not 0 <= args.augment <= 1:
-        p.error(f"--augment {args.augment}: a probability, from 0 to 1")
-    if not 0 <= args.label_power <= 1:
-        p.error(f"--label-power {args.label_power}: from 0 (balanced) to 1 (natural)")
-    if args.learning_rate <= 0 or args.penalty < 0:
-        p.error("--learning-rate must be above 0 and --penalty at least 0")
-    if args.width % 8:
-        p.error(f"--width {args.width}: must be a multiple of 8")
-    if args.sample_only and args.resume:
-        p.error("--sample-only and --resume contradict each other: sampling trains nothing")
-    return args
+    return gan_flags.parse(__doc__, argv)
 
 
 # ---------------------------------------------------------------- the two networks
@@ -188,27 +121,6 @@ def build_critic(width=64, size=IMAGE_SHAPE[0]):
 
 
 # ---------------------------------------------------------------- one step
-
-
-def shift_and_zoom(images, geometry):
-    """Resample each image along both axes, differentiably: two batched matrix products, edges
-    repeated.
-
-    images: float32 (n, size, size, 3); geometry: float32 (n, 2, 2), per axis the zoom (1 = none)
-    and the shift in pixels.
-    """
-    from keras import ops
-
-    size = images.shape[1]
-    at = ops.arange(size, dtype="float32")
-    middle = (size - 1) / 2
-    # (n, 2, 28).
-    source = (at - middle) * geometry[..., :1] + middle + geometry[..., 1:]
-    source = ops.clip(source, 0, size - 1)
-    # Bilinear: (n, axis, out, in).
-    weights = ops.relu(1 - ops.abs(source[..., None] - at))
-    images = ops.einsum("nij,njkc->nikc", weights[:, 0], images)
-    return ops.einsum("nij,nkjc->nkic", weights[:, 1], images)
 
 
 def reverse_for_generator(images):
@@ -350,16 +262,6 @@ def build_batches(images, labels, args):
     return batch
 
 
-def random_turns(images, rng):
-    """A random flip or quarter turn of each image."""
-    flip_rows, flip_columns, transpose = rng.random((3, len(images))) < 0.5
-    images = images.copy()
-    images[flip_rows] = images[flip_rows, ::-1]
-    images[flip_columns] = images[flip_columns, :, ::-1]
-    images[transpose] = images[transpose].swapaxes(1, 2)
-    return images
-
-
 # ---------------------------------------------------------------- training
 
 
@@ -380,7 +282,8 @@ def prepare(images, labels, args):
         args.learning_rate, args.epochs * each, alpha=0.05
     )
     gan.compile(
-        optimizer=keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99), jit_compile=use_xla()
+        optimizer=keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99),
+        jit_compile=keras_setup.use_xla(),
     )
     gan.optimizer.build(gan.trainable_variables)
     return gan, batches, each
@@ -427,19 +330,6 @@ def train(place, resuming):
     return history
 
 
-def use_xla():
-    """XLA pays on a GPU or with JAX; for these convolutions on a CPU, TensorFlow's own kernels
-    are faster.
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return "auto"
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
-
-
 def main(argv=None):
     args = parse_args(argv)
     run = runs.Run(args, "train_gan")
@@ -451,7 +341,7 @@ def main(argv=None):
     # Refuse a bad folder or mix before an hour of training, not after.
     synthetic_set.check_folder(args.out)
     labels = synthetic_set.class_mix(args.class_mix, args.samples, run.inputs.part("train")[1])
-    place = ResultFolder(run, folder / "options.json", run.identify(without=SAMPLING))
+    place = ResultFolder(run, folder / "options.json", run.identify(without=gan_flags.SAMPLING))
     trained = False
     if args.sample_only:
         settle_split(run)

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.workplace import pack, parse_args
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
-from lesiongan.measures import bootstrap, scorecard
+from lesiongan.measures import bootstrap, estimates
 from lesiongan.measures.predictions import find_file, read_lesions, read_predictions
 from lesiongan.run import script
 
@@ -100,7 +100,7 @@ def build_measures(found, split):
     for arm, seeds in found.items():
         for seed, (path, context_path, model) in seeds.items():
             rows, labels, p = read_predictions(path)
-            context = records.read_json(context_path, "evaluate.py", scorecard.CONTEXT)
+            context = records.read_json(context_path, "evaluate.py", estimates.CONTEXT)
             trained = context["arms"][model]
             same = {k: v for k, v in trained["same"].items() if k not in (*VARIED, "seed")}
             now = (rows.tolist(), labels.tolist(), context["protocol"], same)
@@ -117,7 +117,7 @@ def build_measures(found, split):
                     "it again"
                 )
             made_by |= {json.dumps(trained["trained_by"])} if "trained_by" in trained else set()
-            whole = scorecard.build_measure(labels, p, context["points"][model])
+            whole = estimates.build_measure(labels, p, context["points"][model])
 
             def measure(w, whole=whole):
                 figures = whole(w)

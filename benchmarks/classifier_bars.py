@@ -30,7 +30,7 @@ import evaluate
 from benchmarks.workplace import mean_and_std, pack, parse_args
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
-from lesiongan.measures import scorecard
+from lesiongan.measures import estimates
 from lesiongan.measures.predictions import find_file, read_predictions, write_predictions
 from lesiongan.run import script
 
@@ -216,7 +216,7 @@ def score_ensemble(place, split, rows, name="classifier"):
                 f"{folder / file}: of other images than {folders[0].name}'s; run that seed again"
             )
     contexts = [
-        records.read_json(folder / "context.json", "evaluate.py", scorecard.CONTEXT)
+        records.read_json(folder / "context.json", "evaluate.py", estimates.CONTEXT)
         for folder in folders
     ]
     points = [c["points"][name] for c in contexts]

@@ -23,7 +23,6 @@ import shutil
 
 import numpy as np
 
-import train_cnn
 import train_gan
 from benchmarks.workplace import mean_and_std, parse_args
 from lesiongan.data import classes
@@ -34,12 +33,12 @@ from lesiongan.measures import metrics, synthetic_quality
 from lesiongan.measures.judge import Judge
 from lesiongan.measures.predictions import read_predictions
 from lesiongan.nets import saved_models
-from lesiongan.run import keras_setup, script
+from lesiongan.run import classifier_flags, keras_setup, script
 from lesiongan.run.inputs import load_inputs
 
 CAS_RECIPE = [
     f"--{name.replace('_', '-')}={value}"
-    for name, value in train_cnn.JUDGE_RECIPE.items()
+    for name, value in classifier_flags.JUDGE_RECIPE.items()
     if name != "epochs"
 ]
 CAS_IMAGES, CAS_EPOCHS = 20_000, 20

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-import train_gan
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE
 from lesiongan.files import writing
-from lesiongan.nets import saved_models, synthetic_set
+from lesiongan.nets import gan_augmentation, saved_models, synthetic_set
 from lesiongan.run import flags, keras_setup, runs, script, streams
 from lesiongan.run.folders import ResultFolder
 from lesiongan.run.training import train_epochs
@@ -121,7 +120,8 @@ def batch_of(images, labels, seed, epoch, i, order):
     rng = np.random.default_rng([seed, streams.GAN_BATCHES, epoch, i])
     index = order[i * BATCH : (i + 1) * BATCH]
     latents = rng.standard_normal((2, len(index), LATENT), dtype=np.float32)
-    return train_gan.random_turns(images[index].astype(np.float32), rng), labels[index], latents
+    turned = gan_augmentation.random_turns(images[index].astype(np.float32), rng)
+    return turned, labels[index], latents
 
 
 def train(place, resuming):

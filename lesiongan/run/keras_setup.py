@@ -73,3 +73,16 @@ def quiet_tensorflow(deterministic=False):
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+def use_xla():
+    """XLA pays on a GPU or with JAX; for these convolutions on a CPU, TensorFlow's own kernels
+    are faster.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))

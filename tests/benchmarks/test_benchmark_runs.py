@@ -13,7 +13,7 @@ from benchmarks.workplace import Workplace
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.nets import saved_models
-from lesiongan.run import checkpoints
+from lesiongan.run import checkpoints, classifier_flags
 from tests.conftest import interrupted, load_benchmark
 
 
@@ -288,10 +288,15 @@ def test_every_gan_is_trained_with_its_own_seed(bars, tmp_path, monkeypatch):
 
 
 def test_a_recipe_on_file_is_every_choice_of_the_training():
-    import train_cnn
 
     classifier = load_benchmark("classifier_bars")
-    choices = set(train_cnn.RECIPE) | {"learning_rate", "weight_decay", "width", "batch", "augment"}
+    choices = set(classifier_flags.RECIPE) | {
+        "learning_rate",
+        "weight_decay",
+        "width",
+        "batch",
+        "augment",
+    }
     assert choices <= set(classifier.RECIPE)
 
 

@@ -13,8 +13,8 @@ from lesiongan.data.tables import read_table
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import bootstrap, calibration, metrics
-from lesiongan.nets import augmentation
-from lesiongan.run import runs
+from lesiongan.nets import augmentation, optimizers
+from lesiongan.run import classifier_flags, runs
 from lesiongan.run.folders import ResultFolder
 from tests.conftest import CNN, LEARNED, STAGES, interrupted
 
@@ -54,7 +54,7 @@ def test_judge_and_control_never_see_synthetic_rows(networks):
     assert len(images) == (run.inputs.parts == "train").sum()
     options = records.read_json(networks.models / "judge/options.json", "")
     assert sum(options["trained_on"]) < 0.7 * (run.inputs.parts == "train").sum()
-    assert options["options"]["seed"] == train_cnn.JUDGE_SEED
+    assert options["options"]["seed"] == classifier_flags.JUDGE_SEED
 
 
 def test_synthetic_table_of_another_split_is_refused(networks, tmp_path):
@@ -397,7 +397,7 @@ def test_muon_steps_along_the_orthogonal_factor_of_a_kernel_as_a_matrix():
     rng = np.random.default_rng(0)
     start, gradient = rng.normal(size=(2, 3, 3, 5, 8)).astype(np.float32)
     kernel, matrix = keras.Variable(start), keras.Variable(start.reshape(45, 8))
-    ours = train_cnn.build_optimizer("muon", 0.01, 0.0)
+    ours = optimizers.build_optimizer("muon", 0.01, 0.0)
     keras_own = keras.optimizers.Muon(0.01, weight_decay=0.0)
     for optimizer, variable, g in (
         (ours, kernel, gradient),

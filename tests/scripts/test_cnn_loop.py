@@ -9,8 +9,8 @@ from scipy.special import log_softmax
 
 import train_cnn
 from lesiongan import ROOT
-from lesiongan.nets import augmentation
-from lesiongan.run import keras_setup, runs
+from lesiongan.nets import augmentation, optimizers
+from lesiongan.run import classifier_flags, keras_setup, runs
 from lesiongan.run.folders import ResultFolder
 from tests import oracles
 from tests.conftest import interrupted
@@ -173,9 +173,9 @@ def test_flags_reach_the_network_its_optimizer_and_its_augmentation(monkeypatch)
     # A twentieth of warm-up, then a cosine down to nearly nothing.
     assert rates == pytest.approx([0, 0.01, 0.02, 0.01, 0], abs=2e-4)
     for name in ("muon", "adamw"):
-        optimizer = train_cnn.build_optimizer(name, 0.01, 0.3)
+        optimizer = optimizers.build_optimizer(name, 0.01, 0.3)
         assert optimizer.weight_decay == 0.3, name
-    assert train_cnn.build_optimizer("muon", 0.01, 0.3).adam_weight_decay == 0.3
+    assert optimizers.build_optimizer("muon", 0.01, 0.3).adam_weight_decay == 0.3
     assert network.get_layer("features").output.shape[-1] == 32
 
 
@@ -184,7 +184,7 @@ def test_weight_decay_shrinks_weights_that_have_no_gradient(optimizer):
     import keras
 
     kernel = keras.Variable(np.ones((3, 3, 2, 2), np.float32))
-    built = train_cnn.build_optimizer(optimizer, 0.1, 0.5)
+    built = optimizers.build_optimizer(optimizer, 0.1, 0.5)
     built.build([kernel])
     built.apply([keras.ops.zeros_like(kernel)])
     np.testing.assert_allclose(np.asarray(kernel), 1 - 0.1 * 0.5, atol=1e-6)
@@ -223,7 +223,7 @@ def test_seeds_start_from_other_weights_and_the_judge_from_its_own():
     assert not np.array_equal(first[0], first[1])
     np.testing.assert_array_equal(first[1], first[2])
     for flags in (["--seed", "3"], []):
-        assert train_cnn.parse_args(["--role", "judge", *flags]).seed == train_cnn.JUDGE_SEED
+        assert train_cnn.parse_args(["--role", "judge", *flags]).seed == classifier_flags.JUDGE_SEED
 
 
 def test_an_epoch_is_as_many_images_as_are_real_and_the_judges_as_its_own(networks):

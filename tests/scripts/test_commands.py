@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from lesiongan import ROOT
+from lesiongan.run import classifier_flags
 from tests.conftest import copy_code
 
 SCRIPTS = ("eda", "train_gan", "train_cnn", "evaluate", "visualize_results")
@@ -41,7 +42,6 @@ def test_help_imports_nothing_heavy(script):
 
 
 def test_help_says_what_a_flag_left_out_means():
-    import train_cnn
     import train_gan
 
     shown = {
@@ -53,8 +53,8 @@ def test_help_says_what_a_flag_left_out_means():
     assert "averaged in each prediction (default 8)" in shown["evaluate"]
     epochs = (
         train_gan.parse_args([]).epochs,
-        train_cnn.RECIPE["epochs"],
-        train_cnn.JUDGE_RECIPE["epochs"],
+        classifier_flags.RECIPE["epochs"],
+        classifier_flags.JUDGE_RECIPE["epochs"],
     )
     for text in shown.values():
         assert "(default GAN {}, CNN {}, judge {})".format(*epochs) in text

@@ -19,7 +19,7 @@ from lesiongan.data.classes import CLASSES, MEL
 from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, records, writing
 from lesiongan.files.errors import InputError
-from lesiongan.measures import scorecard
+from lesiongan.measures import estimates
 from lesiongan.measures.predictions import read_lesions, read_predictions
 from lesiongan.plots import report
 from lesiongan.run import runs
@@ -323,25 +323,19 @@ def test_arms_that_differ_in_more_than_their_data_are_not_subtracted(pipeline):
     }
     lesions, leaky = read_lesions(pipeline.outputs / "split.csv", predictions["classifier"][0])
     assert not leaky
-    assert (
-        "argmax"
-        in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
-    )
+    assert "argmax" in estimates.compute(predictions, lesions, context)["classifier_minus_control"]
     # Still subtracted, but every figure says so.
     context["arms"]["control"]["trained_by"][0] = "other code"
-    found = scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
+    found = estimates.compute(predictions, lesions, context)["classifier_minus_control"]
     assert "DIFFERENT CODE" in found["auc"]["protocol"]
     assert "DIFFERENT CODE" in found["argmax"]["accuracy"]["protocol"]
     context["arms"]["control"]["same"]["steps"] += 1
-    assert (
-        "reason"
-        in scorecard.compute_figures(predictions, lesions, context)["classifier_minus_control"]
-    )
+    assert "reason" in estimates.compute(predictions, lesions, context)["classifier_minus_control"]
     # A bare predictions.csv works too.
     context = {"protocol": "p", "data": None, "views": None, "points": {}, "arms": {}}
-    assert scorecard.compute_figures(predictions, lesions, context)["models"]["control"][
-        "balanced"
-    ]["reason"]
+    assert estimates.compute(predictions, lesions, context)["models"]["control"]["balanced"][
+        "reason"
+    ]
 
 
 def test_dry_run_from_predictions_asks_for_both_files(pipeline, tmp_path):
@@ -385,25 +379,22 @@ def test_networks_taught_with_other_weights_are_not_compared_by_task():
         "malignancy": (np.arange(20), y, p[:, :2] * 3.5),
     }
     context = {"protocol": "p", "data": None, "views": None, "points": {}, "arms": arms}
-    assert (
-        "reason"
-        in scorecard.compute_figures(predictions, np.arange(20), context)["sum_minus_binary"]
-    )
+    assert "reason" in estimates.compute(predictions, np.arange(20), context)["sum_minus_binary"]
     arms["malignancy"]["synthetic_weight"] = 0.25
     assert (
         "auc_malignant"
-        in scorecard.compute_figures(predictions, np.arange(20), context)["sum_minus_binary"]
+        in estimates.compute(predictions, np.arange(20), context)["sum_minus_binary"]
     )
 
 
 def test_sensitivity_at_a_specificity_is_undefined_without_negatives():
     p = np.random.default_rng(0).dirichlet(np.ones(len(CLASSES)), size=12)
-    found, _ = scorecard.report_model(np.full(12, MEL), p, None, np.arange(12), "p")
+    found, _ = estimates.report_model(np.full(12, MEL), p, None, np.arange(12), "p")
     for name in ("melanoma", "malignant"):
         assert found[f"{name}_sensitivity_at_90_specificity"]["value"] is None
     # A third of the draws have no negative: they are left out of the interval.
     y = np.array([MEL] * 11 + [CLASSES.index("nv")])
-    found, _ = scorecard.report_model(y, np.tile(p[:1], (12, 1)), None, np.arange(12), "p")
+    found, _ = estimates.report_model(y, np.tile(p[:1], (12, 1)), None, np.arange(12), "p")
     # Tied with the negative.
     assert found["melanoma_sensitivity_at_90_specificity"]["high"] == 0
 
@@ -546,17 +537,17 @@ def test_summed_probabilities_beside_a_binary_network():
 
     rng = np.random.default_rng(0)
     y, p = rng.integers(7, size=400), rng.dirichlet(np.ones(7), 400)
-    malignant = scorecard.MALIGNANT[y]
+    malignant = estimates.MALIGNANT[y]
     b = np.clip(0.3 + 0.2 * malignant + rng.normal(0, 0.2, 400), 0, 1)
     predictions = {
         "classifier": (np.arange(400), y, p),
         "malignancy": (np.arange(400), y, np.column_stack([1 - b, b])),
     }
     context = {"protocol": "", "data": None, "views": 8, "points": {}, "arms": {}}
-    found = scorecard.compute_figures(predictions, np.arange(400).astype(str), context)[
-        "sum_minus_binary"
-    ]["auc_malignant"]
-    expected = roc_auc_score(malignant, p[:, scorecard.MALIGNANT].sum(axis=1)) - roc_auc_score(
+    found = estimates.compute(predictions, np.arange(400).astype(str), context)["sum_minus_binary"][
+        "auc_malignant"
+    ]
+    expected = roc_auc_score(malignant, p[:, estimates.MALIGNANT].sum(axis=1)) - roc_auc_score(
         malignant, b
     )
     assert found["value"] == pytest.approx(expected)
@@ -565,9 +556,7 @@ def test_summed_probabilities_beside_a_binary_network():
         name: {"trained_on": "", "same": {"steps": n}}
         for name, n in (("classifier", 5), ("malignancy", 6))
     }
-    found = scorecard.compute_figures(predictions, np.arange(400).astype(str), context)[
-        "sum_minus_binary"
-    ]
+    found = estimates.compute(predictions, np.arange(400).astype(str), context)["sum_minus_binary"]
     assert "more than their task" in found["reason"]
 
 

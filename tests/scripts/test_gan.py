@@ -17,7 +17,7 @@ from lesiongan.data.classes import CLASSES
 from lesiongan.data.tables import read_table
 from lesiongan.files import records
 from lesiongan.files.errors import InputError
-from lesiongan.nets import synthetic_set
+from lesiongan.nets import gan_augmentation, synthetic_set
 from tests.conftest import GAN, interrupted
 
 
@@ -100,7 +100,7 @@ def test_networks_of_64_pixels_can_be_built():
 
 
 def test_random_turns_are_the_eight_views():
-    x = train_gan.random_turns(
+    x = gan_augmentation.random_turns(
         np.arange(2352, dtype=np.float32).reshape(1, 28, 28, 3).repeat(64, axis=0),
         np.random.default_rng(0),
     )
@@ -119,10 +119,10 @@ def test_one_backward_pass_gives_both_players_their_own_gradients(args, batch):
     joint = tape.gradient(loss, gan.generator.trainable_variables + gan.critic.trainable_variables)
 
     def losses():
-        fake = train_gan.shift_and_zoom(
+        fake = gan_augmentation.shift_and_zoom(
             gan.generator([batch["latent"], batch["label"]]), batch["fake_geometry"]
         )
-        real = train_gan.shift_and_zoom(batch["image"], batch["real_geometry"])
+        real = gan_augmentation.shift_and_zoom(batch["image"], batch["real_geometry"])
         lead = gan.critic([real, batch["label"]]) - gan.critic([fake, batch["label"]])
         return tf.reduce_mean(tf.nn.softplus(-lead)), tf.reduce_mean(tf.nn.softplus(lead))
 
@@ -172,7 +172,9 @@ def test_a_shift_repeats_the_edge_and_no_shift_changes_nothing():
 
     def warp(zoom_y, shift_y, zoom_x, shift_x):
         return np.asarray(
-            train_gan.shift_and_zoom(image, np.float32([[[zoom_y, shift_y], [zoom_x, shift_x]]]))
+            gan_augmentation.shift_and_zoom(
+                image, np.float32([[[zoom_y, shift_y], [zoom_x, shift_x]]])
+            )
         )
 
     np.testing.assert_allclose(warp(1, 0, 1, 0), image, atol=1e-3)

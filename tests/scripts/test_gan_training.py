@@ -11,8 +11,8 @@ import train_gan
 from lesiongan.data.classes import CLASSES
 from lesiongan.data.tables import read_table
 from lesiongan.files import checksums
-from lesiongan.nets import saved_models, synthetic_set
-from lesiongan.run import keras_setup, runs
+from lesiongan.nets import gan_augmentation, saved_models, synthetic_set
+from lesiongan.run import gan_flags, keras_setup, runs
 from lesiongan.run.folders import ResultFolder
 from tests import oracles
 from tests.conftest import interrupted
@@ -115,7 +115,7 @@ def test_the_penalty_is_the_weighted_mean_square_of_the_slopes_at_real_and_at_ge
     # The slopes by hand: central differences of the critic at the first images of the batch, as it
     # sees them.
     seen = [
-        train_gan.shift_and_zoom(images, batch[f"{kind}_geometry"])[:k].numpy()
+        gan_augmentation.shift_and_zoom(images, batch[f"{kind}_geometry"])[:k].numpy()
         for kind, images in (
             ("real", batch["image"]),
             ("fake", gan.generator([batch["latent"], batch["label"]])),
@@ -206,7 +206,9 @@ def test_each_axis_is_moved_by_its_own_shift_and_zoom():
     )
     zoom_y, shift_y, zoom_x, shift_x = 1.1, 2.0, 0.9, -3.0
     found = np.asarray(
-        train_gan.shift_and_zoom(image[None], np.float32([[[zoom_y, shift_y], [zoom_x, shift_x]]]))
+        gan_augmentation.shift_and_zoom(
+            image[None], np.float32([[[zoom_y, shift_y], [zoom_x, shift_x]]])
+        )
     )[0]
     # Pillow reads output pixel centre x + 1/2 at a (x + 1/2) + c.
     c = 14 - zoom_x * 14 + shift_x, 14 - zoom_y * 14 + shift_y
@@ -272,7 +274,7 @@ def loop(table_path, tmp_path, monkeypatch):
             ["--data", str(table_path), "--epochs", "4", "--grid-every", "2", *flags]
         )
         run = runs.Run(args, "train_gan")
-        place = ResultFolder(run, tmp_path / "options.json", run.identify(train_gan.SAMPLING))
+        place = ResultFolder(run, tmp_path / "options.json", run.identify(gan_flags.SAMPLING))
         notes, saved = Notes(), []
 
         def prepare(images, labels, args):

@@ -13,7 +13,7 @@ import sklearn.metrics as sk
 import evaluate
 import train_cnn
 from lesiongan.files import checksums
-from lesiongan.measures import bootstrap, metrics, scorecard
+from lesiongan.measures import bootstrap, estimates, metrics
 from lesiongan.measures.predictions import (
     read_lesions,
     read_predictions,
@@ -222,14 +222,14 @@ def test_differences_are_paired_and_the_classifiers_less_the_controls():
     rows, lesions = np.arange(300), np.arange(300).astype(str)
     context = {"protocol": "p", "data": None, "views": 8, "points": {}, "arms": {}}
     files = {"classifier": (rows, y, p), "control": (rows, y, worse)}
-    found = scorecard.compute_figures(files, lesions, context)["classifier_minus_control"][
-        "argmax"
-    ]["accuracy"]
+    found = estimates.compute(files, lesions, context)["classifier_minus_control"]["argmax"][
+        "accuracy"
+    ]
     assert found["value"] == pytest.approx(0.1)
     # Of thirty images in three hundred; unpaired it would be twice as wide.
     half = 1.96 * np.sqrt(0.1 * 0.9 / 300)
     assert (found["high"] - found["low"]) / 2 == pytest.approx(half, rel=0.15)
-    same = scorecard.compute_figures(
+    same = estimates.compute(
         {"classifier": files["classifier"], "control": files["classifier"]}, lesions, context
     )
     for f in same["classifier_minus_control"]["argmax"].values():
@@ -254,7 +254,7 @@ def test_each_model_is_scored_at_its_own_points_and_with_its_own_probabilities()
             "tau": 1.0,
             "malignant_threshold_at_90_specificity": 0.5 + shift / 10,
         }
-    found = scorecard.compute_figures(files, np.arange(200).astype(str), context)["models"]
+    found = estimates.compute(files, np.arange(200).astype(str), context)["models"]
     for name, (_, _, p) in files.items():
         points = context["points"][name]
         targets = y if p.shape[1] == 7 else MALIGNANT[y]
@@ -386,7 +386,7 @@ def test_the_interval_of_the_calibration_error_is_corrected_for_its_bias():
     rng = np.random.default_rng(0)
     p = rng.dirichlet([0.5] * 7, 600)
     y = (rng.random((600, 1)) > np.cumsum(p, axis=1)).sum(axis=1).clip(max=6)
-    found = scorecard.report_model(y, p, None, np.arange(600).astype(str), "p")[0]["ece"]
+    found = estimates.report_model(y, p, None, np.arange(600).astype(str), "p")[0]["ece"]
     low, high = bootstrap.with_intervals(
         lambda w: {"e": metrics.ece(y, p, w)}, np.arange(600).astype(str)
     )["e"][1:]
@@ -418,9 +418,7 @@ def test_networks_of_two_tasks_are_compared_only_if_they_learned_from_the_same_i
             "points": {},
             "arms": {"classifier": arm, "malignancy": arm | other},
         }
-        return scorecard.compute_figures(files, np.arange(60).astype(str), context)[
-            "sum_minus_binary"
-        ]
+        return estimates.compute(files, np.arange(60).astype(str), context)["sum_minus_binary"]
 
     assert "auc_malignant" in compare()
     assert "DIFFERENT CODE" in compare(trained_by=["other"])["auc_malignant"]["protocol"]

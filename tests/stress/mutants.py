@@ -90,7 +90,7 @@ LIKELY = {
     "lesiongan/measures/bootstrap": "metrics recomputed",
     "lesiongan/measures/metrics": "metrics recomputed",
     "lesiongan/measures/predictions": "recomputed evaluate",
-    "lesiongan/measures/scorecard": "recomputed evaluate",
+    "lesiongan/measures/estimates": "recomputed evaluate",
     "lesiongan/measures": "fidelity recomputed_synthetic evaluate",
     "lesiongan/plots/report": "report pipeline",
     "lesiongan/plots": "figures pipeline",

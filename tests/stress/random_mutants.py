@@ -43,7 +43,7 @@ FILES = (
             "measures/metrics",
             "measures/bootstrap",
             "measures/calibration",
-            "measures/scorecard",
+            "measures/estimates",
             "measures/distances",
             "measures/memorisation",
             "measures/judge",

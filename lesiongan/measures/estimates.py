@@ -1,7 +1,8 @@
-"""Every figure of a set of predictions: metrics.json, per_class.csv and confusion.csv as functions
-of them alone.
+"""Every estimate of a set of predictions: metrics.json, per_class.csv and confusion.csv.
 
-A figure is {value, low, high, n, protocol}: 95 % percentile bootstrap over lesions; what is
+All of them are functions of the predictions alone.
+
+An estimate is {value, low, high, n, protocol}: 95 % percentile bootstrap over lesions; what is
 undefined is null with a reason.
 """
 
@@ -17,8 +18,8 @@ from lesiongan.measures import bootstrap, metrics
 DRAWS = 1000
 
 
-def figure(value, low, high, n, protocol, reason="not defined on these images"):
-    """One reported figure; an undefined one is null with its reason."""
+def estimate(value, low, high, n, protocol, reason="not defined on these images"):
+    """One reported estimate; an undefined one is null with its reason."""
     if not np.isfinite(value):
         return {"value": None, "reason": reason, "n": int(n), "protocol": protocol}
     return {"value": value, "low": low, "high": high, "n": int(n), "protocol": protocol}
@@ -32,7 +33,7 @@ CONTEXT = {
     "points": {...: POINTS},
     "arms": {...: {"trained_on": str, "same": dict}},
 }
-"""What compute_figures needs of a context.json (records.find_fault)."""
+"""What `compute` needs of a context.json (records.find_fault)."""
 
 
 def mean_of_defined(values):
@@ -44,8 +45,7 @@ def mean_of_defined(values):
 
 
 def build_measure(y, p, points):
-    """Function of image weights (d, n) to {name: (d,)}: every figure of one model, computed in one
-    pass.
+    """Function of image weights (d, n) to {name: (d,)}: every estimate of one model in one pass.
 
     Names are `argmax.accuracy`, `balanced.macro_f1`, `auc`, `auc_malignant`, ... as metrics.json
     nests them.
@@ -104,10 +104,10 @@ def build_measure(y, p, points):
     return measure
 
 
-def nest(figures):
+def nest(estimates):
     """{'argmax.accuracy': f} -> {'argmax': {'accuracy': f}}."""
     out = {}
-    for name, f in figures.items():
+    for name, f in estimates.items():
         *path, last = name.split(".")
         inner = out
         for key in path:
@@ -117,10 +117,10 @@ def nest(figures):
 
 
 def report_model(y, p, points, lesions, protocol):
-    """(nested figures of one model, its measure function)."""
+    """(nested estimates of one model, its measure function)."""
     measure = build_measure(y, p, points)
     found = bootstrap.with_intervals(measure, lesions, DRAWS, raised=("ece",))
-    out = nest({name: figure(*v, len(y), protocol) for name, v in found.items()})
+    out = nest({name: estimate(*v, len(y), protocol) for name, v in found.items()})
     if not points:
         out["balanced"] = {"value": None, "reason": "no operating points beside the predictions"}
     floor = metrics.ece_if_perfect(p)
@@ -132,14 +132,12 @@ def report_model(y, p, points, lesions, protocol):
     return out, measure
 
 
-def compute_figures(predictions, lesions, context):
+def compute(predictions, lesions, context):
     """metrics.json as a function of the predictions alone.
 
     predictions: {model: (rows, labels, p)}, all of the same rows; context: as CONTEXT.
     """
-    y = predictions["classifier"][1]
-    protocol = context["protocol"]
-    majority = int(class_counts(y).argmax())
+    y, protocol = predictions["classifier"][1], context["protocol"]
     out = {
         "protocol": protocol,
         "data": context["data"],
@@ -147,22 +145,12 @@ def compute_figures(predictions, lesions, context):
         "trained_on": {name: arm["trained_on"] for name, arm in context["arms"].items()},
         "images": len(y),
         "lesions": len(set(lesions)),
-        # Over which macro figures are means.
+        # The classes over which macro averages are taken.
         "classes": [c for c, n in zip(CLASSES, class_counts(y), strict=True) if n],
         "interval": f"95 %, percentile bootstrap over lesions, {DRAWS} draws; of ece, less its "
         "bias",
         "models": {},
-    }
-    baseline = bootstrap.with_intervals(
-        lambda w: metrics.summarise(
-            metrics.confusion(y, np.full(len(y), majority), len(CLASSES), w)
-        ),
-        lesions,
-        DRAWS,
-    )
-    out["majority_baseline"] = {
-        "class": CLASSES[majority],
-        **{n: figure(*v, len(y), protocol) for n, v in baseline.items()},
+        "majority_baseline": estimate_majority(y, lesions, protocol),
     }
     measures = {}
     for name, (_, _, probabilities) in predictions.items():
@@ -175,76 +163,90 @@ def compute_figures(predictions, lesions, context):
         out["models"][name], measures[name] = report_model(
             y, probabilities, points, lesions, protocol
         )
-    arms = context["arms"]
-
-    def differ(name, *keys):
-        return any(arms.get("classifier", {}).get(k) != arms.get(name, {}).get(k) for k in keys)
-
-    def describe(name, what):
-        """Protocol of a paired difference: trainings by other code, packages or accelerator are
-        compared, but it is said.
-        """
-        unlike = (
-            "; TRAINED BY DIFFERENT CODE, PACKAGES OR ACCELERATOR"
-            if differ(name, "trained_by")
-            else ""
-        )
-        return f"{protocol}; {what}{unlike}"
-
-    if "control" in measures and differ("control", "same"):
-        out["classifier_minus_control"] = {
-            "value": None,
-            "reason": "classifier and control differ in more than their data",
-        }
-    elif "control" in measures:
-
-        def difference(w):
-            control = measures["control"](w)
-            return {
-                k: v - control[k]
-                for k, v in measures["classifier"](w).items()
-                if k in control and k != "ece"
-            }
-
-        words = describe("control", "paired over lesions, one seed each")
-        paired = bootstrap.with_intervals(difference, lesions, DRAWS)
-        out["classifier_minus_control"] = nest(
-            {n: figure(*v, len(y), words) for n, v in paired.items()}
-        )
-        # Noise raises the ECE of a well calibrated network more than another's: an interval of the
-        # difference, even less its bias, held the true one in a third of simulated tables.
-        out["classifier_minus_control"]["ece"] = {
-            "value": None,
-            "reason": "not compared: its bias differs between the two",
-        }
-    if "malignancy" in measures and differ(
-        "malignancy", "same", "trained_on", "synthetic_sha256", "synthetic_weight"
-    ):
-        out["sum_minus_binary"] = {
-            "value": None,
-            "reason": "the two networks differ in more than their task",
-        }
-    elif "malignancy" in measures:
-
-        def gap(w):
-            return {
-                "auc_malignant": measures["classifier"](w)["auc_malignant"]
-                - measures["malignancy"](w)["auc_malignant"]
-            }
-
-        paired = bootstrap.with_intervals(gap, lesions, DRAWS)["auc_malignant"]
-        words = describe(
-            "malignancy",
-            "seven probabilities summed, less the binary network's; paired over lesions",
-        )
-        out["sum_minus_binary"] = {"auc_malignant": figure(*paired, len(y), words)}
+    if "control" in measures:
+        out["classifier_minus_control"] = subtract_control(measures, len(y), lesions, context)
+    if "malignancy" in measures:
+        out["sum_minus_binary"] = subtract_binary(measures, len(y), lesions, context)
     return out
 
 
-def write_figures(folder, predictions, lesions, context):
+def estimate_majority(y, lesions, protocol):
+    """What always naming the commonest class of these images would reach."""
+    majority = int(class_counts(y).argmax())
+    decided = np.full(len(y), majority)
+    found = bootstrap.with_intervals(
+        lambda w: metrics.summarise(metrics.confusion(y, decided, len(CLASSES), w)), lesions, DRAWS
+    )
+    return {
+        "class": CLASSES[majority],
+        **{n: estimate(*v, len(y), protocol) for n, v in found.items()},
+    }
+
+
+def differ(arms, name, *keys):
+    """Whether the network `name` differs from the classifier in any of these keys of `arms`."""
+    return any(arms.get("classifier", {}).get(k) != arms.get(name, {}).get(k) for k in keys)
+
+
+def describe(context, name, what):
+    """Protocol of a paired difference between the classifier and the network `name`.
+
+    Networks trained by other code, packages or accelerator are compared, but it is said.
+    """
+    unlike = differ(context["arms"], name, "trained_by")
+    warning = "; TRAINED BY DIFFERENT CODE, PACKAGES OR ACCELERATOR" if unlike else ""
+    return f"{context['protocol']}; {what}{warning}"
+
+
+def subtract_control(measures, n, lesions, context):
+    """Classifier minus control, paired over lesions; null where they differ by more than data."""
+    if differ(context["arms"], "control", "same"):
+        return {
+            "value": None,
+            "reason": "classifier and control differ in more than their data",
+        }
+
+    def difference(w):
+        control = measures["control"](w)
+        return {
+            k: v - control[k]
+            for k, v in measures["classifier"](w).items()
+            if k in control and k != "ece"
+        }
+
+    words = describe(context, "control", "paired over lesions, one seed each")
+    paired = bootstrap.with_intervals(difference, lesions, DRAWS)
+    out = nest({name: estimate(*v, n, words) for name, v in paired.items()})
+    # Noise raises the ECE of a well calibrated network more than another's: an interval of the
+    # difference, even less its bias, held the true one in a third of simulated tables.
+    out["ece"] = {"value": None, "reason": "not compared: its bias differs between the two"}
+    return out
+
+
+def subtract_binary(measures, n, lesions, context):
+    """AUC of the seven probabilities summed, minus that of the binary network, paired likewise."""
+    if differ(
+        context["arms"], "malignancy", "same", "trained_on", "synthetic_sha256", "synthetic_weight"
+    ):
+        return {"value": None, "reason": "the two networks differ in more than their task"}
+
+    def difference(w):
+        summed, binary = measures["classifier"](w), measures["malignancy"](w)
+        return {"auc_malignant": summed["auc_malignant"] - binary["auc_malignant"]}
+
+    words = describe(
+        context,
+        "malignancy",
+        "seven probabilities summed, less the binary network's; paired over lesions",
+    )
+    paired = bootstrap.with_intervals(difference, lesions, DRAWS)
+    return {"auc_malignant": estimate(*paired["auc_malignant"], n, words)}
+
+
+def write(folder, predictions, lesions, context):
     """metrics.json, per_class.csv and confusion.csv."""
     _, y, p = predictions["classifier"]
-    writing.write_json(folder / "metrics.json", compute_figures(predictions, lesions, context))
+    writing.write_json(folder / "metrics.json", compute(predictions, lesions, context))
     decided = p.argmax(axis=1)
     matrix = metrics.confusion(y, decided, len(CLASSES))
     found = bootstrap.with_intervals(
@@ -270,11 +272,11 @@ def write_figures(folder, predictions, lesions, context):
 
 
 def print_summary(folder):
-    """The few figures a reader wants first."""
+    """The few estimates a reader wants first."""
     found = json.loads((folder / "metrics.json").read_text())
     print(f"  {found['protocol']}: {found['images']} images of {found['lesions']} lesions")
     if len(found["classes"]) < len(CLASSES):
-        print(f"  only {', '.join(found['classes'])}: macro figures are means over these")
+        print(f"  only {', '.join(found['classes'])}: macro averages are over these")
 
     def show(block, name):
         f = block.get(name) or {}

@@ -1,0 +1,205 @@
+"""The flags of train_cnn.py, and what each means where it is left out."""
+
+from lesiongan.data import classes
+from lesiongan.run import flags
+
+# The judge is one instrument: --seed does not move it.
+JUDGE_SEED = 10015
+# What a flag left out means. The judge keeps its recipe, or figures measured with it could not be
+# compared.
+RECIPE = {
+    "epochs": 36,
+    "sampler": "natural",
+    "optimizer": "muon",
+    "stem": 2,
+    "colour_gain": 0.06,
+    "sharpness": 0.5,
+    "keep": "last",
+    "middle": 26,
+    "synthetic_weight": 0.25,
+}
+JUDGE_RECIPE = {
+    "epochs": 40,
+    "sampler": "balanced",
+    "optimizer": "adamw",
+    "stem": 1,
+    "colour_gain": 0.0,
+    "sharpness": 0.0,
+    "keep": "best",
+    "middle": 28,
+    "synthetic_weight": 1.0,
+}
+
+
+def parse(doc, argv=None):
+    """The command line of train_cnn.py, every flag filled in; `doc` is the script's docstring."""
+    p = flags.parser(doc)
+    add_data_flags(p)
+    add_training_flags(p)
+    args = p.parse_args(argv)
+    fill_in_role(args, p.error)
+    check_ranges(args, p.error)
+    return args
+
+
+def add_data_flags(p):
+    g = p.add_argument_group("data")
+    g.add_argument(
+        "--synthetic",
+        metavar="PATH|none",
+        help="synthetic table (default outputs/synthetic/...csv)",
+    )
+    g.add_argument(
+        "--real",
+        metavar="PATH|none",
+        default="table",
+        help="none trains on synthetic images alone; a path adds real rows to train",
+    )
+    g.add_argument(
+        "--augment",
+        choices=("none", "flips", "classic"),
+        default="classic",
+        help="classic: turns, mirroring, zoom, aspect, shift, brightness, contrast, colour cast",
+    )
+    g.add_argument(
+        "--colour-gain",
+        type=flags.number,
+        metavar="G",
+        help="classic multiplies each channel by exp(u), |u| < G; default 0.06, the judge's is 0",
+    )
+    g.add_argument(
+        "--sharpness",
+        type=flags.number,
+        metavar="S",
+        help="classic sharpens by -S / 5 to S (0.2 undoes resampling); default 0.5, judge 0",
+    )
+    g.add_argument(
+        "--sampler",
+        choices=("natural", "balanced"),
+        help="default natural; the judge's is balanced",
+    )
+    g.add_argument(
+        "--repeat-real",
+        type=int,
+        default=0,
+        metavar="N",
+        help="add N repeated real images (a control)",
+    )
+    g.add_argument(
+        "--synthetic-weight",
+        type=flags.number,
+        metavar="W",
+        help="loss weight of synthetic rows; default 0.25, by val (results/LOG.md)",
+    )
+
+
+def add_training_flags(p):
+    g = p.add_argument_group("training")
+    g.add_argument(
+        "--role",
+        choices=("classifier", "control", "judge"),
+        default="classifier",
+        help="control: real images alone; judge: the measuring instrument of synthetic images",
+    )
+    g.add_argument(
+        "--task",
+        choices=("dx", "malignancy"),
+        default="dx",
+        help="the seven diagnoses, or benign / malignant",
+    )
+    g.add_argument("--batch", type=flags.positive, default=128, help="images a step")
+    g.add_argument(
+        "--steps", type=flags.positive, metavar="N", help="training steps, instead of --epochs"
+    )
+    g.add_argument(
+        "--optimizer", choices=("muon", "adamw"), help="default muon; the judge's is adamw"
+    )
+    g.add_argument(
+        "--learning-rate", type=flags.number, help="default 6e-3 for muon, 2e-3 for adamw"
+    )
+    g.add_argument("--weight-decay", type=flags.number, default=0.02, help="decoupled, as in AdamW")
+    g.add_argument(
+        "--stem",
+        "--stem-stride",
+        type=int,
+        choices=(1, 2),
+        help="stride of the first convolution; default 2, the judge's is 1",
+    )
+    g.add_argument(
+        "--width",
+        type=flags.positive,
+        help="its channels; default 48 after a stem of 2, 32 after 1",
+    )
+    g.add_argument(
+        "--middle",
+        "--centre-crop",
+        type=int,
+        choices=range(14, 29, 2),
+        help="side of the middle that the trained network is shown, enlarged to 28; default 26, "
+        "the judge's and after --augment none or flips 28: the whole",
+    )
+    g.add_argument(
+        "--keep",
+        choices=("best", "last"),
+        help="epoch whose weights are kept; default last, the judge's is best: least val log-loss",
+    )
+    g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
+
+
+def fill_in_role(args, refuse):
+    """Set what the command line left out, which depends on the role; refuse what contradicts it."""
+    if args.role == "judge":
+        if args.task != "dx" or args.synthetic not in (None, "none") or args.real != "table":
+            refuse(
+                "--role judge takes no --task, --synthetic or --real: it is trained on real images "
+                "alone"
+            )
+        args.seed = JUDGE_SEED
+    if args.role == "control" and args.synthetic not in (None, "none"):
+        refuse("--role control is real images alone: --synthetic contradicts it")
+    if args.augment != "classic":
+        # Trained on images as they are, it is shown them as they are.
+        fill_in(args, {"middle": 28})
+    fill_in(args, JUDGE_RECIPE if args.role == "judge" else RECIPE)
+    fill_in(
+        args,
+        {
+            "learning_rate": {"muon": 6e-3, "adamw": 2e-3}[args.optimizer],
+            "width": {1: 32, 2: 48}[args.stem],
+        },
+    )
+    if args.role != "classifier":
+        args.synthetic = "none"
+    elif args.synthetic is None:
+        args.synthetic = str(args.outputs_dir / "synthetic" / classes.TABLE_NAME)
+
+
+def check_ranges(args, refuse):
+    """Refuse numbers out of range, and a training on nothing."""
+    if args.repeat_real > 10**9 or (args.repeat_real and args.real == "none"):
+        refuse(
+            "--repeat-real takes at most a billion images, and real ones: --real none contradicts "
+            "it"
+        )
+    if args.synthetic == "none" and args.real == "none":
+        refuse("--synthetic none and --real none leave nothing to train on")
+    if (
+        not args.synthetic_weight > 0
+        or args.learning_rate <= 0
+        or min(args.repeat_real, args.weight_decay) < 0
+    ):
+        refuse(
+            "--synthetic-weight and --learning-rate must be above 0, --repeat-real and "
+            "--weight-decay at least 0"
+        )
+    if not 0 <= args.colour_gain <= 1:
+        refuse("--colour-gain must be in [0, 1]")
+    if not 0 <= args.sharpness <= 5:
+        refuse("--sharpness must be in [0, 5]")
+
+
+def fill_in(args, defaults):
+    """Set the flags that the command line left out."""
+    for name, value in defaults.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)

@@ -1,0 +1,79 @@
+"""The flags of train_gan.py."""
+
+from pathlib import Path
+
+from lesiongan.data.classes import CLASSES
+from lesiongan.run import flags
+
+# Flags that do not move the generator.
+SAMPLING = ("samples", "class_mix", "no_png", "sample_only")
+
+
+def parse(doc, argv=None):
+    """The command line of train_gan.py, checked; `doc` is the script's docstring."""
+    p = flags.parser(doc)
+    g = p.add_argument_group("GAN")
+    g.add_argument(
+        "--batch",
+        type=flags.positive,
+        default=64,
+        help="real images a step, and as many generated ones",
+    )
+    g.add_argument(
+        "--learning-rate", type=flags.number, default=5e-4, help="Adam's, of both networks"
+    )
+    g.add_argument(
+        "--penalty", type=flags.number, default=0.005, help="weight of the squared gradient norms"
+    )
+    g.add_argument(
+        "--label-power",
+        type=flags.number,
+        default=0.5,
+        help="classes are drawn in proportion to count^P: 1 natural, 0 balanced",
+    )
+    g.add_argument(
+        "--augment",
+        type=flags.number,
+        default=0.3,
+        help="probability of the critic's shift and zoom",
+    )
+    g.add_argument(
+        "--width", type=flags.positive, default=64, help="channels at 7 x 7; half of it at 14 x 14"
+    )
+    g.add_argument(
+        "--grid-every", type=flags.positive, default=10, help="epochs between sample grids"
+    )
+    g.add_argument(
+        "--snapshots",
+        action="store_true",
+        help="keep the generator of every grid, in models/gan/snapshots/",
+    )
+    g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
+    g = p.add_argument_group("synthetic set")
+    g.add_argument("--samples", type=flags.positive, default=1000, help="synthetic images to write")
+    g.add_argument(
+        "--class-mix",
+        default="balanced",
+        help=f"balanced, train, or seven weights in the order {','.join(CLASSES)}",
+    )
+    g.add_argument("--no-png", action="store_true", help="write the CSV alone, for large sets")
+    g.add_argument(
+        "--sample-only", action="store_true", help="only write images from the saved generator"
+    )
+    g.add_argument(
+        "--out", type=Path, help="folder of the synthetic set (default outputs/synthetic)"
+    )
+    args = p.parse_args(argv)
+    args.epochs = args.epochs or 200
+    args.out = args.out or args.outputs_dir / "synthetic"
+    if not 0 <= args.augment <= 1:
+        p.error(f"--augment {args.augment}: a probability, from 0 to 1")
+    if not 0 <= args.label_power <= 1:
+        p.error(f"--label-power {args.label_power}: from 0 (balanced) to 1 (natural)")
+    if args.learning_rate <= 0 or args.penalty < 0:
+        p.error("--learning-rate must be above 0 and --penalty at least 0")
+    if args.width % 8:
+        p.error(f"--width {args.width}: must be a multiple of 8")
+    if args.sample_only and args.resume:
+        p.error("--sample-only and --resume contradict each other: sampling trains nothing")
+    return args
