@@ -6,7 +6,8 @@ SHELL := /bin/bash
 ifeq ($(filter oneshell,$(.FEATURES)),)
 $(error GNU make 3.82 or newer is needed (macOS ships 3.81): brew install make, then gmake)
 endif
-PYTHON ?= python3
+# The Python that sets up .venv; without it the first of python3, python3.13, 3.12 and 3.11 that will do.
+PYTHON ?=
 PY := .venv/bin/python
 DATA ?=
 METADATA ?= auto
@@ -75,7 +76,7 @@ lock: .venv/ready-dev  ## resolve requirements*.in into requirements*.txt, with 
 	$$uv requirements-mutants.in -o requirements-mutants.txt
 
 audit: .venv/ready  ## known vulnerabilities of the pinned packages (needs a network), and their licences
-	@[ -d .venv-audit ] || $(PYTHON) -m venv .venv-audit
+	@[ -d .venv-audit ] || $(PY) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-audit.txt
 	.venv-audit/bin/pip-licenses --python $(PY) --from mixed --format csv --order license > LICENCES-THIRD-PARTY.csv
 	echo "licences of what is installed -> LICENCES-THIRD-PARTY.csv"
@@ -87,7 +88,7 @@ audit: .venv/ready  ## known vulnerabilities of the pinned packages (needs a net
 	fi
 
 mutants: .venv/ready-dev  ## plant bugs, by hand and at random, and count which the tests catch (an hour or two)
-	@[ -d .venv-mutants ] || $(PYTHON) -m venv .venv-mutants
+	@[ -d .venv-mutants ] || $(PY) -m venv .venv-mutants
 	.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
 	$(PY) -m tests.stress.mutants
 	$(PY) -m tests.stress.random_mutants
@@ -99,10 +100,33 @@ clean:  ## remove models, outputs and smoke (not data, not .venv)
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */make \1\t/' | expand -t 14
 
+# What the pinned packages have wheels for.
+define SUITABLE
+import platform, sys
+if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    sys.exit("is " + platform.python_version())
+if (platform.system(), platform.machine()) == ("Darwin", "x86_64"):
+    sys.exit("is for Intel Macs, which TensorFlow has no packages for")
+try:
+    import ensurepip, venv
+except ImportError as e:
+    sys.exit("has no " + str(e.name))
+endef
+export SUITABLE
+
 .venv/ready: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
-	echo "setting up .venv with the pinned packages, about two minutes"
-	$(PYTHON) -m venv .venv
+	@tried=""
+	for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do
+		fault=$$($$python -c "$$SUITABLE" 2>&1) && break
+		tried="$$tried; $$python: $$(tail -n 1 <<< "$$fault")"
+		python=""
+	done
+	if [ -z "$$python" ]; then
+		echo "make: error: Python 3.11, 3.12 or 3.13 with venv is needed$$tried. Install one, then: make PYTHON=/path/to/it" >&2
+		exit 2
+	fi
+	echo "setting up .venv with the pinned packages and $$python, about two minutes"
+	$$python -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 

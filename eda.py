@@ -1,10 +1,10 @@
-"""Explore the table: counts, samples, colours, metadata, near-duplicates, and what an image split
-would leak.
+"""Explore the table: counts, samples, colours, metadata, near-duplicates, image-split leakage.
 
     python eda.py
 
-Reads the table (and metadata when it is there) in any of Kaggle's four layouts. Writes figures (PNG
-and PDF) and summary.json to outputs/eda/. About a minute for HAM10000.
+The script reads the table (and metadata when it is there) in any of Kaggle's four layouts. It
+writes figures (PNG and PDF) and summary.json to outputs/eda/, which also say what an image split
+would leak. It takes about a minute for HAM10000.
 """
 
 from lesiongan.data.classes import PARTS
@@ -25,7 +25,8 @@ def main(argv=None):
     if not run.announce():
         return 0
     inputs, table = run.inputs, run.inputs.table
-    # Of which the split knows the lesions alone.
+    # The figures show more of the metadata than the lesions, on which alone the split depends, so
+    # its hash is an input of its own.
     run.files["metadata"] = table.metadata_sha256
     place = ResultFolder(run, args.outputs_dir / "eda" / "options.json", run.identify())
     if place.is_current():

@@ -4,10 +4,11 @@
     python evaluate.py --external OTHER.csv                        # score another table
     python evaluate.py --from-predictions P.csv --split SPLIT.csv  # without table or model
 
-Writes predictions.csv first (one line a test image) and derives every estimate from it:
-metrics.json, per_class.csv, confusion.csv; then synthetic_quality.json. Models beside the
-classifier (control, malignancy) are scored too when they are there. Each estimate carries its n,
-its 95 % interval (bootstrap over lesions) and the name of its protocol. About two minutes.
+The script writes predictions.csv first (one line for each test image) and derives every estimate
+from it: metrics.json, per_class.csv, confusion.csv. Then it writes synthetic_quality.json. Models
+beside the classifier (control, malignancy) are scored too when they are there. Each estimate has
+its n, its 95 % interval (bootstrap over lesions) and the name of its protocol. The script takes
+about two minutes.
 """
 
 from pathlib import Path
@@ -42,8 +43,8 @@ TRAINED = {
     "inputs": dict,
     "environment": dict,
 }
-# Options in which two arms may differ and still differ in their data alone; `steps` stands for
-# epochs.
+# Two arms that differ only in these options differ in their data alone. The number of steps that
+# was taken is compared in place of `epochs` and `steps`.
 DATA_OPTIONS = ("role", "task", "real", "repeat_real", "synthetic_weight", "epochs", "steps")
 
 
@@ -98,11 +99,11 @@ def parse_args(argv=None):
 
 
 def find_models(run, names):
-    """{name: options} of the networks `names` of this data and split; their hashes become inputs of
-    the run.
+    """Return {name: options} of those networks in `names` that are of this data and split.
 
-    The classifier must be there, and be trained; others are left out where they are absent or still
-    being trained.
+    Their hashes become inputs of the run. The classifier must be there and be trained; others are
+    left out where they are absent or still being trained. Raises InputError if one is of other data
+    or another split, or is not the model that its options.json describes.
     """
     found = {}
     for name in names:
@@ -128,8 +129,9 @@ def find_models(run, names):
 
 
 def load_model(run, name):
-    """The keras model of find_models' entry `name`; InputError if its file has been replaced
-    since.
+    """Return the keras model of find_models' entry `name`.
+
+    Raises InputError if its file has been replaced since.
     """
     path = run.args.models_dir / FOLDERS.get(name, name) / "classifier.keras"
     model = saved_models.load_classifier(path, recompute.COLUMNS.get(name, len(CLASSES)))
@@ -138,7 +140,7 @@ def load_model(run, name):
 
 
 def describe_arm(options):
-    """What a network was trained on and how, as far as arms must agree in it to be compared."""
+    """Return what a network was trained on and how, as far as it decides how arms compare."""
     real, synthetic = options["real_images"], options["synthetic_images"]
     words = [f"{real} real"] * bool(real) + [f"{synthetic} synthetic"] * bool(synthetic)
     shared = {k: v for k, v in options["options"].items() if k not in DATA_OPTIONS}
@@ -160,9 +162,7 @@ def describe_arm(options):
 
 
 def name_protocol(run, views):
-    """The split's protocol, with a word when the views are not those the probabilities were
-    calibrated for.
-    """
+    """Return the split's protocol, with the views if the calibration is for other views."""
     return run.inputs.split["protocol"] + (
         "; 1 view (calibrated for the average of 8)" if views == 1 else ""
     )
@@ -172,7 +172,7 @@ def name_protocol(run, views):
 
 
 def evaluate_external(run, models):
-    """Score another table; refuse it if it is mostly training images."""
+    """Score another table; raise InputError if it is mostly training images."""
     args = run.args
     table = group_lesions(read_table(args.external), args.external_metadata, external=True)
     if table.layout != "hmnist_28_28_RGB":
@@ -201,7 +201,7 @@ def evaluate_external(run, models):
     for note in table.notes:
         print(f"  note: {note}")
     p = inference.predict_views(load_model(run, "classifier"), table.images, args.views)
-    # Of every image, as the challenge wants.
+    # The submission has every image, as the challenge wants, near-duplicates too.
     if args.isic_submission:
         write_isic(Path(args.isic_submission), table, p)
     table, p = table.take(np.flatnonzero(keep)), p[keep]
@@ -233,7 +233,7 @@ def evaluate_external(run, models):
 
 
 def evaluate_test(run, models, synthetic, generator_path):
-    """Predictions, then everything derived from them, then the synthetic set."""
+    """Write the predictions, then everything derived from them, then the synthetic quality."""
     args = run.args
     folder = args.outputs_dir / "evaluation"
     test = test_part(run)
@@ -249,7 +249,7 @@ def evaluate_test(run, models, synthetic, generator_path):
         path = folder / ("predictions.csv" if name == "classifier" else f"predictions_{name}.csv")
         p = inference.predict_views(load_model(run, name), test.images, args.views)
         write_predictions(path, test.rows, test.labels, p)
-        # As written, so that --from-predictions agrees to the last digit.
+        # The predictions are read as written, so that --from-predictions agrees to the last digit.
         predictions[name] = read_predictions(path)
         context["points"][name] = models[name]["operating_points"]
         context["arms"][name] = describe_arm(models[name])
@@ -261,12 +261,12 @@ def evaluate_test(run, models, synthetic, generator_path):
 
 
 def test_part(run):
-    """The Table of the test part."""
+    """Return the Table of the test part."""
     return run.inputs.table.take(np.flatnonzero(run.inputs.parts == "test"))
 
 
 def evaluate_synthetic(run, models, synthetic, generator_path):
-    """synthetic_quality.json, or the reason why there is none."""
+    """Return the content of synthetic_quality.json, or the reason why there is none."""
     from lesiongan.measures import synthetic_quality
     from lesiongan.measures.judge import Judge
 
@@ -284,10 +284,10 @@ def evaluate_synthetic(run, models, synthetic, generator_path):
 
 
 def read_synthetic(run):
-    """(Table, generator path) of the synthetic set and what drew it; refused if of other data or of
-    another generator.
+    """Return (Table, generator path) of the synthetic set and of what drew it.
 
-    (None, None) without a synthetic set, (Table, None) without a generator.
+    They are (None, None) without a synthetic set and (Table, None) without a generator. Raises
+    InputError if the set is of other data or of another generator.
     """
     path = run.args.outputs_dir / "synthetic" / classes.TABLE_NAME
     generator = run.args.models_dir / "gan" / "generator.keras"

@@ -1,20 +1,19 @@
-"""Train the lesion classifier on real plus synthetic images; also the judge and the real-only
-control.
+"""Train the lesion classifier on real and synthetic images, the real-only control, or the judge.
 
     python train_cnn.py                    # real + outputs/synthetic -> models/cnn/
     python train_cnn.py --role control     # the same steps on real images alone -> models/control/
     python train_cnn.py --role judge       # the measuring instrument -> models/judge/
     python train_cnn.py --task malignancy  # benign / malignant -> models/malignancy/
 
-Reads the table's train part (val calibrates; test is never touched) and the synthetic table, whose
-rows can only enter training. Writes classifier.keras, options.json and history.csv. 9 to 12 minutes
-each on two CPU cores; --resume goes on after an interruption.
+The script reads the table's train part (val calibrates; test is never touched) and the synthetic
+table, whose rows can only enter training. It writes classifier.keras, options.json and history.csv.
+Each training takes 9 to 12 minutes on two CPU cores; --resume goes on after an interruption.
 
-Class imbalance: batches follow the natural mix, so that the probabilities stay calibrated; the
+Class imbalance: batches follow the natural mix, so that the probabilities stay calibrated. The
 shift of the prior by synthetic images is taken out of the logits analytically (Saerens et al.
-2002), and options.json holds a second operating point, `balanced`, that trades accuracy for
-balanced accuracy by a log-prior shift fitted on val (Menon et al. 2021). --sampler balanced draws
-every class equally often instead.
+2002). options.json holds a second operating point, `balanced`, that trades accuracy for balanced
+accuracy by a log-prior shift fitted on val (Menon et al. 2021). --sampler balanced draws every
+class equally often instead.
 
 Convolutions are trained by Muon, which needs half the steps that AdamW does here (results/LOG.md).
 
@@ -55,17 +54,16 @@ def parse_args(argv=None):
 
 
 def build_network(classes, width=48, stem=2, middle=28):
-    """Functional model: image float32 (n, 28, 28, 3) in [0, 255] -> logits (n, classes); layer
-    `features` is (n, 4 width).
+    """Build the network: image float32 (n, 28, 28, 3) in [0, 255] -> logits (n, classes).
 
-    A residual network (He et al. 2016, pre-activation) of 14 x 14 and 7 x 7, and with `stem` 2, the
-    stride of the first convolution, 4 x 4 too: what 28 x 28 costs is spent on depth and width below
-    it instead.
+    It is a functional model; its layer `features` is (n, 4 width). It is a residual network (He et
+    al. 2016, pre-activation) of 14 x 14 and 7 x 7, and with `stem` 2, the stride of the first
+    convolution, of 4 x 4 too: what 28 x 28 would cost is spent on depth and width below it instead.
 
     middle: side of the middle of the image that is enlarged to 28 x 28 before all else (layer
-    `closer`), in use alone: the images it is trained on have been resampled and mostly enlarged by
-    augmentation, and one left as it is would look sharper and smaller than any of them (Touvron et
-    al. 2019, arXiv:1906.06423).
+    `closer`). This is done only in use, not in training: the images it is trained on have been
+    resampled and mostly enlarged by augmentation, and one left as it is would look sharper and
+    smaller than any of them (Touvron et al. 2019, arXiv:1906.06423).
     """
     import keras
     from keras import layers
@@ -98,11 +96,10 @@ def build_network(classes, width=48, stem=2, middle=28):
 
 
 def gather_pool(run):
-    """(images uint8, labels int32, weights float32, synthetic rows) to train on: real rows,
-    repeats, then synthetic rows.
+    """Return (images uint8, labels int32, weights float32, number of synthetic rows) to train on.
 
-    Synthetic rows are read from their own file, so they cannot reach val or test; provenance.json
-    must name this run's data and split.
+    Real rows come first, then repeats, then synthetic rows. Synthetic rows are read from their own
+    file, so they cannot reach val or test; provenance.json must name this run's data and split.
     """
     args, inputs = run.args, run.inputs
     images, labels = inputs.part("train")
@@ -142,7 +139,7 @@ def gather_pool(run):
 
 
 def refuse_held_out(run, path, images):
-    """InputError if any added real image is a photograph of the val or test part."""
+    """Raise InputError if any added real image is a photograph of the val or test part."""
     distance, _ = memorisation.nearest(images, run.inputs.table.images[run.inputs.parts != "train"])
     held_out = int((distance < NEAR_DUPLICATE_DISTANCE).sum())
     if held_out:
@@ -153,7 +150,7 @@ def refuse_held_out(run, path, images):
 
 
 def add_table(path, weight, images, labels, weights):
-    """Append the rows of a 28 x 28 RGB table to the pool's lists; returns the Table."""
+    """Append the rows of a 28 x 28 RGB table to the pool's lists, and return the Table."""
     table = read_table(path)
     if table.layout != "hmnist_28_28_RGB":
         raise InputError(f"{path}: is {table.layout}; training needs hmnist_28_28_RGB")
@@ -164,14 +161,15 @@ def add_table(path, weight, images, labels, weights):
 
 
 def build_batches(images, targets, weights, args):
-    """Function: training step -> (images float32, targets, weights), a function of the seed and
-    the step alone.
+    """Return a function of the training step that gives (images float32, targets, weights).
+
+    A batch depends on the seed and the step alone.
     """
     members = [np.flatnonzero(targets == c) for c in np.unique(targets)]
     orders = {}
 
     def shuffled(number):
-        """Pool positions in the order of pass `number` over the pool."""
+        """Return the pool's positions in the order of pass `number` over the pool."""
         if number not in orders:
             orders.clear()
             orders[number] = np.random.default_rng(
@@ -204,15 +202,18 @@ def build_batches(images, targets, weights, args):
 
 
 def epoch_images(run, targets):
-    """Images in an epoch: the real training part's, so that arms are comparable; the judge's own
-    pool for the judge.
+    """Return the number of images in an epoch.
+
+    It is that of the real training part, so that arms are comparable; for the judge it is that of
+    its own pool.
     """
     return len(targets) if run.args.role == "judge" else int((run.inputs.parts == "train").sum())
 
 
 def plan_epochs(args, real_images):
-    """Steps of each epoch: --epochs times the real part, or exactly --steps in epochs of about
-    that length.
+    """Return the number of steps of each epoch.
+
+    They are --epochs times the real part, or exactly --steps in epochs of about that length.
     """
     each = max(1, round(real_images / args.batch))
     if not args.steps:
@@ -222,13 +223,11 @@ def plan_epochs(args, real_images):
 
 
 def prepare(args, classes, steps):
-    """(compiled model with augmentation, the network inside it), to be trained for `steps`
-    steps.
-    """
+    """Return (compiled model with augmentation, the network inside it) for `steps` steps."""
     import keras
 
     network = trained = build_network(classes, args.width, args.stem, args.middle)
-    # What it is trained on comes from the augmentation.
+    # In training the augmentation stands in the place of the crop, which is for use alone.
     if args.middle < IMAGE_SHAPE[0]:
         trained = keras.Model(network.get_layer("closer").output, network.output)
     augment = augmentation.build_augmentation(
@@ -248,8 +247,10 @@ def prepare(args, classes, steps):
 
 
 def train(place, pool, val, shift, resuming=False):
-    """(network with the weights of the last epoch, or with --keep best of the best by val log-loss;
-    history).
+    """Train the network; return (network, history).
+
+    It has the weights of the last epoch, or with --keep best those of the epoch with the least val
+    log-loss.
 
     shift: float (k,), added to the logits before they are scored, so that every arm is chosen under
     the same prior.
@@ -264,13 +265,13 @@ def train(place, pool, val, shift, resuming=False):
 
     def train_epoch(epoch):
         first = sum(plan[:epoch])
-        # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again
-        # as the epoch took.
+        # `fit` is not used, because it ends each epoch by waiting for tf.data's tuning thread,
+        # often as long again as the epoch took.
         loss = np.mean(
             [model.train_on_batch(*batch(step)) for step in range(first, first + plan[epoch])]
         )
         p = calibration.softmax(inference.predict(network, val_images) + shift)
-        # The losses are of before each update, p is of after the last.
+        # Both are checked: the losses are from before each update, p is from after the last.
         if not np.isfinite([loss, p.sum()]).all():
             raise InputError(
                 f"epoch {epoch + 1}: the loss or the probabilities are not finite; lower "
@@ -297,7 +298,7 @@ def train(place, pool, val, shift, resuming=False):
     return network, history
 
 
-# Flags of which the result depends on the file's content alone: its hash is among the inputs.
+# Of the file that such a flag names only the content matters; its hash is among the inputs.
 PATHS = ("synthetic",)
 HISTORY = ("epoch", "loss", "val_log_loss", "val_accuracy", "val_balanced_accuracy", "seconds")
 
@@ -327,20 +328,20 @@ def main(argv=None):
     k = 2 if args.task == "malignancy" else len(CLASSES)
     val_images, val_labels = inputs.part("val")
     targets = target(pool_labels)
-    # What the network is taught is the pool's (or the uniform) prior; what it should say holds
+    # The network is taught the pool's (or the uniform) prior, but its probabilities should hold
     # under the train prior.
     prior = calibration.prior_of(target(inputs.part("train")[1]), k)
     counts = np.bincount(targets, minlength=k)
     drawn = np.ones(len(targets)) if args.sampler == "natural" else len(targets) / counts[targets]
     taught = calibration.prior_of(targets, k, pool_weights * drawn)
-    # A class it was not taught stays as unlikely as it is.
+    # The logit of a class that it was not taught is not shifted, so the class stays unlikely.
     shift = np.where(counts > 0, np.log(prior) - np.log(taught), 0)
     val = (val_images, target(val_labels))
     network, history = train(place, (pool_images, targets, pool_weights), val, shift, resuming)
     temperature = calibration.fit_temperature(network, *val, shift)
-    # The judge weighs every class alike, as the synthetic set has them; its epoch, though, is
-    # chosen under the train prior like any other's, or the few val images of the rare classes would
-    # decide.
+    # The judge weighs every class alike, as the synthetic set has them. Its epoch, though, is
+    # chosen under the train prior like that of any other network; otherwise the few val images of
+    # the rare classes would decide.
     model = calibration.with_calibration(
         network, temperature, np.zeros(k) if args.role == "judge" else shift
     )

@@ -2,10 +2,10 @@
 
     python train_gan.py  # 200 epochs, then 1000 images, the same number of each class
 
-Reads the table's train part. Writes models/gan/ (generator.keras, options.json, history.csv,
-samples/) and outputs/synthetic/ (hmnist_28_28_RGB.csv in Kaggle's layout with labels,
-images/<class>/, contact_sheet.png, provenance.json). Three quarters of an hour on two CPU cores for
-HAM10000; --resume goes on after an interruption.
+The script reads the table's train part. It writes models/gan/ (generator.keras, options.json,
+history.csv, samples/) and outputs/synthetic/ (hmnist_28_28_RGB.csv in Kaggle's layout with labels,
+images/<class>/, contact_sheet.png, provenance.json). It takes three quarters of an hour on two CPU
+cores for HAM10000; --resume goes on after an interruption.
 
 The critic compares real and generated images of the same class (relativistic loss,
 Jolicoeur-Martineau 2018) under zero-centred gradient penalties on both (R3GAN, Huang et al. 2024),
@@ -39,8 +39,9 @@ def parse_args(argv=None):
 
 
 def build_generator(width=64, size=IMAGE_SHAPE[0]):
-    """Functional model: latent float32 (n, 64), label int32 (n,) -> image float32 (n, size, size,
-    3) in [0, 255].
+    """Build the generator: latent float32 (n, 64), label int32 (n,) -> image float32.
+
+    It is a functional model; the image is (n, size, size, 3) in [0, 255].
 
     The signs of the first three latent numbers choose one of the eight flips and turns of the
     picture. Dermoscopy has no upright, and a generator without this draws every lesion in one
@@ -53,7 +54,7 @@ def build_generator(width=64, size=IMAGE_SHAPE[0]):
     y = keras.Input((), dtype="int32", name="label")
 
     def modulate(x, style):
-        """Feature-wise scale and shift by the style vector (FiLM, Perez et al. 2018)."""
+        """Scale and shift each feature by the style vector (FiLM, Perez et al. 2018)."""
         c = x.shape[-1]
         scale = layers.Reshape((1, 1, c))(layers.Dense(c)(style))
         shift = layers.Reshape((1, 1, c))(layers.Dense(c)(style))
@@ -72,8 +73,8 @@ def build_generator(width=64, size=IMAGE_SHAPE[0]):
     x = layers.Conv2DTranspose(width // 2, 4, strides=2, padding="same")(act(modulate(x, style)))
     x = x + layers.Conv2D(width // 2, 3, padding="same")(act(modulate(x, style)))
     x = layers.Conv2DTranspose(width // 8, 4, strides=2, padding="same")(act(modulate(x, style)))
-    # Few channels here: at 28 x 28 even a thin layer is dear on a CPU. It removes the transposed
-    # convolution's checkerboard.
+    # This layer removes the checkerboard of the transposed convolution. It has few channels,
+    # because at 28 x 28 even a thin layer is slow on a CPU.
     x = layers.Conv2D(3, 3, padding="same", activation="tanh")(act(x))
     for i, turn in enumerate(
         (
@@ -83,15 +84,16 @@ def build_generator(width=64, size=IMAGE_SHAPE[0]):
         )
     ):
         turned = ops.reshape(ops.cast(z[:, i] > 0, "float32"), (-1, 1, 1, 1))
-        # Exact, and much faster than ops.where here.
+        # This sum is exact, and much faster than ops.where here.
         x = turned * turn(x) + (1 - turned) * x
     x = layers.Rescaling(127.5, 127.5, name="image")(x)
     return keras.Model([z, y], x, name="generator")
 
 
 def build_critic(width=64, size=IMAGE_SHAPE[0]):
-    """Functional model: image float32 (n, size, size, 3) in [0, 255], label int32 (n,) -> score
-    (n,).
+    """Build the critic: image float32 (n, size, size, 3), label int32 (n,) -> score (n,).
+
+    It is a functional model; images are in [0, 255].
 
     Projection conditioning (Miyato and Koyama 2018): the score is a linear function of the features
     plus their inner product with an embedding of the label.
@@ -124,15 +126,15 @@ def build_critic(width=64, size=IMAGE_SHAPE[0]):
 
 
 def reverse_for_generator(images):
-    """(images, switch (n,)): an identity whose backward pass hands the generator its own loss's
-    gradient.
+    """Return (images, switch (n,)), an identity that gives the generator the gradient of its loss.
 
-    The critic's loss falls when fake scores D(x) fall, the generator's when they rise, and for each
-    image both gradients are multiples of the same dD/dx. So one backward pass of the critic's loss
-    serves both players, if what flows on into the generator is multiplied by the ratio of the two
-    factors. That ratio, known only after the forward pass, is sent back as the gradient of
-    `switch`, a vector of zeros that the loss multiplies by it. (Gradient reversal, Ganin and
-    Lempitsky 2015, with a factor for each image.)
+    It does so in its backward pass. The critic's loss falls when fake scores D(x) fall, the
+    generator's when they rise, and for each image both gradients are multiples of the same dD/dx.
+    So one backward pass of the critic's loss serves both players, if what flows on into the
+    generator is multiplied by the ratio of the two factors. That ratio, known only after the
+    forward pass, is sent back as the gradient of `switch`, a vector of zeros that the loss
+    multiplies by it. (This is gradient reversal, Ganin and Lempitsky 2015, with a factor for each
+    image.)
     """
     from keras import ops
 
@@ -149,8 +151,9 @@ def reverse_for_generator(images):
 
 
 def build_gan(width, penalty, ema_momentum, size=IMAGE_SHAPE[0]):
-    """A keras.Model around both players (generator, critic, ema) whose loss trains both in one
-    backward pass.
+    """Return a keras.Model of generator, critic and ema that trains both players together.
+
+    Its loss trains both in one backward pass.
     """
     import keras
     from keras import ops
@@ -160,7 +163,7 @@ def build_gan(width, penalty, ema_momentum, size=IMAGE_SHAPE[0]):
             super().__init__()
             self.generator = build_generator(width, size)
             self.critic = build_critic(width, size)
-            # The moving average of the generator: what is kept.
+            # The moving average of the generator is what is kept.
             self.ema = build_generator(width, size)
             self.ema.set_weights(self.generator.get_weights())
             self.ema.trainable = False
@@ -170,16 +173,17 @@ def build_gan(width, penalty, ema_momentum, size=IMAGE_SHAPE[0]):
             }
 
         def call(self, batch, training=None):
-            """Scores (real, fake, switch) and the finite-difference slopes at some real and fake
-            images.
+            """Return scores (real, fake), the switch, and slopes at some real and fake images.
+
+            The slopes are finite differences.
             """
             y = batch["label"]
             fake, switch = reverse_for_generator(
                 shift_and_zoom(self.generator([batch["latent"], y]), batch["fake_geometry"])
             )
             real = shift_and_zoom(batch["image"], batch["real_geometry"])
-            # Central differences along a random direction, at the first images of the batch:
-            # E[slope^2] = |grad D|^2.
+            # The slopes are central differences along a random direction, at the first images of
+            # the batch: E[slope^2] = |grad D|^2.
             k = ops.shape(batch["noise"])[0] // 2
             at = ops.stop_gradient(ops.concatenate([real[:k], fake[:k]]))
             step = PENALTY_STEP * batch["noise"]
@@ -201,8 +205,8 @@ def build_gan(width, penalty, ema_momentum, size=IMAGE_SHAPE[0]):
             critic_loss = ops.mean(ops.softplus(-lead))
             generator_loss = ops.mean(ops.softplus(lead))
             smooth = ops.mean(ops.square(y_pred["slopes"]))
-            # d critic_loss / d fake = sigmoid(-lead) / n, d generator_loss / d fake =
-            # -sigmoid(lead) / n.
+            # The ratio is that of the two gradients: d critic_loss / d fake = sigmoid(-lead) / n
+            # and d generator_loss / d fake = -sigmoid(lead) / n.
             ratio = ops.stop_gradient(-ops.sigmoid(lead) / ops.maximum(ops.sigmoid(-lead), 1e-4))
             for name, value in (
                 ("critic_loss", critic_loss),
@@ -222,13 +226,14 @@ def build_gan(width, penalty, ema_momentum, size=IMAGE_SHAPE[0]):
     return Gan()
 
 
-# Grey levels: length of the finite difference, an eighth of a typical contrast.
+# The finite difference has this length in grey levels, an eighth of a typical contrast.
 PENALTY_STEP = 4.0
 
 
 def build_batches(images, labels, args):
-    """Function: (epoch, i) -> batch i of an epoch, a dict of arrays and a function of the seed:
-    a resumed run repeats it.
+    """Return a function (epoch, i) that gives batch i of an epoch, a dict of arrays.
+
+    A batch depends on the seed, epoch and i alone, so a resumed run repeats it.
     """
     counts = class_counts(labels)
     weight = np.where(counts > 0, counts, 1.0) ** args.label_power * (counts > 0)
@@ -266,16 +271,17 @@ def build_batches(images, labels, args):
 
 
 def prepare(images, labels, args):
-    """(compiled GAN, batches, steps in an epoch) for uint8 images (n, 28, 28, 3) and labels
-    (n,).
+    """Return (compiled GAN, batches, steps in an epoch) for images and their labels.
+
+    images: uint8 (n, 28, 28, 3); labels: (n,).
     """
     import keras
 
     keras_setup.seed_everything(args.seed, args.deterministic)
     batches = build_batches(images, labels, args)
     each = max(1, round(len(labels) / args.batch))
-    # The average looks back over about eight epochs; in a short run over less, or it would still
-    # hold the first weights.
+    # The average looks back over about eight epochs. In a short run it looks back over less;
+    # otherwise it would still hold the first weights.
     half_life = min(8, args.epochs / 10)
     gan = build_gan(args.width, args.penalty, 0.5 ** (1 / (half_life * each)), images.shape[1])
     rate = keras.optimizers.schedules.CosineDecay(
@@ -290,18 +296,20 @@ def prepare(images, labels, args):
 
 
 def train(place, resuming):
-    """Train for args.epochs; leaves generator.keras (the moving average), history.csv and samples/
-    in the folder of `place`.
+    """Train for args.epochs, and return the history.
+
+    generator.keras (the moving average), history.csv and samples/ are written to the folder of
+    `place`.
     """
     run, args, folder = place.run, place.run.args, place.path
     gan, batch, each = prepare(*run.inputs.part("train"), args)
 
     def train_epoch(epoch):
-        # Not `fit`: it ends each epoch by waiting for tf.data's tuning thread, often as long again
-        # as the epoch took.
+        # `fit` is not used, because it ends each epoch by waiting for tf.data's tuning thread,
+        # often as long again as the epoch took.
         logs = [gan.train_on_batch(batch(epoch, i), return_dict=True) for i in range(each)]
         means = {name: float(np.mean([log[name] for log in logs])) for name in gan.means}
-        # The losses are of before the last update.
+        # The losses are from before the last update, so the weights are checked too.
         weights = [np.sum(np.asarray(v)) for v in gan.ema.variables]
         if not np.isfinite([*means.values(), *weights]).all():
             raise InputError(
@@ -321,7 +329,7 @@ def train(place, resuming):
     history = train_epochs(
         place, args.epochs, state, HISTORY, train_epoch, draw_samples, {}, resuming, "GAN"
     )
-    # Only the training had to leave it alone.
+    # The average was frozen only so that the training would leave it alone.
     gan.ema.trainable = True
     saved_models.save(folder / "generator.keras", gan.ema)
     writing.write_csv(
@@ -368,7 +376,7 @@ def main(argv=None):
 
 
 def identify_synthetic(run, options, generator_path):
-    """Identity of the synthetic set: that of the generator, however made, with the sampling."""
+    """Return the Identity of the synthetic set: that of its generator, with the sampling."""
     made = run.inputs.check_made_from(
         options, "train_gan.py", {"script": str, "options": dict, "outputs": {...: str}}
     )

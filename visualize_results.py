@@ -2,8 +2,9 @@
 
     python visualize_results.py  # -> outputs/figures/ (PNG and PDF) and outputs/report.html
 
-Reads models/, outputs/ and the table. A figure whose inputs are missing is left out, and the report
-says which and why; --no-models skips those that need a network. About a minute.
+The script reads models/, outputs/ and the table, and takes about a minute. A figure whose inputs
+are missing is left out, and the report says which and why. --no-models skips the figures that need
+a network.
 """
 
 from lesiongan.files import writing

@@ -1,4 +1,6 @@
-"""The package that the five scripts share. A room may import from the rooms below it alone:
+"""The package that the five scripts share.
+
+A subpackage imports only from itself and from the subpackages below it in this list:
 
 plots      figures and report.html
 measures   numbers: scores of a classifier, distances of image sets, calibration, the judge

@@ -3,9 +3,9 @@
     python -m lesiongan.fetch           # Kaggle's table and metadata into data/
     python -m lesiongan.fetch --choose  # print the table that `make` uses
 
-Needs no Kaggle account. What arrives is checked by content (header, 10015 rows, the seven class
-counts, metadata in the same order) before it is moved into data/. Without a network it says so
-within 20 seconds. A minute or two otherwise.
+The download needs no Kaggle account. What arrives is checked by content (header, 10015 rows, the
+seven class counts, metadata in the same order) before it is moved into data/. The command takes a
+minute or two. Without a network it says so within 20 seconds.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from lesiongan.run import flags, inputs, script
 HANDLE = "kmader/skin-cancer-mnist-ham10000/versions/2"
 FILES = (classes.TABLE_NAME, "HAM10000_metadata.csv")
 HOST = ("www.kaggle.com", 443)
-# Of the table behind results/. Another one is used and named: it may be the same photographs,
-# resampled anew.
+# The table behind results/ has this hash. A table with another hash is used too, but a note names
+# both, because it may hold the same photographs, resampled anew.
 HAM10000_SHA256 = "01ac7b4b073574dfc30c6551c1789b95314a3f076ecfd71df16890c3d4602f65"
 RECIPE = """by hand:
   1. open https://www.kaggle.com/datasets/kmader/skin-cancer-mnist-ham10000
@@ -52,8 +52,9 @@ def parse_args(argv=None):
 
 
 def answers(seconds=10):
-    """True if Kaggle can be reached within `seconds`, name look-up included (which has no time
-    limit of its own).
+    """Return True if Kaggle can be reached within `seconds`.
+
+    The name look-up is included: it has no time limit of its own, so it runs in a thread.
     """
     import requests
 
@@ -73,8 +74,9 @@ def answers(seconds=10):
 
 
 def check_download(folder):
-    """InputError unless the two files are HAM10000 at 28 x 28 with its metadata in the same
-    order; returns the table.
+    """Return the table, if both files are HAM10000 at 28 x 28 with the metadata in the same order.
+
+    Raises InputError if they are not.
     """
     table = group_lesions(read_table(folder / FILES[0]), folder / FILES[1])
     counts = tuple(int(n) for n in class_counts(table.labels))
@@ -87,8 +89,9 @@ def check_download(folder):
 
 
 def download(out):
-    """Fetch both files from Kaggle into `out`, checked; InputError with the recipe if that
-    fails.
+    """Download both files from Kaggle, check them and move them into `out`.
+
+    Raises InputError with the recipe by hand if that fails. Returns the path of the table.
     """
     began = time.time()
     locks.lock_folder(out)
@@ -108,7 +111,7 @@ def download(out):
         raise
     except Exception as e:
         raise InputError(f"the download from Kaggle failed ({first_line(e)}); {RECIPE}") from None
-    # The metadata first: a table alone would pass for complete.
+    # The metadata is moved first, because a table alone would pass for complete.
     for name in reversed(FILES):
         os.replace(cache / name, out / name)
     hashes = {n: checksums.file_sha256(out / n) for n in FILES}
@@ -122,7 +125,7 @@ def download(out):
 
 
 def choose(out):
-    """Path of the table to use; says on stderr why."""
+    """Return the path of the table to use; if it is of phantom lesions, say on stderr why."""
     try:
         return inputs.find_table()
     except InputError:

@@ -3,11 +3,12 @@
     python -m lesiongan.phantom                        # 600 images -> data/phantom/
     python train_gan.py --data data/phantom/hmnist_28_28_RGB.csv
 
-Writes hmnist_28_28_RGB.csv and HAM10000_metadata.csv: skin, uneven light, a blob with an irregular
-border, pigment texture, class-dependent colours and structures, several photographs of a lesion,
-HAM10000's class imbalance. The pictures exercise the pipeline and mean nothing medically. Every
-image carries a mark in its lowest bits (see PHANTOM_BITS in lesiongan/data/classes.py), by which
-every later output says that it was made from phantoms. Takes seconds.
+The command writes hmnist_28_28_RGB.csv and HAM10000_metadata.csv and takes seconds. A picture shows
+skin in uneven light and a lesion with an irregular border, pigment texture, and the colours and
+structures of its class. Some lesions have several photographs, and the classes are as imbalanced as
+in HAM10000. The pictures exercise the pipeline and have no medical meaning. Every image carries a
+mark in its lowest bits (see PHANTOM_BITS in lesiongan/data/classes.py), by which every later output
+says that it was made from phantom lesions.
 """
 
 import argparse
@@ -23,14 +24,14 @@ from lesiongan.files import writing
 from lesiongan.files.errors import InputError
 from lesiongan.run import flags, script
 
-# Drawn at three times the size, then area-averaged.
+# A photograph is drawn at three times its size (pixels a side), then area-averaged.
 FINE = 84
-# Of every class, whatever --rows is.
+# Every class has at least this many images, whatever --rows is.
 LEAST_IMAGES = 12
 
-# Per class: mean colour of the lesion (RGB), its spread, radius (share of the image's width),
-# irregularity of the border, asymmetry of colour, contrast of the pigment texture. Read off
-# dermoscopy atlases, simplified.
+# Each class has a mean colour of the lesion (RGB) and its spread, a radius (share of the image's
+# width), an irregularity of the border, an asymmetry of colour (patches) and a contrast of the
+# pigment texture. The values are read off dermoscopy atlases and simplified.
 LOOKS = {
     "akiec": dict(
         colour=(186, 112, 104), spread=14, radius=0.30, border=0.16, patches=0.35, texture=0.10
@@ -69,8 +70,9 @@ SITES = (
 
 
 def smooth_noise(rng, scale, size=FINE):
-    """float (size, size) of zero mean and unit deviation, correlated over about `scale` pixels
-    (Gaussian spectrum).
+    """Return noise, float (size, size), with a mean of 0 and a standard deviation of 1.
+
+    It is correlated over about `scale` pixels (Gaussian spectrum).
     """
     f = np.fft.fftfreq(size)
     low_pass = np.exp(-2 * (np.pi * scale) ** 2 * (f[:, None] ** 2 + f[None] ** 2) / 4)
@@ -79,7 +81,7 @@ def smooth_noise(rng, scale, size=FINE):
 
 
 def draw_lesion(rng, name):
-    """What all photographs of one lesion share: a dict of its colours, outline and structures."""
+    """Return what all photographs of a lesion share: a dict of colours, outline and structures."""
     look = LOOKS[name]
     return {
         "name": name,
@@ -98,7 +100,7 @@ def draw_lesion(rng, name):
 
 
 def photograph(rng, lesion):
-    """uint8 (28, 28, 3): one photograph of a lesion, with its own framing, light and noise."""
+    """Draw one photograph of a lesion, uint8 (28, 28, 3), with its own framing, light and noise."""
     at = (np.arange(FINE) + 0.5) / FINE - 0.5
     y, x = np.meshgrid(at, at, indexing="ij")
     turn, zoom = rng.uniform(0, 2 * np.pi), np.exp(rng.normal(0, 0.12))
@@ -111,7 +113,7 @@ def photograph(rng, lesion):
         lesion["waves"][0][:, None, None] * np.cos(k * angle)
         + lesion["waves"][1][:, None, None] * np.sin(k * angle)
     ).sum(axis=0)
-    # > 0 inside.
+    # The depth is positive inside the lesion.
     depth = lesion["radius"] * np.maximum(outline, 0.4) - r
     inside = 1 / (1 + np.exp(-depth / lesion["softness"]))
 
@@ -137,8 +139,9 @@ def photograph(rng, lesion):
 
 
 def add_structures(picture, lesion, u, v, depth, patches):
-    """The structures dermoscopists name: nests, cysts, lagoons, a central white patch, a
-    blue-white veil, scale.
+    """Add the structures that dermoscopists name.
+
+    These are nests, cysts, lagoons, a central white patch, a blue-white veil and scale.
     """
     name, radius = lesion["name"], lesion["radius"]
 
@@ -174,7 +177,7 @@ def add_structures(picture, lesion, u, v, depth, patches):
 
 
 def add_hairs(rng, picture, x, y):
-    """A few dark, slightly curved lines."""
+    """Add hairs: a few dark, slightly curved lines."""
     for _ in range(rng.integers(1, 4)):
         a, offset, bend = rng.uniform(0, np.pi), rng.uniform(-0.4, 0.4), rng.normal(0, 0.4)
         along, across = np.cos(a) * x + np.sin(a) * y, np.cos(a) * y - np.sin(a) * x
@@ -184,8 +187,9 @@ def add_hairs(rng, picture, x, y):
 
 
 def draw_table(rows, seed=0):
-    """(images uint8 (n, 28, 28, 3), labels int32 (n,), metadata dict of columns), in runs of one
-    class as in HAM10000.
+    """Return (images uint8 (n, 28, 28, 3), labels int32 (n,), dict of the metadata's columns).
+
+    The images stand in runs of one class, as in HAM10000.
     """
     share = np.array(HAM10000_COUNTS) / sum(HAM10000_COUNTS)
     counts = np.maximum(np.rint(share * rows).astype(int), LEAST_IMAGES)
@@ -221,20 +225,21 @@ def draw_table(rows, seed=0):
 
 
 def write_phantom(folder, rows, seed=0):
-    """Write the table and its metadata into `folder`; returns the table's path."""
+    """Write the table and its metadata into `folder`, and return the table's path."""
     images, labels, meta = draw_table(rows, seed)
     path = Path(folder) / classes.TABLE_NAME
     # Between the two writes no table may stand beside another's metadata.
     path.unlink(missing_ok=True)
-    # First: a table alone would pass for complete.
+    # The metadata is written first, because a table alone would pass for complete.
     writing.write_csv(path.with_name("HAM10000_metadata.csv"), meta)
     tables.write_table(path, [(images, labels)])
     return path
 
 
 def refuse_real(folder):
-    """InputError if `folder` holds a table or metadata that phantom lesions would replace and
-    that are no phantoms.
+    """Raise InputError if `folder` holds a real table or metadata that would be replaced.
+
+    Phantom lesions may replace phantom lesions only.
     """
     table, metadata = folder / classes.TABLE_NAME, folder / "HAM10000_metadata.csv"
     if table.exists() and not read_table(table).is_phantom:

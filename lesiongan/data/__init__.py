@@ -1,3 +1,1 @@
-"""The data set: its classes, reading and checking a table, metadata, lesions, near-duplicates
-and the split.
-"""
+"""The data set: its classes, checked tables, metadata, lesions, near-duplicates and the split."""

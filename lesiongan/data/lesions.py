@@ -1,6 +1,4 @@
-"""Lesions: which images show one lesion, by the metadata or, without it, by near-duplicate
-images.
-"""
+"""Lesions: which images show one lesion, by the metadata or else by near-duplicate images."""
 
 from pathlib import Path
 
@@ -11,9 +9,9 @@ from lesiongan.data.metadata import read_metadata
 from lesiongan.data.near_duplicates import near_pairs
 from lesiongan.files.errors import InputError
 
-# Pairs of photographs of one lesion that carry two lesion ids (Abhishek, Jain and Hamarneh,
-# "Investigating the quality of DermaMNIST and Fitzpatrick17k", 2024). ISIC image numbers; their
-# groups are merged.
+# These pairs of photographs show one lesion but carry two lesion ids (Abhishek, Jain and Hamarneh,
+# "Investigating the quality of DermaMNIST and Fitzpatrick17k", 2024). The numbers are ISIC image
+# numbers. The groups of the two photographs are merged.
 CROSS_LESION_DUPLICATES = (
     (33481, 33421),
     (33556, 32634),
@@ -35,12 +33,12 @@ CROSS_LESION_DUPLICATES = (
     (33374, 33417),
 )
 
-# The search is quadratic: skipped above this.
+# A table with more rows is not searched for near-duplicates, because the search is quadratic.
 GROUPING_ROW_LIMIT = 50_000
 
 
 def merge_groups(n, pairs):
-    """int64 (n,): the smallest index of each connected component of `pairs` (m, 2)."""
+    """Return int64 (n,): the smallest index that `pairs` (m, 2) connect with each index."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -52,8 +50,9 @@ def merge_groups(n, pairs):
 
 
 def lesions_from_metadata(meta):
-    """str (n,): lesion ids, with the groups of CROSS_LESION_DUPLICATES merged into the smaller
-    id.
+    """Return str (n,): the lesion id of each image.
+
+    The groups of CROSS_LESION_DUPLICATES are merged into the smaller id.
     """
     names, codes = np.unique(meta["lesion_id"].to_numpy().astype(str), return_inverse=True)
     at = {image: codes[i] for i, image in enumerate(meta["image_id"])}
@@ -66,10 +65,11 @@ def lesions_from_metadata(meta):
 
 
 def group_lesions(table, metadata="auto", external=False):
-    """Fill table.lesions, .grouping, .metadata and .notes in place.
+    """Fill table.lesions, .grouping, .metadata and .notes in place, and return the table.
 
     metadata: a path; 'none'; or 'auto', which takes HAM10000_metadata.csv beside the table when it
-    is there. external: see read_metadata.
+    is there. external: see read_metadata. Raises InputError if the file that `metadata` names is
+    missing, or is refused by read_metadata.
     """
     beside = Path(table.path).with_name("HAM10000_metadata.csv")
     if metadata == "auto":
@@ -109,8 +109,9 @@ def group_lesions(table, metadata="auto", external=False):
 
 
 def lesion_classes(lesions, labels):
-    """(names, class of each, name code of each image): a lesion's class is the commonest label of
-    its images (lowest code on a tie).
+    """Return (names of the lesions, class of each lesion, position in `names` of each image).
+
+    The class of a lesion is the commonest label of its images (the lowest code on a tie).
     """
     names, codes = np.unique(lesions, return_inverse=True)
     votes = np.zeros((len(names), len(CLASSES)), dtype=np.int64)

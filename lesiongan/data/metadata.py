@@ -1,4 +1,4 @@
-"""HAM10000_metadata.csv: read, and refused unless it describes the table row by row."""
+"""HAM10000_metadata.csv, which is read, and refused unless it describes the table row by row."""
 
 import numpy as np
 
@@ -8,11 +8,12 @@ from lesiongan.files.errors import InputError, first_line
 
 
 def read_metadata(path, table, external=False):
-    """DataFrame of HAM10000_metadata.csv (lesion_id, image_id, dx, ...), refused unless it
-    describes `table` row by row.
+    """Return the DataFrame of HAM10000_metadata.csv (lesion_id, image_id, dx, ...).
 
-    external: of another table, which is not split: image_id alone will do, and lesions that do not
-    look alike are noted.
+    Raises InputError unless the file describes `table` row by row.
+
+    external: True for the metadata of another table, which is not split. Then image_id alone is
+    enough, and lesions whose photographs do not look alike are noted instead of refused.
     """
     import pandas as pd
 
@@ -63,8 +64,9 @@ def read_metadata(path, table, external=False):
 
 
 def colour_signature(images):
-    """float32 (n, 14): seven quantiles of log(R/G) and log(B/G), which lighting and framing
-    hardly move.
+    """Return float32 (n, 14): seven quantiles of log(R/G) and of log(B/G) of each image.
+
+    Lighting and framing hardly move them.
     """
     logs = np.log(images.reshape(len(images), -1, images.shape[-1]).astype(np.float32) + 8)
     ratios = logs[..., ::2] - logs[..., 1:2]
@@ -76,18 +78,20 @@ def colour_signature(images):
 
 
 ORDER_THRESHOLD = 0.62
-"""Share of comparisons in which two photos of one lesion are nearer than two of different lesions
-of that class. Complete table: .72 (akiec) to .88 (nv) for the true metadata, .50 +- .045 at most
-after a shuffle within a class.
+"""Least score, in every class, of metadata that is taken to be in the order of the images.
+
+The score is the share of comparisons in which two photographs of one lesion are nearer than two of
+different lesions of that class. On the complete table it is .72 (akiec) to .88 (nv) for the true
+metadata, and .50 +- .045 at most after a shuffle within a class.
 """
 
 
 def row_order_scores(table, lesion_ids, least_pairs=20, draws=4000):
-    """{class or 'rare': (score, pairs)}: how much nearer same-lesion pairs are than random pairs of
-    their class.
+    """Score by class how often same-lesion pairs are nearer than random pairs of their class.
 
-    The score is the Mann-Whitney probability over colour_signature distances: 1/2 when the ids
-    belong to other rows. Classes with fewer than `least_pairs` pairs are judged together as 'rare'.
+    Returns {class or 'rare': (score, number of same-lesion pairs)}. The score is the Mann-Whitney
+    probability over colour_signature distances: 1/2 when the ids belong to other rows. Classes with
+    fewer than `least_pairs` pairs are scored together as 'rare'.
     """
     import pandas as pd
 
@@ -106,8 +110,8 @@ def row_order_scores(table, lesion_ids, least_pairs=20, draws=4000):
 
     if not compared:
         return {}
-    # Of the images that are compared alone: a signature takes 20 kB on its way, and a table may
-    # have a million rows.
+    # Only images that are compared get a signature, because computing one takes 20 kB and a table
+    # may have a million rows.
     used = np.unique(np.concatenate([p for both in compared.values() for p in both]))
     signature = np.concatenate(
         [colour_signature(table.images[used[i : i + 4096]]) for i in range(0, len(used), 4096)]
@@ -133,9 +137,10 @@ def row_order_scores(table, lesion_ids, least_pairs=20, draws=4000):
 
 
 def find_other_order(table, lesion_ids):
-    """What says that the lesion ids are in another order than the images: photographs said to show
-    one lesion do not look alike, class by class; or None. (Equal labels prove little: the table has
-    only 25 runs of them.)
+    """Return in words why the lesion ids must be in another order than the images, or None.
+
+    They are if, in some class, photographs that are said to show one lesion do not look alike.
+    (Equal labels prove little: the table has only 25 runs of them.)
     """
     for name, (score, pairs) in row_order_scores(table, lesion_ids).items():
         if score < ORDER_THRESHOLD:

@@ -1,10 +1,11 @@
-"""Near-duplicate images: the space of 7 x 7 area means, in which copies cannot hide."""
+"""Near-duplicate images, found as near neighbours in the space of 7 x 7 area means."""
 
 import numpy as np
 
 NEAR_DUPLICATE_DISTANCE = 50.0
-"""L2 distance between 7 x 7 x 3 area means (grey levels) below which two images count as one
-photograph. Measured on the complete table: see results/run/eda_summary.json and the README for
+"""L2 distance of 7 x 7 x 3 area means (grey levels) below which images count as one photograph.
+
+It was measured on the complete table: see results/run/eda_summary.json and docs/data.md for
 precision and recall.
 """
 
@@ -12,7 +13,7 @@ MOST_PARTNERS = 50
 
 
 def dihedral_views(images):
-    """The 8 flips and quarter turns of a batch (n, s, s, ...), as a list of views."""
+    """Return the 8 flips and quarter turns of a batch (n, s, s, ...) as a list of views."""
     return [
         turned[:, ::a, ::b]
         for turned in (images, images.swapaxes(1, 2))
@@ -22,17 +23,16 @@ def dihedral_views(images):
 
 
 def area_means(images):
-    """float32 (n, 7, 7, c): means over 7 x 7 equal areas, the space in which copies cannot hide."""
+    """Return float32 (n, 7, 7, c): the means over 7 x 7 equal areas, in which copies lie near."""
     n, h, w, c = images.shape
     return images.reshape(n, 7, h // 7, 7, w // 7, c).mean(axis=(2, 4), dtype=np.float32)
 
 
 def near_pairs(images, threshold=NEAR_DUPLICATE_DISTANCE, block=1024):
-    """int64 (m, 2), i < j: image pairs whose area means are nearer than `threshold` under some flip
-    or turn.
+    """Return int64 (m, 2), i < j: the image pairs whose area means are nearer than `threshold`.
 
-    Of each image only the pairs with the first MOST_PARTNERS: a thousand blank images would be half
-    a million pairs.
+    The distance of a pair is the least under all flips and turns. Of each image only the pairs with
+    the first MOST_PARTNERS are kept: a thousand blank images would be half a million pairs.
     """
     means = area_means(images)
     flat = means.reshape(len(means), -1)

@@ -1,9 +1,9 @@
 """The split, which never separates the photographs of one lesion.
 
-NumPy alone, and deterministic: which part a lesion falls in depends on the table's lesion ids and
-`--split-seed` alone, never on row order, platform or library version. In another table, a subset
-for one, it may fall in another. Without lesion ids, and under the image split, row numbers take
-their place.
+It needs NumPy alone and is deterministic: the part of a lesion depends on the table's lesion ids
+and on `--split-seed` alone, never on row order, platform or library version. In another table, such
+as a subset, a lesion may fall in another part. Without lesion ids, and under the image split, row
+numbers take their place.
 """
 
 import hashlib
@@ -17,16 +17,18 @@ SHARES = (0.70, 0.10, 0.20)
 
 
 def hash_order(names, salt):
-    """Positions of `names` in an order that depends on each name and the salt alone (SHA-256,
-    not a random stream).
+    """Return positions of `names` in an order that depends on each name and the salt alone.
+
+    The order is that of SHA-256 digests, not of a random stream.
     """
     keys = [hashlib.sha256(f"{salt}:{name}".encode()).digest() for name in names]
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
 
 
 def subset(table, n, seed=0, least_lesions=10):
-    """Whole lesions, stratified, about `n` images in all; at least `least_lesions` a class where
-    they exist.
+    """Return a table of about `n` images: whole lesions, stratified by class.
+
+    Every class keeps at least `least_lesions` lesions where they exist.
     """
     if n >= len(table):
         return table
@@ -43,7 +45,7 @@ def subset(table, n, seed=0, least_lesions=10):
 
 
 def split_table(table, kind="lesion", seed=0):
-    """str (n,): the part of each image, 70/10/20, stratified by class.
+    """Return str (n,): the part of each image, 70/10/20, stratified by class.
 
     kind 'lesion' keeps all photographs of a lesion in one part; 'image' is the leaky protocol of
     older work.
@@ -57,9 +59,9 @@ def split_table(table, kind="lesion", seed=0):
         if not len(own):
             continue
         own = own[hash_order(names[own], f"{kind}{seed}")]
-        # A unit belongs where its middle image falls, the first always to train; the last two units
-        # fill an empty test or val part, test first, so that no part of a class that has three
-        # lesions is empty.
+        # A unit belongs to the part in which its middle image falls; so the first is always in
+        # train. The last two units fill an empty test or val part, test first, so that no part of a
+        # class that has three lesions is empty.
         middle = (np.cumsum(sizes[own]) - sizes[own] / 2) / sizes[own].sum()
         part[own] = np.array(PARTS)[np.searchsorted(np.cumsum(SHARES)[:2], middle, side="right")]
         if len(own) >= 3:
@@ -71,8 +73,10 @@ def split_table(table, kind="lesion", seed=0):
 
 
 def half_a(table, parts):
-    """bool (n,): images of half A, every other train lesion of each class; the judge learns from
-    these alone, and the other half (B) gives the floor its distances are read against.
+    """Return bool (n,): the images of half A, which are every other train lesion of each class.
+
+    The judge learns from these alone. The other half (B) gives the floor, the distance of real
+    images to real images, against which the judge's distances are read.
     """
     names, classes, codes = lesion_classes(table.lesions, table.labels)
     chosen = np.zeros(len(names), dtype=bool)
@@ -85,8 +89,10 @@ def half_a(table, parts):
 
 
 def leakage_share(labels, lesions, parts):
-    """(share of test images with another photograph of their lesion in train, the same by class
-    (7,), NaN if none).
+    """Return the share of test images that have a photograph of their lesion in train.
+
+    Returns (share of all test images, shares by class (7,)). The share of a class without test
+    images is NaN.
     """
     test = parts == "test"
     leaked = np.isin(lesions[test], lesions[parts == "train"])

@@ -1,9 +1,10 @@
-"""The data set: its classes, and reading and checking a table of images.
+"""Tables of images: reading, checking and writing them.
 
-HAM10000 (Tschandl et al., Scientific Data 2018, doi:10.1038/sdata.2018.161) at 28 x 28, as Kaggle's
-`hmnist_28_28_RGB.csv`: 2352 pixel columns in row-major (height, width, channel) order and `label`.
+HAM10000 (Tschandl et al., Scientific Data 2018, doi:10.1038/sdata.2018.161) at 28 x 28 comes as
+Kaggle's `hmnist_28_28_RGB.csv`: 2352 pixel columns in row-major (height, width, channel) order and
+`label`.
 
-Which images show one lesion, and which part of the split each falls in, is in lesions.py.
+lesions.py says which images show one lesion, and split.py says which part of the split each is in.
 """
 
 import codecs
@@ -27,7 +28,7 @@ from lesiongan.files.compressed import Bounded, open_table
 from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.writing import atomic
 
-# About 12 GB of pixels: a larger table is refused rather than left to swap.
+# These are about 12 GB of pixels; a larger table is refused rather than left to swap.
 MAX_ROWS = 5_000_000
 
 
@@ -57,7 +58,7 @@ class Table:
         return len(self.labels)
 
     def take(self, index):
-        """The same table restricted to `index` (positions), in that order."""
+        """Return the same table restricted to the positions `index`, in that order."""
         index = np.asarray(index)
         meta = None if self.metadata is None else self.metadata.iloc[index].reset_index(drop=True)
         return Table(
@@ -75,7 +76,7 @@ class Table:
 
     @property
     def metadata_sha256(self):
-        """Hex SHA-256 of the metadata; '' without."""
+        """The hex SHA-256 of the metadata, or '' without metadata."""
         return (
             ""
             if self.metadata is None
@@ -84,8 +85,9 @@ class Table:
 
     @property
     def is_phantom(self):
-        """True if the images carry the mark of phantom lesions; no photograph does, save with
-        probability 2^-56 each.
+        """True if the images carry the mark of phantom lesions.
+
+        A photograph carries it only with probability 2^-56.
         """
         return bool(
             len(self) and self.layout == "hmnist_28_28_RGB" and has_phantom_mark(self.images[:100])
@@ -93,11 +95,12 @@ class Table:
 
 
 def read_layout(path, header):
-    """(layout name, image shape, column names) of a header line, or InputError saying how it is
-    wrong.
+    """Return (layout name, image shape, column names) of a header line.
+
+    Raises InputError, which says how the line is wrong.
     """
     try:
-        # A mark that spreadsheets put there.
+        # Spreadsheets put a byte order mark at the start.
         text = header.removeprefix(codecs.BOM_UTF8).decode("ascii").strip()
     except UnicodeDecodeError:
         raise InputError(
@@ -127,8 +130,10 @@ def read_layout(path, header):
 
 
 def locate_fault(path, columns, good=0):
-    """The first fault of a CSV body in words, found line by line (slow, so only once reading has
-    failed, and only after the first `good` rows, which have been read).
+    """Return the first fault of a CSV body in words, found line by line.
+
+    The search is slow, so it runs only once reading has failed, and only after the first `good`
+    rows, which have been read.
     """
     width = len(columns)
     with open_table(path) as f:
@@ -162,11 +167,10 @@ def locate_fault(path, columns, good=0):
 
 
 def describe_fault(path, columns, error, good):
-    """One line for whatever made reading fail: a body that does not parse, or a file that cannot be
-    read to its end.
+    """Return one line that says what made reading fail.
 
-    Every decompressor raises its own kinds of error, so the second pass of locate_fault decides
-    which it was.
+    Either the body does not parse, or the file cannot be read to its end. Every decompressor raises
+    its own kinds of error, so the second pass of locate_fault decides which it was.
     """
     try:
         if columns is not None and not isinstance(error, OSError | EOFError):
@@ -179,8 +183,9 @@ def describe_fault(path, columns, error, good):
 
 
 def read_csv(path):
-    """(layout, uint8 (n, h, w, c), int32 (n,)) of a Kaggle-layout CSV, plain or compressed;
-    InputError if malformed.
+    """Return (layout, images uint8 (n, h, w, c), labels int32 (n,)) of a CSV in Kaggle's layout.
+
+    The file may be plain or compressed. Raises InputError if it is malformed.
     """
     import pandas as pd
 
@@ -194,9 +199,10 @@ def read_csv(path):
                 raise InputError(f"{path}: has a header and no rows")
             if first.count(b",") + 1 != len(columns):
                 raise InputError(locate_fault(path, columns))
-        # Inf becomes a number far out of range.
+        # An infinity becomes a number far out of range, which the check below refuses.
         with open_table(path) as f, np.errstate(invalid="ignore"):
-            # int64, then a range check: pandas wraps 256 to 0 when asked for uint8 directly.
+            # The values are read as int64 and then checked, because pandas wraps 256 to 0 when
+            # asked for uint8 directly.
             for chunk in pd.read_csv(f, dtype="int64", chunksize=4096):
                 values = chunk.to_numpy()
                 if values.min() < 0 or values.max() > 255 or values[:, -1].max() >= len(CLASSES):
@@ -216,8 +222,9 @@ def read_csv(path):
 
 
 def read_npz(path):
-    """(layout, images, labels) of MedMNIST's dermamnist.npz, its parts joined (one will do),
-    labels in our order.
+    """Return (layout, images, labels) of MedMNIST's dermamnist.npz, with the labels of CLASSES.
+
+    The parts of the file are joined, and one part is enough. Raises InputError if it is malformed.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -238,7 +245,7 @@ def read_npz(path):
         arrays = archives.read_arrays(path, names, Bounded.EXPANSION * path.stat().st_size)
     except InputError:
         raise
-    # Zipfile, zlib and NumPy raise many kinds for a damaged file.
+    # For a damaged file zipfile, zlib and NumPy raise many kinds of error.
     except Exception as e:
         raise InputError(
             f"{path}: not a readable .npz ({first_line(e)}); fetch dermamnist.npz again"
@@ -265,7 +272,7 @@ def read_npz(path):
 
 
 def read_table(path):
-    """Table of any supported file, checked, without lesion groups (each image its own lesion)."""
+    """Read and check the table of any supported file; each image is a lesion of its own here."""
     path = Path(path)
     if not path.is_file():
         raise InputError(

@@ -1,3 +1,1 @@
-"""Ground floor: files on disk. Atomic writes, locks, hashes, and reading what may be damaged or
-hostile.
-"""
+"""Files on disk: atomic writes, locks, hashes, and reading what may be damaged or hostile."""

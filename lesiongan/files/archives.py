@@ -1,5 +1,6 @@
-"""Zip archives as untrusted files: .npz and .keras both are zips, and what one says of its own
-sizes may be a lie.
+"""Zip archives, read as untrusted files.
+
+.npz and .keras files are both zips, and the sizes that a zip declares may be false.
 """
 
 import math
@@ -8,13 +9,14 @@ import zipfile
 import numpy as np
 
 PIECE = 1 << 16
-# Of bzip2 and LZMA zipfile unpacks whole blocks, however large.
+# bzip2 and LZMA are left out, because zipfile unpacks their blocks whole, however large they are.
 READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def read_member(archive, name, most):
-    """The bytes of one member of a ZipFile, read piece by piece; ValueError if they are more
-    than `most`.
+    """Return the bytes of one member of a ZipFile, read piece by piece.
+
+    Raises ValueError if they are more than `most`.
     """
     pieces, size = [], 0
     with open_member(archive, name) as f:
@@ -27,8 +29,10 @@ def read_member(archive, name, most):
 
 
 def open_member(archive, name):
-    """A member of a ZipFile as a stream that gives no more than it is asked for, nor than the
-    size it declares.
+    """Return a stream of a ZipFile's member that gives no more bytes than the member declares.
+
+    It gives no more than it is asked for at once either. Raises ValueError for another compression
+    than those in READABLE.
     """
     info = archive.getinfo(name)
     if info.compress_type not in READABLE:
@@ -37,11 +41,10 @@ def open_member(archive, name):
 
 
 def read_arrays(path, names, most):
-    """{name: array} of an .npz, read only if its headers and declared sizes agree on at most `most`
-    bytes in all.
+    """Return {name: array} of an .npz whose headers and sizes agree on at most `most` bytes in all.
 
-    ValueError, KeyError, or whatever zipfile and NumPy raise, for a file that is not that; nothing
-    is unpickled.
+    Raises ValueError, KeyError or whatever zipfile and NumPy raise for any other file. Nothing is
+    unpickled.
     """
     found = {}
     with zipfile.ZipFile(path) as archive:
@@ -60,7 +63,7 @@ def read_arrays(path, names, most):
 
 
 def read_header(stream):
-    """(shape, dtype) at the start of a .npy stream."""
+    """Return the (shape, dtype) that the start of a .npy stream declares."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)

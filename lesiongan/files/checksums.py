@@ -7,10 +7,10 @@ from lesiongan.files.errors import InputError
 
 
 def file_sha256(path):
-    """Hex SHA-256 of a file's bytes; InputError if there is no such file."""
+    """Return the hex SHA-256 of a file's bytes; raise InputError if there is no such file."""
     try:
         if Path(path).exists() and not Path(path).is_file():
-            # A device, say, which has no end.
+            # A device, for example, has no end.
             raise InputError(f"{path}: is no file")
         with open(path, "rb") as f:
             return hashlib.file_digest(f, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Compressed text as untrusted files: unpacked a piece at a time, and never without bounds."""
+"""Compressed text, read as untrusted files: unpacked piece by piece and never without bounds."""
 
 import gzip
 import io
@@ -11,9 +11,9 @@ from lesiongan.files.errors import InputError
 class Bounded(io.RawIOBase):
     """A table's decompressed text, cut off with an InputError where it grows out of bounds.
 
-    Two bounds: EXPANSION times the file's own size, because a few megabytes of gzip can unpack to
-    the whole disk, and lines of MAX_LINE bytes, because a reader of lines keeps a whole one in
-    memory. Kaggle's table expands threefold.
+    There are two bounds: EXPANSION times the file's own size, because a few megabytes of gzip can
+    unpack to the whole disk, and lines of MAX_LINE bytes, because a reader of lines keeps a whole
+    line in memory. Kaggle's table expands threefold.
     """
 
     EXPANSION, MAX_LINE = 100, 1 << 18
@@ -29,7 +29,7 @@ class Bounded(io.RawIOBase):
         n = self.stream.readinto(buffer)
         self.left -= n
         text = bytes(buffer[:n])
-        # Pandas would end a cell there.
+        # A byte of value 0 is refused because pandas would end a cell there.
         if b"\0" in text:
             raise InputError(f"{self.path}: holds a byte of value 0; expected text")
         if self.left < 0:
@@ -52,9 +52,9 @@ class Bounded(io.RawIOBase):
 
 
 def open_zstandard(path, mode):
-    """A .zst file's content; EOFError where the file ends within a frame."""
+    """Open a .zst file; reading raises EOFError where the file ends within a frame."""
     try:
-        # In the standard library from Python 3.14.
+        # The standard library has zstd from Python 3.14 on.
         from compression import zstd
     except ImportError:
         from backports import zstd
@@ -63,11 +63,12 @@ def open_zstandard(path, mode):
 
 
 def open_table(path):
-    """A binary stream of the table's text, decompressed by content (gzip, xz, zstd) whatever the
-    name says.
+    """Return a binary stream of the table's text, decompressed if it is gzip, xz or zstd.
+
+    The content decides which it is, whatever the name says.
     """
     if Path(path).exists() and not Path(path).is_file():
-        # A pipe, say, on which one waits for ever.
+        # A pipe, for example, could be waited on for ever.
         raise InputError(f"{path}: is no file")
     with open(path, "rb") as f:
         magic = f.read(6)
@@ -84,12 +85,13 @@ def open_table(path):
 
 
 def open_narrow(path, most=64):
-    """open_table for a file of few columns: pandas takes minutes to tell a hundred thousand of
-    one name apart.
+    """Open a table of fewer than `most` columns like open_table, and refuse any other.
+
+    pandas takes minutes to tell a hundred thousand columns of one name apart.
     """
     with open_table(path) as f:
         lines = [f.readline(Bounded.MAX_LINE), f.readline(Bounded.MAX_LINE)]
-        # Which pandas would skip, or read on from.
+        # pandas would skip a blank first line, and read on from one with an open quote.
         if lines[0] and (not lines[0].strip() or lines[0].count(b'"') % 2):
             raise InputError(f"{path}: line 1 is not the names of columns")
         if max(line.count(b",") for line in lines) >= most:

@@ -2,18 +2,20 @@
 
 
 class InputError(Exception):
-    """Bad input or a contradiction between inputs: one line saying what, where and what to do
-    (exit code 2).
+    """Bad input or a contradiction between inputs (exit code 2).
+
+    Its text is one line that says what is wrong, where, and what to do.
     """
 
 
 def first_line(error):
-    """A short single line of an exception, for an InputError to quote."""
+    """Return a short single line of an exception, for an InputError to quote."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
 
 
 def printable(text):
-    """Text of one line that UTF-8 can hold: of a file name in another encoding or with line
-    breaks, a replacement.
+    """Return `text` as one line that UTF-8 can hold.
+
+    In a file name, characters of another encoding are replaced and line breaks become spaces.
     """
     return " ".join(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").split())

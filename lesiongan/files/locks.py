@@ -8,16 +8,15 @@ from pathlib import Path
 from lesiongan.files.errors import InputError
 from lesiongan.files.writing import ensure_folder, remove_leftovers
 
-# Folder -> its lock, held as long as the process lives: the system lets go of it then.
+# Each folder's lock is held here as long as the process lives; the system releases it at the end.
 LOCKS = {}
 
 
 def lock_folder(folder):
-    """Create `folder` and make it this process's own until it ends; InputError if another works
-    there.
+    """Create `folder` and lock it for this process until it ends; return its path.
 
-    What a killed process left half-written there is removed. (On a file system without locks the
-    folder is not protected.)
+    Raises InputError if another process works there. What a killed process left half-written there
+    is removed. (On a file system without locks the folder is not protected.)
     """
     from filelock import FileLock, Timeout
 
@@ -38,7 +37,7 @@ def lock_folder(folder):
     except OSError as e:
         raise InputError(f"{folder}: cannot be written ({e.strerror})") from None
     LOCKS[name] = lock
-    # A full disk is reported by the first write that matters.
+    # An error is ignored here: the first write that matters reports a full disk.
     with contextlib.suppress(OSError):
         writer.write_text(f"process {os.getpid()} ({Path(sys.argv[0]).name})")
     for inside, subfolders, _ in os.walk(folder):
@@ -49,7 +48,7 @@ def lock_folder(folder):
 
 
 def read_writer(path):
-    """Who holds a folder, in words."""
+    """Return in words who holds a folder."""
     with contextlib.suppress(OSError):
         if words := path.read_text(errors="replace")[:100].strip():
             return words

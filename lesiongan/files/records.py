@@ -7,14 +7,15 @@ from lesiongan.files.errors import InputError, first_line
 
 NUMBER = (int, float)
 
-# Bytes; the largest this project writes are a few hundred thousand.
+# A larger file is refused. The largest that this project writes has a few hundred thousand bytes.
 MAX_JSON = 1 << 26
 
 
 def read_json(path, made_by, shape=None):
-    """Parse a JSON object this project wrote, or InputError naming the script that writes it.
+    """Return a JSON object that this project wrote.
 
-    shape: what must be in it, see find_fault.
+    shape: what must be in it, see find_fault. Raises InputError, which names the script that writes
+    the file (`made_by`), if it is missing, damaged or of another shape.
     """
     try:
         if Path(path).stat().st_size > MAX_JSON:
@@ -38,20 +39,21 @@ def read_json(path, made_by, shape=None):
 
 
 def refuse_number(text):
-    """For json.loads: NaN and Infinity, which are no JSON."""
+    """Raise ValueError for NaN and Infinity, which are not JSON (parse_constant of json.loads)."""
     raise ValueError(f"{text[:20]} is no number of JSON that this project writes")
 
 
 def bounded_int(text):
-    """For json.loads: a whole number that NumPy can hold."""
+    """Return a whole number that NumPy can hold, or raise ValueError (parse_int of json.loads)."""
     return int(text) if len(text) < 19 else refuse_number(text)
 
 
 def find_fault(value, shape, where):
-    """What is wrong with a JSON value, or None.
+    """Return in words what is wrong with a JSON value, or None.
 
-    shape: a type or tuple of types; [shape] for a list of such; {name: shape} for an object with at
-    least these names, in which the name `...` stands for all others.
+    shape: a type or tuple of types; [shape] for a list of such values; {name: shape} for an object
+    with at least these names, in which the name `...` stands for all others. where: path of the
+    value inside the file.
     """
     if isinstance(shape, dict):
         if not isinstance(value, dict):

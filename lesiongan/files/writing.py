@@ -1,5 +1,4 @@
-"""Files a run leaves: atomic writes of text, JSON, CSV and tables, their hashes, and the state of a
-training.
+"""Files that a run leaves: atomic writes of text, JSON and CSV, and of what other writers write.
 
 Every writer writes beside its target and renames, so that a reader never meets half a file.
 """
@@ -17,9 +16,7 @@ from lesiongan.files.errors import InputError
 
 
 def check_target(path):
-    """InputError if no file can be written to `path`: known before hours of work, not after
-    them.
-    """
+    """Raise InputError if no file can be written to `path`, before hours of work and not after."""
     if not path.name or path.is_dir():
         raise InputError(f"{path}: cannot be written (a folder, not a file)")
     try:
@@ -30,8 +27,9 @@ def check_target(path):
 
 @contextlib.contextmanager
 def atomic(path):
-    """Yield a temporary path beside `path`; rename it over `path` on success, remove it on
-    failure.
+    """Yield a temporary path that replaces `path` on success and is removed on failure.
+
+    It stands beside `path`. Raises InputError if it cannot be written.
     """
     path = Path(path)
     check_target(path)
@@ -48,7 +46,7 @@ def atomic(path):
 
 
 def ensure_folder(path):
-    """Create a folder and its parents; returns it."""
+    """Create a folder and its parents, and return its path."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as e:
@@ -56,16 +54,17 @@ def ensure_folder(path):
     return Path(path)
 
 
-# What atomic() writes to.
+# Temporary files of `atomic` have names of this pattern.
 LEFTOVER = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
 
 
 def remove_leftovers(folder, older_than=0):
-    """Remove what killed processes left half-written right in a folder, at least `older_than`
-    seconds ago.
+    """Remove what killed processes left half-written at least `older_than` seconds ago.
+
+    Only files right in `folder` are removed, none in its subfolders.
     """
     for path in folder.iterdir():
-        # Another process was faster.
+        # Another process may have removed the file in the meantime.
         with contextlib.suppress(OSError):
             if (
                 LEFTOVER.fullmatch(path.name)
@@ -87,7 +86,7 @@ def write_json(path, value):
 
 
 def json_default(value):
-    """NumPy scalars and arrays, and paths, as JSON."""
+    """Return a NumPy scalar, an array or a path in a form that JSON has."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, np.generic | np.ndarray):
@@ -96,8 +95,9 @@ def json_default(value):
 
 
 def write_csv(path, columns):
-    """Write a dict of equally long columns as CSV, floats with nine significant digits (exact
-    for float32).
+    """Write a dict of equally long columns as CSV.
+
+    Floats have nine significant digits, which is exact for float32.
     """
     rows = zip(*columns.values(), strict=True)
     lines = [",".join(columns)]

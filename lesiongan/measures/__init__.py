@@ -1,3 +1,4 @@
-"""Numbers: scores of a classifier with intervals, calibration, distances of image sets,
-memorisation, the judge.
+"""Measures of a classifier and of synthetic images.
+
+They are scores with intervals, calibration, distances of image sets, memorisation and the judge.
 """

@@ -4,9 +4,7 @@ import numpy as np
 
 
 def lesion_weights(lesions, draws=1000, seed=0, block=100):
-    """Yield float (block, n) image weights of bootstrap samples of whole lesions, `draws` in
-    all.
-    """
+    """Yield weights of images, float (block, n): `draws` bootstrap samples of whole lesions."""
     _, codes = np.unique(lesions, return_inverse=True)
     n = codes.max() + 1
     rng = np.random.default_rng(seed)
@@ -18,13 +16,14 @@ def lesion_weights(lesions, draws=1000, seed=0, block=100):
 
 
 def with_intervals(measure, lesions, draws=1000, seed=0, raised=()):
-    """{name: (value, low, high)}: `measure(w)` on the sample, and 95 % percentile intervals over
-    lesions.
+    """Return {name: (value, low, high)}: a measure of the sample with its 95 % interval.
+
+    The intervals are percentile intervals of the bootstrap over lesions.
 
     measure: function of weights (d, n) to a dict of (d,) arrays, NaN where undefined; undefined
-    draws are left out. raised: names of figures, at least 0, that resampling itself raises, as
-    noise does the ECE: their quantiles are taken down by the bootstrap's estimate of that bias
-    (Efron and Tibshirani 1993, eq. 10.3), or the value could lie below them.
+    draws are left out. raised: names of measures, at least 0, that resampling itself raises, as
+    noise raises the ECE. Their quantiles are lowered by the bootstrap's estimate of that bias
+    (Efron and Tibshirani 1993, eq. 10.3); otherwise the value could lie below them.
     """
     value = measure(np.ones((1, len(lesions))))
     blocks = [measure(w) for w in lesion_weights(lesions, draws, seed)]

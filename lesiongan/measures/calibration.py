@@ -1,6 +1,4 @@
-"""Calibration of a trained classifier, fitted on val: temperature, prior shift and operating
-points.
-"""
+"""Calibration of a trained classifier on val: temperature, prior shift and operating points."""
 
 import numpy as np
 
@@ -11,15 +9,16 @@ from lesiongan.nets import inference
 
 
 def softmax(logits):
-    """float64 (..., k) probabilities."""
+    """Return float64 (..., k): the probabilities of logits (..., k)."""
     import scipy.special
 
     return scipy.special.softmax(logits.astype(np.float64), axis=-1)
 
 
 def with_calibration(network, temperature, log_prior_shift):
-    """The network with softmax((logits + shift) / T) inside: both are folded into the last
-    layer's weights.
+    """Return the network with softmax((logits + shift) / T) as its output.
+
+    Shift and temperature are folded into the weights of the last layer, in place.
     """
     import keras
 
@@ -31,10 +30,10 @@ def with_calibration(network, temperature, log_prior_shift):
 
 
 def fit_temperature(network, images, targets, shift):
-    """T in [0.25, 4] with the least val log-loss of the eight-view average that evaluate.py writes.
+    """Return T in [0.25, 4] with the least val log-loss of the average of the eight views.
 
-    A single view of the same network is a little less sure than it should be: averaging takes
-    confidence away, and T gives it back.
+    That average is what evaluate.py writes. A single view of the same network is a little less
+    confident than it should be: averaging takes confidence away, and T gives it back.
     """
     logits = np.stack([inference.predict(network, v) for v in dihedral_views(images)]) + shift
     grid = np.exp(np.linspace(np.log(0.25), np.log(4), 81))
@@ -43,12 +42,12 @@ def fit_temperature(network, images, targets, shift):
 
 
 def fit_tau(p, targets, log_prior, lesions, draws=200):
-    """tau in [0, 2] of argmax(log p - tau log prior) for balanced accuracy: the mean of what is
-    best (on a tie, smallest) in bootstrap samples of whole lesions (bagging, Breiman 1996).
+    """Return tau in [0, 2] of argmax(log p - tau log prior), fitted for balanced accuracy.
 
-    What is best on val itself jumps about, since a tenth of the table has a dozen images of the
-    rarest class: by this rule tau varies half as much between trainings, at as much balanced
-    accuracy (results/LOG.md, try 43).
+    It is the mean of the best tau (the smallest on a tie) in each of `draws` bootstrap samples of
+    whole lesions (bagging, Breiman 1996). The best tau on val itself is unstable, since a tenth of
+    the table has a dozen images of the rarest class. By this rule tau varies half as much between
+    trainings, at as much balanced accuracy (results/LOG.md, try 43).
     """
     taus = np.linspace(0, 2, 41)
     decisions = [metrics.balanced_decision(p, -t * log_prior) for t in taus]
@@ -63,10 +62,10 @@ def fit_tau(p, targets, log_prior, lesions, draws=200):
 
 
 def fit_operating_points(p, targets, prior, lesions):
-    """What evaluate.py needs beside probabilities, from val: the balanced shift and score
-    thresholds.
+    """Return what evaluate.py needs beside probabilities: the balanced shift and score thresholds.
 
-    p: float (n, k); targets: int (n,); prior: float (k,) of the train part; lesions: str (n,).
+    All are fitted on val. p: float (n, k); targets: int (n,); prior: float (k,) of the train part;
+    lesions: str (n,).
     """
     log_prior = np.log(np.maximum(prior, 1e-6))
     tau = fit_tau(p, targets, log_prior, lesions)
@@ -86,14 +85,15 @@ def fit_operating_points(p, targets, prior, lesions):
     for name, (positive, score) in groups.items():
         for at in (90, 95):
             t = metrics.Ranking(positive, score).threshold(at / 100, w)
-            # 2: no probability reaches it.
+            # A threshold of 2 stands for none, because no probability reaches it.
             points[f"{name}_threshold_at_{at}_specificity"] = float(min(t, 2.0))
     return points
 
 
 def prior_of(targets, k, weights=None):
-    """float (k,) class shares, at least a thousandth of an image each so that the logarithm
-    exists.
+    """Return float (k,): the class shares of `targets`.
+
+    Every class has a thousandth of an image more, so that the logarithm of its share exists.
     """
     counts = np.bincount(targets, weights=weights, minlength=k) + 1e-3
     return counts / counts.sum()

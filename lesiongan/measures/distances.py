@@ -1,8 +1,8 @@
 """Distances between a set of synthetic images and a set of real ones, in a judge's features.
 
 Features are float (n, d) rows of the judge's penultimate layer, reduced by `Components`. Distances
-at different n or against different parts are never comparable; the files say n, and the distance of
-real images, beside each.
+at different n or against different parts are never comparable; the files give n and the distance of
+real images beside each.
 """
 
 import numpy as np
@@ -27,14 +27,15 @@ class Components:
 
 
 def squared_distances(a, b):
-    """float64 (n, m): squared Euclidean distances between rows."""
+    """Return float64 (n, m): the squared Euclidean distances between rows of `a` and of `b`."""
     return np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None] - 2 * a @ b.T, 0)
 
 
 def frechet_distance(a, b):
-    """Frechet distance of two Gaussians fitted to the rows (Heusel et al. 2017, eq. 6): squared
-    distance of the means + tr(Sa + Sb - 2 (Sa Sb)^1/2), the root by symmetric eigendecompositions,
-    so it is real and never negative.
+    """Return the Frechet distance of two Gaussians fitted to the rows (Heusel et al. 2017, eq. 6).
+
+    It is the squared distance of the means + tr(Sa + Sb - 2 (Sa Sb)^1/2). The root is taken by
+    symmetric eigendecompositions, so it is real and never negative.
     """
 
     def root(s):
@@ -50,8 +51,9 @@ def frechet_distance(a, b):
 
 
 def kernel_distance(a, b):
-    """KID (Binkowski et al. 2018): unbiased squared maximum mean discrepancy with the kernel
-    (x.y / d + 1)^3.
+    """Return the KID (Binkowski et al. 2018) of the rows of `a` and `b`.
+
+    It is the unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3.
     """
     d = a.shape[1]
 
@@ -65,11 +67,11 @@ def kernel_distance(a, b):
 
 
 def prdc(real, fake, k=NEIGHBOURS):
-    """dict of precision, recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al.
-    2020), k nearest neighbours.
+    """Return a dict of precision, recall, density and coverage by k nearest neighbours.
 
-    A set's k-th neighbour radius leaves the point itself out. The caller gives equally many rows of
-    both.
+    Precision and recall are those of Kynkaanniemi et al. 2019, density and coverage those of Naeem
+    et al. 2020. The radius to a point's k-th neighbour leaves the point itself out. The caller
+    gives equally many rows of both.
     """
 
     def radius(x):
@@ -89,10 +91,10 @@ def prdc(real, fake, k=NEIGHBOURS):
 
 
 def draw_in_mix(labels, mix, n, rng):
-    """Positions of n rows whose classes are in the proportions `mix`; with replacement only in a
-    class that runs short.
+    """Return positions of n random rows whose classes are in the proportions `mix`.
 
-    Classes that have no rows are left out of the mix.
+    Rows are drawn with replacement only in a class that runs short. Classes that have no rows are
+    left out of the mix.
     """
     mix = np.asarray(mix, dtype=float) * (np.bincount(labels, minlength=len(mix)) > 0)
     out = []
@@ -104,7 +106,7 @@ def draw_in_mix(labels, mix, n, rng):
 
 
 def most_in_mix(labels, mix):
-    """The most rows that can be drawn in the proportions `mix` without drawing one twice."""
+    """Return how many rows can be drawn in the proportions `mix` without drawing one twice."""
     mix = np.asarray(mix, dtype=float)
     counts = np.bincount(labels, minlength=len(mix))
     return int((counts[mix > 0] * mix.sum() / mix[mix > 0]).min())

@@ -2,8 +2,8 @@
 
 All of them are functions of the predictions alone.
 
-An estimate is {value, low, high, n, protocol}: 95 % percentile bootstrap over lesions; what is
-undefined is null with a reason.
+An estimate is {value, low, high, n, protocol}. Its interval, low to high, is the 95 % percentile
+interval of the bootstrap over lesions. An undefined estimate is null with a reason.
 """
 
 import json
@@ -19,7 +19,7 @@ DRAWS = 1000
 
 
 def estimate(value, low, high, n, protocol, reason="not defined on these images"):
-    """One reported estimate; an undefined one is null with its reason."""
+    """Return one estimate as it is reported; an undefined one is null with its reason."""
     if not np.isfinite(value):
         return {"value": None, "reason": reason, "n": int(n), "protocol": protocol}
     return {"value": value, "low": low, "high": high, "n": int(n), "protocol": protocol}
@@ -33,11 +33,11 @@ CONTEXT = {
     "points": {...: POINTS},
     "arms": {...: {"trained_on": str, "same": dict}},
 }
-"""What `compute` needs of a context.json (records.find_fault)."""
+"""What `compute` needs of a context.json, as a shape for records.find_fault."""
 
 
 def mean_of_defined(values):
-    """(d,): mean over the first axis, leaving NaN out; NaN where all are."""
+    """Return (d,): the mean over the first axis without NaN, or NaN where all are NaN."""
     values = np.array(values)
     defined = np.isfinite(values)
     with np.errstate(invalid="ignore"):
@@ -45,7 +45,7 @@ def mean_of_defined(values):
 
 
 def build_measure(y, p, points):
-    """Function of image weights (d, n) to {name: (d,)}: every estimate of one model in one pass.
+    """Return a function of image weights (d, n) to {name: (d,)}: all measures of one model.
 
     Names are `argmax.accuracy`, `balanced.macro_f1`, `auc`, `auc_malignant`, ... as metrics.json
     nests them.
@@ -90,7 +90,7 @@ def build_measure(y, p, points):
         for name, ranking in rankings.items():
             for at in (90, 95):
                 t = ranking.threshold(at / 100, w)
-                # Without negatives any threshold would do.
+                # Without negatives any threshold would do, so the sensitivity is undefined.
                 undefined = np.isnan(ranking.specificity(t, w))
                 out[f"{name}_sensitivity_at_{at}_specificity"] = np.where(
                     undefined, np.nan, ranking.sensitivity(t, w)
@@ -105,7 +105,7 @@ def build_measure(y, p, points):
 
 
 def nest(estimates):
-    """{'argmax.accuracy': f} -> {'argmax': {'accuracy': f}}."""
+    """Turn {'argmax.accuracy': f} into {'argmax': {'accuracy': f}}."""
     out = {}
     for name, f in estimates.items():
         *path, last = name.split(".")
@@ -117,7 +117,7 @@ def nest(estimates):
 
 
 def report_model(y, p, points, lesions, protocol):
-    """(nested estimates of one model, its measure function)."""
+    """Return (nested estimates of one model, its measure function)."""
     measure = build_measure(y, p, points)
     found = bootstrap.with_intervals(measure, lesions, DRAWS, raised=("ece",))
     out = nest({name: estimate(*v, len(y), protocol) for name, v in found.items()})
@@ -133,7 +133,7 @@ def report_model(y, p, points, lesions, protocol):
 
 
 def compute(predictions, lesions, context):
-    """metrics.json as a function of the predictions alone.
+    """Return the content of metrics.json, a function of the predictions alone.
 
     predictions: {model: (rows, labels, p)}, all of the same rows; context: as CONTEXT.
     """
@@ -145,7 +145,7 @@ def compute(predictions, lesions, context):
         "trained_on": {name: arm["trained_on"] for name, arm in context["arms"].items()},
         "images": len(y),
         "lesions": len(set(lesions)),
-        # The classes over which macro averages are taken.
+        # Macro averages are taken over these classes.
         "classes": [c for c, n in zip(CLASSES, class_counts(y), strict=True) if n],
         "interval": f"95 %, percentile bootstrap over lesions, {DRAWS} draws; of ece, less its "
         "bias",
@@ -171,7 +171,7 @@ def compute(predictions, lesions, context):
 
 
 def estimate_majority(y, lesions, protocol):
-    """What always naming the commonest class of these images would reach."""
+    """Return the estimates of always deciding for the commonest class of these images."""
     majority = int(class_counts(y).argmax())
     decided = np.full(len(y), majority)
     found = bootstrap.with_intervals(
@@ -184,14 +184,15 @@ def estimate_majority(y, lesions, protocol):
 
 
 def differ(arms, name, *keys):
-    """Whether the network `name` differs from the classifier in any of these keys of `arms`."""
+    """Return True if the network `name` differs from the classifier in any of the keys."""
     return any(arms.get("classifier", {}).get(k) != arms.get(name, {}).get(k) for k in keys)
 
 
 def describe(context, name, what):
-    """Protocol of a paired difference between the classifier and the network `name`.
+    """Return the protocol of a paired difference between the classifier and the network `name`.
 
-    Networks trained by other code, packages or accelerator are compared, but it is said.
+    Networks trained by different code, packages or accelerator are compared, but the protocol says
+    so.
     """
     unlike = differ(context["arms"], name, "trained_by")
     warning = "; TRAINED BY DIFFERENT CODE, PACKAGES OR ACCELERATOR" if unlike else ""
@@ -199,7 +200,7 @@ def describe(context, name, what):
 
 
 def subtract_control(measures, n, lesions, context):
-    """Classifier minus control, paired over lesions; null where they differ by more than data."""
+    """Return classifier minus control, paired over lesions; null if more than data differs."""
     if differ(context["arms"], "control", "same"):
         return {
             "value": None,
@@ -217,14 +218,14 @@ def subtract_control(measures, n, lesions, context):
     words = describe(context, "control", "paired over lesions, one seed each")
     paired = bootstrap.with_intervals(difference, lesions, DRAWS)
     out = nest({name: estimate(*v, n, words) for name, v in paired.items()})
-    # Noise raises the ECE of a well calibrated network more than another's: an interval of the
-    # difference, even less its bias, held the true one in a third of simulated tables.
+    # Noise raises the ECE of a well calibrated network more than that of another. In simulated
+    # tables an interval of the difference, even less its bias, held the true one in only a third.
     out["ece"] = {"value": None, "reason": "not compared: its bias differs between the two"}
     return out
 
 
 def subtract_binary(measures, n, lesions, context):
-    """AUC of the seven probabilities summed, minus that of the binary network, paired likewise."""
+    """Return the AUC of the seven probabilities summed minus that of the binary network, paired."""
     if differ(
         context["arms"], "malignancy", "same", "trained_on", "synthetic_sha256", "synthetic_weight"
     ):
@@ -244,7 +245,7 @@ def subtract_binary(measures, n, lesions, context):
 
 
 def write(folder, predictions, lesions, context):
-    """metrics.json, per_class.csv and confusion.csv."""
+    """Write metrics.json, per_class.csv and confusion.csv into `folder`."""
     _, y, p = predictions["classifier"]
     writing.write_json(folder / "metrics.json", compute(predictions, lesions, context))
     decided = p.argmax(axis=1)
@@ -272,7 +273,7 @@ def write(folder, predictions, lesions, context):
 
 
 def print_summary(folder):
-    """The few estimates a reader wants first."""
+    """Print the few estimates of `folder`'s metrics.json that a reader wants first."""
     found = json.loads((folder / "metrics.json").read_text())
     print(f"  {found['protocol']}: {found['images']} images of {found['lesions']} lesions")
     if len(found["classes"]) < len(CLASSES):

@@ -9,12 +9,12 @@ from lesiongan.nets import inference, saved_models
 
 
 class Judge:
-    """The judge's view of images, and what it measures against.
+    """The judge's features and decisions for images, and the images it measures against.
 
     model: keras classifier with a layer `features`; half: bool (n,), the train images it learned
     from, on which its components are fitted (default half A); held_out: the part that is measured
-    against; floor: bool (n,), the train images it never saw; sha256: of its weights, so that one
-    instrument has one name however often it is saved.
+    against; floor: bool (n,), the train images it never saw, which give the real-vs-real reference;
+    sha256: of its weights, so that one judge has one name however often it is saved.
     """
 
     def __init__(self, model, inputs, half=None, held_out="test"):
@@ -32,15 +32,16 @@ class Judge:
         self.components = distances.Components(self.look(inputs.table.images[half])[0])
 
     def look(self, images):
-        """(raw features float64 (n, d), probabilities float64 (n, 7)) of uint8 images (n, 28,
-        28, 3).
+        """Return (raw features float64 (n, d), probabilities float64 (n, 7)) of images.
+
+        images: uint8 (n, 28, 28, 3).
         """
         return [o.astype(np.float64) for o in inference.predict(self.model, images)]
 
     def features(self, images):
-        """float64 (n, 64)."""
+        """Return float64 (n, 64): the components of the features of images."""
         return self.components(self.look(images)[0])
 
     def decide(self, images):
-        """int (n,): the class the judge sees."""
+        """Return int (n,): the class to which the judge gives the highest probability."""
         return self.look(images)[1].argmax(axis=1)

@@ -1,4 +1,4 @@
-"""Memorisation: which synthetic images lie nearer to a training image than unseen lesions come."""
+"""Memorisation: which synthetic images lie nearer to a training image than unseen lesions do."""
 
 import numpy as np
 
@@ -8,9 +8,10 @@ from lesiongan.measures.distances import squared_distances
 
 
 def nearest(images, others, exclude=None, block=512):
-    """(distance (n,), position (n,)) of the nearest of `others` to each image, in the space where
-    copies cannot hide: L2 between 7 x 7 area means (grey levels), the least over the 8 flips and
-    turns.
+    """Return (distance (n,), position (n,)) of the nearest of `others` to each image.
+
+    The distance is L2 between 7 x 7 area means (grey levels), the least over the 8 flips and turns,
+    so that no flipped or turned copy is missed.
 
     exclude: optional (names of images (n,), names of others (m,)); pairs of the same name are
     passed over.
@@ -30,13 +31,14 @@ def nearest(images, others, exclude=None, block=512):
 
 
 def memorisation(fake, fake_labels, train, train_labels, train_lesions, held_out, held_lesions):
-    """dict: which synthetic images are nearer to a training image than unseen lesions come.
+    """Return which synthetic images are nearer to a training image than unseen lesions are.
 
-    distance, position (n,): to the nearest training image; threshold: 1st percentile of held-out
-    images' distances to train images of other lesions (a leaky split has lesions on both sides),
-    below which a synthetic image counts as memorised; by_class: {class: {flagged (k,), threshold}}
-    or None, the same within the class against the 1st percentile of each training image's distance
-    to its nearest image of another lesion. About .01 is what unseen real images would give.
+    The dict has distance, position (n,): to and of the nearest training image; threshold: the 1st
+    percentile of held-out images' distances to train images of other lesions (a leaky split has
+    lesions on both sides), below which a synthetic image counts as memorised; by_class: {class:
+    {flagged (k,), threshold}}, or None for a class: the same within the class, against the 1st
+    percentile of each training image's distance to its nearest image of another lesion. Unseen real
+    images would give a share of about .01.
     """
     distance, position = nearest(fake, train)
     held, _ = nearest(held_out, train, exclude=(held_lesions, train_lesions))

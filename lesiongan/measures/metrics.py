@@ -1,10 +1,9 @@
-"""Measures of a classifier, in NumPy alone: every figure of one is computed here, once, with its
-definition.
+"""Measures of a classifier, in NumPy alone, each computed here once and with its definition.
 
 Common arguments: `y` int (n,) true class; `p` float (n, k) probabilities; `w` float (..., n)
 non-negative weights of the images (1 each, or how often a bootstrap drew the image's lesion).
 Leading axes of `w` are bootstrap draws, and results have them too. An undefined value is NaN here
-and null with a reason in the files. Tests compare each with scikit-learn.
+and null with a reason in the files. Tests compare each measure with scikit-learn.
 """
 
 import numpy as np
@@ -13,14 +12,15 @@ BINS = 15
 
 
 def balanced_decision(p, shift):
-    """int (n,): the class of greatest log p + shift, the `balanced` operating point (Menon et
-    al. 2021).
+    """Return int (n,): the class of greatest log p + shift.
+
+    This is the `balanced` operating point (Menon et al. 2021).
     """
     return np.argmax(np.log(np.maximum(p, 1e-12)) + shift, axis=1)
 
 
 def confusion(y, decided, k, w=None):
-    """float (..., k, k): weight of images of true class i (row) decided to be class j (column)."""
+    """Return float (..., k, k): the weight of images of class i (row) decided as j (column)."""
     w = np.ones(len(y)) if w is None else w
     cell = np.zeros((len(y), k * k))
     cell[np.arange(len(y)), y * k + decided] = 1
@@ -28,11 +28,10 @@ def confusion(y, decided, k, w=None):
 
 
 def per_class(matrix):
-    """dict of (..., k) arrays from confusion matrices: precision, recall (sensitivity),
-    specificity, f1.
+    """Return precision, recall, specificity and f1 of each class from confusion matrices.
 
-    NaN where undefined: precision of a class never decided, recall and F1 of a class with no
-    images.
+    They are a dict of (..., k) arrays. Recall is sensitivity. NaN stands where a value is
+    undefined: the precision of a class never decided, recall and F1 of a class with no images.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         hits = np.diagonal(matrix, axis1=-2, axis2=-1)
@@ -50,9 +49,10 @@ def per_class(matrix):
 
 
 def summarise(matrix):
-    """dict of (...) figures from confusion matrices; means are over the classes that have images.
+    """Return a dict of (...) measures of confusion matrices, over all classes.
 
-    A class never decided counts as precision 0 in the means (scikit-learn's zero_division=0).
+    Means are over the classes that have images. A class never decided counts as precision 0 in the
+    means (scikit-learn's zero_division=0).
     """
     each = per_class(matrix)
     true = matrix.sum(axis=-1)
@@ -76,13 +76,14 @@ class Ranking:
         self.order = np.argsort(score, kind="stable")
         ordered = score[self.order]
         self.positive = positive[self.order]
-        # First of each group of ties.
+        # Each group of tied scores starts at one of these positions.
         self.starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
         self.scores = ordered[self.starts]
 
     def groups(self, w):
-        """(positive weight, negative weight), each (..., groups): of each group of tied scores,
-        ascending.
+        """Return (positive weight, negative weight), each (..., groups), of groups of tied scores.
+
+        The groups are in ascending order of the score.
         """
         w = w[..., self.order]
         return (
@@ -91,8 +92,9 @@ class Ranking:
         )
 
     def auc(self, w):
-        """Area under the ROC curve: P(score of a positive > score of a negative) + half of
-        P(equal); NaN if undefined.
+        """Return the area under the ROC curve, NaN where it is undefined.
+
+        It is P(score of a positive > score of a negative) + half of P(equal).
         """
         pos, neg = self.groups(w)
         below = np.cumsum(neg, axis=-1) - neg
@@ -100,7 +102,7 @@ class Ranking:
             return (pos * (below + neg / 2)).sum(axis=-1) / (pos.sum(axis=-1) * neg.sum(axis=-1))
 
     def average_precision(self, w):
-        """Sum over thresholds of precision times the step in recall; NaN without positives."""
+        """Return the sum over thresholds of precision times step in recall; NaN if no positives."""
         pos, neg = (g[..., ::-1] for g in self.groups(w))
         tp, decided = np.cumsum(pos, axis=-1), np.cumsum(pos + neg, axis=-1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -108,8 +110,9 @@ class Ranking:
             return (precision * pos).sum(axis=-1) / pos.sum(axis=-1)
 
     def threshold(self, specificity, w):
-        """Lowest score t for which deciding `score >= t` leaves at least this share of negatives
-        out; inf if none does.
+        """Return the lowest score t at which `score >= t` has at least this specificity.
+
+        The specificity is the share of negatives that are left out. inf if no score has it.
         """
         _, neg = self.groups(w)
         kept_out = np.cumsum(neg, axis=-1) - neg
@@ -117,11 +120,11 @@ class Ranking:
         return np.where(ok.any(axis=-1), self.scores[ok.argmax(axis=-1)], np.inf)
 
     def sensitivity(self, threshold, w):
-        """Share of positives with score >= threshold."""
+        """Return the share of positives with score >= threshold."""
         return self._share(self.groups(w)[0], self.scores >= np.asarray(threshold)[..., None])
 
     def specificity(self, threshold, w):
-        """Share of negatives with score < threshold."""
+        """Return the share of negatives with score < threshold."""
         return self._share(self.groups(w)[1], self.scores < np.asarray(threshold)[..., None])
 
     @staticmethod
@@ -131,13 +134,14 @@ class Ranking:
 
 
 def log_loss(y, p):
-    """Mean of -log p of the true class."""
+    """Return the mean of -log p of the true class."""
     return float(-np.log(np.maximum(p[np.arange(len(y)), y], 1e-12)).mean())
 
 
 def reliability(correct, confidence, w=None, bins=BINS):
-    """(weight, mean confidence, accuracy), each (..., bins): equal-width bins (lo, hi] of the top
-    probability; NaN if empty.
+    """Return (weight, mean confidence, accuracy), each (..., bins), by bins of the top probability.
+
+    The bins (lo, hi] are of equal width. NaN stands for the means of an empty bin.
 
     correct: float (..., n), 1 where the top label is right; confidence: float (n,).
     """
@@ -145,8 +149,8 @@ def reliability(correct, confidence, w=None, bins=BINS):
     bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
     def by_bin(x):
-        # No matrix product: BLAS adds in another order on another processor, and these figures are
-        # compared byte for byte.
+        # A matrix product will not do: BLAS adds in another order on another processor, and these
+        # values are compared byte for byte.
         return np.stack([x[..., bin_of == i].sum(axis=-1) for i in range(bins)], axis=-1)
 
     weight = by_bin(w)
@@ -155,24 +159,26 @@ def reliability(correct, confidence, w=None, bins=BINS):
 
 
 def ece(y, p, w=None):
-    """Expected calibration error of the top label (Guo et al. 2017): 15 equal-width bins (lo,
-    hi].
+    """Return the expected calibration error of the top label (Guo et al. 2017).
+
+    It is over 15 equal-width bins (lo, hi].
     """
     return ece_of_bins(*reliability((p.argmax(axis=1) == y).astype(float), p.max(axis=1), w))
 
 
 def ece_of_bins(weight, confidence, accuracy):
-    """(...): mean over bins of |confidence - accuracy|, by weight."""
+    """Return (...): the mean over bins of |confidence - accuracy|, by weight."""
     return (weight * np.abs(np.nan_to_num(confidence - accuracy))).sum(axis=-1) / weight.sum(
         axis=-1
     )
 
 
 def ece_if_perfect(p, draws=200, seed=0):
-    """Mean ECE were these probabilities exactly right at this n: labels drawn from p. The floor
-    ECE is read against.
+    """Return the mean ECE if these probabilities were exactly right, with labels drawn from p.
+
+    It is the least that can be expected at this n, against which the ECE is read.
     """
-    # In one order, whatever that of the images.
+    # Sorting makes the value independent of the order of the images.
     confidence = np.sort(p.max(axis=1))
     correct = np.random.default_rng(seed).random((draws, len(p))) < confidence
     weight, conf, acc = reliability(correct.astype(float), confidence)

@@ -1,6 +1,7 @@
-"""predictions.csv, the file from which every figure of a classifier follows: one line an image, the
-class it has and the probability of each. Written by evaluate.py, read by whoever wants figures; and
-the ISIC challenge's format of the same.
+"""predictions.csv, the file from which every estimate of a classifier follows.
+
+It has one line for each image: its class and the probability of every class. evaluate.py writes it,
+and whoever wants estimates reads it. The ISIC challenge's format of the same is here too.
 """
 
 import numpy as np
@@ -14,8 +15,9 @@ ISIC_ORDER = ("mel", "nv", "bcc", "akiec", "bkl", "df", "vasc")
 
 
 def write_predictions(path, rows, labels, p):
-    """predictions.csv: row, label, then p_<class> (seven classes) or p_malignant, nine
-    significant digits.
+    """Write predictions.csv: row, label, then p_<class> (seven classes) or p_malignant.
+
+    The probabilities have nine significant digits.
     """
     names = [f"p_{c}" for c in CLASSES] if p.shape[1] == len(CLASSES) else ["p_malignant"]
     columns = p if p.shape[1] == len(CLASSES) else p[:, 1:]
@@ -25,14 +27,12 @@ def write_predictions(path, rows, labels, p):
 
 
 def find_file(path):
-    """`path`, or the same packed by gzip (`.gz` added to its name), whichever is there; else
-    None.
-    """
+    """Return `path`, or the same with `.gz` added (gzip), whichever is there; else None."""
     return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
 
 
 def read_predictions(path):
-    """(rows int64, labels int64, p float64 (n, 7) or (n, 2)) of a predictions.csv, checked."""
+    """Read and check a predictions.csv: (rows int64, labels int64, p float64 (n, 7) or (n, 2))."""
     import pandas as pd
 
     try:
@@ -77,18 +77,19 @@ def read_predictions(path):
 
 
 def read_lesions(path, rows):
-    """(str (n,) the lesion of each predicted row, whether one of them has images in train too),
-    from split.csv; InputError unless the rows are exactly its test part.
+    """Return (the lesion of each predicted row, whether one of them is in train too) by split.csv.
+
+    The lesions are str (n,). Raises InputError unless the rows are exactly the test part.
     """
     import pandas as pd
 
     try:
-        # Inf becomes a row that is not there.
+        # An infinity becomes a row that is not there, which the check below refuses. No id counts
+        # as missing, because an id may be "NA".
         with open_narrow(path) as f, np.errstate(invalid="ignore"):
             split = pd.read_csv(
                 f, dtype={"row": "int64", "lesion": str, "part": str}, keep_default_na=False
             )
-            # An id may be "NA".
             split = split[["row", "lesion", "part"]]
     except InputError:
         raise
@@ -108,9 +109,7 @@ def read_lesions(path, rows):
 
 
 def write_isic(path, table, p):
-    """The ISIC 2018 task 3 submission: image, then the seven probabilities in the challenge's
-    order.
-    """
+    """Write an ISIC 2018 task 3 submission: image, then the seven probabilities in its order."""
     ids = (
         table.metadata["image_id"]
         if table.metadata is not None

@@ -1,4 +1,4 @@
-"""Every number again from a predictions.csv and a split.csv, without table or network."""
+"""Recomputing every estimate from a predictions.csv and a split.csv, without table or network."""
 
 from pathlib import Path
 
@@ -12,13 +12,14 @@ from lesiongan.measures.predictions import find_file, read_lesions, read_predict
 from lesiongan.run import machine
 
 MODELS = ("classifier", "control", "malignancy", "malignancy_control")
-# Of probabilities; all others have the seven diagnoses.
+# These models give so many probabilities; all others give those of the seven diagnoses.
 COLUMNS = {"malignancy": 2, "malignancy_control": 2}
 
 
 def from_predictions(path, split, outputs_dir):
-    """Recompute metrics.json, per_class.csv and confusion.csv from files; context.json beside
-    them is used if there.
+    """Recompute metrics.json, per_class.csv and confusion.csv from files alone.
+
+    A context.json beside the predictions is used if it is there.
     """
     path = Path(path)
     if not path.is_file():
@@ -58,7 +59,7 @@ def from_predictions(path, split, outputs_dir):
         )
         if leaky and "leaky" not in context["protocol"]:
             context["protocol"] += ", leaky"
-    # Beside the run's own estimates, never over them.
+    # The estimates go beside the run's own, never over them.
     folder = outputs_dir / "evaluation" / "from_predictions"
     locks.lock_folder(folder)
     (folder / "options.json").unlink(missing_ok=True)
@@ -72,8 +73,9 @@ def from_predictions(path, split, outputs_dir):
 
 
 def check_unchanged(path):
-    """InputError unless predictions.csv and what lies beside it are of one evaluation, where an
-    options.json there tells.
+    """Raise InputError unless predictions.csv and what lies beside it are of one evaluation.
+
+    The options.json beside them tells; without one nothing is checked.
     """
     options = path.with_name("options.json")
     if not options.is_file():

@@ -1,10 +1,11 @@
 """How good is the synthetic set? synthetic_quality.json, as evaluate.py writes it.
 
-Distances to held-out images in the judge's features, each beside the same distance of real images
-the judge never learned from (half B: the floor); precision to coverage; label agreement; diversity;
-memorisation. The judge measures and does nothing else: no sample is chosen and no option tuned by
-it; results/TEST_LOG.md notes the one time that its reading was known when a default changed.
-(benchmarks/gan_probe.py tunes, with the halves swapped and val in place of test.)
+It holds distances to held-out images in the judge's features, each beside the same distance of real
+images the judge never learned from (half B: the floor, which is the real-vs-real reference);
+precision, recall, density and coverage; label agreement; diversity; memorisation. The judge
+measures and does nothing else: no sample is chosen and no option tuned by it. results/TEST_LOG.md
+notes the one time that its reading was known when a default changed. (benchmarks/gan_probe.py
+tunes, with the halves swapped and val in place of test.)
 """
 
 import numpy as np
@@ -18,16 +19,16 @@ from lesiongan.run import streams
 
 IMAGES, DRAWS = 2000, 5
 
-# Of held-out images: below this a class has no coverage of its own.
+# A class with fewer held-out images, or fewer in half B, has no coverage of its own.
 CLASS_IMAGES = 50
 
 
 def measure(inputs, synthetic, judge, generator, nearest_path):
-    """The whole of synthetic_quality.json as a dict.
+    """Return the whole of synthetic_quality.json as a dict.
 
     synthetic: Table of the synthetic set; judge: Judge, or None, without which only memorisation is
-    measured; generator: keras model or None, in which case distances are measured on the synthetic
-    set itself, as far as its classes reach.
+    measured; generator: keras model, or None, without which distances are measured on the synthetic
+    set itself, for the classes that it has.
     """
 
     def only_memorisation(reason, held_out):
@@ -88,9 +89,11 @@ def measure(inputs, synthetic, judge, generator, nearest_path):
 def measure_distances(
     inputs, synthetic, judge, generator, fake_features, test_features, by_class=True
 ):
-    """(n, {name: figure}, {class: {name: figure}}): Frechet, KID, precision, recall, density,
-    coverage of the synthetic images and of half B, and synthetic over half B; by class, coverage
-    and density of classes with 50 held-out images.
+    """Return (n, {name: estimate}, {class: {name: estimate}}) of distances to held-out images.
+
+    The names are Frechet, KID, precision, recall, density and coverage of the synthetic images and
+    of half B, and synthetic over half B. By class they are coverage and density, of classes with 50
+    held-out images.
     """
     b_labels, b_features = (
         inputs.table.labels[judge.floor],
@@ -100,7 +103,7 @@ def measure_distances(
     mix = class_counts(inputs.part("train")[1])
     n = min(IMAGES, len(b_labels))
     sizes = [class_counts(test_labels), class_counts(b_labels)]
-    # A set cannot be drawn from twice: its repeats would be each other's neighbours.
+    # No image of a set may be drawn twice, because repeats would be each other's neighbours.
     if generator is None:
         mix, most = synthetic_in_mix(inputs, synthetic)
         n = min(n, most)
@@ -111,7 +114,7 @@ def measure_distances(
         rng = np.random.default_rng([seed, streams.JUDGED_REAL])
 
         def draw_fake(labels, rng=rng, seed=seed):
-            """Features of synthetic images of the classes `labels` (n,)."""
+            """Return features of synthetic images of the classes `labels` (n,)."""
             if generator is None:
                 counts = np.minimum(class_counts(labels), class_counts(synthetic.labels))
                 return fake_features[
@@ -144,17 +147,19 @@ def measure_distances(
 
 
 def synthetic_in_mix(inputs, synthetic):
-    """(the train part's class mix, int (7,), of the classes that the synthetic set has; how many
-    of it can be drawn so).
+    """Return (the train part's class mix, how many synthetic images can be drawn in it).
+
+    The mix is int (7,), of the classes that the synthetic set has.
     """
     mix = class_counts(inputs.part("train")[1]) * (class_counts(synthetic.labels) > 0)
     return mix, distances.most_in_mix(synthetic.labels, mix)
 
 
 def compare_neighbours(held_out, fake, half_b, rng):
-    """{name: (value, n)}: precision to coverage of `fake` and `half_b` against `held_out`, equally
-    many of each drawn, and the ratio of the two densities and coverages; empty if there are too few
-    images for neighbours.
+    """Return {name: (value, n)}: precision to coverage of `fake` and `half_b` against `held_out`.
+
+    Equally many images of each are drawn. The ratios of the two densities and of the two coverages
+    are there too. The dict is empty if there are too few images for neighbours.
     """
     n = min(len(held_out), len(fake), len(half_b))
     if n <= distances.NEIGHBOURS:
@@ -167,7 +172,7 @@ def compare_neighbours(held_out, fake, half_b, rng):
 
 
 def mean_of_draws(values, n, protocol):
-    """A figure: the mean over draws, with Student's 95 % interval of that mean."""
+    """Return an estimate: the mean over draws, with Student's 95 % interval of that mean."""
     mean, std = np.mean(values), np.std(values, ddof=1)
     half = scipy.stats.t.ppf(0.975, len(values) - 1) * std / np.sqrt(len(values))
     return {
@@ -182,11 +187,11 @@ def mean_of_draws(values, n, protocol):
 
 
 def share_of(flags, protocol):
-    """A figure: the share of True, with Wilson's 95 % interval."""
+    """Return an estimate: the share of True, with Wilson's 95 % interval."""
     n, p, z = len(flags), np.mean(flags), scipy.stats.norm.ppf(0.975)
     middle, half = (p + z**2 / (2 * n)), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     low, high = (middle + np.array([-half, half])) / (1 + z**2 / n)
-    # At 0 and 1 rounding would leave p outside.
+    # Where p is 0 or 1, rounding would leave it outside its interval.
     low, high = max(0, min(low, p)), min(1, max(high, p))
     return {
         "value": p,
@@ -198,13 +203,14 @@ def share_of(flags, protocol):
 
 
 def share_over_lesions(flags, lesions, protocol):
-    """A figure: the share of True, with the standard error `se` that varies by lesion (Cochran
-    1977, eq. 6.13: the share as a ratio of sums over lesions) and the normal 95 % interval:
-    photographs of one lesion are not independent.
+    """Return an estimate: the share of True, with its standard error `se` over lesions.
+
+    Photographs of one lesion are not independent, so the share is taken as a ratio of sums over
+    lesions (Cochran 1977, eq. 6.13). The interval is the normal 95 % interval.
     """
     n, p = len(flags), np.mean(flags)
     _, at = np.unique(lesions, return_inverse=True)
-    # By lesion, of sum 0.
+    # Each lesion has one deviation from the share; together they sum to 0.
     each = np.bincount(at, weights=flags - p)
     se = np.sqrt((each**2).sum() * len(each) / max(len(each) - 1, 1)) / n
     half = scipy.stats.norm.ppf(0.975) * se
@@ -220,8 +226,9 @@ def share_over_lesions(flags, lesions, protocol):
 
 
 def label_agreement(judge, synthetic, test_images, test_labels, test_lesions, protocol):
-    """By class: share of synthetic images the judge gives their own label, beside its recall on
-    held-out real ones.
+    """Return by class the share of synthetic images to which the judge gives their own label.
+
+    Beside it stands the judge's recall on held-out real images.
     """
     fake, real = judge.decide(synthetic.images), judge.decide(test_images)
     out = {}
@@ -243,11 +250,10 @@ def label_agreement(judge, synthetic, test_images, test_labels, test_lesions, pr
 
 
 def diversity(fake, fake_labels, real, real_labels, real_lesions, protocol, draws=200):
-    """By class: mean pairwise feature distance between synthetic images over that between held-out
-    real lesions.
+    """Return by class the mean pairwise feature distance of synthetic images over that of real.
 
-    One photograph a lesion: several of one lesion are alike. The interval is a bootstrap over both
-    sets.
+    The real images are one photograph of each held-out lesion, because several of one lesion are
+    alike. The interval is a bootstrap over both sets.
     """
     rng = np.random.default_rng(0)
     first = np.unique(real_lesions, return_index=True)[1]
@@ -264,7 +270,7 @@ def diversity(fake, fake_labels, real, real_labels, real_lesions, protocol, draw
             w = np.vstack(
                 [np.ones(len(x)), rng.multinomial(len(x), np.full(len(x), 1 / len(x)), draws)]
             )
-            # An image drawn twice is no pair.
+            # An image that is drawn twice makes no pair with itself.
             pairs = w.sum(axis=1) ** 2 - (w**2).sum(axis=1)
             means = ((w @ d) * w).sum(axis=1) / np.maximum(pairs, 1)
             spread.append(means[0])
@@ -282,8 +288,9 @@ def diversity(fake, fake_labels, real, real_labels, real_lesions, protocol, draw
 
 
 def report_memorisation(inputs, synthetic, held_out, nearest_path):
-    """Shares of the synthetic set nearer to training images than unseen lesions come; each pair
-    goes to nearest_path.
+    """Return the shares of the synthetic set nearer to training images than unseen lesions are.
+
+    Each synthetic image is written with its nearest training image to `nearest_path`.
     """
     in_train = inputs.parts == "train"
     seen = (*inputs.part("train"), inputs.lesions("train"))

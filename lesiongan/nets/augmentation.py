@@ -4,16 +4,18 @@ import numpy as np
 
 
 def build_augmentation(kind, seed, colour_gain=0.0, sharpness=0.0):
-    """List of Keras layers on images float32 (n, size, size, 3) in [0, 255], active in training
-    only.
+    """Return a list of Keras layers that augment images in training only.
 
-    `classic` draws for each image a turn by any angle, a mirroring, zoom, aspect and shift, applied
-    in one bilinear resampling with mirrored edges (stock layers, chained, would blur a picture this
-    small three times and cost more), then contrast, brightness and a little colour cast. Before
-    these the image moves away from its own 3 x 3 means by a factor u of -sharpness / 5 to sharpness
-    (unsharp masking): about 0.2 gives back what the resampling blurred, the rest is for other
-    optics and other ways of making small pictures. Last each channel is multiplied by exp(u), |u|
-    <= colour_gain: another lamp, another camera. Hue is otherwise left alone: colour is diagnostic.
+    Images are float32 (n, size, size, 3) in [0, 255].
+
+    `classic` first draws for each image a turn by any angle, a mirroring, zoom, aspect and shift,
+    and applies them in one bilinear resampling with mirrored edges (a chain of stock layers would
+    blur a picture this small three times and cost more). Then the image moves away from its own
+    3 x 3 means by a factor u of -sharpness / 5 to sharpness (unsharp masking): about 0.2 gives back
+    what the resampling blurred, and the rest stands for other optics and other ways of making small
+    pictures. Contrast, brightness and a little colour cast follow. Last each channel is multiplied
+    by exp(u), |u| <= colour_gain, which stands for another lamp or another camera. Hue is otherwise
+    left alone, because colour is diagnostic.
     """
     import keras
     from keras import layers, ops

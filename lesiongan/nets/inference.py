@@ -4,11 +4,10 @@ import numpy as np
 
 
 def predict(model, images, batch=500):
-    """The model's output for uint8 images (n, ...): an array (n, ...), or a list of them for a
-    model of several outputs.
+    """Return the model's output (n, ...) for uint8 images (n, ...), or a list for several outputs.
 
-    In batches of our own: Keras' `predict` copies all its input twice as float32, and ends by
-    waiting for tf.data.
+    The batches are made here, because Keras' `predict` copies all its input twice as float32 and
+    ends by waiting for tf.data.
     """
     outputs = [
         model.predict_on_batch(np.ascontiguousarray(images[i : i + batch], np.float32))
@@ -20,8 +19,9 @@ def predict(model, images, batch=500):
 
 
 def predict_views(model, images, views=8):
-    """float64 (n, k): the model's output averaged over the first `views` of the eight flips and
-    turns of each image.
+    """Return float64 (n, k): the model's output averaged over views of each image.
+
+    The views are the first `views` of the eight flips and turns.
     """
     from lesiongan.data.near_duplicates import dihedral_views
 

@@ -4,11 +4,11 @@ import math
 
 
 def build_optimizer(name, rate, weight_decay):
-    """keras.optimizers.AdamW, or Muon (Jordan et al. 2024): every convolution's step is made
-    orthogonal, the rest Adam's.
+    """Return keras.optimizers.AdamW, or Muon (Jordan et al. 2024) for convolutions.
 
-    Keras' own Muon takes matrices alone; here a kernel (h, w, in, out) counts as the matrix (h w
-    in, out) that it is.
+    Muon makes the step of every convolution orthogonal and leaves the rest to Adam. Keras' own Muon
+    takes matrices alone; here a kernel (h, w, in, out) counts as the matrix (h w in, out) that it
+    is.
     """
     import keras
     from keras import ops
@@ -22,7 +22,7 @@ def build_optimizer(name, rate, weight_decay):
             return ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
 
         def lr_adjust(self, x):
-            # Root mean square as Adam's.
+            # This scale gives the step the root mean square of Adam's.
             return x * self.rms_rate * max(math.prod(x.shape[:-1]), x.shape[-1]) ** 0.5
 
     if name == "adamw":

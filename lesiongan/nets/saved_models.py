@@ -1,9 +1,9 @@
 """Saved networks: written so that equal networks are equal files, and loaded as untrusted files.
 
-A .keras file is a zip of two JSON files and an HDF5 file. Keras' safe_mode refuses marked lambdas;
-here, before Keras sees the file, its members and sizes, every class its configuration names, and
-every HDF5 link are held against what train_gan.py and train_cnn.py write: nothing in it is run,
-unpacked unseen, or used before it is checked.
+A .keras file is a zip of two JSON files and an HDF5 file. Keras' safe_mode refuses marked lambdas.
+Before Keras sees the file, this module compares its members and sizes, every class its
+configuration names and every HDF5 link with what train_gan.py and train_cnn.py write: nothing in
+the file is run, unpacked or used before it is checked.
 """
 
 import contextlib
@@ -22,13 +22,13 @@ from lesiongan.files.errors import InputError, first_line
 from lesiongan.run import keras_setup
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
-# Bytes.
+# Both limits are in bytes.
 MAX_CONFIG, MAX_WEIGHTS = 16 << 20, 1 << 30
 STEPS = ("strides", "pool_size", "kernel_size", "dilation_rate")
 MAX_STEP = 16
 SIZES = ("height", "width")
 MAX_SIZE = 28
-# Numbers that layers may hold beyond those of the file: states of random generators.
+# Layers may hold so many numbers beyond those of the file, for the states of random generators.
 SLACK = 1 << 16
 MADE_OF = {
     "keras": "DTypePolicy",
@@ -39,15 +39,17 @@ MADE_OF = {
     "keras.src.models.functional": "Functional",
     "keras.src.ops.core": "Cast",
     "keras.src.ops.numpy": "Add Flip GetItem Greater Multiply Reshape Subtract Sum Transpose",
-    # Keras' own notation in a configuration.
+    # Keras marks tensors and slices in a configuration by these names, which have no module.
     None: "__keras_tensor__ __slice__",
 }
-"""What the networks of this project are made of; whatever else a configuration names is refused."""
+"""The classes of which this project's networks are made; a configuration may name no other."""
 
 
 def save(path, model):
-    """Write a network as .keras, atomically, and without what differs from one writing to the next:
-    the date, and the addresses of objects in memory by which Keras tells shared ones.
+    """Write a network as .keras, atomically, so that equal networks are equal files.
+
+    What differs from one writing to the next is left out: the date, and the addresses of objects in
+    memory by which Keras tells shared ones.
     """
     with writing.atomic(path) as t:
         model.save(t)
@@ -65,12 +67,12 @@ def save(path, model):
         ).encode()
         with zipfile.ZipFile(t, "w") as archive:
             for name, content in members.items():
-                # Dated 1980.
+                # A ZipInfo without a date is dated 1980.
                 archive.writestr(zipfile.ZipInfo(name), content)
 
 
 def weights_sha256(model):
-    """Hex SHA-256 of a network's weights, array by array."""
+    """Return the hex SHA-256 of a network's weights, array by array."""
     digest = hashlib.sha256()
     for w in model.get_weights():
         digest.update(f"{w.dtype.str} {w.shape}".encode() + np.ascontiguousarray(w).tobytes())
@@ -78,8 +80,9 @@ def weights_sha256(model):
 
 
 def load_generator(path):
-    """The generator of a .keras file: latent float32 (n, z), label int32 (n,) -> image float32
-    (n, 28, 28, 3).
+    """Return the generator of a .keras file; raise InputError if it is none.
+
+    It takes latent float32 (n, z) and label int32 (n,), and gives image float32 (n, 28, 28, 3).
     """
     model = load(path, "train_gan.py")
     shapes = [tuple(i.shape) for i in model.inputs]
@@ -97,8 +100,9 @@ def load_generator(path):
 
 
 def load_classifier(path, classes=7):
-    """The classifier of a .keras file: image float32 (n, 28, 28, 3) in [0, 255] -> probabilities
-    float32 (n, classes).
+    """Return the classifier of a .keras file; raise InputError if it is none of so many classes.
+
+    It takes image float32 (n, 28, 28, 3) in [0, 255] and gives probabilities float32 (n, classes).
     """
     model = load(path, "train_cnn.py")
     shapes = [tuple(i.shape) for i in model.inputs]
@@ -112,23 +116,24 @@ def load_classifier(path, classes=7):
 
 
 def load(path, made_by):
-    """The keras model of a checked .keras file; InputError for anything that is not one or that
-    could run code.
+    """Return the keras model of a .keras file after checking the file.
+
+    Raises InputError for anything that is no such file or that could run code.
     """
     try:
         numbers = check_archive(path)
-        # Only now: a file that is refused needs no TensorFlow.
+        # TensorFlow is loaded only now, because a file that is refused does not need it.
         keras_setup.quiet_tensorflow()
         import keras
 
         with warnings.catch_warnings(), bounded_weights(numbers + SLACK):
-            # What they would say follows as an error.
+            # Warnings are ignored, because what they would say follows as an error.
             warnings.simplefilter("ignore")
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
         finite = all(np.isfinite(w).all() for w in model.get_weights())
     except InputError as e:
         raise InputError(f"{path}: {e}; run {made_by} again") from None
-    # Zipfile, json, h5py and Keras raise many kinds for a damaged file.
+    # For a damaged file zipfile, json, h5py and Keras raise many kinds of error.
     except Exception as e:
         raise InputError(
             f"{path}: not a readable model ({first_line(e)}); run {made_by} again"
@@ -139,8 +144,9 @@ def load(path, made_by):
 
 
 def check_archive(path):
-    """How many numbers its weights are; InputError unless the zip holds the three members, of
-    bearable size, that pass.
+    """Return how many numbers the weights of a .keras file hold, after checking it.
+
+    Raises InputError unless the zip holds the three members, none too large, and all pass.
     """
     with zipfile.ZipFile(path) as archive:
         sizes = {i.filename: i.file_size for i in archive.infolist()}
@@ -174,7 +180,7 @@ def objects(config):
 
 
 def check_classes(config):
-    """InputError if a configuration names a class that no network of this project has."""
+    """Raise InputError if a configuration names a class that no network of this project has."""
     for value in objects(config):
         if "class_name" not in value:
             continue
@@ -188,9 +194,7 @@ def check_classes(config):
 
 
 def check_steps(config):
-    """InputError if a layer of a configuration takes longer steps, or resizes to more, than any
-    network of this project.
-    """
+    """Raise InputError if a layer takes longer steps or resizes to more than this project's do."""
     for value in objects(config):
         for keys, most in ((STEPS, MAX_STEP), (SIZES, MAX_SIZE)):
             if max((n for k in keys for n in numbers_in(value.get(k))), default=0) > most:
@@ -200,7 +204,7 @@ def check_steps(config):
 
 
 def numbers_in(value):
-    """The numbers of a JSON value that are not inside an object."""
+    """Return the numbers of a JSON value that are not inside an object."""
     if isinstance(value, list):
         return [n for v in value for n in numbers_in(v)]
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
@@ -208,9 +212,10 @@ def numbers_in(value):
 
 @contextlib.contextmanager
 def bounded_weights(most):
-    """Within, layers that want more than `most` numbers in all are refused with InputError: Keras
-    makes the weights that a configuration wants before it looks for their values in the file, so a
-    small file could fill the memory.
+    """Refuse, within the context, layers that want more than `most` numbers in all.
+
+    Keras makes the weights that a configuration wants before it looks for their values in the file,
+    so a small file could fill the memory. They are refused with InputError.
     """
     from keras.layers import Layer
 
@@ -231,8 +236,9 @@ def bounded_weights(most):
 
 
 def check_weights(data):
-    """How many numbers an HDF5 file holds; InputError if it links outside itself or would unpack
-    to over MAX_WEIGHTS.
+    """Return how many numbers an HDF5 file holds.
+
+    Raises InputError if it links outside itself or would unpack to over MAX_WEIGHTS.
     """
     import h5py
 
@@ -245,7 +251,7 @@ def check_weights(data):
                 if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                     raise InputError("its weights link to somewhere else")
                 item, items = group[name], items + 1
-                # Or a group that holds itself.
+                # A group that holds itself would have no end.
                 if items > 10_000:
                     raise InputError("its weights have no end of groups")
                 if isinstance(item, h5py.Group):

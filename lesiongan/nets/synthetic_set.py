@@ -1,6 +1,4 @@
-"""The synthetic set: labelled images drawn from a generator, written in Kaggle's layout with
-their provenance.
-"""
+"""The synthetic set: labelled images of a generator, in Kaggle's layout and with provenance."""
 
 import shutil
 
@@ -12,16 +10,18 @@ from lesiongan.files import checksums, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.run import streams
 
-# How the provenance.json of a synthetic set begins.
+# The provenance.json of a synthetic set begins with one of these.
 WHAT = ("an unfinished synthetic set", "synthetic images")
 GRID_COLUMNS = 12
-# Images drawn at once: bounds memory, and fixes the latents whatever --samples is.
+# So many images are drawn at once. This bounds the memory, and fixes the latents whatever --samples
+# is.
 SAMPLE_CHUNK = 1000
 
 
 def class_mix(text, n, train_labels):
-    """int32 (n,) labels in class order: how many of each class for --class-mix; largest
-    remainders get the rest.
+    """Return int32 (n,): the labels of n images for --class-mix, in class order.
+
+    The classes with the largest remainders get the rest. Raises InputError for a bad --class-mix.
     """
     if text == "balanced":
         weights = np.ones(len(CLASSES))
@@ -42,7 +42,7 @@ def class_mix(text, n, train_labels):
                 f"--class-mix {text}: expected balanced, train, or seven weights of at least 0 for "
                 f"{','.join(CLASSES)}"
             )
-    # Of a class it never saw the generator knows nothing.
+    # The generator knows nothing of a class it never saw.
     weights = weights / weights.max() * (class_counts(train_labels) > 0)
     if not weights.sum():
         raise InputError(
@@ -52,14 +52,14 @@ def class_mix(text, n, train_labels):
 
 
 def draw_latents(generator, n, *seed):
-    """float32 (n, z) standard normal latents for a generator, a function of the seed alone."""
+    """Return float32 (n, z): standard normal latents for a generator, by the seed alone."""
     return np.random.default_rng(seed).standard_normal(
         (n, generator.inputs[0].shape[1]), dtype=np.float32
     )
 
 
 def generate(generator, latents, labels):
-    """uint8 images (n, 28, 28, 3) of a generator for latents (n, z) and labels (n,)."""
+    """Return a generator's images, uint8 (n, 28, 28, 3), for latents (n, z) and labels (n,)."""
     z, y = latents.astype(np.float32), labels.astype(np.int32)
     batches = [
         generator.predict_on_batch([z[i : i + 250], y[i : i + 250]]) for i in range(0, len(y), 250)
@@ -69,8 +69,9 @@ def generate(generator, latents, labels):
 
 
 def generate_in_chunks(generator, labels, seed):
-    """Yield (uint8 images (k, 28, 28, 3), labels (k,)); latents depend on the seed and position
-    alone.
+    """Yield (images uint8 (k, 28, 28, 3), labels (k,)) for labels (n,), chunk by chunk.
+
+    The latents depend on the seed and on the position alone.
     """
     for chunk, start in enumerate(range(0, len(labels), SAMPLE_CHUNK)):
         y = labels[start : start + SAMPLE_CHUNK]
@@ -81,15 +82,16 @@ def generate_in_chunks(generator, labels, seed):
 
 
 def fixed_grid(generator):
-    """uint8 (7, 12, 28, 28, 3): the same latents for every class and every epoch."""
+    """Return images, uint8 (7, 12, 28, 28, 3), of the same latents for every class and epoch."""
     z = np.tile(draw_latents(generator, GRID_COLUMNS, streams.FIXED_GRID), (len(CLASSES), 1))
     y = np.repeat(np.arange(len(CLASSES)), GRID_COLUMNS)
     return generate(generator, z, y).reshape(len(CLASSES), GRID_COLUMNS, *IMAGE_SHAPE)
 
 
 def save_grid(path, grid, note="", scale=2):
-    """PNG of a (rows, columns, 28, 28, 3) grid, one class a row, names at the left, `note`
-    below.
+    """Write a grid (rows, columns, 28, 28, 3) as PNG, one class a row.
+
+    Names of the classes stand at the left, `note` below.
     """
     from PIL import Image, ImageDraw
 
@@ -109,8 +111,9 @@ def save_grid(path, grid, note="", scale=2):
 
 
 def check_folder(folder):
-    """InputError if --out holds files that are not a synthetic set, which writing one would
-    replace.
+    """Raise InputError if --out holds files that are not a synthetic set, or is a file.
+
+    Writing a set would replace them.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder}: is a file; name a folder")
@@ -125,8 +128,9 @@ def check_folder(folder):
 
 
 def write(place, generator, labels, no_png=False):
-    """Write the synthetic set: CSV in Kaggle's layout, PNGs, contact sheet, and the full
-    provenance.json last.
+    """Write the synthetic set: CSV in Kaggle's layout, PNGs and contact sheet.
+
+    The full provenance.json comes last.
     """
     from PIL import Image
 

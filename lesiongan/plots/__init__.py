@@ -1,1 +1,1 @@
-"""Pictures: their style, the figures by family, and the report."""
+"""Figures: their style, what they are drawn from, the figures themselves, and the report."""

@@ -9,7 +9,7 @@ from lesiongan.plots.sources import Missing, frame
 
 
 def draw_cnn_training(sources):
-    """Loss and val accuracy over the epochs, with and without synthetic images."""
+    """Draw loss and val accuracy over the epochs, with and without synthetic images."""
     fig, (left, right) = style.plt.subplots(1, 2, figsize=(6.6, 2.5))
     for folder, colour in (("cnn", style.SYNTHETIC), ("control", style.REAL)):
         try:
@@ -45,7 +45,7 @@ def draw_cnn_training(sources):
 
 
 def draw_confusion(sources):
-    """Confusion matrix: share of each true class (colour, %) and counts."""
+    """Draw the confusion matrix: the share of each true class (colour, %) and the counts."""
     from lesiongan.measures import metrics
 
     y, p, _ = sources.predictions()
@@ -76,7 +76,7 @@ def draw_confusion(sources):
 
 
 def draw_curves(sources):
-    """ROC and precision-recall curves, each class against the rest."""
+    """Draw ROC and precision-recall curves, each class against the rest."""
     from sklearn.metrics import (
         average_precision_score,
         precision_recall_curve,
@@ -115,7 +115,7 @@ def draw_curves(sources):
 
 
 def draw_calibration(sources):
-    """Reliability of the top probability in 15 bins, with the share of images in each."""
+    """Draw the reliability of the top probability in 15 bins, with the share of images in each."""
     from lesiongan.measures import metrics
 
     y, p, _ = sources.predictions()
@@ -150,7 +150,7 @@ def draw_calibration(sources):
 
 
 def draw_mistakes(sources):
-    """The ten most confident mistakes: what each is, what it was called and how sure."""
+    """Draw the ten most confident mistakes with their true class, decided class and probability."""
     y, p, rows = sources.predictions()
     decided = p.argmax(axis=1)
     order = np.argsort(-np.where(decided != y, p.max(axis=1), -1), kind="stable")[

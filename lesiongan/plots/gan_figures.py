@@ -14,7 +14,7 @@ GRID = 10
 
 
 def draw_real_and_synthetic(sources):
-    """Real training images beside synthetic ones, class by class."""
+    """Draw real training images beside synthetic ones, class by class."""
     rng = np.random.default_rng(0)
     images, labels = sources.inputs.part("train")
     made = sources.synthetic()
@@ -32,8 +32,9 @@ def draw_real_and_synthetic(sources):
 
 
 def draw_class_grid(sources):
-    """Fresh samples: the same latents for every class, so that columns differ by the label
-    alone.
+    """Draw fresh samples of every class from the same latents.
+
+    The images of a column so differ by the label alone.
     """
     generator = sources.model("gan", "generator.keras")
     z = draw_latents(generator, GRID, streams.CLASS_GRID)
@@ -42,10 +43,11 @@ def draw_class_grid(sources):
 
 
 def draw_interpolation(sources):
-    """From one latent vector to another along a great circle, for every class."""
+    """Draw images from one latent vector to another along a great circle, for every class."""
     generator = sources.model("gan", "generator.keras")
     a, b = draw_latents(generator, 2, streams.INTERPOLATION)
-    # The signs of the first three turn the picture: keep them.
+    # The signs of the first three numbers choose the picture's flip and turn, so both ends share
+    # them.
     b[:3] = np.abs(b[:3]) * np.sign(a[:3])
     angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     t = np.linspace(0, 1, GRID)[:, None]
@@ -55,7 +57,7 @@ def draw_interpolation(sources):
 
 
 def draw_gan_training(sources):
-    """Losses of both players and the critic's accuracy over the epochs."""
+    """Draw the losses of both players and the critic's accuracy over the epochs."""
     history = frame(
         sources.file(sources.models / "gan" / "history.csv", "train_gan.py"), "train_gan.py"
     )
@@ -74,14 +76,16 @@ def draw_gan_training(sources):
 
 
 def draw_embedding(sources):
-    """t-SNE of the judge's features of held-out real and of synthetic images, side by side in
-    one map.
+    """Draw a t-SNE map of the judge's features of held-out real and of synthetic images.
+
+    Both are mapped together and drawn side by side.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     judge = sources.model("judge")
-    # Only once there is a network to run: it takes seconds and chatters.
+    # Keras is imported only once there is a network to run, because that takes seconds and writes
+    # to the terminal.
     import keras
 
     features = keras.Model(judge.input, judge.get_layer("features").output)
@@ -113,7 +117,7 @@ def draw_embedding(sources):
 
 
 def draw_nearest_pairs(sources):
-    """The ten synthetic images nearest to a training image, with that image below."""
+    """Draw the ten synthetic images nearest to a training image, with that image below."""
     sources.check_evaluation()
     nearest = frame(sources.file(sources.evaluation / "nearest.csv", "evaluate.py"), "evaluate.py")
     nearest = nearest.sort_values("distance", kind="stable").head(10)
@@ -133,8 +137,9 @@ def draw_nearest_pairs(sources):
 
 
 def draw_label_agreement(sources):
-    """How often the judge gives a synthetic image its own label, beside its recall on held-out
-    real images.
+    """Draw how often the judge gives synthetic images their own label, by class.
+
+    Beside it stands the judge's recall on held-out real images.
     """
     sources.check_evaluation()
     quality = records.read_json(

@@ -1,4 +1,4 @@
-"""The paper figures: name of the file, how it is drawn, and the caption."""
+"""The paper figures: the name of the file, the function that draws it, and the caption of each."""
 
 from lesiongan.plots import classifier_figures, gan_figures
 

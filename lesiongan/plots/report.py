@@ -1,6 +1,6 @@
-"""outputs/report.html: one self-contained page with the numbers of a run and its figures.
+"""outputs/report.html: one self-contained page with the estimates of a run and its figures.
 
-The page's words stand in templates/, where every value is escaped.
+The text of the page is in templates/, where every value is escaped.
 """
 
 import base64
@@ -12,7 +12,7 @@ from lesiongan.files import checksums, records
 
 
 def cell(f):
-    """'0.712 [0.690, 0.733]' of an estimate of metrics.json, or its reason."""
+    """Return an estimate of metrics.json as '0.712 [0.690, 0.733]', or its reason."""
     if not isinstance(f, dict) or f.get("value") is None:
         return str((f or {}).get("reason", "-"))
     value = f"{f['value']:.3f}"
@@ -21,7 +21,7 @@ def cell(f):
 
 @functools.cache
 def environment():
-    """The Jinja2 environment of templates/, in which every value is escaped."""
+    """Return the Jinja2 environment of templates/, in which every value is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(Path(__file__).with_name("templates"))
@@ -35,7 +35,7 @@ def environment():
 
 
 def render(template, **values):
-    """HTML of a template, marked as already escaped."""
+    """Return the HTML of a template, marked as already escaped."""
     from markupsafe import Markup
 
     return Markup(environment().get_template(template).render(values))
@@ -75,7 +75,10 @@ METRIC_ROWS = (
 
 
 def metrics_section(found):
-    """The classifier's table as HTML: with synthetic images, without, and the paired difference."""
+    """Return the classifier's table as HTML.
+
+    Its columns are with synthetic images, without, and the paired difference.
+    """
     models, rows, trained_on = found["models"], [], found["trained_on"]
     columns = [
         (f"{n}: {trained_on.get(n, '')}", models[n])
@@ -87,13 +90,13 @@ def metrics_section(found):
 
     def pick(block, path):
         for key in path:
-            # The whole block is undefined.
+            # A block with a reason is undefined as a whole.
             if "reason" in block:
                 break
             block = block.get(key, {})
         return cell(block)
 
-    # What both name stands once.
+    # A row that both lists name appears once.
     for path, label in {path: label for label, path in METRIC_ROWS + OPERATING_ROWS}.items():
         rows.append((label, *(pick(block, path) for _, block in columns)))
     baseline = found["majority_baseline"]
@@ -108,7 +111,7 @@ def metrics_section(found):
 
 
 def quality_section(quality):
-    """The synthetic set's table as HTML, each distance beside its floor."""
+    """Return the synthetic set's table as HTML, each distance beside that of real images."""
     d = quality.get("distances", {})
     rows = [
         (name, f"{d[key]['value']:.4g}", f"{d[floor]['value']:.4g}")
@@ -134,7 +137,7 @@ def quality_section(quality):
 
 
 def show_pictures(pictures):
-    """[(path, caption)] as the template takes them, each file embedded."""
+    """Return [(path, caption)] in the form that the template takes, each file embedded."""
     return [
         {
             "name": path.stem,
@@ -146,7 +149,7 @@ def show_pictures(pictures):
 
 
 def build(run, drawn, left_out, missing):
-    """report.html as text: every figure embedded, every value escaped."""
+    """Return report.html as text, with every figure embedded and every value escaped."""
     inputs, outputs = run.inputs, run.args.outputs_dir
     sections = {"metrics": "", "quality": ""}
     if not missing:

@@ -1,6 +1,4 @@
-"""What figures are drawn from: files of this data and split, checked, or the reason they are
-missing.
-"""
+"""What figures are drawn from: checked files of this data and split, or why they are missing."""
 
 from lesiongan.data import classes
 from lesiongan.data.classes import CLASSES
@@ -9,18 +7,21 @@ from lesiongan.nets import saved_models
 
 
 class Missing(Exception):
-    """A figure's input is not there: the figure is left out and the report says why."""
+    """A figure's input is missing: the figure is left out and the report says why."""
 
 
 def need(path, made_by):
-    """`path`, or Missing naming the script that writes it."""
+    """Return `path`, or raise Missing, which names the script that writes it."""
     if not path.is_file():
         raise Missing(f"no {path.name}: run {made_by}")
     return path
 
 
 def frame(path, made_by):
-    """DataFrame of a CSV the pipeline wrote."""
+    """Return the DataFrame of a CSV that the pipeline wrote.
+
+    Raises Missing if the file is absent or damaged.
+    """
     import pandas as pd
 
     try:
@@ -39,7 +40,7 @@ class Sources:
         self._cache = {}
 
     def files(self):
-        """Paths of all files that a figure or the report could be drawn from."""
+        """Return the paths of all files from which a figure or the report could be drawn."""
         found = [
             *sorted(self.models.glob("*/*.keras")),
             *sorted(self.models.glob("*/history.csv")),
@@ -51,8 +52,9 @@ class Sources:
         return [p for p in found if p.is_file() and p not in hidden]
 
     def file(self, path, made_by, record="options.json"):
-        """`path`, if it is the file of this data and split that the record beside it describes;
-        Missing if it is not.
+        """Return `path`, if the record beside it describes it as of this data and split.
+
+        Raises Missing if it is absent, or another file than the record describes.
         """
         found = self.inputs.check_made_from(
             need(path.with_name(record), made_by), made_by, {"outputs": {...: str}}
@@ -84,7 +86,7 @@ class Sources:
         return self._cache[path]
 
     def predictions(self, name="predictions.csv"):
-        """(labels, p (n, 7), rows)."""
+        """Return (labels, p (n, 7), rows) of the evaluation's predictions."""
         self.check_evaluation()
         found = frame(self.evaluation / name, "evaluate.py")
         return (
@@ -94,8 +96,9 @@ class Sources:
         )
 
     def check_evaluation(self):
-        """Missing unless outputs/evaluation is of this data and split, and of the models and
-        synthetic set now on disk.
+        """Raise Missing unless outputs/evaluation is of the models and synthetic set now on disk.
+
+        It must be of this data and split, too.
         """
         path, shape = (
             self.evaluation / "options.json",
@@ -127,6 +130,6 @@ class Sources:
                 )
 
     def image_of_row(self, rows):
-        """Images of row numbers of the table."""
+        """Return the images with these row numbers of the table."""
         at = {r: i for i, r in enumerate(self.table.rows)}
         return self.table.images[[at[r] for r in rows]]

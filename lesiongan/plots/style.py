@@ -6,7 +6,7 @@ Import it after argument parsing: it loads matplotlib and seaborn.
 import io
 import os
 
-# No dates inside PDFs: figures repeat byte for byte.
+# This keeps dates out of PDFs, so that figures repeat byte for byte.
 os.environ.setdefault("SOURCE_DATE_EPOCH", "0")
 
 import matplotlib
@@ -20,8 +20,8 @@ import seaborn as sns
 from lesiongan.data.classes import CLASSES, MALIGNANT
 from lesiongan.files import errors, writing
 
-# Okabe and Ito's palette, safe for the common colour-vision deficiencies; malignant classes get its
-# warm half.
+# Okabe and Ito's palette is safe for the common colour-vision deficiencies. Malignant classes get
+# its warm half.
 COLOURS = dict(
     zip(
         CLASSES,
@@ -48,7 +48,7 @@ plt.rcParams.update(
 
 
 def tick(name):
-    """Axis label of a class: malignant ones carry an asterisk."""
+    """Return the axis label of a class; malignant ones carry an asterisk."""
     return name + ("*" if MALIGNANT[CLASSES.index(name)] else "")
 
 
@@ -56,22 +56,25 @@ TICKS = [tick(c) for c in CLASSES]
 
 
 def plain(text, most=40):
-    """Words of a table as Matplotlib shows them letter by letter: a dollar sign would start a
-    formula, a long cell a picture as wide as it; of more than `most` letters the first stand for
-    all.
+    """Return words of a table in a form that Matplotlib shows letter by letter.
+
+    A dollar sign is escaped, because it would start a formula. A text of more than `most` letters
+    is cut, because a long cell would make the picture as wide as itself.
     """
     text = errors.printable(str(text))
     return (text if len(text) <= most else text[: most - 1] + "…").replace("$", r"\$")
 
 
 def save(fig, folder, name, note=""):
-    """Write folder/name.png and .pdf, with `note` under the figure (phantom or leaky runs say so
-    there); returns the PNG.
+    """Write folder/name.png and .pdf, and return the path of the PNG.
+
+    `note` stands under the figure: phantom or leaky runs say so there.
     """
     if note:
         fig.text(0.5, -0.02, note, ha="center", va="top", fontsize=8, color="#B00020")
     for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
-        # A disk that fills up under Matplotlib's PDF writer would end in an error of its own.
+        # The figure is drawn in memory, because Matplotlib's PDF writer raises an error of its own
+        # if the disk fills up under it.
         drawn = io.BytesIO()
         fig.savefig(drawn, format=suffix[1:], metadata=metadata)
         with writing.atomic(folder / (name + suffix)) as t:
@@ -81,7 +84,7 @@ def save(fig, folder, name, note=""):
 
 
 def show_image(ax, image):
-    """One image of shape (h, w, 3) or (h, w, 1), values in [0, 255], without axes."""
+    """Show one image of shape (h, w, 3) or (h, w, 1), values in [0, 255], without axes."""
     image = np.asarray(image)
     ax.imshow(
         image[..., 0] if image.shape[-1] == 1 else image.astype(np.uint8),
@@ -96,7 +99,7 @@ def show_image(ax, image):
 
 
 def mosaic(images, columns):
-    """uint8 array: images (n, h, w, c) laid out in rows of `columns`, a white line between them."""
+    """Lay out images (n, h, w, c) in rows of `columns` with white lines between them, as uint8."""
     n, h, w, c = images.shape
     rows = -(-n // columns)
     sheet = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1, c), 255, np.uint8)
@@ -107,8 +110,9 @@ def mosaic(images, columns):
 
 
 def class_rows(groups, columns, titles=("",), size=0.42):
-    """Figure with a row of images for each class, and a column block for each of `groups` (dicts
-    class -> images).
+    """Return a figure with a row of images for each class and a column block for each group.
+
+    groups: dicts of class to images.
     """
     fig, axes = plt.subplots(
         len(CLASSES),

@@ -10,7 +10,10 @@ from lesiongan.plots import style
 
 
 def draw_counts(table):
-    """Images and lesions of each class, on a logarithmic axis with the numbers written out."""
+    """Draw the images and lesions of each class on a logarithmic axis, with numbers written out.
+
+    Returns (figure, {'images', 'lesions': counts by class}).
+    """
     plt = style.plt
     _, lesion_class, _ = lesion_classes(table.lesions, table.labels)
     counts = {"images": class_counts(table.labels), "lesions": class_counts(lesion_class)}
@@ -38,7 +41,7 @@ def draw_counts(table):
 
 
 def draw_samples(table, columns=12):
-    """The first image of `columns` evenly spaced lesions of each class."""
+    """Draw the first image of `columns` evenly spaced lesions of each class."""
     groups = {}
     for code, name in enumerate(CLASSES):
         own = np.flatnonzero(table.labels == code)
@@ -55,7 +58,7 @@ def draw_samples(table, columns=12):
 
 
 def draw_means(table):
-    """Mean and standard deviation image of each class."""
+    """Draw the mean image and the standard deviation image of each class."""
     fig, axes = style.plt.subplots(2, len(CLASSES), figsize=(7, 2.2))
     for code, name in enumerate(CLASSES):
         own = np.flatnonzero(table.labels == code)
@@ -70,8 +73,9 @@ def draw_means(table):
 
 
 def mean_and_deviation(images, chosen, block=4096):
-    """(mean, standard deviation) float64 (h, w, c) of the chosen uint8 images, a block at a
-    time: a table may be large.
+    """Return (mean, standard deviation), float64 (h, w, c), of the chosen uint8 images.
+
+    They are computed block by block, because a table may be large.
     """
     total, squares = (np.zeros(images.shape[1:]) for _ in range(2))
     for start in range(0, len(chosen), block):
@@ -83,7 +87,10 @@ def mean_and_deviation(images, chosen, block=4096):
 
 
 def draw_colours(table):
-    """Distribution of each image's mean value by class and channel."""
+    """Draw the distribution of each image's mean value by class and channel.
+
+    Returns (figure, {class: {channel: {'mean', 'std'}}}).
+    """
     means = table.images.reshape(len(table), -1, table.images.shape[-1]).mean(axis=1)
     channels = ("red", "green", "blue") if means.shape[1] == 3 else ("grey",)
     fig, axes = style.plt.subplots(
@@ -123,7 +130,7 @@ def draw_colours(table):
 
 
 def draw_metadata(table):
-    """Age, sex and site by class, as far as the metadata has them; None if it has none of them."""
+    """Draw age, sex and site by class, as far as the metadata has them; None if it has none."""
     meta = table.metadata
     have = [c for c in ("age", "sex", "localization") if c in meta]
     if not have:
@@ -178,7 +185,7 @@ def draw_metadata(table):
 
 
 def draw_near_duplicates(table, pairs, columns=8):
-    """Evenly chosen pairs of near-duplicate images, one above the other."""
+    """Draw evenly chosen pairs of near-duplicate images, one above the other."""
     chosen = pairs[np.linspace(0, len(pairs) - 1, min(columns, len(pairs))).astype(int)]
     fig, axes = style.plt.subplots(
         2, len(chosen), figsize=(0.9 * len(chosen) + 0.4, 2.2), squeeze=False
@@ -191,8 +198,9 @@ def draw_near_duplicates(table, pairs, columns=8):
 
 
 def measure_grouping(table, pairs):
-    """Precision and recall of near-duplicate pairs against the true lesion ids, over pairs of
-    images.
+    """Return precision and recall of near-duplicate pairs against the true lesion ids.
+
+    Both are over pairs of images.
     """
     _, codes = np.unique(table.lesions, return_inverse=True)
     sizes = np.bincount(codes)
@@ -209,8 +217,9 @@ def measure_grouping(table, pairs):
 
 
 def draw_leakage(table, seed):
-    """By class, the share of test images with another photograph of their lesion in train under
-    an image split.
+    """Draw by class the share of test images whose lesion is in train under an image split.
+
+    Returns (figure, {'overall' and each class: share}).
     """
     overall, by_class = leakage_share(
         table.labels, table.lesions, split_table(table, "image", seed)

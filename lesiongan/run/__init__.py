@@ -1,3 +1,1 @@
-"""One run of a script: flags, seeds, inputs, identity and records, the folder it writes to,
-checkpoints.
-"""
+"""One run of a script: flags, seeds, inputs, identity, records, result folders, checkpoints."""

@@ -1,6 +1,4 @@
-"""Checkpoints: the state of a training on disk, written atomically and read as an untrusted
-file.
-"""
+"""Checkpoints: the state of a training, written atomically and read as an untrusted file."""
 
 import math
 
@@ -12,8 +10,9 @@ from lesiongan.files.writing import atomic
 
 
 def save_state(path, variables, **extra):
-    """Write training state (a list of Keras variables, and plain arrays) as one uncompressed
-    .npz, atomically.
+    """Write the state of a training as one uncompressed .npz, atomically.
+
+    variables: list of Keras variables; extra: plain arrays.
     """
     arrays = {f"v{i:04d}": np.asarray(v) for i, v in enumerate(variables)}
     with atomic(path) as t:
@@ -21,22 +20,21 @@ def save_state(path, variables, **extra):
 
 
 def is_state_of(path, fingerprint):
-    """True if the checkpoint was written by a run of this fingerprint."""
+    """Return True if the checkpoint was written by a run of this fingerprint."""
     try:
         return (
             str(archives.read_arrays(path, ["fingerprint"], 1 << 12)["fingerprint"]) == fingerprint
         )
-    # NumPy and zipfile raise many kinds for a damaged file; all mean no.
+    # For a damaged file NumPy and zipfile raise many kinds of error, which all mean no.
     except Exception:
         return False
 
 
 def load_state(path, variables, shapes, fingerprint):
-    """Assign the state written by save_state and return its extra arrays by name; InputError if it
-    does not fit.
+    """Assign the state that save_state wrote, and return its extra arrays by name.
 
     shapes: {name: shape} of the extra arrays, None for any length; like the variables, they must be
-    finite numbers.
+    finite numbers. Raises InputError if the state does not fit.
     """
     names = [f"v{i:04d}" for i in range(len(variables))]
     most = (1 << 20) + 4 * sum(math.prod(v.shape) * 8 for v in variables)

@@ -3,10 +3,10 @@
 from lesiongan.data import classes
 from lesiongan.run import flags
 
-# The judge is one instrument: --seed does not move it.
+# The judge is trained with this seed whatever --seed is, so that it is one instrument for all runs.
 JUDGE_SEED = 10015
-# What a flag left out means. The judge keeps its recipe, or figures measured with it could not be
-# compared.
+# These are the values of flags left out. The judge keeps a recipe of its own; otherwise values
+# measured with it could not be compared.
 RECIPE = {
     "epochs": 36,
     "sampler": "natural",
@@ -32,7 +32,7 @@ JUDGE_RECIPE = {
 
 
 def parse(doc, argv=None):
-    """The command line of train_cnn.py, every flag filled in; `doc` is the script's docstring."""
+    """Parse train_cnn.py's command line and fill in every flag; `doc` is the script's docstring."""
     p = flags.parser(doc)
     add_data_flags(p)
     add_training_flags(p)
@@ -158,7 +158,7 @@ def fill_in_role(args, refuse):
     if args.role == "control" and args.synthetic not in (None, "none"):
         refuse("--role control is real images alone: --synthetic contradicts it")
     if args.augment != "classic":
-        # Trained on images as they are, it is shown them as they are.
+        # A network that is trained on images as they are is shown images as they are.
         fill_in(args, {"middle": 28})
     fill_in(args, JUDGE_RECIPE if args.role == "judge" else RECIPE)
     fill_in(

@@ -11,7 +11,8 @@ import hashlib
 
 from lesiongan import ROOT
 
-# What decides how a network comes out, given its inputs. The rest reads, records and writes.
+# These modules decide how a network comes out, given its inputs. The rest reads, records and
+# writes.
 TRAINING = (
     "lesiongan/data/",
     "lesiongan/nets/",
@@ -22,7 +23,7 @@ TRAINING = (
 
 
 def find_module(name):
-    """Path of this project's module or package `name` (dotted); None for one of a library."""
+    """Return the path of this project's module `name` (dotted), or None for one of a library."""
     path = ROOT.joinpath(*name.split("."))
     for found in (path.with_suffix(".py"), path / "__init__.py"):
         if found.is_file():
@@ -31,7 +32,10 @@ def find_module(name):
 
 
 def read_closure(path):
-    """{path: syntax tree} of a file and of every module of this project in its import closure."""
+    """Return {path: syntax tree} of a file and of all modules of this project that it imports.
+
+    Modules that are imported by the imported ones are included (the import closure).
+    """
     found, pending = {}, [path]
     while pending:
         path = pending.pop()
@@ -49,9 +53,10 @@ def read_closure(path):
 
 
 def canonical(node):
-    """A syntax tree as nested tuples, without docstrings, help texts, positions and empty fields.
+    """Return a syntax tree as nested tuples, without docstrings, help texts and positions.
 
-    ast.dump will not do: what it writes differs between versions of Python.
+    Empty fields are left out, too. ast.dump will not do, because what it writes differs between
+    versions of Python.
     """
     if isinstance(node, list):
         return tuple(canonical(n) for n in node if not is_prose(n))
@@ -64,23 +69,23 @@ def canonical(node):
 
 
 def is_prose(node):
-    """True for a docstring, any other bare string, and the help text of a flag."""
+    """Return True for a docstring, any other bare string, and the help text of a flag."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     return isinstance(node, ast.keyword) and node.arg == "help"
 
 
 def find_script(name):
-    """Path of a script, of the five or of the benchmarks."""
+    """Return the path of a script, which is one of the five or of the benchmarks."""
     path = ROOT / f"{name}.py"
     return path if path.is_file() else ROOT / "benchmarks" / f"{name}.py"
 
 
 def hash_code(script):
-    """(hex SHA-256 of all code of a script, hex SHA-256 of its code that trains).
+    """Return (hex SHA-256 of all code of a script, hex SHA-256 of its code that trains).
 
     The second is of the script itself, of the modules in TRAINING and of what these import from
-    their own room. A training that was interrupted goes on only if the first is the same. Two
+    their own subpackage. A training that was interrupted goes on only if the first is the same. Two
     networks were trained by the same code if the second is.
     """
     closure = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Says what every flag left out means, where its help does not already."""
+    """Help that gives the default of every flag whose own help text does not."""
 
     def _get_help_string(self, action):
         said = "default" in action.help or any(
@@ -16,7 +16,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 def parser(doc, split_file=False):
-    """ArgumentParser with the flags every script shares; `doc` is the script's docstring.
+    """Return a parser with the flags that all scripts share; `doc` is the script's docstring.
 
     split_file: --split may also name a split.csv (evaluate.py checks which).
     """
@@ -80,7 +80,7 @@ def parser(doc, split_file=False):
 
 
 def number(text):
-    """argparse type: a finite number."""
+    """Parse a finite number (an argparse type)."""
     value = float(text)
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{value} is not finite")
@@ -88,7 +88,7 @@ def number(text):
 
 
 def positive(text):
-    """argparse type: a whole number of at least 1."""
+    """Parse a whole number of at least 1 (an argparse type)."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not at least 1")
@@ -96,7 +96,7 @@ def positive(text):
 
 
 def seed(text):
-    """argparse type: a seed that NumPy and Keras both take."""
+    """Parse a seed that NumPy and Keras both take (an argparse type)."""
     value = int(text)
     if not 0 <= value < 2**32:
         raise argparse.ArgumentTypeError(f"{value} is not from 0 to {2**32 - 1}")

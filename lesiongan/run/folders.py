@@ -17,8 +17,9 @@ from lesiongan.run import checkpoints, machine
 class ResultFolder:
     """A folder in which a run leaves its result.
 
-    record_path: its options.json; identity: Identity of the result; training_key: what must be the
-    same for a training to go on: the fingerprint, all code, packages, backend and determinism.
+    record_path: its options.json; identity: Identity of the result; training_key: hex SHA-256 of
+    what must be the same for a training to go on: the fingerprint, all code, packages, backend and
+    determinism.
     """
 
     def __init__(self, run, record_path, identity):
@@ -31,12 +32,12 @@ class ResultFolder:
         self.training_key = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
     def is_current(self):
-        """True if the outputs on record are there, unchanged, from this identity: nothing is left
-        to do.
+        """Return True if nothing is left to do: the outputs on record are there and unchanged.
 
-        Asked only with --if-stale, or with --resume, which on a finished run has nothing to go on
-        with. What was made without --deterministic, and not by TensorFlow on a CPU, does not do for
-        a run with it (a record from before accelerators were named counts as of a CPU).
+        They must be of this identity. The answer is always False without --if-stale and without
+        --resume (on a finished run, --resume has nothing to go on with). A run with --deterministic
+        needs outputs that were made with it or by TensorFlow on a CPU (a record from before
+        accelerators were named counts as of a CPU).
         """
         args = self.run.args
         if not (args.if_stale or getattr(args, "resume", False)) or not self.record_path.is_file():
@@ -49,21 +50,21 @@ class ResultFolder:
                 for name, digest in record["outputs"].items()
             )
             ran = record["environment"]
-            # TensorFlow on a CPU always repeats itself.
+            # TensorFlow on a CPU gives equal repeats with and without --deterministic.
             on_cpu = ran.get("backend") == "tensorflow" and not ran.get("accelerators")
             if args.deterministic and not (on_cpu or ran["deterministic"]):
                 return False
             if current and not split.is_file():
-                # Who cleared outputs/ gave no reason to train again.
+                # A missing split.csv alone (outputs/ was cleared) is no reason to train again.
                 settle_split(self.run)
             return current and has_split(self.run, split)
         except (InputError, OSError, KeyError, AttributeError, TypeError, ValueError):
             return False
 
     def can_resume(self):
-        """True if --resume was given and there is a checkpoint of this very run.
+        """Return True if --resume was given and there is a checkpoint of this very run.
 
-        InputError if it is of another run, unless --if-stale asks for that to be replaced.
+        Raises InputError if it is of another run, unless --if-stale asks for it to be replaced.
         """
         if not self.run.args.resume:
             return False
@@ -81,10 +82,11 @@ class ResultFolder:
         return False
 
     def begin(self, *stale):
-        """Settle the split, lock the folder, and take away options.json and the files of the
-        patterns `stale`: what is there is unfinished now.
+        """Lock the folder, settle the split, and remove options.json: the result is unfinished now.
+
+        Files of the patterns `stale` are removed, too.
         """
-        # First: who waits for a folder changes nothing.
+        # The lock comes first, so that a run that cannot have the folder changes nothing.
         locks.lock_folder(self.path)
         settle_split(self.run)
         files = (p for pattern in stale for p in self.path.glob(pattern))
@@ -92,7 +94,7 @@ class ResultFolder:
             path.unlink(missing_ok=True)
 
     def record(self, **outcome):
-        """The options.json content: identity, fingerprint, environment, cost and outcome."""
+        """Return the content of options.json: identity, fingerprint, environment, cost, outcome."""
         return {
             **self.identity.record(),
             "fingerprint": self.identity.fingerprint,
@@ -104,7 +106,7 @@ class ResultFolder:
         }
 
     def finish(self, outputs, **outcome):
-        """Write options.json with the hashes of `outputs`: the mark that they are complete."""
+        """Write options.json with the hashes of `outputs`, which marks them as complete."""
         names = {os.path.relpath(p, self.path): p for p in sorted(map(Path, outputs))}
         hashes = {name: checksums.file_sha256(p) for name, p in names.items()}
         writing.write_json(self.record_path, self.record(outputs=hashes, **outcome))
@@ -114,8 +116,9 @@ class ResultFolder:
 
 
 def settle_split(run):
-    """Write outputs/split.csv, or check that the one there is this run's; InputError if it is
-    not.
+    """Write outputs/split.csv; raise InputError if the one that is there is not this run's.
+
+    With --if-stale it is replaced instead.
     """
     folder = run.args.outputs_dir
     path = folder / "split.csv"
@@ -127,11 +130,11 @@ def settle_split(run):
     writing.write_text(path, run.inputs.split_text)
     record = {"data": run.inputs.data, "split": run.inputs.split}
     writing.write_json(path.with_suffix(".json"), record)
-    # Nobody locks this folder: another process may be at work in it.
+    # This folder has no lock, so another process may be writing here: only old leftovers go.
     writing.remove_leftovers(folder, older_than=3600)
 
 
 def has_split(run, path):
-    """True if the file at `path` is this run's split.csv."""
+    """Return True if the file at `path` is this run's split.csv."""
     text = run.inputs.split_text.encode()
     return path.stat().st_size == len(text) and path.read_bytes() == text

@@ -5,12 +5,12 @@ from pathlib import Path
 from lesiongan.data.classes import CLASSES
 from lesiongan.run import flags
 
-# Flags that do not move the generator.
+# These flags do not change the generator, only what is drawn from it.
 SAMPLING = ("samples", "class_mix", "no_png", "sample_only")
 
 
 def parse(doc, argv=None):
-    """The command line of train_gan.py, checked; `doc` is the script's docstring."""
+    """Parse and check the command line of train_gan.py; `doc` is the script's docstring."""
     p = flags.parser(doc)
     g = p.add_argument_group("GAN")
     g.add_argument(

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 
 from lesiongan.files import errors, writing
 
-# Where things are and how the script is called, not what it computes: no part of an identity.
+# These flags say where things are and how the script is called, not what it computes, so they are
+# no part of an identity.
 NOT_IDENTITY = {
     "data",
     "metadata",
@@ -23,9 +24,9 @@ NOT_IDENTITY = {
 
 
 def options_of(args, without=(), **other):
-    """{flag: value} of a command line, as far as they are part of an identity.
+    """Return {flag: value} of a command line, for the flags that are part of an identity.
 
-    without: flags that are not, besides NOT_IDENTITY; other: values to put in the place of flags'.
+    without: flags that are not, besides NOT_IDENTITY; other: values that replace those of flags.
     """
     kept = {k: v for k, v in vars(args).items() if k not in NOT_IDENTITY and k not in without}
     values = {k: errors.printable(v) if isinstance(v, str) else v for k, v in kept.items()}
@@ -34,8 +35,10 @@ def options_of(args, without=(), **other):
 
 @dataclass(frozen=True)
 class Identity:
-    """script and its options; data and split as Inputs has them; inputs: {name: SHA-256} of
-    files.
+    """Everything that a result depends on.
+
+    script, options: name of the script and its flags; data, split: as Inputs has them; inputs:
+    {name: SHA-256} of files.
     """
 
     script: str
@@ -45,12 +48,12 @@ class Identity:
     inputs: dict
 
     def record(self):
-        """The identity as a dict, for options.json."""
+        """Return the identity as a dict, for options.json."""
         return asdict(self)
 
     @property
     def fingerprint(self):
-        """Hex SHA-256 of the identity; the table's name is no part of it."""
+        """The hex SHA-256 of the identity; the table's name is no part of it."""
         same = self.record() | {"data": {**self.data, "name": None}}
         text = json.dumps(same, sort_keys=True, default=writing.json_default)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -23,7 +23,10 @@ NO_DATA = (
 
 
 def find_table(path=None):
-    """Path of the table: --data, or the first hmnist_28_28_RGB.csv[.gz|.xz|.zst] in data/."""
+    """Return the table's path: --data, or the first hmnist_28_28_RGB.csv[.gz|.xz|.zst] in data/.
+
+    Raises InputError if there is none.
+    """
     if path is not None:
         if len(path.splitlines()) > 1:
             name = errors.printable(path)
@@ -52,28 +55,28 @@ class Inputs:
 
     @property
     def data_note(self):
-        """'' for real data; what every figure and result of a phantom run says."""
+        """What every figure and result of a phantom run says; '' for real data."""
         return "PHANTOM DATA: drawn by code, no medical meaning" if self.table.is_phantom else ""
 
     @property
     def figure_note(self):
-        """What stands under every figure: phantom data, a leaky split, guessed lesions; or ''."""
+        """What stands under every figure: phantom data, a leaky split, guessed lesions, or ''."""
         leaky = "LEAKY image split" if self.split["protocol"].startswith("image split") else ""
         grouping = self.table.grouping
         guessed = "" if self.table.metadata is not None else f"no lesion ids: grouped by {grouping}"
         return "; ".join(filter(None, (self.data_note, leaky, guessed)))
 
     def part(self, name):
-        """(images uint8 (k, 28, 28, 3), labels int32 (k,)) of one part."""
+        """Return (images uint8 (k, 28, 28, 3), labels int32 (k,)) of one part."""
         index = self.parts == name
         return self.table.images[index], self.table.labels[index]
 
     def lesions(self, name):
-        """str (k,): the lesion of each image of one part."""
+        """Return str (k,): the lesion of each image of one part."""
         return self.table.lesions[self.parts == name]
 
     def require_rgb28(self, script):
-        """InputError unless it is a table of 28 x 28 colour images, with images in every part."""
+        """Raise InputError unless the table is of 28 x 28 colour images, some in every part."""
         if self.table.layout != "hmnist_28_28_RGB":
             raise InputError(
                 f"{self.table.path}: is {self.table.layout}; {script}.py needs hmnist_28_28_RGB "
@@ -87,9 +90,10 @@ class Inputs:
             )
 
     def check_made_from(self, record_path, made_by, shape=None):
-        """The record of an artifact, refused unless it was made from this data and split.
+        """Return the record of an artifact that was made from this data and split.
 
-        shape: what else must be in it, see records.find_fault.
+        shape: what else must be in it, see records.find_fault. Raises InputError if the artifact
+        was made from other data or another split.
         """
         record = records.read_json(record_path, made_by, shape)
         for what, ours in (("data", self.data), ("split", self.split)):
@@ -105,7 +109,7 @@ class Inputs:
 
 
 def load_inputs(args):
-    """Inputs that the common flags ask for; InputError if they cannot be had."""
+    """Return the Inputs that the common flags ask for; raise InputError if they cannot be had."""
     table = group_lesions(read_table(find_table(args.data)), args.metadata)
     rows = len(table)
     if args.subset:

@@ -7,14 +7,14 @@ import sys
 
 
 def seed_everything(seed, deterministic=False):
-    """Seed Python, NumPy and Keras. Call before building a model.
+    """Seed Python, NumPy and Keras; call this before building a model.
 
-    deterministic: ask for kernels that repeat themselves on a GPU too. On a CPU TensorFlow always
-    is: it costs nothing.
+    deterministic: ask for kernels that give equal repeats on a GPU too. On a CPU TensorFlow always
+    does, because that costs nothing.
     """
     import keras
 
-    # Names decide the order in which TensorFlow adds gradients: start them afresh.
+    # Names decide the order in which TensorFlow adds gradients, so their numbering starts afresh.
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
@@ -38,20 +38,19 @@ def keep_freed_memory():
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in ((-3, 1 << 25), (-1, (1 << 31) - 1), (-2, 1 << 28), (-8, 1)):
-            # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD, M_ARENA_MAX.
+            # The parameters are M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD and M_ARENA_MAX.
             mallopt(parameter, value)
 
 
 def quiet_tensorflow(deterministic=False):
-    """Import keras without its backend's start-up chatter, which TensorFlow writes straight to the
-    stderr descriptor.
+    """Import keras without the start-up messages of its backend.
 
-    A keras.json of the user's must not change a network: KERAS_BACKEND alone chooses the backend,
-    and the rest is set here.
+    TensorFlow writes them straight to the stderr descriptor. A keras.json of the user's must not
+    change a network: KERAS_BACKEND alone chooses the backend, and the rest is set here.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Off by default on AMD, where it is a third faster.
+    # oneDNN is off by default on AMD, where it is a third faster.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     for name in ("absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -76,8 +75,9 @@ def quiet_tensorflow(deterministic=False):
 
 
 def use_xla():
-    """XLA pays on a GPU or with JAX; for these convolutions on a CPU, TensorFlow's own kernels
-    are faster.
+    """Return the `jit_compile` argument: XLA for a GPU or for JAX.
+
+    On a CPU TensorFlow's own kernels are faster for these convolutions.
     """
     import keras
 

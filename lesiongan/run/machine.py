@@ -11,10 +11,11 @@ from lesiongan import ROOT
 
 
 def read_commit():
-    """Commit of the code, with -dirty if it was changed since (results/ is no code); None outside
-    git or where the code is not what git tracks.
+    """Return the commit of the code, with -dirty if it was changed since, or None outside git.
+
+    results/ is no code. None is returned as well where the code is not what git tracks.
     """
-    # Unpacked in another repository, perhaps: that one's commit says nothing.
+    # The code may be unpacked inside another repository, whose commit says nothing about it.
     if not (ROOT / ".git").exists():
         return None
 
@@ -32,8 +33,9 @@ def read_commit():
 
 
 def environment():
-    """What the run ran on: commit, Python, packages, machine. Differs between machines, so never
-    part of an identity.
+    """Return what the run runs on: commit, Python, packages and machine.
+
+    It differs between machines, so it is never part of an identity.
     """
     import importlib.metadata as md
 
@@ -49,7 +51,7 @@ def environment():
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": read_processor(),
-        # We may use.
+        # Only the processors that this process may use are counted, where the system tells.
         "processors": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
@@ -57,8 +59,9 @@ def environment():
 
 
 def accelerators():
-    """{"accelerators": names of those that Keras could use}; none on a CPU alone, or if this
-    process has not imported it.
+    """Return {"accelerators": names of those that Keras can use}.
+
+    There are none on a CPU alone, or if this process has not imported Keras.
     """
     backend = sys.modules["keras"].backend.backend() if "keras" in sys.modules else None
     names = []
@@ -79,7 +82,7 @@ def accelerators():
 
 
 def read_processor():
-    """The processor's name, as far as the system tells."""
+    """Return the processor's name, or None where the system does not tell."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):
@@ -88,13 +91,14 @@ def read_processor():
 
 
 def peak_gib():
-    """Most memory this process has held so far, GiB; None where the system does not tell
-    (Windows).
+    """Return the most memory this process has held so far, in GiB.
+
+    None where the system does not tell (Windows).
     """
     try:
         import resource
     except ImportError:
         return None
-    # Bytes there, KiB elsewhere.
+    # macOS gives bytes, other systems give KiB.
     unit = 1 if sys.platform == "darwin" else 1 << 10
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 30), 2)

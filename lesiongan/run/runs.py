@@ -14,38 +14,45 @@ from lesiongan.run.inputs import load_inputs
 
 
 class Run:
-    """inputs: Inputs; files: {name: SHA-256} of the files read so far; environment: see machine."""
+    """One run of a script.
+
+    inputs: Inputs; files: {name: SHA-256} of the files read so far; environment: see machine.
+    """
 
     def __init__(self, args, script):
         self.args, self.script, self.began = args, script, time.time()
-        # For JAX, and before it starts.
+        # JAX reads this variable when it starts, so it is set before that.
         if args.deterministic:
             flags = os.environ.get("XLA_FLAGS", "")
             os.environ["XLA_FLAGS"] = flags + " --xla_gpu_deterministic_ops=true"
-        # Now: the commit and the code that run, whatever is checked out when it ends.
+        # Both are read now, because another commit may be checked out when the run ends.
         self.all_code_sha256, self.code_sha256 = hash_code(script)
         self.environment = machine.environment() | {"deterministic": args.deterministic}
         self.inputs = load_inputs(args)
         self.files = {}
 
     def hash_file(self, name, path):
-        """Note the hash of a file that this run reads, for its identity; returns the hash."""
+        """Note the hash of a file that this run reads, for its identity, and return it."""
         self.files[name] = checksums.file_sha256(path)
         return self.files[name]
 
     def check_not_replaced(self, name, path):
-        """InputError unless what has just been read from `path` is still the file `name`."""
+        """Raise InputError unless what was just read from `path` is still the file `name`."""
         if checksums.file_sha256(path) != self.files[name]:
             raise InputError(f"{path}: was replaced while {self.script}.py ran; run it again")
 
     def identify(self, without=(), **options):
-        """Identity of what comes of the files noted so far; see options_of for the arguments."""
+        """Return the Identity of what comes of the files noted so far.
+
+        See options_of for the arguments.
+        """
         chosen = options_of(self.args, without, **options)
         return Identity(self.script, chosen, self.inputs.data, self.inputs.split, dict(self.files))
 
     def announce(self, without=()):
-        """Print what the run is about to do; with --dry-run, all options too. False to stop
-        there.
+        """Print what the run is about to do, with --dry-run all options too.
+
+        Returns False if the run should stop there.
         """
         inputs, table = self.inputs, self.inputs.table
         counts = ", ".join(f"{(inputs.parts == p).sum()} {p}" for p in PARTS)

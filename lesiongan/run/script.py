@@ -10,16 +10,16 @@ def script_main(main):
     """Run a script's `main`; bad input becomes one line on stderr and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            # File names may be in any encoding.
+            # File names may be in any encoding, and printing one must not fail.
             stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main())
     except InputError as e:
         print(f"{Path(sys.argv[0]).name}: error: {e}", file=sys.stderr)
         sys.exit(2)
-    # A folder where a file should be, a folder closed to us, a full disk under the output.
+    # A folder may stand where a file should be, or be closed to us, or the disk may be full.
     except OSError as e:
-        # What could not be printed is not tried again.
+        # Without stdout, what could not be printed is not tried again at the exit.
         sys.stdout = None
         print(
             f"{Path(sys.argv[0]).name}: error: {e.filename or 'output'}: {e.strerror or e}",
@@ -30,13 +30,13 @@ def script_main(main):
         print(f"{Path(sys.argv[0]).name}: stopped", file=sys.stderr)
         sys.exit(130)
     except Exception as e:
-        # TensorFlow's.
+        # ResourceExhaustedError is TensorFlow's; it is known by name, so nothing is imported here.
         if (
             not isinstance(e, (MemoryError, OverflowError))
             and type(e).__name__ != "ResourceExhaustedError"
         ):
             raise
-        # An option, or a table, too large for this machine.
+        # An option or a table is too large for this machine.
         print(
             f"{Path(sys.argv[0]).name}: error: more than this machine can hold ({first_line(e)}); "
             "ask for less, or use a smaller table or --subset",
@@ -46,7 +46,7 @@ def script_main(main):
 
 
 def progress(total, initial, what):
-    """A tqdm bar with time left; on a log file one line every half minute instead of a flood."""
+    """Return a tqdm bar with the time left; into a log file it writes every half minute only."""
     from tqdm import tqdm
 
     interval = 0.5 if sys.stderr.isatty() else 30

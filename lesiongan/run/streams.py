@@ -5,25 +5,25 @@ of how much of it was drawn, so that a resumed run repeats what it would have dr
 part of every published result: a new stream takes a new number.
 """
 
-# Seed, epoch, step: images, labels, latents and geometry of one step of the GAN.
+# Seed, epoch and step give the images, labels, latents and geometry of one step of the GAN.
 GAN_BATCHES = 1
-# Seed, chunk: latents of the synthetic set.
+# Seed and chunk give the latents of the synthetic set.
 SAMPLES = 2
-# Seed: which real images --repeat-real repeats.
+# The seed alone gives the real images that --repeat-real repeats.
 REPEATED_IMAGES = 3
-# Seed, pass over the pool: the order of the training images.
+# Seed and pass over the pool give the order of the training images.
 IMAGE_ORDER = 4
-# Seed, step: classes and images of a batch of --sampler balanced.
+# Seed and step give the classes and images of a batch of --sampler balanced.
 BALANCED_BATCHES = 5
-# Draw: latents of the images that the judge measures.
+# The number of the draw gives the latents of the images that the judge measures.
 JUDGED_SAMPLES = 6
-# Draw: which real images they are measured beside.
+# The number of the draw gives the real images beside which they are measured.
 JUDGED_REAL = 7
 
-# Latents that every run draws alike, whatever its seed: these are whole seeds.
-# Sample grids of the training.
+# The numbers below are whole seeds: every run draws these latents alike, whatever its seed. The
+# first gives the sample grids of the training.
 FIXED_GRID = 0
-# The figure of all classes.
+# This one gives the figure of all classes.
 CLASS_GRID = 1
-# The figure of latent interpolation.
+# This one gives the figure of latent interpolation.
 INTERPOLATION = 2

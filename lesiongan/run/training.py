@@ -7,7 +7,7 @@ from lesiongan.run.script import progress
 
 
 def train_epochs(place, epochs, state, columns, train_epoch, after_epoch, kept, resuming, title):
-    """Train from the first epoch, or from the one after the checkpoint; returns the history.
+    """Train from the first epoch, or from the one after the checkpoint, and return the history.
 
     place: ResultFolder; state: Keras variables that a resumed training must have back, the
     optimizer's too; columns: names of what the history has of each epoch, the first being `epoch`
