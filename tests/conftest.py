@@ -1,8 +1,7 @@
-"""What the tests share: a small phantom table, and one run of all five scripts on it that all
-workers make together.
+"""What the tests share: a small phantom table, and one run of all five scripts on it.
 
-The run is long enough for its networks to learn something. If they gave every image the same
-answer, most faults in the files made from them would go unnoticed.
+All workers make the run together. It is long enough for its networks to learn something. If they
+gave every image the same answer, most faults in the files made from them would go unnoticed.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ keras_setup.quiet_tensorflow()
 GAN = ["--epochs", "2", "--samples", "35", "--width", "16", "--batch", "32"]
 CNN = ["--epochs", "2", "--width", "8", "--batch", "32"]
 LEARNED = ["--epochs", "20", "--width", "8", "--batch", "32", "--learning-rate", "0.01"]
-# Name: (script, its flags, the stages whose files it reads).
+# Each name stands for (script, its flags, the stages whose files it reads).
 STAGES = {
     "eda": ("eda", [], ()),
     "gan": ("train_gan", GAN, ()),
@@ -45,8 +44,9 @@ NETWORKS = ("gan", "judge", "control", "cnn")
 
 
 def pytest_configure(config):
-    """Deprecation warnings that our own modules cause are errors; those inside libraries are
-    theirs to mend.
+    """Make deprecation warnings that our own modules cause errors.
+
+    Those inside libraries are theirs to mend.
     """
     for path in [*ROOT.glob("*.py"), *(ROOT / "lesiongan").rglob("*.py")]:
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
@@ -55,8 +55,9 @@ def pytest_configure(config):
 
 
 def load_benchmark(name):
-    """A script of benchmarks/ as a module of its own, so that what a test changes in it is gone
-    afterwards.
+    """Return a script of benchmarks/ as a module of its own.
+
+    What a test changes in it is gone afterwards.
     """
     spec = importlib.util.find_spec(f"benchmarks.{name}")
     module = importlib.util.module_from_spec(spec)
@@ -120,8 +121,9 @@ class Pipeline:
 
 @contextlib.contextmanager
 def claim(path):
-    """Yield True if this process alone holds `path`, which it does as long as it is within;
-    False if another does.
+    """Yield True if this process alone holds `path`, False if another does.
+
+    It holds it as long as it is within.
     """
     with open(path, "w") as f:
         try:
@@ -143,8 +145,9 @@ def claim_in_turn(folder):
 
 
 def run_together(pipeline, stages):
-    """Run `stages` of STAGES in the folder that all workers of pytest-xdist share, each stage in
-    whichever is free.
+    """Run `stages` of STAGES in the folder that all workers of pytest-xdist share.
+
+    Each stage runs in whichever worker is free.
     """
     marks = pipeline.models.parent / "stages"
     marks.mkdir(parents=True, exist_ok=True)
@@ -169,7 +172,7 @@ def make_shared(table_path, tmp_path_factory, stages):
         table_path, (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
     )
     with claim_in_turn(shared.models.parent) as first:
-        # Stress/mutants.py: stages that need not be run again.
+        # stress/mutants.py gives the stages that need not be run again.
         if first and (given := os.environ.get("PIPELINE_FROM")):
             shutil.copytree(given, shared.models.parent, dirs_exist_ok=True)
     run_together(shared, stages)
@@ -184,8 +187,9 @@ def drawn(table_path, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def networks(table_path, tmp_path_factory):
-    """GAN, synthetic set, judge, control and classifier, trained once; tests read the files and
-    must not change them.
+    """GAN, synthetic set, judge, control and classifier, trained once.
+
+    Tests read the files and must not change them.
     """
     return make_shared(table_path, tmp_path_factory, NETWORKS)
 
@@ -210,8 +214,9 @@ def scratch(table_path, tmp_path):
 
 @contextlib.contextmanager
 def interrupted(after=1):
-    """Within, the training is stopped as if by Ctrl-C once its state has been saved `after`
-    times.
+    """Within, the training is stopped as if by Ctrl-C.
+
+    It stops once its state has been saved `after` times.
     """
     from lesiongan.run import checkpoints
 
@@ -238,8 +243,9 @@ class Stale(Exception):
 
 @pytest.fixture
 def is_stale(pipeline, tmp_path, monkeypatch, capsys):
-    """Function: would this script compute anything with these flags, on a copy of the finished
-    run?
+    """Function: would this script compute anything with these flags?
+
+    It is asked of a copy of the finished run.
     """
     from lesiongan.files.errors import InputError
     from lesiongan.nets import synthetic_set
@@ -259,7 +265,7 @@ def is_stale(pipeline, tmp_path, monkeypatch, capsys):
         except Stale:
             return True
         except InputError as e:
-            # Its inputs are of another split.
+            # Inputs of another split make a result stale too.
             if "made from other" in str(e):
                 return True
             raise

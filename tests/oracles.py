@@ -1,5 +1,6 @@
-"""Independent recomputations from a run's files, for tests to compare with: Keras, NumPy, pandas
-and hashlib, and none of the project's code.
+"""Independent recomputations from a run's files, for tests to compare with.
+
+They use Keras, NumPy, pandas and hashlib, and none of the project's code.
 """
 
 import hashlib
@@ -11,6 +12,8 @@ import pandas as pd
 
 CLASSES = ["akiec", "bcc", "bkl", "df", "nv", "vasc", "mel"]
 MALIGNANT = np.array([1, 1, 0, 0, 0, 0, 1], bool)
+# The columns of a file of predictions that hold the probabilities of the classes.
+P = [f"p_{c}" for c in CLASSES]
 
 
 def read(path):
@@ -18,8 +21,9 @@ def read(path):
 
 
 def make_unlike(value, first=1):
-    """The same JSON with another number in place of each float, so that no two are alike by
-    chance.
+    """Return the same JSON with another number in place of each float.
+
+    So no two are alike by chance.
     """
     numbers = itertools.count(first)
 
@@ -56,8 +60,9 @@ class Parts:
         return self.split.lesion.to_numpy()[self.rows(part)]
 
     def halves(self):
-        """(rows of half A, rows of half B): in the order of a hash, every other train lesion of
-        each class is A's.
+        """Return (rows of half A, rows of half B).
+
+        In the order of a hash, every other train lesion of each class is A's.
         """
         train = self.split[self.split.part == "train"]
         a = []
@@ -98,3 +103,14 @@ def average_of_views(model, images):
 
 def log_loss(labels, p):
     return -np.log(p[np.arange(len(labels)), labels]).mean()
+
+
+def calibration_error(y, p, bins=15):
+    """Guo et al. 2017, eq. 5, image by image: bins (0, 1/15], (1/15, 2/15], ..."""
+    sums = {}
+    for label, row in zip(y, p, strict=True):
+        at = next(i for i in range(bins) if row.max() <= (i + 1) / bins + 1e-12)
+        sums.setdefault(at, []).append((row.max(), row.argmax() == label))
+    return sum(
+        abs(np.mean([c for c, _ in b]) - np.mean([r for _, r in b])) * len(b) for b in sums.values()
+    ) / len(y)

@@ -1,6 +1,8 @@
-"""A classifier whose every probability is known: a logistic regression on the means of the four
-quarters of an image. Its logits are doubled, so it is too sure of itself, and it gives another
-answer for each of the eight flips and turns of an image.
+"""A classifier whose every probability is known.
+
+It is a logistic regression on the means of the four quarters of an image. Its logits are doubled,
+so it is too sure of itself, and it gives another answer for each of the eight flips and turns of an
+image.
 """
 
 import numpy as np
@@ -32,8 +34,9 @@ class Teacher:
         return quarters(images) @ self.kernel + self.bias
 
     def build_network(self):
-        """The same as a Keras network that ends in the layers that train_cnn.py's networks end
-        in.
+        """Return the same as a Keras network.
+
+        It ends in the layers that train_cnn.py's networks end in.
         """
         import keras
         from keras import layers

@@ -1,5 +1,6 @@
-"""The house: rooms import downwards only, scripts meet through files, and nothing but the five
-scripts stands at the top.
+"""The house: rooms import downwards only, and scripts meet through files.
+
+Nothing but the five scripts stands at the top.
 """
 
 import ast
@@ -8,7 +9,7 @@ import pytest
 
 from lesiongan import ROOT
 
-# From the ground up.
+# The rooms stand here from the ground up.
 ROOMS = ("files", "data", "run", "nets", "measures", "plots")
 SCRIPTS = {"eda", "train_gan", "train_cnn", "evaluate", "visualize_results"}
 COMMANDS = {"phantom", "fetch"}

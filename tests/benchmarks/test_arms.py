@@ -1,6 +1,7 @@
-"""benchmarks/arms.py, which compares training sets (arms): differences and intervals against closed
-forms, the correction for many comparisons against Holm's procedure step by step, and what may not
-be compared.
+"""benchmarks/arms.py, which compares training sets (arms).
+
+Differences and intervals are checked against closed forms, the correction for many comparisons
+against Holm's procedure step by step; and some arms may not be compared.
 """
 
 import json
@@ -44,7 +45,7 @@ def test_a_difference_is_the_mean_over_seeds_with_both_kinds_of_noise(arms):
     one = arms.compare(np.array([0.01]), lesions[None])
     assert (one["low"], one["high"]) == pytest.approx(tuple(np.quantile(lesions, [0.025, 0.975])))
     assert one["std"] is None
-    # Of one training: how much trainings differ is unknown.
+    # One training does not tell how much trainings differ.
     assert one["p"] is None
     three = arms.compare(np.full(3, 0.01), np.tile(lesions, (3, 1)))
     assert three["p"] == pytest.approx(2 * ((lesions <= 0).sum() + 1) / 2001)
@@ -52,7 +53,7 @@ def test_a_difference_is_the_mean_over_seeds_with_both_kinds_of_noise(arms):
     several = arms.compare(seeds, seeds[:, None] + lesions - 0.01)
     assert several["value"] == pytest.approx(seeds.mean())
     assert several["std"] == pytest.approx(seeds.std(ddof=1))
-    # Of four seeds drawn with replacement, and of the lesions.
+    # The width is of four seeds drawn with replacement, and of the lesions.
     width = 2 * 1.96 * np.sqrt(seeds.var() / 4 + 0.003**2)
     assert several["high"] - several["low"] == pytest.approx(width, rel=0.1)
 
@@ -83,7 +84,7 @@ def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(
             predictions_control="predictions_control.csv",
         )
     pack(pipeline.outputs / "split.csv", place.split_file("lesion_split"))
-    # The control's own predictions; there is no control of seed 4 to compare with.
+    # The plain arm has the control's own predictions; seed 4 has no control to compare with.
     for seed in (1, 4):
         write(f"plain_{seed}", "predictions_control.csv", {"classifier": points["control"]})
     arms.collect(place)
@@ -98,22 +99,29 @@ def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(
     paired = metrics["classifier_minus_control"]
     for name, wanted in (("acc", paired["argmax"]["accuracy"]), ("auc", paired["auc"])):
         assert ours["less_classic"][name]["value"] == pytest.approx(wanted["value"])
-        # Other draws of the lesions.
+        # evaluate.py drew the lesions otherwise, so the ends agree only roughly.
         assert ours["less_classic"][name]["low"] == pytest.approx(wanted["low"], abs=0.02)
     same = found["arms"]["plain"]
     assert same["compared_seeds"] == [1]
     for name in arms.MEASURES:
         assert same["less_classic"][name]["value"] == same["less_classic"][name]["high"] == 0
         assert same["less_classic"][name]["p"] is None
-    # Those of the arm with three seeds.
+    # Only the arm with three seeds is compared by a test.
     assert found["comparisons"] == len(arms.MEASURES) == 4
+    check_answer(tmp_path, found)
+    check_recipes(arms, place, tmp_path)
+
+
+def check_answer(tmp_path, found):
+    """The answer in the README names what Holm's procedure leaves, by these collected arms."""
     pages = load_benchmark("pages")
     pages.RUN = tmp_path / "run"
     (tmp_path / "TEST_LOG.md").write_text(
         "".join(f"| 2026-01-01 | a | {what} |\n" for what in ("b", "image_0", "leak_0"))
     )
     assert pages.count_readings() == (1, 2)
-    # Whatever networks this small came to.
+    ours = found["arms"]["classic_synthetic"]
+    # What networks this small came to must not matter here.
     for comparison in ours["less_classic"].values():
         comparison |= {"p_holm": 0.05}
     (tmp_path / "arms.json").write_text(json.dumps(found))
@@ -126,6 +134,10 @@ def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(
     ours["less_classic"]["auc"] |= {"value": -0.02, "p": 0.001, "p_holm": 0.01}
     (tmp_path / "arms.json").write_text(json.dumps(found))
     assert "Here: AUC lowered." in pages.build_answer()
+
+
+def check_recipes(arms, place, tmp_path):
+    """Arms of another recipe or other synthetic images are refused; other code is noted."""
     whole = (place.results / "plain_1/context.json").read_text()
 
     def collect_with(**changed):
@@ -142,14 +154,15 @@ def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(
         collect_with(same=same | {"learning_rate": 9.0})
     with pytest.raises(InputError, match="other synthetic images than the arms of seed 1"):
         collect_with(synthetic_sha256="0" * 64)
-    # What arms are there to differ in.
+    # Arms are there to differ in their augmentation, so that is no other recipe.
     collect_with(same=same | {"augment": "none", "middle": 28})
     assert "DIFFERENT CODE" in collect_with(trained_by=["another", {}, "tensorflow"])["protocol"]
 
 
 def write_arms(place, evaluation, pages):
-    """One seed's files, each (folder, {file: source}, {model: points}, {model: what it was
-    trained on}).
+    """Write one seed's files.
+
+    Each page is (folder, {file: source}, {model: points}, steps that its models were trained for).
     """
     context = json.loads((evaluation / "context.json").read_text())
     for folder, files, points, steps in pages:
@@ -165,8 +178,9 @@ def write_arms(place, evaluation, pages):
 def test_each_arm_is_decided_at_the_points_and_described_by_the_training_of_its_own_network(
     arms, pipeline, tmp_path
 ):
-    """The arms of a seed that classifier_bars.py trained lie in one folder: both predictions,
-    both points.
+    """The arms of a seed that classifier_bars.py trained lie in one folder, with both points.
+
+    Both predictions lie there too.
     """
     place, evaluation = Workplace("arms", tmp_path), pipeline.outputs / "evaluation"
     own = json.loads((evaluation / "context.json").read_text())["points"]
@@ -214,21 +228,16 @@ def test_differences_are_of_the_same_seed(arms, pipeline, tmp_path, capsys):
     pack(pipeline.outputs / "split.csv", place.split_file("lesion_split"))
     arms.collect(place)
     found = json.loads((tmp_path / "arms.json").read_text())["arms"]
-    # The base's two seeds differ.
+    # The base's two seeds differ, or the wrong one would pass for the right one.
     assert found["classic"]["auc_std"] > 0
     for comparison in found["plain"]["less_classic"].values():
         assert comparison["value"] == comparison["low"] == comparison["high"] == 0
 
 
-def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_values(
-    arms, tmp_path, capsys
-):
-    """Every number of three arms in three seeds, from their predictions by scikit-learn."""
-    rng = np.random.default_rng(0)
-    place, n = Workplace("arms", tmp_path), 140
-    y = np.arange(n) % 7
+def write_arms_of_three_seeds(place, y, points, rng):
+    """Write three arms in three seeds, and return {(arm, seed): its probabilities}."""
+    n = len(y)
     names = [f"p_{c}" for c in ("akiec", "bcc", "bkl", "df", "nv", "vasc", "mel")]
-    points = {"balanced_shift": [1.5, 0, 0, 0, -1.5, 0, 0], "train_prior": [1 / 7] * 7, "tau": 1.0}
     arm = {"trained_on": "r", "same": {"steps": 5}}
     tables = {}
     for seed in (0, 1, 2):
@@ -255,6 +264,28 @@ def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_va
                 "arms": dict.fromkeys(both, arm),
             }
             (path / "context.json").write_text(json.dumps(context))
+    return tables
+
+
+def check_holm(tested):
+    """The p-values on file are those of Holm 1979, step by step."""
+    ranked = sorted(tested, key=lambda c: c["p"])
+    assert len({c["p"] for c in tested}) > 2
+    most = 0.0
+    for i, c in enumerate(ranked):
+        most = max(most, min(1, c["p"] * (len(ranked) - i)))
+        assert c["p_holm"] == pytest.approx(most)
+
+
+def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_values(
+    arms, tmp_path, capsys
+):
+    """Every number of three arms in three seeds, from their predictions by scikit-learn."""
+    rng = np.random.default_rng(0)
+    place, n = Workplace("arms", tmp_path), 140
+    y = np.arange(n) % 7
+    points = {"balanced_shift": [1.5, 0, 0, 0, -1.5, 0, 0], "train_prior": [1 / 7] * 7, "tau": 1.0}
+    tables = write_arms_of_three_seeds(place, y, points, rng)
     split = "row,lesion,part\n" + "".join(f"{i},L{i // 2},test\n" for i in range(n))
     (tmp_path / "split.csv").write_text(split)
     pack(tmp_path / "split.csv", place.split_file("lesion_split"))
@@ -285,10 +316,4 @@ def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_va
     tested = [
         c for key in ("plain", "classic_synthetic") for c in found[key]["less_classic"].values()
     ]
-    ranked = sorted(tested, key=lambda c: c["p"])
-    assert len({c["p"] for c in tested}) > 2
-    most = 0.0
-    # Holm 1979, step by step.
-    for i, c in enumerate(ranked):
-        most = max(most, min(1, c["p"] * (len(ranked) - i)))
-        assert c["p_holm"] == pytest.approx(most)
+    check_holm(tested)

@@ -1,5 +1,6 @@
-"""The committed results: metrics follow from the predictions to the last digit, and both READMEs'
-tables from the files.
+"""The committed results: metrics follow from the predictions, and both READMEs' tables from files.
+
+The metrics agree to the last digit.
 """
 
 import pytest

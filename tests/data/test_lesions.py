@@ -1,6 +1,7 @@
-"""Lesions and the split: no lesion is in two parts, whatever the order of the rows; images are
-grouped as pandas and known copies say. What published results rest on (parts, halves, subsets,
-known duplicates) is frozen by hash.
+"""Lesions and the split: no lesion is in two parts, whatever the order of the rows.
+
+Images are grouped as pandas and known copies say. What published results rest on (parts, halves,
+subsets, known duplicates) is frozen by hash.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ def table(table_path):
 def test_no_lesion_stands_in_two_parts(table, seed):
     parts = split.split_table(table, "lesion", seed)
     by_part = [set(table.lesions[parts == p]) for p in PARTS]
-    # There are lesions with several photographs: the test can fail.
+    # Some lesions have several photographs, so the test can fail.
     assert len(set(table.lesions)) < len(table)
     assert sum(map(len, by_part)) == len(set.union(*by_part)) == len(set(table.lesions))
     for code in range(len(CLASSES)):
@@ -74,8 +75,9 @@ def many():
 
 
 def test_parts_halves_and_subsets_are_those_of_every_published_result(many, table):
-    """A change of one of these moves every published split: another salt, other shares, another
-    order. Do not mend the hash.
+    """A change of one of these moves every published split.
+
+    It would be another salt, other shares or another order. Do not mend the hash.
     """
     assert split.hash_order(["a", "b", "c", "d", "e", "f"], "lesion0").tolist() == [
         5,
@@ -114,8 +116,9 @@ def test_parts_are_70_10_and_20_percent_of_every_class():
 
 
 def test_the_known_duplicates_are_the_eighteen_pairs_of_abhishek_et_al():
-    """Frozen from the list that comes with their paper: each pair is merged, and no other images
-    are.
+    """Each pair of the list that comes with their paper is merged, and no other images are.
+
+    The pairs are frozen here.
     """
     pairs = lesions.CROSS_LESION_DUPLICATES
     assert len(pairs) == 18
@@ -141,7 +144,7 @@ def test_a_lesions_class_is_that_of_most_of_its_photographs():
         np.array(["b", "a", "b", "b", "c", "c"]), np.array([1, 6, 2, 2, 5, 3])
     )
     assert names.tolist() == ["a", "b", "c"]
-    # Of a tie the lower code.
+    # The lower code wins a tie.
     assert classes.tolist() == [6, 2, 3]
     assert names[codes].tolist() == ["b", "a", "b", "b", "c", "c"]
 
@@ -163,7 +166,7 @@ def test_rows_and_metadata_go_with_their_images(table):
     assert small.rows.tolist() == index
     assert small.lesions.tolist() == table.lesions[index].tolist()
     assert small.metadata.image_id.tolist() == table.metadata.image_id[index].tolist()
-    # Rows of the file, not of the subset.
+    # These are rows of the file, not of the subset.
     assert small.take([2]).rows.tolist() == [150]
 
 
@@ -205,7 +208,7 @@ def test_no_part_of_a_class_of_three_lesions_is_empty(sizes):
     table = Table(
         "t.csv", "hmnist_28_28_RGB", images, labels, "", rows=np.arange(len(names)), lesions=names
     )
-    # Whatever the order of the sizes.
+    # The seed changes the order of the sizes, which must not matter.
     for seed in range(20):
         assert set(split.split_table(table, "lesion", seed)) == set(PARTS)
 
@@ -237,8 +240,9 @@ def spoil_metadata(table_path, tmp_path, change):
 
 
 def test_photographs_that_look_the_same_score_one_in_a_table_of_any_length():
-    """Five thousand lesions of one colour each, twice: the signatures are computed a block at a
-    time.
+    """Five thousand lesions have one colour each, twice.
+
+    The signatures are computed a block at a time.
     """
     rng = np.random.default_rng(0)
     colours = rng.integers(0, 256, (5000, 1, 1, 3), dtype=np.uint8)
@@ -344,8 +348,9 @@ def test_the_split_of_the_real_table_is_the_published_one():
 
 
 def test_a_class_without_pairs_does_not_hide_another_order_in_the_classes_after_it(table):
-    """Of the first class every photograph is of its own lesion; the lesion ids of the nevi are
-    shuffled.
+    """In the first class every photograph is of its own lesion.
+
+    The lesion ids of the nevi are shuffled.
     """
     ids = table.metadata.lesion_id.to_numpy().copy()
     own = np.flatnonzero(table.labels == 0)
@@ -354,3 +359,19 @@ def test_a_class_without_pairs_does_not_hide_another_order_in_the_classes_after_
     nevi = np.flatnonzero(table.labels == CLASSES.index("nv"))
     ids[nevi] = np.random.default_rng(1).permutation(ids[nevi])
     assert "class nv" in metadata.find_other_order(table, ids)
+
+
+def test_blank_images_do_not_make_pairs_by_the_million():
+    from lesiongan.data.lesions import merge_groups
+    from lesiongan.data.near_duplicates import MOST_PARTNERS, near_pairs
+
+    images = np.random.default_rng(0).integers(0, 256, (400, 28, 28, 3), dtype=np.uint8)
+    images[100:300] = 200
+    images[350] = images[3]
+    for block in (64, 1024):
+        pairs = near_pairs(images, block=block)
+        assert len(pairs) == 1 + sum(min(i, MOST_PARTNERS) for i in range(200))
+        groups = merge_groups(400, pairs)
+        assert (groups[100:300] == 100).all()
+        assert groups[350] == 3
+        assert len(set(groups)) == 400 - 199 - 1

@@ -1,5 +1,6 @@
-"""Every measure of a classifier is checked against scikit-learn or a closed form, and the bootstrap
-against the binomial error.
+"""Every measure of a classifier is checked against scikit-learn or a closed form.
+
+The bootstrap is checked against the binomial error.
 """
 
 import numpy as np
@@ -9,6 +10,7 @@ import sklearn.metrics as sk
 from lesiongan.measures import bootstrap, metrics
 from lesiongan.nets import inference
 from tests import oracles
+from tests.oracles import calibration_error
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -46,7 +48,7 @@ def test_decisions_agree_with_scikit_learn(case):
         assert found[f"{average}_f1"] == pytest.approx(f1)
     recall = sk.recall_score(y, decided, average=None, **kw)
     np.testing.assert_allclose(each["recall"][present], recall)
-    # No image of class 6: undefined, not zero.
+    # Without an image of class 6 its recall is undefined, not zero.
     assert np.isnan(each["recall"][6])
 
 
@@ -89,7 +91,8 @@ def test_sensitivity_at_specificity_is_the_best_of_the_roc_curve(case, at):
 def test_the_calibration_error_is_that_of_two_bins_by_hand():
     p = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]])
     y = np.array([0, 1, 0, 0])
-    # bins (.867, .933]: confidence .9, accuracy .5; (.6 - 1/15, .6]: confidence .6, accuracy .5
+    # The bin (.867, .933] has confidence .9 and accuracy .5; (.6 - 1/15, .6] has confidence .6 and
+    # accuracy .5.
     assert metrics.ece(y, p) == pytest.approx(0.5 * 0.4 + 0.5 * 0.1)
 
 
@@ -109,8 +112,8 @@ def test_bootstrap_over_lesions_covers_the_binomial_error():
     )["a"]
     half = (alone[2] - alone[1]) / 2
     assert half == pytest.approx(1.96 * np.sqrt(0.7 * 0.3 / 400), rel=0.15)
-    # four identical photographs of each lesion carry no more information: the interval must not
-    # shrink
+    # Four identical photographs of each lesion carry no more information, so the interval must not
+    # shrink.
     fourfold = bootstrap.with_intervals(
         lambda w: {"a": (w * correct.repeat(4)).sum(axis=1) / w.sum(axis=1)},
         np.arange(400).repeat(4),
@@ -179,8 +182,17 @@ def test_lesions_are_drawn_as_often_as_there_are_lesions_and_intervals_are_of_95
     assert (w.sum(axis=1) == 300).all()
     assert w.shape == (250, 300)
     x = np.random.default_rng(1).normal(size=400)
-    # Whatever the seed's own are.
+    # The draws are whatever the default seed's are.
     draws = np.concatenate(list(bootstrap.lesion_weights(np.arange(400), 1000))) @ x
     value, low, high = bootstrap.with_intervals(lambda w: {"a": w @ x}, np.arange(400))["a"]
     assert (value, low, high) == pytest.approx((x.sum(), *np.quantile(draws, [0.025, 0.975])))
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(400) * x.std(), rel=0.1)
+
+
+def test_the_calibration_error_has_fifteen_bins():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(7) * 0.4, 3000)
+    y = (rng.random((3000, 1)) > np.cumsum(p, axis=1)).sum(axis=1).clip(max=6)
+    assert metrics.ece(y, p) == pytest.approx(calibration_error(y, p))
+    for other in (10, 14, 16, 20):
+        assert abs(calibration_error(y, p, other) - calibration_error(y, p)) > 1e-4

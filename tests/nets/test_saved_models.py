@@ -1,5 +1,7 @@
-"""Saved networks: equal networks are equal files with one hash, and others are not; a network with
-a weight that is not a number is never used; hostile files are refused before Keras sees them.
+"""Saved networks: equal networks are equal files with one hash, and others are not.
+
+A network with a weight that is not a number is never used; hostile files are refused before Keras
+sees them.
 """
 
 import io

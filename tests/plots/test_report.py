@@ -1,5 +1,6 @@
-"""The report: every number of its tables is compared with the JSON it is of, every picture with its
-file, and every word of whatever file or flag must be escaped.
+"""The report: every number of its tables is compared with the JSON it is of.
+
+Every picture is compared with its file, and every word of whatever file or flag must be escaped.
 """
 
 import base64
@@ -56,7 +57,7 @@ def found(pipeline):
     return oracles.make_unlike(oracles.read(pipeline.outputs / "evaluation/metrics.json"))
 
 
-# Label in the report: where metrics.json has it.
+# Each label in the report stands beside the place where metrics.json has its value.
 ROWS = {
     "Accuracy": "argmax.accuracy",
     "Balanced accuracy": "argmax.balanced_accuracy",
@@ -171,7 +172,7 @@ def test_no_word_of_any_file_or_flag_becomes_markup(pipeline, tmp_path, monkeypa
     for name in ("metrics.json", "synthetic_quality.json"):
         path = copy.outputs / "evaluation" / name
         writing.write_json(path, make_hostile(oracles.read(path)))
-    # The hashes are computed by the run itself.
+    # The hashes stay as they are, for the run itself computes them.
     hostile = {
         what: make_hostile(getattr(run.inputs, what), f".{what}")
         | {"sha256": getattr(run.inputs, what)["sha256"]}

@@ -1,7 +1,7 @@
-"""The hash of the code: which changes of which files move it, tried one at a time in a copy of the
-project.
+"""The hash of the code: which changes of which files move it.
 
-The modules that a script imports are found here by importing it in a fresh process.
+They are tried one at a time in a copy of the project. The modules that a script imports are found
+here by importing it in a fresh process.
 """
 
 import subprocess
@@ -67,23 +67,20 @@ def test_the_hash_follows_a_module_that_is_renamed(project):
 
 def test_prose_and_layout_do_not_move_the_hash_but_a_default_does(project):
     before = code_hash.hash_code("train_gan")
-    path = project / "train_gan.py"
-    text = path.read_text()
-    changed = text.replace("def main(", "# A comment.\n\n\ndef main(")
-    changed = changed.replace("Adam's, of both networks", "another help text")
-    changed = changed.replace("GAN and write labelled", "GAN, and write labelled")
-    assert (
-        sum(
-            a != b
-            for a, b in zip(
-                text.split("def main(")[0].splitlines(), changed.splitlines(), strict=False
-            )
-        )
-        >= 2
-    )
-    path.write_text(changed)
+    flags = project / "lesiongan/run/gan_flags.py"
+    texts = {path: path.read_text() for path in (project / "train_gan.py", flags)}
+    for path, words, other in (
+        (project / "train_gan.py", "def main(", "# A comment.\n\n\ndef main("),
+        (project / "train_gan.py", "GAN and write labelled", "GAN, and write labelled"),
+        (flags, "Adam's, of both networks", "another help text"),
+    ):
+        assert words in path.read_text()
+        path.write_text(path.read_text().replace(words, other))
     assert code_hash.hash_code("train_gan") == before
-    path.write_text(text.replace("default=5e-4", "default=6e-4"))
+    for path, text in texts.items():
+        path.write_text(text)
+    assert "default=5e-4" in texts[flags]
+    flags.write_text(texts[flags].replace("default=5e-4", "default=6e-4"))
     assert code_hash.hash_code("train_gan")[0] != before[0]
 
 

@@ -1,5 +1,6 @@
-"""What makes a result stale: every flag of every script is tried on a finished run, and the table,
-the inputs and the code that a result rests on are changed one at a time.
+"""What makes a result stale: every flag of every script is tried on a finished run.
+
+The table, the inputs and the code that a result rests on are changed one at a time.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from lesiongan.run.folders import ResultFolder
 from tests import oracles
 from tests.conftest import STAGE_OF, STAGES, Pipeline
 
-# Flags that say where things are and how a script is called, and why a result may stay current
+# These flags say where things are and how a script is called, and why a result may stay current
 # under another value.
 HARMLESS = {
     "--data": "the table's content counts, not its name",
@@ -100,7 +101,7 @@ def test_every_flag_makes_a_result_stale_unless_it_is_named_harmless_here(
         changed = vars(
             module.parse_args([*is_stale.copy.flags, *STAGES[STAGE_OF[script]][1], *words])
         )
-        # What a flag changes besides itself is held.
+        # What a flag changes besides itself is held, so that the flag alone makes the result stale.
         for name in changed:
             if name != action.dest and changed[name] != values[name]:
                 words += [f"--{name.replace('_', '-')}", str(values[name])]

@@ -1,5 +1,7 @@
-"""The training loop of train_cnn.py: what it feeds, keeps and resumes, seen by a stub network that
-records its calls; and what its model is built of, against the flags and the published run's record.
+"""The training loop of train_cnn.py: what it feeds, keeps and resumes, and what its model is.
+
+The loop is seen by a stub network that records its calls. What the model is built of is checked
+against the flags and the published run's record.
 """
 
 import numpy as np
@@ -18,8 +20,9 @@ from tests.stress.damaged_files import Variable
 
 
 class Notes:
-    """A model that notes each batch, and a network beside it whose opinion and weight are the
-    number of epochs seen.
+    """A model that notes each batch.
+
+    The network beside it has the number of epochs seen as its opinion and its weight.
     """
 
     def __init__(self, steps, predictions):
@@ -40,15 +43,16 @@ class Network:
         self.notes, self.variables = notes, [notes.weight]
 
     def predict_on_batch(self, images):
-        # More than three, or less than one, if the plan is wrong.
+        # The epoch would be more than three, or less than one, if the plan were wrong.
         epoch = int(self.notes.weight.value[0])
         return self.notes.predictions[min(max(epoch, 1), 3) - 1][: len(images)]
 
 
 @pytest.fixture
 def loop(table_path, tmp_path, monkeypatch):
-    """Function: run the training loop for three epochs with a note-taking model: (notes, kept
-    weight, history).
+    """Function: run the training loop for three epochs with a note-taking model.
+
+    It returns (notes, kept weight, history).
     """
     rng = np.random.default_rng(0)
     predictions = rng.normal(size=(3, 20, 7))
@@ -71,7 +75,7 @@ def loop(table_path, tmp_path, monkeypatch):
         )
         run = runs.Run(args, "train_cnn")
         place = ResultFolder(run, tmp_path / "options.json", run.identify(train_cnn.PATHS))
-        # Synthetic rows, say: an epoch is no longer for them.
+        # The 43 are synthetic rows, say, and an epoch is no longer for them.
         n = (run.inputs.parts == "train").sum() + 43
         notes = Notes(round((n if args.role == "judge" else n - 43) / 32), predictions)
         asked = []
@@ -104,7 +108,7 @@ def test_every_image_reaches_the_loss_with_its_own_label_and_weight(loop):
     np.testing.assert_array_equal(weights, numbers)
     assert len(notes.batches) == 3 * notes.steps
     drawn = np.bincount(numbers)
-    # Pass after pass over the pool, not the same batches in every epoch.
+    # The batches go over the pool pass after pass and are not the same in every epoch.
     assert drawn.max() - drawn.min() <= 1
     assert [h["epoch"] for h in history] == [1, 2, 3]
     steps = [float((i + 1) % 7) for i in range(3 * notes.steps)]
@@ -139,7 +143,7 @@ def test_a_resumed_training_has_every_epoch_once_and_keeps_the_same_one(loop, ke
         rest = notes.batches[stop_after * notes.steps :]
         assert len(again.batches) == len(rest)
         for a, b in zip(again.batches, rest, strict=True):
-            # Goes on with the batches that were still to come.
+            # The training goes on with the batches that were still to come.
             np.testing.assert_array_equal(a[2], b[2])
 
 
@@ -170,7 +174,7 @@ def test_flags_reach_the_network_its_optimizer_and_its_augmentation(monkeypatch)
     model, network = train_cnn.prepare(args, 7, 400)
     assert asked == [("flips", 5, 0.3, 0.7)]
     rates = [float(model.optimizer._learning_rate(step)) for step in (0, 10, 20, 220, 400)]
-    # A twentieth of warm-up, then a cosine down to nearly nothing.
+    # A twentieth of the steps is warm-up, and then a cosine goes down to nearly nothing.
     assert rates == pytest.approx([0, 0.01, 0.02, 0.01, 0], abs=2e-4)
     for name in ("muon", "adamw"):
         optimizer = optimizers.build_optimizer(name, 0.01, 0.3)
@@ -194,7 +198,7 @@ def test_a_rows_weight_is_a_factor_of_its_loss():
     """Without augmentation and dropout, and before the first update, whose rate is zero."""
     rng = np.random.default_rng(0)
     images, y = rng.uniform(0, 255, (8, 28, 28, 3)).astype(np.float32), np.arange(8) % 7
-    # So nothing is cropped.
+    # Without augmentation nothing is cropped.
     args = train_cnn.parse_args(["--synthetic", "none", "--width", "8", "--augment", "none"])
     model, network = train_cnn.prepare(args, 7, 1000)
     for layer in network.layers:
@@ -206,7 +210,7 @@ def test_a_rows_weight_is_a_factor_of_its_loss():
         for w in (np.ones(8), np.full(8, 0.25), np.eye(8)[3])
     )
     assert quarter == pytest.approx(0.25 * whole, rel=0.01)
-    # Of logits, not of shares.
+    # The loss is of logits, not of shares.
     assert whole == pytest.approx(-log_softmax(logits, axis=1)[np.arange(8), y].mean(), rel=0.01)
     assert 0 < one < whole
 
@@ -248,7 +252,7 @@ def test_balanced_batches_are_drawn_anew_at_each_step_and_from_every_class(loop)
     np.testing.assert_array_equal(np.concatenate([b[2] for b in notes.batches]), drawn)
     shares = np.bincount(drawn % 7) / len(drawn)
     np.testing.assert_allclose(shares, 1 / 7, atol=0.06)
-    # Of 180: no image is favoured.
+    # There are about 180 images, and none is favoured.
     assert len(set(drawn.tolist())) > 100
 
 
@@ -257,7 +261,7 @@ def test_seed_and_length_of_an_epoch_reach_the_training(loop):
     second, _, _ = loop("--seed", "5")
     assert not np.array_equal(first.batches[0][2], second.batches[0][2])
     judge, _, _ = loop("--role", "judge")
-    # Whose epoch is its own pool.
+    # The judge's epoch is its own pool.
     assert judge.steps > first.steps
 
 
@@ -298,8 +302,9 @@ def test_flags_left_out_mean_the_recipe_of_the_published_run(name, flags):
 
 
 def test_augmentation_stands_before_the_network_that_is_trained(monkeypatch):
-    """In place of the flips, a layer that turns black to white: what is trained must see its
-    output.
+    """What is trained must see the output of the augmentation.
+
+    In place of the flips there is a layer that turns black to white.
     """
     from keras import layers
 

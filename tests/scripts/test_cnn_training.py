@@ -1,5 +1,7 @@
-"""What `main` of train_cnn.py teaches, calibrates and records, against closed forms, SciPy and
-scikit-learn. teacher.py's classifier takes the place of a trained one.
+"""What `main` of train_cnn.py teaches, calibrates and records.
+
+It is checked against closed forms, SciPy and scikit-learn. teacher.py's classifier takes the place
+of a trained one.
 """
 
 import shutil
@@ -23,8 +25,9 @@ from tests.teacher import Teacher
 
 
 class Lesson:
-    """One call of train_cnn.main, with training itself replaced: what was to be learned, and
-    what was written.
+    """One call of train_cnn.main, with training itself replaced.
+
+    It holds what was to be learned, and what was written.
     """
 
     def __init__(self, run, monkeypatch, *flags):
@@ -54,8 +57,9 @@ class Lesson:
 
 @pytest.fixture
 def attend(drawn, tmp_path, monkeypatch):
-    """Function of flags: the Lesson of train_cnn.py with them, in a copy of the trained run
-    without its classifiers.
+    """Function of flags: the Lesson of train_cnn.py with them.
+
+    It is held in a copy of the trained run without its classifiers.
     """
     copy = Pipeline(drawn.table, tmp_path)
     shutil.copytree(drawn.outputs, copy.outputs)
@@ -64,7 +68,7 @@ def attend(drawn, tmp_path, monkeypatch):
 
 
 MALIGNANCY = ("--task", "malignancy")
-# Flags, and the weight of a synthetic row in the prior that the network is taught.
+# Each lesson has flags, and the weight of a synthetic row in the prior that the network is taught.
 LESSONS = {
     "default": ((), 0.25),
     "full weight": (("--synthetic-weight", "1"), 1.0),
@@ -85,8 +89,9 @@ def shares(labels, k, weights=None):
 def test_probabilities_are_the_networks_under_the_train_prior_at_the_temperature_on_file(
     attend, name
 ):
-    """Saerens et al. 2002: log p(y | x) + log prior(y) - log taught prior(y), all divided by T
-    (Guo et al. 2017).
+    """The logits are log p(y | x) + log prior(y) - log taught prior(y), all divided by T.
+
+    The priors are those of Saerens et al. 2002, the temperature T that of Guo et al. 2017.
     """
     flags, weight = LESSONS[name]
     lesson = attend(*flags)
@@ -128,7 +133,7 @@ def test_probabilities_are_the_networks_under_the_train_prior_at_the_temperature
     )
     found = oracles.load(lesson.path).predict(val[0].astype(np.float32), verbose=0)
     np.testing.assert_allclose(found, expected, atol=5e-4)
-    # Else its sign could not be told.
+    # The shift is large enough that its other sign would show.
     if weight:
         assert (
             np.abs(
@@ -162,9 +167,9 @@ def test_the_temperature_is_the_best_for_the_average_of_eight_views_of_val(atten
 
     # The grid's spacing is .035.
     assert lesson.options["temperature"] == pytest.approx(best(views), rel=0.04)
-    # Inside the grid, and.
+    # The best temperature is inside the grid.
     assert 0.3 < best(views) < 3.5
-    # Another than that of one view.
+    # It is another temperature than that of one view.
     assert abs(np.log(best(views) / best(views[:1]))) > 0.1
 
 
@@ -187,10 +192,10 @@ def test_operating_points_and_records_are_those_of_the_val_part_in_eight_views(a
     for group, (positive, score) in groups.items():
         for at in (90, 95):
             fpr, _, thresholds = sk.roc_curve(positive, score, drop_intermediate=False)
-            # The first is infinite.
+            # The first threshold is infinite.
             wanted = thresholds[1:][fpr[1:] <= 1 - at / 100 + 1e-9]
             found = points[f"{group}_threshold_at_{at}_specificity"]
-            # The lowest threshold of that specificity: the lowest score above the last negative
+            # The lowest threshold of that specificity is the lowest score above the last negative
             # that may not pass.
             assert (score[~positive] >= found - 1e-6).mean() <= 1 - at / 100 + 1e-9
             assert len(wanted) == 0 or found == pytest.approx(min(wanted.min(), 2), abs=1e-5), (
@@ -276,8 +281,9 @@ def test_added_real_images_weigh_as_much_as_the_tables_own(drawn, tmp_path):
 
 
 def test_a_class_that_was_not_taught_keeps_its_own_logit(drawn, tmp_path, monkeypatch):
-    """Of a set without dermatofibromas: the prior of nothing is no reason to find them
-    everywhere.
+    """The prior of nothing is no reason to find a class everywhere.
+
+    The set is one without dermatofibromas.
     """
     copy = drawn.copy(tmp_path)
     copy.run(

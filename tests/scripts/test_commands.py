@@ -1,5 +1,6 @@
-"""The commands as a user types them: help is instant, errors are one line, and every command of the
-README exists and parses.
+"""The commands as a user types them: help is instant, and errors are one line.
+
+Every command of the README exists and parses.
 """
 
 import ast
@@ -153,8 +154,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def list_commands():
-    """Every line of a shell block in the README and in docs/, without comments and variables
-    before it.
+    """Return every line of a shell block in the README and in docs/.
+
+    Comments, and variables before it, are left out.
     """
     for page in PAGES:
         for block in re.findall(r"```(?:bash|sh)\n(.*?)```", page.read_text(), re.S):
@@ -170,8 +172,9 @@ def list_commands():
 
 @pytest.mark.parametrize("line", sorted(set(list_commands())))
 def test_commands_of_the_pages_run(line, table_path, capsys):
-    """As far as each can without training, downloading or writing: --dry-run, on a phantom
-    table.
+    """Each runs as far as it can without training, downloading or writing.
+
+    That is with --dry-run, on a phantom table.
     """
     command, *words = shlex.split(line)
     if command == "make":
@@ -249,12 +252,12 @@ def test_every_heading_of_the_troubleshooting_page_is_an_error_message():
 
 
 def test_networks_use_keras_alone():
-    """TensorFlow may be named only where its own settings are asked for, so that other backends
-    run the same file.
+    """TensorFlow may be named only where its own settings are asked for.
+
+    So other backends run the same file.
     """
     allowed = {
-        "train_gan.py": {"use_xla"},
-        "lesiongan/run/keras_setup.py": {"seed_everything", "quiet_tensorflow"},
+        "lesiongan/run/keras_setup.py": {"seed_everything", "quiet_tensorflow", "use_xla"},
         "lesiongan/run/machine.py": {"accelerators"},
     }
     for path in [*ROOT.glob("*.py"), *(ROOT / "lesiongan").rglob("*.py")]:
@@ -290,7 +293,7 @@ def test_no_kaggle_within_twenty_seconds(monkeypatch):
     from lesiongan.files.errors import InputError
 
     (seconds,) = fetch.answers.__defaults__
-    # After which it waits two more.
+    # fetch.answers waits two seconds more after these.
     assert 5 <= seconds <= 15
     monkeypatch.setattr("requests.head", lambda *a, **k: time.sleep(60))
     monkeypatch.setattr(fetch.answers, "__defaults__", (0.5,))

@@ -1,6 +1,7 @@
-"""What the GAN's networks and commands do: the label reaches both networks, and one backward pass
-gives each player the gradient of its own loss (against TensorFlow's tape). A rerun and a resumed
-run give the same bytes; JAX runs the same file.
+"""What the GAN's networks and commands do: the label reaches both networks.
+
+One backward pass gives each player the gradient of its own loss (against TensorFlow's tape). A
+rerun and a resumed run give the same bytes; JAX runs the same file.
 """
 
 import json
@@ -40,7 +41,7 @@ def test_label_reaches_generator_and_critic():
     generator, critic = train_gan.build_generator(16), train_gan.build_critic(16)
     z, y = np.repeat(latents(1), 7, axis=0), np.arange(7, dtype=np.int32)
     images = generator.predict([z, y], verbose=0)
-    # One latent, seven labels: seven pictures.
+    # One latent under seven labels gives seven pictures.
     for i in range(7):
         for j in range(i):
             assert np.abs(images[i] - images[j]).max() > 0.5
@@ -49,8 +50,9 @@ def test_label_reaches_generator_and_critic():
 
 
 def test_each_image_keeps_its_own_label():
-    """Keras' own example scrambles labels over the batch: the output for (z, y) must not depend
-    on its neighbours.
+    """The output for (z, y) must not depend on its neighbours.
+
+    Keras' own example scrambles labels over the batch.
     """
     generator, critic = train_gan.build_generator(16), train_gan.build_critic(16)
     z, y = latents(7), np.array([3, 1, 4, 1, 5, 2, 6], np.int32)
@@ -77,7 +79,7 @@ def test_first_three_latent_signs_turn_the_picture():
     generator = train_gan.build_generator(16)
     dense = next(layer for layer in generator.layers if "dense" in layer.name)
     kernel, bias = dense.get_weights()
-    # The signs' other use, as part of the style, taken away: what is left is the turn.
+    # The signs' other use, as part of the style, is taken away, so that the turn is left.
     kernel[:3] = 0
     dense.set_weights([kernel, bias])
     z = -np.abs(latents(1))
@@ -104,7 +106,7 @@ def test_random_turns_are_the_eight_views():
         np.arange(2352, dtype=np.float32).reshape(1, 28, 28, 3).repeat(64, axis=0),
         np.random.default_rng(0),
     )
-    # All of them, and no others.
+    # The turns are all eight views, and no others.
     assert len({v.tobytes() for v in x}) == 8
 
 
@@ -147,7 +149,7 @@ def test_slopes_are_directional_derivatives(table_path, monkeypatch):
     """The finite differences of the penalty against TensorFlow's exact gradient."""
     import tensorflow as tf
 
-    # Short: the network is piecewise linear.
+    # The step is short because the network is piecewise linear.
     monkeypatch.setattr(train_gan, "PENALTY_STEP", 0.05)
     gan = train_gan.build_gan(16, penalty=0.0, ema_momentum=0.9)
     table = read_table(table_path)
@@ -344,8 +346,9 @@ def test_the_gan_runs_on_jax_too(table_path, tmp_path):
 
 
 def test_a_class_that_was_never_seen_is_never_generated():
-    """Of a class that the train part lacks, the generator knows nothing, whatever mix is asked
-    for.
+    """The generator knows nothing of a class that the train part lacks.
+
+    So it never draws it, whatever mix is asked for.
     """
     train = np.array([0, 1, 2, 4, 5, 6])
     for mix in ("balanced", "train", "1,1,1,9,1,1,1"):

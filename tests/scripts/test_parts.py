@@ -1,6 +1,7 @@
-"""Which part of the split reaches what. The pixels of one part's images are shifted by five rows
-and everything is trained again: what must not see that part stays the same to the last byte, and
-what uses it changes.
+"""Which part of the split reaches what.
+
+The pixels of one part's images are shifted by five rows and everything is trained again: what must
+not see that part stays the same to the last byte, and what uses it changes.
 
 The rows that leave an image below come in above, so its colours stay, and table and metadata still
 belong together. Turning the images would not do: predictions are averages over the eight flips and
@@ -87,7 +88,7 @@ def test_val_moves_the_calibration_and_the_choice_and_no_weight_below_them(netwo
     ours, theirs = (
         oracles.load(p.models / "control/classifier.keras") for p in (networks, moved_val)
     )
-    # Logits and softmax are last.
+    # Logits and softmax are the last two layers, which may differ.
     for layer, other in zip(ours.layers[:-2], theirs.layers[:-2], strict=True):
         for a, b in zip(layer.get_weights(), other.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b, f"{layer.name} was trained on val images")

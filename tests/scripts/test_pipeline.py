@@ -1,5 +1,7 @@
-"""The files that the scripts promise, end to end on phantom lesions: which there are, what they say
-of themselves, when they are refused, and when they are made again.
+"""The files that the scripts promise, end to end on phantom lesions.
+
+The tests say which there are, what they say of themselves, when they are refused, and when they are
+made again.
 """
 
 import json
@@ -100,8 +102,9 @@ def test_scripts_refuse_artifacts_of_another_split(pipeline):
 
 
 def test_if_stale_rebuilds_exactly_when_data_or_options_change(pipeline, scratch, tmp_path, capsys):
-    """Staleness goes by content: an older-dated table after a phantom run must rebuild
-    everything, split included.
+    """Staleness goes by content.
+
+    An older-dated table after a phantom run must rebuild everything, split included.
     """
     from lesiongan.phantom import write_phantom
 
@@ -123,12 +126,12 @@ def test_if_stale_rebuilds_exactly_when_data_or_options_change(pipeline, scratch
     other = write_phantom(tmp_path / "other", 210, seed=5)
     os.utime(other, (1, 1))
     changed = Pipeline(other, tmp_path)
-    # Which make would train again.
+    # make would train the control again, which these steps leave out.
     shutil.rmtree(changed.models / "control")
     assert steps(changed) == 0
     assert (changed.outputs / "split.csv").read_bytes() != split
     assert steps(changed) == 6
-    # Eda and the judge do not depend on the synthetic set.
+    # eda and the judge do not depend on the synthetic set.
     assert steps(changed, "--samples", "21") == 2
 
 
@@ -139,7 +142,7 @@ def test_without_metadata_every_output_says_how_lesions_were_grouped(table_path,
         "no lesion ids: grouped by near-duplicate images"
         in (p.outputs / "eda/summary.json").read_text()
     )
-    # every figure's protocol is this one
+    # Every estimate's protocol is this one.
     assert (
         "no lesion ids" in json.loads((p.outputs / "split.json").read_text())["split"]["protocol"]
     )
@@ -235,7 +238,7 @@ def test_long_cells_do_not_widen_a_picture(scratch, tmp_path):
 
 
 def test_what_may_not_repeat_is_stale_for_a_run_with_deterministic(is_stale, monkeypatch):
-    # Put back afterwards.
+    # monkeypatch puts the variable back afterwards.
     monkeypatch.setenv("XLA_FLAGS", "")
     path, on_gpu, on_jax = (
         is_stale.copy.outputs / "eda/options.json",
@@ -283,7 +286,7 @@ def test_records_name_what_keras_could_use(monkeypatch):
     pretend("jax", error=RuntimeError("no such driver"))
     assert machine.accelerators() == {"accelerators": []}
     pretend("tensorflow")
-    # TensorFlow of requirements.txt sees none.
+    # The TensorFlow of requirements.txt sees no accelerator.
     assert machine.accelerators() == {"accelerators": []}
     monkeypatch.delitem(sys.modules, "keras")
     assert machine.accelerators() == {"accelerators": []}
@@ -309,7 +312,7 @@ def test_resume_of_a_finished_run_trains_nothing(pipeline, table_path, tmp_path,
     copy.run("train_cnn", *LEARNED, "--resume")
     assert capsys.readouterr().out.count("up to date") == 2
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
-    # Who clears outputs/ keeps the networks.
+    # Whoever clears outputs/ keeps the networks.
     (copy.outputs / "split.csv").unlink()
     copy.run("train_cnn", *LEARNED, "--if-stale", "--resume")
     assert capsys.readouterr().out.count("up to date") == 1
@@ -332,7 +335,7 @@ def test_a_training_goes_on_only_with_its_own_code_and_packages(scratch, tmp_pat
         (tmp_path / "train_gan.py").read_text().replace("PENALTY_STEP = 4", "PENALTY_STEP = 9")
     )
     monkeypatch.setattr(code_hash, "ROOT", tmp_path)
-    # Of the code that began, whatever is there now.
+    # The key is of the code that began, whatever is there now.
     assert training_key(run) in keys
     again = runs.Run(train_gan.parse_args(scratch.flags), "train_gan")
     again.environment["packages"]["keras"] = "0"

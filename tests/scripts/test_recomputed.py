@@ -1,5 +1,7 @@
-"""The files that evaluate.py writes about the classifier are computed again: predictions by plain
-Keras from the networks and tables on disk, every measure by scikit-learn.
+"""The files that evaluate.py writes about the classifier are computed again.
+
+Predictions come from plain Keras and the networks and tables on disk, every measure from
+scikit-learn.
 """
 
 import csv
@@ -13,18 +15,10 @@ import sklearn.metrics as sk
 import evaluate
 import train_cnn
 from lesiongan.files import checksums
-from lesiongan.measures import bootstrap, estimates, metrics
-from lesiongan.measures.predictions import (
-    read_lesions,
-    read_predictions,
-    write_isic,
-    write_predictions,
-)
+from lesiongan.measures.predictions import write_isic
 from tests import oracles
-from tests.oracles import CLASSES, MALIGNANT
+from tests.oracles import CLASSES, MALIGNANT, P, calibration_error
 from tests.teacher import Teacher
-
-P = [f"p_{c}" for c in CLASSES]
 
 
 @pytest.fixture(scope="module")
@@ -117,33 +111,13 @@ def test_each_network_is_decided_at_the_point_of_its_own_training(evaluated, fol
     assert own["ece"]["value"] == pytest.approx(calibration_error(y, p))
 
 
-def calibration_error(y, p, bins=15):
-    """Guo et al. 2017, eq. 5, image by image: bins (0, 1/15], (1/15, 2/15], ..."""
-    sums = {}
-    for label, row in zip(y, p, strict=True):
-        at = next(i for i in range(bins) if row.max() <= (i + 1) / bins + 1e-12)
-        sums.setdefault(at, []).append((row.max(), row.argmax() == label))
-    return sum(
-        abs(np.mean([c for c, _ in b]) - np.mean([r for _, r in b])) * len(b) for b in sums.values()
-    ) / len(y)
-
-
-def test_the_calibration_error_has_fifteen_bins():
-    rng = np.random.default_rng(0)
-    p = rng.dirichlet(np.ones(7) * 0.4, 3000)
-    y = (rng.random((3000, 1)) > np.cumsum(p, axis=1)).sum(axis=1).clip(max=6)
-    assert metrics.ece(y, p) == pytest.approx(calibration_error(y, p))
-    for other in (10, 14, 16, 20):
-        assert abs(calibration_error(y, p, other) - calibration_error(y, p)) > 1e-4
-
-
 def test_the_baseline_is_the_commonest_class_of_the_test_part(parts, found):
     y = parts.of("test")[1]
     assert found["majority_baseline"]["class"] == "nv"
     assert found["majority_baseline"]["accuracy"]["value"] == pytest.approx((y == 4).mean())
     assert found["majority_baseline"]["balanced_accuracy"]["value"] == pytest.approx(1 / 7)
     assert (found["images"], found["lesions"]) == (len(y), len(set(parts.lesions("test"))))
-    # Or the bootstrap over lesions would be one over images.
+    # Otherwise the bootstrap over lesions would be one over images.
     assert found["images"] > found["lesions"]
 
 
@@ -208,77 +182,12 @@ def test_an_interval_is_the_middle_95_percent_of_resampled_lesions(folder, parts
     assert (f["low"], f["high"]) == pytest.approx(tuple(interval(difference)), abs=0.02)
 
 
-def test_differences_are_paired_and_the_classifiers_less_the_controls():
-    """Of two networks that differ in a single decision the difference is almost certain, however
-    uncertain each is.
-    """
-    rng = np.random.default_rng(0)
-    y = rng.integers(7, size=300)
-    right = rng.random(300) < 0.7
-    p = np.full((300, 7), 0.05) + 0.65 * np.eye(7)[np.where(right, y, (y + 1) % 7)]
-    worse = p.copy()
-    at = np.flatnonzero(right)[:30]
-    worse[at] = 0.05 + 0.65 * np.eye(7)[(y[at] + 2) % 7]
-    rows, lesions = np.arange(300), np.arange(300).astype(str)
-    context = {"protocol": "p", "data": None, "views": 8, "points": {}, "arms": {}}
-    files = {"classifier": (rows, y, p), "control": (rows, y, worse)}
-    found = estimates.compute(files, lesions, context)["classifier_minus_control"]["argmax"][
-        "accuracy"
-    ]
-    assert found["value"] == pytest.approx(0.1)
-    # Of thirty images in three hundred; unpaired it would be twice as wide.
-    half = 1.96 * np.sqrt(0.1 * 0.9 / 300)
-    assert (found["high"] - found["low"]) / 2 == pytest.approx(half, rel=0.15)
-    same = estimates.compute(
-        {"classifier": files["classifier"], "control": files["classifier"]}, lesions, context
-    )
-    for f in same["classifier_minus_control"]["argmax"].values():
-        assert f["value"] == f["low"] == f["high"] == 0
-
-
-def test_each_model_is_scored_at_its_own_points_and_with_its_own_probabilities():
-    """Points so far apart that one network's would show in the other's figures."""
-    rng = np.random.default_rng(0)
-    y = rng.integers(7, size=200)
-    files, context = {}, {"protocol": "p", "data": None, "views": 8, "points": {}, "arms": {}}
-    for name, shift, k in (
-        ("classifier", 3.0, 7),
-        ("control", -3.0, 7),
-        ("malignancy", 1.0, 2),
-        ("malignancy_control", -1.0, 2),
-    ):
-        files[name] = np.arange(200), y, rng.dirichlet(np.ones(k), 200)
-        context["points"][name] = {
-            "balanced_shift": np.linspace(-shift, shift, k).tolist(),
-            "train_prior": [1 / k] * k,
-            "tau": 1.0,
-            "malignant_threshold_at_90_specificity": 0.5 + shift / 10,
-        }
-    found = estimates.compute(files, np.arange(200).astype(str), context)["models"]
-    for name, (_, _, p) in files.items():
-        points = context["points"][name]
-        targets = y if p.shape[1] == 7 else MALIGNANT[y]
-        decided = (np.log(p) + points["balanced_shift"]).argmax(axis=1)
-        assert found[name]["balanced"]["accuracy"]["value"] == pytest.approx(
-            (decided == targets).mean()
-        ), name
-        assert found[name]["argmax"]["accuracy"]["value"] == pytest.approx(
-            (p.argmax(axis=1) == targets).mean()
-        ), name
-        score = p[:, MALIGNANT].sum(axis=1) if p.shape[1] == 7 else p[:, 1]
-        t = points["malignant_threshold_at_90_specificity"]
-        sensitivity = found[name]["malignant_sensitivity_at_val_threshold_90"]["value"]
-        assert sensitivity == pytest.approx((score[MALIGNANT[y]] >= t).mean()), name
-        assert found[name]["auc_malignant"]["value"] == pytest.approx(
-            sk.roc_auc_score(MALIGNANT[y], score)
-        ), name
-
-
 def test_networks_of_benign_and_malignant_are_found_scored_and_compared(
     networks, tmp_path, monkeypatch
 ):
-    """`--task malignancy` and its control beside the others, teacher.py's in place of trained
-    ones.
+    """`--task malignancy` and its control stand beside the others.
+
+    teacher.py's classifiers take the place of trained ones.
     """
 
     def teach(place, pool, val, shift, resuming=False):
@@ -303,38 +212,8 @@ def test_networks_of_benign_and_malignant_are_found_scored_and_compared(
         np.testing.assert_allclose(table.p_malignant, p[:, 1], atol=2e-6)
         auc = found["models"][name]["auc_malignant"]["value"]
         assert auc == pytest.approx(sk.roc_auc_score(MALIGNANT[y], table.p_malignant))
-    # Of another number of steps.
+    # The classifier was trained for another number of steps.
     assert "more than their task" in found["sum_minus_binary"]["reason"]
-
-
-def test_predictions_keep_nine_digits_each_class_in_its_own_column(tmp_path):
-    rng = np.random.default_rng(0)
-    rows, labels = np.array([5, 2, 9]), np.array([6, 0, 3])
-    for k in (7, 2):
-        p = rng.dirichlet(np.ones(k), 3)
-        write_predictions(tmp_path / "p.csv", rows, labels, p)
-        header, *lines = (tmp_path / "p.csv").read_text().splitlines()
-        assert header == ("row,label,p_malignant" if k == 2 else ",".join(["row", "label", *P]))
-        values = np.array([[float(v) for v in line.split(",")] for line in lines])
-        np.testing.assert_array_equal(values[:, :2], np.column_stack([rows, labels]))
-        np.testing.assert_allclose(values[:, 2:], p[:, 1:] if k == 2 else p, rtol=1e-8)
-        again = read_predictions(tmp_path / "p.csv")
-        for a, b in zip(again, (rows, labels, p), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-7)
-
-
-def test_lesions_are_those_of_the_predicted_rows_in_their_order(tmp_path):
-    (tmp_path / "s.csv").write_text(
-        "row,lesion,part\n3,c,test\n1,a,test\n2,b,test\n4,d,train\n5,e,val\n"
-    )
-    lesions, leaky = read_lesions(tmp_path / "s.csv", np.array([2, 1, 3]))
-    assert lesions.tolist() == ["b", "a", "c"]
-    assert not leaky
-    for part, leaks in (("train", True), ("val", False)):
-        (tmp_path / "s.csv").write_text(
-            f"row,lesion,part\n3,c,test\n1,a,test\n2,b,test\n4,a,{part}\n"
-        )
-        assert read_lesions(tmp_path / "s.csv", np.array([1, 2, 3]))[1] == leaks
 
 
 def test_every_column_of_the_isic_submission_is_the_class_it_is_named_by(
@@ -377,60 +256,6 @@ def test_a_run_of_the_evaluation_names_the_hash_of_everything_it_read(evaluated)
         ".writer",
     }
     assert json.dumps(record)
-
-
-def test_the_interval_of_the_calibration_error_is_corrected_for_its_bias():
-    """Resampling raises the error of calibrated probabilities; the interval that is reported has
-    that taken out.
-    """
-    rng = np.random.default_rng(0)
-    p = rng.dirichlet([0.5] * 7, 600)
-    y = (rng.random((600, 1)) > np.cumsum(p, axis=1)).sum(axis=1).clip(max=6)
-    found = estimates.report_model(y, p, None, np.arange(600).astype(str), "p")[0]["ece"]
-    low, high = bootstrap.with_intervals(
-        lambda w: {"e": metrics.ece(y, p, w)}, np.arange(600).astype(str)
-    )["e"][1:]
-    assert found["low"] <= found["value"] <= found["high"]
-    assert (found["low"], found["high"]) != (low, high)
-    assert found["low"] < low
-
-
-def test_networks_of_two_tasks_are_compared_only_if_they_learned_from_the_same_images():
-    rng = np.random.default_rng(0)
-    y = rng.integers(7, size=60)
-    files = {
-        "classifier": (np.arange(60), y, rng.dirichlet(np.ones(7), 60)),
-        "malignancy": (np.arange(60), y, rng.dirichlet(np.ones(2), 60)),
-    }
-    arm = {
-        "trained_on": "9 real",
-        "same": {"steps": 5},
-        "synthetic_sha256": "a",
-        "synthetic_weight": 0.25,
-        "trained_by": ["this"],
-    }
-
-    def compare(**other):
-        context = {
-            "protocol": "p",
-            "data": None,
-            "views": 8,
-            "points": {},
-            "arms": {"classifier": arm, "malignancy": arm | other},
-        }
-        return estimates.compute(files, np.arange(60).astype(str), context)["sum_minus_binary"]
-
-    assert "auc_malignant" in compare()
-    assert "DIFFERENT CODE" in compare(trained_by=["other"])["auc_malignant"]["protocol"]
-    for name, value in (
-        ("trained_on", "8 real"),
-        ("same", {"steps": 6}),
-        ("synthetic_sha256", "b"),
-        ("synthetic_weight", 1),
-    ):
-        assert "more than their task" in compare(**{name: value}).get(
-            "reason", "compared all the same"
-        ), name
 
 
 def test_an_options_subset_is_named_in_every_protocol(evaluated):

@@ -1,5 +1,6 @@
-"""The file that evaluate.py writes about the synthetic images is computed again from the networks
-and tables on disk, by plain Keras, NumPy, SciPy and scikit-learn.
+"""The file that evaluate.py writes about the synthetic images is computed again.
+
+It is computed from the networks and tables on disk, by plain Keras, NumPy, SciPy and scikit-learn.
 """
 
 import numpy as np
@@ -26,8 +27,9 @@ def quality(folder):
 
 
 class Seen:
-    """The judge's features and decisions, by stock Keras and scikit-learn: components fitted on
-    half A.
+    """The judge's features and decisions, by stock Keras and scikit-learn.
+
+    The components are fitted on half A.
     """
 
     def __init__(self, evaluated, parts):
@@ -124,7 +126,7 @@ def test_nearest_pairs_name_the_row_of_the_training_image_and_memorisation_count
     assert table.label.tolist() == synthetic[1].tolist()
     np.testing.assert_allclose(table.distance, distance, rtol=1e-4)
     assert table.train_row.tolist() == parts.rows("train")[at].tolist()
-    # Lesions are split: none is in both.
+    # Whole lesions are split, so that none is in both parts.
     held = np.quantile(nearest(parts.of("test")[0], parts.of("train")[0])[0], 0.01)
     found = quality["memorisation"]
     assert found["threshold"] == pytest.approx(held, rel=1e-4)
@@ -144,8 +146,9 @@ def test_the_judges_name_is_of_its_weights(evaluated, quality):
 def test_distances_are_to_the_test_part_and_their_floor_is_half_bs(
     evaluated, parts, quality, seen, synthetic
 ):
-    """To within the draws: the means of features, whose squared distance is the first term of
-    Frechet's, on fresh images.
+    """The distances agree with those of fresh images, to within the draws.
+
+    The squared distance of the means of features is the first term of Frechet's.
     """
     import scipy.linalg
     from sklearn.metrics.pairwise import polynomial_kernel
@@ -194,7 +197,7 @@ def test_distances_are_to_the_test_part_and_their_floor_is_half_bs(
             assert d[name + end]["value"] == pytest.approx(
                 values.mean(), abs=4 * values.std() + 1e-3
             ), name + end
-    # Two epochs of a GAN are no real images.
+    # After two epochs a GAN's images are far from real ones.
     assert d["frechet"]["value"] > 2 * d["frechet_floor"]["value"]
     assert d["frechet_ratio"]["value"] == pytest.approx(
         d["frechet"]["value"] / d["frechet_floor"]["value"], rel=0.2

@@ -1,10 +1,10 @@
-"""Draw changes of the code at random, with Cosmic Ray's operators: JSON for random_mutants.py on
-standard output.
+"""Draw changes of the code at random, with Cosmic Ray's operators.
 
     .venv-mutants/bin/python tests/stress/draw_mutants.py 100 0 train_gan.py ...
 
-Runs in an environment of its own, which `make mutants` makes (requirements-mutants.txt). First a
-place in the code is drawn, each with the same chance, then one of the operators that can change it.
+Writes JSON for random_mutants.py on standard output. Runs in an environment of its own, which `make
+mutants` makes (requirements-mutants.txt). First a place in the code is drawn, each with the same
+chance, then one of the operators that can change it.
 """
 
 import json
@@ -16,14 +16,15 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
-# Of the same meaning here, or of names that need arguments: `is` for `==` on numbers, another
-# exception.
+# These change nothing that matters here, such as `is` for `==` on numbers or another exception, or
+# need arguments.
 LEFT_OUT = ("ExceptionReplacer", "Variable", "_Is", "RemoveDecorator")
 
 
 def list_places(text):
-    """{(line, column): [(operator, which of its occurrences)]} of what could be changed in a
-    module.
+    """Return {(line, column): [(operator, which of its occurrences)]} of a module.
+
+    These are the places that could be changed.
     """
     tree, found = get_ast(text), {}
     for name in operator_names():
@@ -38,8 +39,10 @@ def list_places(text):
 
 
 def change(path, options, rng):
-    """(operator, changed text) by the first of `options`, in random order, that leaves a module;
-    None if none does.
+    """Return (operator, changed text), or None.
+
+    The operator is the first of `options`, in random order, that leaves a module; None if none
+    does.
     """
     text = path.read_text()
     for name, occurrence in rng.sample(options, len(options)):

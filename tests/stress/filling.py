@@ -1,11 +1,10 @@
-"""Run the scripts where files may not grow, or on a disk that fills up: they must stop in one line
-and leave no half file.
+"""Run the scripts where files may not grow, or on a disk that fills up.
 
     python -m tests.stress.filling [--tmpfs]  # minutes; adds its counts to results/reliability.json
 
-Without --tmpfs the limit is the process's own on the size of a file (RLIMIT_FSIZE); with it, a
-small tmpfs is mounted (needs root). Whatever is left must be whole: every JSON, CSV, PNG, NPZ and
-model file is read to its end.
+They must stop in one line and leave no half file. Without --tmpfs the limit is the process's own on
+the size of a file (RLIMIT_FSIZE); with it, a small tmpfs is mounted (needs root). Whatever is left
+must be whole: every JSON, CSV, PNG, NPZ and model file is read to its end.
 """
 
 import argparse
@@ -96,8 +95,9 @@ def find_partial(folder):
 
 
 def fill(table, folder, limits, scripts=tuple(WORK), space=None):
-    """{runs, stopped, faults} over each script at each limit; `space` makes a folder of a
-    limited size instead.
+    """Return {runs, stopped, faults} over each script at each limit.
+
+    `space` makes a folder of a limited size instead.
     """
     found = {"runs": 0, "stopped": 0, "faults": []}
     for script in scripts:

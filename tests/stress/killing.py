@@ -1,13 +1,12 @@
-"""Kill the trainers with SIGKILL at random moments, resume until they end, and compare with a run
-left alone.
+"""Kill the trainers with SIGKILL at random moments and resume until they end.
 
     python -m tests.stress.killing [--kills 20] [--seed 0]  # minutes; -> results/reliability.json
 
-Compared byte for byte: the synthetic CSV and generator of train_gan.py, the network of train_cnn.py
-and evaluate.py's prediction CSV of it. Half of the kills come at a random moment of the run, half
-soon after an epoch's checkpoint; of both, every second one as soon as a file is being written. It
-counts how often training went on in the middle: a trainer that began anew would end alike.
-test_reliability.py runs a handful.
+The results are compared byte for byte with a run left alone: the synthetic CSV and generator of
+train_gan.py, the network of train_cnn.py and evaluate.py's prediction CSV of it. Half of the kills
+come at a random moment of the run, half soon after an epoch's checkpoint; of both, every second one
+as soon as a file is being written. It counts how often training went on in the middle: a trainer
+that began anew would end alike. test_checkpoints.py runs a handful.
 """
 
 import argparse
@@ -59,18 +58,20 @@ def start(script, *flags):
 
 
 def finish(process):
-    """Wait for a process and return 1 if it resumed a training, else 0; AssertionError with what
-    it said if it failed.
+    """Wait for a process and return 1 if it resumed a training, else 0.
+
+    Raises AssertionError with what it said if it failed.
     """
-    # Closes its pipes too.
+    # communicate() closes its pipes too.
     said, complaint = process.communicate()
     assert process.returncode == 0, complaint[-500:]
     return int("resuming after epoch" in said)
 
 
 def wait_for_moment(process, folder, seconds, rng):
-    """Sleep until a random moment, of the whole run or of what follows a checkpoint, and then for
-    every second kill until a temporary file is being written.
+    """Sleep until a random moment, of the whole run or of what follows a checkpoint.
+
+    Then, for every second kill, sleep until a temporary file is being written.
     """
     began, in_training, writing = time.time(), rng.random() < 0.5, rng.random() < 0.5
     while in_training and process.poll() is None and not has_checkpoint(folder, began):
@@ -84,15 +85,16 @@ def wait_for_moment(process, folder, seconds, rng):
 
 def has_checkpoint(folder, since):
     """True if a checkpoint has been written there since that time."""
-    # The last one goes when its training ends.
+    # The last checkpoint goes when its training ends.
     with contextlib.suppress(FileNotFoundError):
         return any(p.stat().st_mtime >= since for p in folder.rglob("checkpoint.npz"))
     return False
 
 
 def survive(script, flags, folder, seconds, kills, rng):
-    """Kill and resume `script` until it has been killed `kills` times, then let it end: (kills
-    it took, resumptions).
+    """Kill and resume `script` until it has been killed `kills` times, then let it end.
+
+    Returns (kills it took, resumptions).
     """
     resumed = 0
     for done in range(kills):
@@ -104,7 +106,7 @@ def survive(script, flags, folder, seconds, kills, rng):
             os.killpg(process.pid, signal.SIGKILL)
         said, complaint = process.communicate()
         resumed += "resuming after epoch" in said
-        # It ended just before.
+        # In this case the process ended just before the kill.
         if process.returncode != -signal.SIGKILL:
             assert process.returncode == 0, complaint[-500:]
             return done, resumed
@@ -112,8 +114,9 @@ def survive(script, flags, folder, seconds, kills, rng):
 
 
 def compare(table, folder, kills, seed=0, scripts=("train_gan.py", "train_cnn.py")):
-    """(kills survived, trainings resumed in the middle, files that differ) over as many rounds
-    as `kills` kills take.
+    """Return (kills survived, trainings resumed in the middle, files that differ).
+
+    There are as many rounds as `kills` kills take.
     """
     rng = random.Random(seed)
     survived, resumed, differing = 0, 0, []

@@ -5,8 +5,8 @@
 
 The table is 10 000 phantom lesions a hundred times over, with metadata (8 GB of CSV in a temporary
 folder). Sampling is train_gan.py --sample-only, 100 000 images of a generator trained here for one
-epoch on few rows. Adds its figures to results/reliability.json; exits with 1 if a script took over
-8 GiB.
+epoch on few rows. Adds its values to results/reliability.json; exits with 1 if a script took over 8
+GiB.
 """
 
 import argparse
@@ -40,6 +40,30 @@ def write_table(small, large, rows):
     return large / small.name
 
 
+def measure_samples(folder, small, count):
+    """Measure the drawing of `count` images by a generator trained here on few rows."""
+    where = ["--models-dir", folder / "models", "--outputs-dir", folder / "outputs"]
+    few = ["--data", small, "--subset", 300, *where]
+    short = ["--epochs", 1, "--samples", 7]
+    measure("train_gan.py", *few, *short, record=folder / "models/gan/options.json")
+    many = ["--sample-only", "--samples", count, "--no-png", "--out", folder / "set"]
+    return measure("train_gan.py", *few, *many, record=folder / "set/provenance.json")
+
+
+def measure_eda(folder, large):
+    """Measure eda.py on the large table."""
+    where = ["--models-dir", folder / "large", "--outputs-dir", folder / "large"]
+    record = folder / "large/eda/options.json"
+    return measure("eda.py", "--data", large, *where, record=record)
+
+
+def measure_cnn(folder, large):
+    """Measure one epoch of train_cnn.py's control on the large table."""
+    where = ["--models-dir", folder / "large", "--outputs-dir", folder / "large"]
+    flags, record = ["--role", "control", "--epochs", 1], folder / "large/control/options.json"
+    return measure("train_cnn.py", "--data", large, *where, *flags, record=record)
+
+
 def main():
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -56,57 +80,26 @@ def main():
 
     command, peaks = f"python -m tests.stress.load {' '.join(sys.argv[1:])}", []
 
-    def note(name, minutes, peak_gib, **figures):
-        """One part's figures, at once: the next may take an hour."""
+    def note(name, minutes, peak_gib, **values):
+        """Note one part's values at once, for the next may take an hour."""
         peaks.append(peak_gib)
-        # What the figures' names say; a smaller trial is not noted.
+        # The values' names say these numbers, so a smaller trial is not noted.
         if (args.rows, args.samples) == (1_000_000, 100_000):
             reliability.note(
-                command, **figures, **{f"{name}_minutes": minutes, f"{name}_peak_gib": peak_gib}
+                command, **values, **{f"{name}_minutes": minutes, f"{name}_peak_gib": peak_gib}
             )
 
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         small = write_phantom(folder / "small", 10_000)
-        where = ["--models-dir", folder / "models", "--outputs-dir", folder / "outputs"]
         if "samples" in parts:
-            few = ["--data", small, "--subset", 300, *where]
-            measure(
-                "train_gan.py",
-                *few,
-                "--epochs",
-                1,
-                "--samples",
-                7,
-                record=folder / "models/gan/options.json",
-            )
-            many = ["--sample-only", "--samples", args.samples, "--no-png", "--out", folder / "set"]
-            record = folder / "set/provenance.json"
-            note(
-                "samples",
-                *measure("train_gan.py", *few, *many, record=record),
-                samples=args.samples,
-            )
+            note("samples", *measure_samples(folder, small, args.samples), samples=args.samples)
         if parts != ["samples"]:
             large, rows = write_table(small, folder, args.rows), args.rows // 10_000 * 10_000
-            where = ["--models-dir", folder / "large", "--outputs-dir", folder / "large"]
         if "eda" in parts:
-            record = folder / "large/eda/options.json"
-            note(
-                "million_rows_eda",
-                *measure("eda.py", "--data", large, *where, record=record),
-                million_rows=rows,
-            )
+            note("million_rows_eda", *measure_eda(folder, large), million_rows=rows)
         if "cnn" in parts:
-            flags, record = (
-                ["--role", "control", "--epochs", 1],
-                folder / "large/control/options.json",
-            )
-            note(
-                "million_rows_cnn",
-                *measure("train_cnn.py", "--data", large, *where, *flags, record=record),
-                million_rows=rows,
-            )
+            note("million_rows_cnn", *measure_cnn(folder, large), million_rows=rows)
     found = json.loads(reliability.PATH.read_text())
     both = [found.get(f"million_rows_{name}_peak_gib") for name in ("eda", "cnn")]
     if all(both):

@@ -1,5 +1,4 @@
-"""Mutation testing: plant bugs, one at a time in a copy of the project, and see whether the tests
-notice.
+"""Mutation testing: plant bugs, one at a time in a copy, and see whether the tests notice.
 
     python -m tests.stress.mutants                     # all of them: about an hour
     python -m tests.stress.mutants --only calibration  # bugs that mention this word
@@ -46,66 +45,78 @@ KINDS = (
     "column",
     "record",
 )
-"""What a bug confuses: part = which images are seen; average = what the GAN learns from and keeps;
-prior = prior, temperature and calibration; weight = weights, flags and staleness; label = labels of
-images; half = halves, floors and recall; point = operating points and views; split = frozen
-constants; column = columns, pictures and words that are shown; record = rows, definitions and what
-is written down.
+"""What a bug confuses.
+
+part = which images are seen; average = what the GAN learns from and keeps; prior = prior,
+temperature and calibration; weight = weights, flags and staleness; label = labels of images; half =
+halves, floors and recall; point = operating points and views; split = frozen constants; column =
+columns, pictures and words that are shown; record = rows, definitions and what is written down.
 """
 LISTS = Path(__file__).with_name("mutants")
 MOST_IN_A_FUNCTION = 3
-# For the tests of one bug.
+# The tests of one bug may take this many seconds.
 SECONDS = 600
 ASSERTIONS = ("AssertionError", "Failed", "assert ")
 
-# For --find: where to look for a test of a file, the quickest first.
+# --find and random_mutants.py look here for a test of a file, the likeliest and quickest first.
 LIKELY = {
-    "train_gan": "gan_training gan commands parts identity",
-    "train_cnn": "cnn_loop cnn_training cnn commands parts",
-    "evaluate": "recomputed evaluate",
-    "eda": "figures pipeline",
-    "visualize_results": "figures pipeline report",
+    "train_gan": "gan_steps gan_loop gan synthetic_set commands parts identity",
+    "train_cnn": "cnn_loop cnn_training cnn calibration augmentation optimizers commands parts",
+    "evaluate": "recomputed compared_networks from_predictions external_tables evaluate estimates",
+    "eda": "table_figures figures pipeline",
+    "visualize_results": "figures classifier_figures gan_figures pipeline report",
     "lesiongan/__init__": "pipeline",
-    "lesiongan/phantom": "data commands",
-    "lesiongan/fetch": "data commands",
-    "lesiongan/files/archives": "data reliability",
-    "lesiongan/files/compressed": "data reliability",
-    "lesiongan/files/errors": "errors evaluate",
-    "lesiongan/files": "data recomputed reliability pipeline identity",
-    "lesiongan/data/lesions": "lesions data fidelity figures",
-    "lesiongan/data/metadata": "lesions data",
-    "lesiongan/data/near_duplicates": "lesions data fidelity figures",
-    "lesiongan/data/split": "lesions data fidelity figures",
-    "lesiongan/data": "data lesions identity reliability",
-    "lesiongan/run/checkpoints": "reliability gan_training cnn_loop",
+    "lesiongan/phantom": "phantom tables commands",
+    "lesiongan/fetch": "fetch commands",
+    "lesiongan/files/archives": "tables hostile_files",
+    "lesiongan/files/compressed": "tables hostile_files",
+    "lesiongan/files/errors": "errors external_tables evaluate from_predictions",
+    "lesiongan/files": (
+        "tables fetch recomputed predictions hostile_files disks_and_folders pipeline identity"
+    ),
+    "lesiongan/data/lesions": "lesions tables memorisation synthetic_quality table_figures",
+    "lesiongan/data/metadata": "lesions tables fetch hostile_files",
+    "lesiongan/data/row_order": "lesions tables fetch hostile_files",
+    "lesiongan/data/near_duplicates": "lesions memorisation synthetic_quality table_figures",
+    "lesiongan/data/split": "lesions synthetic_quality memorisation table_figures",
+    "lesiongan/data": "tables phantom fetch lesions identity hostile_files",
+    "lesiongan/run/checkpoints": "checkpoints hostile_files gan_loop cnn_loop",
     "lesiongan/run/code_hash": "code_hash pipeline",
-    "lesiongan/run/machine": "gan_training reliability pipeline",
-    "lesiongan/run/keras_setup": "gan_training reliability pipeline",
+    "lesiongan/run/machine": "machine gan_steps pipeline",
+    "lesiongan/run/keras_setup": "gan_steps machine pipeline",
     "lesiongan/run": "identity commands pipeline parts",
-    "lesiongan/nets/augmentation": "cnn cnn_loop",
+    "lesiongan/nets/augmentation": "augmentation cnn cnn_loop",
+    "lesiongan/nets/gan_augmentation": "gan_steps gan gan_loop",
     "lesiongan/nets/inference": "cnn_training metrics recomputed",
-    "lesiongan/nets/saved_models": "saved_models reliability",
-    "lesiongan/nets/synthetic_set": "gan_training gan pipeline",
-    "lesiongan/measures/calibration": "cnn_training cnn",
-    "lesiongan/measures/bootstrap": "metrics recomputed",
-    "lesiongan/measures/metrics": "metrics recomputed",
-    "lesiongan/measures/predictions": "recomputed evaluate",
-    "lesiongan/measures/estimates": "recomputed evaluate",
-    "lesiongan/measures": "fidelity recomputed_synthetic evaluate",
+    "lesiongan/nets/optimizers": "optimizers cnn_loop cnn_training cnn",
+    "lesiongan/nets/saved_models": "saved_models hostile_files",
+    "lesiongan/nets/synthetic_set": "synthetic_set gan_loop gan pipeline",
+    "lesiongan/measures/calibration": "cnn_training calibration cnn",
+    "lesiongan/measures/bootstrap": "metrics recomputed estimates",
+    "lesiongan/measures/metrics": "metrics recomputed estimates",
+    "lesiongan/measures/predictions": (
+        "predictions recomputed from_predictions external_tables evaluate"
+    ),
+    "lesiongan/measures/estimates": "estimates recomputed compared_networks evaluate",
+    "lesiongan/measures/recompute": "from_predictions recomputed estimates evaluate",
+    "lesiongan/measures": (
+        "distances memorisation synthetic_quality recomputed_synthetic evaluate from_predictions"
+    ),
     "lesiongan/plots/report": "report pipeline",
-    "lesiongan/plots": "figures pipeline",
-    "benchmarks/arms": "arms benchmark_runs",
-    "benchmarks/classifier_bars": "benchmarks benchmark_runs",
-    "benchmarks/gan_bars": "benchmarks benchmark_runs",
-    "benchmarks/workplace": "benchmark_runs benchmarks arms",
+    "lesiongan/plots": "classifier_figures gan_figures table_figures figures pipeline",
+    "benchmarks/arms": "arms benchmark_commands benchmark_runs",
+    "benchmarks/classifier_bars": "benchmarks benchmark_commands benchmark_runs",
+    "benchmarks/gan_bars": "benchmarks benchmark_runs benchmark_commands",
+    "benchmarks/workplace": "benchmark_commands benchmark_runs benchmarks arms",
     "benchmarks/pages": "benchmarks arms results",
-    "benchmarks": "benchmark_runs",
+    "benchmarks": "benchmark_runs benchmark_commands",
 }
 
 
 def likely_tests(file):
-    """Paths of the test files likeliest to notice a change of `file`: by LIKELY's longest name
-    that it begins with.
+    """Return paths of the test files likeliest to notice a change of `file`.
+
+    They are those of LIKELY's longest name that the path begins with.
     """
     name = max((n for n in LIKELY if file.startswith(n)), key=len)
     return [find_test(f"test_{stem}.py") for stem in LIKELY[name].split()]
@@ -148,7 +159,7 @@ def read_mutants(folder):
         *(p for p in (ROOT / "lesiongan").rglob("*.py") if p.name != "__init__.py"),
     ]
     modules = {p.relative_to(ROOT).as_posix() for p in modules} - {m["file"] for m in mutants}
-    # Another list need not cover everything.
+    # Any other list need not cover everything.
     if folder == LISTS:
         faults += [f"{name}: has no bug" for name in sorted(modules)]
     if faults:
@@ -171,7 +182,7 @@ def find_function(text, before, changed):
     return found[0]
 
 
-# ---------------------------------------------------------------- running
+# From here on, tests run in copies of the project.
 
 
 def copy_project(folder):
@@ -194,8 +205,9 @@ def copy_project(folder):
 
 
 def run_tests(project, tests, given, stop=False, workers=0):
-    """{test: 'passed', 'assertion' or another word with the first line of what it said} in a
-    copy of the project.
+    """Return {test: how it went with the first line of what it said} in a copy of the project.
+
+    How it went is 'passed', 'assertion' or another word.
     """
     report = project / "report.xml"
     command = [
@@ -243,7 +255,7 @@ def run_tests(project, tests, given, stop=False, workers=0):
 def make_given(folder):
     """A folder with every stage of the tests' shared run, made by the code as it is."""
     for script in {script for script, _, _ in STAGES.values()}:
-        # Here, since Python 3.11 cannot parse in two threads at once.
+        # The imports are read here, since Python 3.11 cannot parse in two threads at once.
         imports_of(script)
     code = (
         "import sys; from tests import conftest; from pathlib import Path; here = "
@@ -260,17 +272,19 @@ def make_given(folder):
 
 @functools.cache
 def imports_of(script):
-    """Paths from ROOT of a script and of all modules that it imports, directly or through
-    others.
+    """Return paths from ROOT of a script and of all modules that it imports.
+
+    The imports are direct or through others.
     """
     return {p.relative_to(ROOT).as_posix() for p in code_hash.read_closure(ROOT / f"{script}.py")}
 
 
 def keep_unaffected(given, folder, file):
-    """A copy of `given` without the marks of the stages that a change of `file` could alter;
-    None if it alters all.
+    """Return a copy of `given` without the marks of the stages that a change of `file` could alter.
+
+    Returns None if it alters all.
     """
-    # Which renders them.
+    # report.py renders the templates, so a change of theirs is one of its own.
     file = re.sub(r"templates/.*", "report.py", file)
     affected = set()
     for name, (script, _, needs) in STAGES.items():

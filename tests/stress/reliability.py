@@ -1,5 +1,6 @@
-"""results/reliability.json: figures of killing.py, damaged_files.py, filling.py and load.py,
-each with its command.
+"""results/reliability.json: values by the tools beside this file, each with its command.
+
+The tools are killing.py, damaged_files.py, filling.py, load.py, mutants.py and random_mutants.py.
 """
 
 from lesiongan import ROOT
@@ -10,14 +11,14 @@ from lesiongan.run import machine
 PATH = ROOT / "results" / "reliability.json"
 
 
-def note(command, **figures):
-    """Add figures, with the command, the commit and the processor that they came from."""
-    found = read_json(PATH, "tests/killing.py") if PATH.is_file() else {}
+def note(command, **values):
+    """Add values, with the command, the commit and the processor that they came from."""
+    found = read_json(PATH, "tests/stress/killing.py") if PATH.is_file() else {}
     environment = machine.environment()
-    commands = found.get("commands", {}) | dict.fromkeys(figures, command.strip())
-    commits = found.get("commits", {}) | dict.fromkeys(figures, environment.pop("commit"))
+    commands = found.get("commands", {}) | dict.fromkeys(values, command.strip())
+    commits = found.get("commits", {}) | dict.fromkeys(values, environment.pop("commit"))
     processors = found.get("figure_processors", {}) | dict.fromkeys(
-        figures, environment["processor"]
+        values, environment["processor"]
     )
     notes = {
         "commands": commands,
@@ -25,4 +26,4 @@ def note(command, **figures):
         "figure_processors": processors,
         "environment": environment,
     }
-    write_json(PATH, found | figures | notes)
+    write_json(PATH, found | values | notes)

@@ -1,6 +1,6 @@
-"""Tables are read as NumPy, gzip, lzma and zstandard wrote them, in every layout, and each kind of
-bad file ends in one clear line. Phantom lesions and the download are checked against what HAM10000
-has.
+"""Tables are read as NumPy, gzip, lzma and zstandard wrote them, in every layout.
+
+Each kind of bad file ends in one clear line.
 """
 
 import gzip
@@ -13,7 +13,6 @@ import zstandard
 from lesiongan.data import classes, tables
 from lesiongan.data.classes import CLASSES
 from lesiongan.data.tables import read_table
-from lesiongan.files import checksums, records, writing
 from lesiongan.files.errors import InputError
 
 
@@ -47,7 +46,7 @@ def test_pixels_are_row_major_height_width_channel(tmp_path):
     assert first.split(",")[:4] == ["0", "1", "2", "3"]
     table = read_table(tmp_path / "t.csv")
     np.testing.assert_array_equal(table.images, images)
-    # pixel k is row k // 84, column k // 3 % 28, channel k % 3
+    # Pixel k is row k // 84, column k // 3 % 28, channel k % 3.
     assert table.images[0, 5, 7, 2] == (5 * 84 + 7 * 3 + 2) % 256
     assert table.labels.tolist() == [3, 6]
 
@@ -68,7 +67,7 @@ def test_compressed_tables_are_the_same_table(table_path, tmp_path, name):
 
 
 def test_labels_of_dermamnist_are_converted(tmp_path):
-    # MedMNIST: 0 akiec, 1 bcc, 2 bkl, 3 df, 4 mel, 5 nv, 6 vasc
+    # MedMNIST's codes are 0 akiec, 1 bcc, 2 bkl, 3 df, 4 mel, 5 nv and 6 vasc.
     names = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
     arrays = {}
     for i, part in enumerate(("train", "val", "test")):
@@ -170,7 +169,7 @@ def test_bad_shapes_are_named(tmp_path, lines):
         "line 4",
         "repeats the header",
     )
-    # Blank lines are nothing.
+    # Blank lines are passed over.
     assert len(read_table(write(tmp_path / "gap.csv", [*lines[:3], "", lines[3], ""]))) == 3
     refuse(write(tmp_path / "only_header.csv", lines[:1]), "no rows")
     refuse(
@@ -197,7 +196,7 @@ def test_unreadable_files_are_named(tmp_path, table_path):
     refuse(tmp_path / "cut.csv.gz", "fetch the file again")
     (tmp_path / "cut.csv.zst").write_bytes(zstandard.compress(table_path.read_bytes())[:20000])
     refuse(tmp_path / "cut.csv.zst")
-    # Flushed after each line, so that a cut file ends with a whole one.
+    # The packer is flushed after each line, so that a cut file ends with a whole one.
     packer = zstandard.ZstdCompressor().compressobj()
     pieces = [
         packer.compress(line) + packer.flush(1)
@@ -208,9 +207,9 @@ def test_unreadable_files_are_named(tmp_path, table_path):
     (tmp_path / "two.csv.zst").write_bytes(
         b"".join(zstandard.compress(p) for p in table_path.read_bytes().partition(b"\n"))
     )
-    # Frame after frame.
+    # A file may hold one frame after another.
     assert read_table(tmp_path / "two.csv.zst").sha256 == read_table(table_path).sha256
-    # As spreadsheets write it.
+    # Spreadsheets write a byte order mark in front.
     (tmp_path / "mark.csv").write_bytes(b"\xef\xbb\xbf" + table_path.read_bytes())
     assert read_table(tmp_path / "mark.csv").sha256 == read_table(table_path).sha256
     for name, pack in (
@@ -226,69 +225,6 @@ def test_unreadable_files_are_named(tmp_path, table_path):
     refuse(tmp_path / "absent.csv", "no such file")
     (tmp_path / "cut.csv").write_bytes(table_path.read_bytes()[:-3000])
     refuse(tmp_path / "cut.csv", "truncated")
-
-
-def test_phantom_mark_is_seen_and_photographs_have_none(table_path):
-    table = read_table(table_path)
-    assert table.is_phantom
-    plain = classes.mark_as_phantom(table.images)
-    np.testing.assert_array_equal(plain, table.images)
-    assert not classes.has_phantom_mark(
-        np.random.default_rng(0).integers(0, 256, (1, 28, 28, 3), dtype=np.uint8)
-    )
-
-
-def test_mean_and_deviation_in_blocks_are_those_of_the_whole():
-    from lesiongan.plots import table_figures
-
-    images = np.random.default_rng(0).integers(0, 256, (50, 28, 28, 3), dtype=np.uint8)
-    chosen = np.arange(3, 45, 2)
-    mean, deviation = table_figures.mean_and_deviation(images, chosen, block=8)
-    np.testing.assert_allclose(mean, images[chosen].mean(axis=0))
-    np.testing.assert_allclose(deviation, images[chosen].std(axis=0), atol=1e-9)
-
-
-def test_phantoms_never_replace_a_table_or_metadata_of_photographs(tmp_path):
-    from lesiongan import phantom
-
-    phantom.main(["--rows", "84", "--out", str(tmp_path)])
-    # Phantoms may be drawn again.
-    phantom.main(["--rows", "84", "--out", str(tmp_path)])
-    table, metadata = tmp_path / "hmnist_28_28_RGB.csv", tmp_path / "HAM10000_metadata.csv"
-    metadata.write_text(metadata.read_text().replace("PHANTOM_", "ISIC_"))
-    with pytest.raises(InputError, match="would be replaced"):
-        phantom.main(["--out", str(tmp_path)])
-    metadata.unlink()
-    lines = table.read_text().splitlines()
-    lines[1] = lines[1].rsplit(",", 57)[0] + ",7" * 56 + ",0"
-    table.write_text("\n".join(lines) + "\n")
-    with pytest.raises(InputError, match="would be replaced"):
-        phantom.main(["--out", str(tmp_path)])
-
-
-def test_blank_images_do_not_make_pairs_by_the_million():
-    from lesiongan.data.lesions import merge_groups
-    from lesiongan.data.near_duplicates import MOST_PARTNERS, near_pairs
-
-    images = np.random.default_rng(0).integers(0, 256, (400, 28, 28, 3), dtype=np.uint8)
-    images[100:300] = 200
-    images[350] = images[3]
-    for block in (64, 1024):
-        pairs = near_pairs(images, block=block)
-        assert len(pairs) == 1 + sum(min(i, MOST_PARTNERS) for i in range(200))
-        groups = merge_groups(400, pairs)
-        assert (groups[100:300] == 100).all()
-        assert groups[350] == 3
-        assert len(set(groups)) == 400 - 199 - 1
-
-
-def test_phantoms_are_deterministic_and_have_every_class(table_path, tmp_path):
-    from lesiongan.phantom import write_phantom
-
-    assert write_phantom(tmp_path, 200).read_bytes() == table_path.read_bytes()
-    counts = classes.class_counts(read_table(table_path).labels)
-    assert counts.min() >= 12
-    assert counts.argmax() == CLASSES.index("nv")
 
 
 def test_npz_parts_keep_their_labels_in_whatever_order_they_are_joined(tmp_path):
@@ -365,80 +301,3 @@ def test_classes_their_codes_and_their_groups_are_ham10000s():
         "vasc": "vascular",
         "mel": "melanoma",
     }
-
-
-def test_phantom_photographs_of_a_lesion_share_its_id_and_class_and_seeds_draw_others(
-    table_path, tmp_path
-):
-    import pandas as pd
-
-    from lesiongan.phantom import write_phantom
-
-    meta = pd.read_csv(table_path.with_name("HAM10000_metadata.csv"))
-    assert meta.dx.tolist() == [CLASSES[c] for c in read_table(table_path).labels]
-    sizes = meta.groupby("lesion_id").size()
-    assert 1 < sizes.max() <= 3
-    assert (meta.groupby("lesion_id").dx.nunique() == 1).all()
-    assert meta.image_id.is_unique
-    first, second = (read_table(write_phantom(tmp_path / str(seed), 84, seed)) for seed in (1, 2))
-    assert not (first.images == second.images).all(axis=(1, 2, 3)).any()
-
-
-def download_from(folder, monkeypatch):
-    """Kaggle's client with this folder in place of Kaggle."""
-    import sys
-    from types import SimpleNamespace
-
-    from lesiongan import fetch
-
-    monkeypatch.setattr(fetch, "answers", lambda: True)
-    client = SimpleNamespace(dataset_download=lambda handle, path: str(folder / path))
-    monkeypatch.setitem(sys.modules, "kagglehub", client)
-
-
-def test_a_download_is_moved_in_only_if_it_is_the_whole_table_with_its_metadata(
-    table_path, tmp_path, monkeypatch, capsys
-):
-    from lesiongan import fetch
-
-    download_from(table_path.parent, monkeypatch)
-    names = ("hmnist_28_28_RGB.csv", "HAM10000_metadata.csv")
-    with pytest.raises(InputError, match="with class counts"):
-        fetch.download(tmp_path)
-    assert not [n for n in names if (tmp_path / n).exists()]
-    counts = tuple(classes.class_counts(read_table(table_path).labels).tolist())
-    monkeypatch.setattr(fetch, "HAM10000_COUNTS", counts)
-    assert fetch.download(tmp_path) == tmp_path / names[0]
-    assert "not those behind results" in capsys.readouterr().err
-    for name in names:
-        assert (tmp_path / name).read_bytes() == (table_path.parent / name).read_bytes()
-    record = records.read_json(tmp_path / "provenance.json", "")
-    assert record["file_sha256"] == {n: checksums.file_sha256(tmp_path / n) for n in names}
-    assert record["data_sha256"] == read_table(table_path).sha256
-    shuffled = writing.ensure_folder(tmp_path / "shuffled")
-    lines = (table_path.parent / names[1]).read_text().splitlines()
-    (shuffled / names[1]).write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")
-    (shuffled / names[0]).write_bytes(table_path.read_bytes())
-    download_from(shuffled, monkeypatch)
-    with pytest.raises(InputError, match="dx"):
-        fetch.download(tmp_path / "new")
-    assert not (tmp_path / "new" / names[0]).exists()
-
-
-def test_the_table_in_data_comes_before_a_download_and_phantoms_are_last(
-    tmp_path, monkeypatch, capsys
-):
-    from lesiongan import fetch
-    from lesiongan.run import inputs
-
-    monkeypatch.setattr(inputs, "ROOT", tmp_path)
-    monkeypatch.setattr(fetch, "answers", lambda: False)
-    drawn = fetch.choose(tmp_path / "data")
-    assert drawn == tmp_path / "data/phantom/hmnist_28_28_RGB.csv"
-    assert "PHANTOM LESIONS" in capsys.readouterr().err
-    assert read_table(drawn).is_phantom
-    (tmp_path / "data/hmnist_28_28_RGB.csv.gz").write_bytes(b"x")
-    assert fetch.choose(tmp_path / "data") == tmp_path / "data/hmnist_28_28_RGB.csv.gz"
-    (tmp_path / "data/hmnist_28_28_RGB.csv").write_bytes(b"x")
-    assert fetch.choose(tmp_path / "data") == tmp_path / "data/hmnist_28_28_RGB.csv"
-    assert "PHANTOM" not in capsys.readouterr().err

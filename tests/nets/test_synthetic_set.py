@@ -1,0 +1,167 @@
+"""The synthetic set, drawn again by plain Keras from the latents that it documents."""
+
+import numpy as np
+import pytest
+
+from lesiongan.data.classes import CLASSES
+from lesiongan.files import checksums
+from lesiongan.nets import synthetic_set
+from tests import oracles
+
+
+class Painter:
+    """A generator whose images say what it was asked for.
+
+    The label is in the first pixel, the latent's start in others.
+    """
+
+    inputs = (np.zeros((1, 64)), np.zeros(1))
+
+    def predict_on_batch(self, inputs):
+        z, y = inputs
+        assert z.dtype == np.float32
+        assert y.dtype == np.int32
+        images = np.zeros((len(y), 28, 28, 3), np.float32)
+        images[:, 0, 0, 0] = y
+        images[:, 1, :, :] = np.clip(128 + 40 * z[:, :28, None], 0, 255)
+        return images
+
+
+def test_every_generated_image_has_its_own_label_and_latent_however_many_there_are():
+    labels = np.random.default_rng(0).integers(0, 7, 2300).astype(np.int32)
+    chunks = list(synthetic_set.generate_in_chunks(Painter(), labels, 3))
+    images, given = np.concatenate([c[0] for c in chunks]), np.concatenate([c[1] for c in chunks])
+    np.testing.assert_array_equal(given, labels)
+    np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
+    # No latent is drawn twice.
+    assert len({image.tobytes() for image in images[:, 1]}) == 2300
+    z = [
+        np.random.default_rng((3, 2, chunk)).standard_normal((n, 64), dtype=np.float32)
+        for chunk, n in enumerate((1000, 1000, 300))
+    ]
+    expected = np.rint(np.clip(128 + 40 * np.concatenate(z)[:, :28], 0, 255))
+    np.testing.assert_array_equal(images[:, 1, :, 0], expected)
+    few = next(iter(synthetic_set.generate_in_chunks(Painter(), labels[:60], 3)))[0]
+    np.testing.assert_array_equal(few, images[:60])
+    assert not np.array_equal(
+        few, next(iter(synthetic_set.generate_in_chunks(Painter(), labels[:60], 4)))[0]
+    )
+
+
+@pytest.fixture(scope="module")
+def large_set(drawn, tmp_path_factory):
+    """301 images of the trained generator, of seed 5: more than are generated in one go."""
+    copy = drawn.copy(tmp_path_factory.mktemp("large"))
+    copy.run(
+        "train_gan",
+        "--sample-only",
+        "--samples",
+        "301",
+        "--class-mix",
+        "1,1,2,1,3,1,1",
+        "--seed",
+        "5",
+    )
+    return copy
+
+
+def test_the_table_and_the_pictures_are_what_the_kept_generator_draws_for_their_labels(large_set):
+    from PIL import Image
+
+    folder = large_set.outputs / "synthetic"
+    images, labels = oracles.read_images(folder / "hmnist_28_28_RGB.csv")
+    counts = np.bincount(labels)
+    assert counts.sum() == 301
+    np.testing.assert_allclose(counts / 301, np.array([1, 1, 2, 1, 3, 1, 1]) / 10, atol=0.003)
+    z = np.random.default_rng((5, 2, 0)).standard_normal((301, 64), dtype=np.float32)
+    drawn = oracles.load(large_set.models / "gan/generator.keras").predict(
+        [z, labels.astype(np.int32)], verbose=0
+    )
+    assert np.abs(images - drawn).max() <= 0.51
+    shown = {
+        p.name: (p.parent.name, np.asarray(Image.open(p)))
+        for p in (folder / "images").glob("*/*.png")
+    }
+    assert sorted(shown) == [f"{i:05d}.png" for i in range(301)]
+    for i in range(301):
+        name, picture = shown[f"{i:05d}.png"]
+        assert name == CLASSES[labels[i]]
+        np.testing.assert_array_equal(picture, images[i])
+    record = oracles.read(folder / "provenance.json")
+    assert record["images"] == dict(zip(CLASSES, counts.tolist(), strict=True))
+    assert record["options"]["sampling"] == {
+        "samples": 301,
+        "class_mix": "1,1,2,1,3,1,1",
+        "no_png": False,
+        "seed": 5,
+    }
+    assert record["generator_sha256"] == checksums.file_sha256(
+        large_set.models / "gan/generator.keras"
+    )
+
+
+def read_grid(path, columns, scale=2):
+    """uint8 (7, columns, 28, 28, 3): the pictures of a sheet that save_grid wrote."""
+    from PIL import Image
+
+    sheet = np.asarray(Image.open(path))[:, 40:]
+    side = 30 * scale
+    inner = [slice(i * side + scale, (i + 1) * side - scale, scale) for i in range(max(7, columns))]
+    return np.array([[sheet[inner[y], inner[x]] for x in range(columns)] for y in range(7)])
+
+
+def test_a_row_of_every_sheet_is_the_class_it_is_named_by(large_set, drawn):
+    folder = large_set.outputs / "synthetic"
+    images, labels = oracles.read_images(folder / "hmnist_28_28_RGB.csv")
+    sheet = read_grid(folder / "contact_sheet.png", 20)
+    for code in range(7):
+        own = images[labels == code][:20]
+        np.testing.assert_array_equal(sheet[code, : len(own)], own)
+    generator = oracles.load(drawn.models / "gan/generator.keras")
+    # Each column has one latent.
+    z = np.random.default_rng([0]).standard_normal((12, 64), dtype=np.float32)
+    grid = read_grid(drawn.models / "gan/samples/epoch_0002.png", 12)
+    for code in range(7):
+        shown = generator.predict([z, np.full(12, code, np.int32)], verbose=0)
+        assert np.abs(grid[code] - shown).max() <= 1.01
+
+
+def test_names_beside_a_grid_stand_in_the_order_of_its_rows(tmp_path, monkeypatch):
+    from PIL import ImageDraw
+
+    written = []
+    real = ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw,
+        "text",
+        lambda self, at, text, **k: written.append((at[1], text)) or real(self, at, text, **k),
+    )
+    synthetic_set.save_grid(tmp_path / "g.png", np.zeros((7, 3, 28, 28, 3), np.uint8))
+    names = [text for y, text in sorted(written) if text]
+    assert names == ["akiec", "bcc", "bkl", "df", "nv", "vasc", "mel"]
+    heights = [y for y, text in sorted(written) if text]
+    assert [int(y // 60) for y in heights] == list(range(7))
+
+
+def test_the_mix_train_is_that_of_the_train_part(drawn, tmp_path, monkeypatch):
+    asked = []
+
+    def stop(text, n, labels):
+        asked.append((text, n, labels))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(synthetic_set, "class_mix", stop)
+    with pytest.raises(KeyboardInterrupt):
+        drawn.run(
+            "train_gan",
+            "--samples",
+            "77",
+            "--class-mix",
+            "train",
+            "--sample-only",
+            "--out",
+            str(tmp_path / "set"),
+        )
+    ((text, n, labels),) = asked
+    assert (text, n) == ("train", 77)
+    np.testing.assert_array_equal(labels, oracles.Parts(drawn).of("train")[1])

@@ -1,0 +1,161 @@
+"""evaluate.py: which networks may be compared, and how each is described."""
+
+import json
+
+import numpy as np
+
+import evaluate
+from lesiongan.data.classes import CLASSES
+from lesiongan.files import checksums, records
+from lesiongan.measures import estimates
+from lesiongan.measures.predictions import read_lesions, read_predictions
+from tests import oracles
+
+
+def test_arms_that_differ_in_more_than_their_data_are_not_subtracted(pipeline):
+    folder = pipeline.outputs / "evaluation"
+    context = json.loads((folder / "context.json").read_text())
+    predictions = {
+        "classifier": read_predictions(folder / "predictions.csv"),
+        "control": read_predictions(folder / "predictions_control.csv"),
+    }
+    lesions, leaky = read_lesions(pipeline.outputs / "split.csv", predictions["classifier"][0])
+    assert not leaky
+    assert "argmax" in estimates.compute(predictions, lesions, context)["classifier_minus_control"]
+    # They are still subtracted, but every estimate says so.
+    context["arms"]["control"]["trained_by"][0] = "other code"
+    found = estimates.compute(predictions, lesions, context)["classifier_minus_control"]
+    assert "DIFFERENT CODE" in found["auc"]["protocol"]
+    assert "DIFFERENT CODE" in found["argmax"]["accuracy"]["protocol"]
+    context["arms"]["control"]["same"]["steps"] += 1
+    assert "reason" in estimates.compute(predictions, lesions, context)["classifier_minus_control"]
+    # A bare predictions.csv works too.
+    context = {"protocol": "p", "data": None, "views": None, "points": {}, "arms": {}}
+    assert estimates.compute(predictions, lesions, context)["models"]["control"]["balanced"][
+        "reason"
+    ]
+
+
+def test_networks_taught_with_other_weights_are_not_compared_by_task():
+    record = {
+        "real_images": 10,
+        "synthetic_images": 5,
+        "steps": 3,
+        "inputs": {"synthetic": "a"},
+        "environment": {},
+    }
+    arms = {
+        name: evaluate.describe_arm(
+            record | {"options": {"task": task, "synthetic_weight": weight}}
+        )
+        for name, task, weight in (("classifier", "dx", 0.25), ("malignancy", "malignancy", 1.0))
+    }
+    y = np.arange(20) % len(CLASSES)
+    p = np.full((20, len(CLASSES)), 1 / len(CLASSES))
+    predictions = {
+        "classifier": (np.arange(20), y, p),
+        "malignancy": (np.arange(20), y, p[:, :2] * 3.5),
+    }
+    context = {"protocol": "p", "data": None, "views": None, "points": {}, "arms": arms}
+    assert "reason" in estimates.compute(predictions, np.arange(20), context)["sum_minus_binary"]
+    arms["malignancy"]["synthetic_weight"] = 0.25
+    assert (
+        "auc_malignant"
+        in estimates.compute(predictions, np.arange(20), context)["sum_minus_binary"]
+    )
+
+
+def test_arms_that_differ_in_their_recipe_are_no_pair():
+    options = {
+        "real_images": 9,
+        "synthetic_images": 0,
+        "steps": 5,
+        "inputs": {},
+        "environment": {},
+        "options": {"optimizer": "muon", "stem": 2, "role": "control", "synthetic_weight": 1.0},
+    }
+    arm = evaluate.describe_arm(options)["same"]
+
+    def other(**changes):
+        return evaluate.describe_arm(options | {"options": options["options"] | changes})["same"]
+
+    assert arm == other(role="classifier", synthetic_weight=0.5)
+    assert arm == other(repeat_real=1000)
+    assert arm != other(optimizer="adamw")
+    assert arm != other(stem=1)
+    assert arm != evaluate.describe_arm(options | {"inputs": {"real": "of more images"}})["same"]
+    by = [
+        evaluate.describe_arm(options | {"environment": e})["trained_by"]
+        for e in ({}, {"accelerators": ["a GPU"]})
+    ]
+    assert (
+        by[0]
+        == evaluate.describe_arm(options | {"environment": {"accelerators": []}})["trained_by"]
+        != by[1]
+    )
+
+
+def test_arms_are_described_by_what_they_learned_from(pipeline):
+    arms = records.read_json(pipeline.outputs / "evaluation/context.json", "")["arms"]
+    n = len(oracles.Parts(pipeline).rows("train"))
+    assert arms["classifier"]["trained_on"] == f"{n} real + 35 synthetic"
+    assert arms["control"]["trained_on"] == f"{n} real"
+    table = pipeline.outputs / "synthetic/hmnist_28_28_RGB.csv"
+    assert arms["classifier"]["synthetic_sha256"] == checksums.file_sha256(table)
+    assert arms["control"]["synthetic_sha256"] is None
+    assert (arms["classifier"]["synthetic_weight"], arms["control"]["synthetic_weight"]) == (
+        0.25,
+        None,
+    )
+    options = {
+        n: records.read_json(pipeline.models / n / "options.json", "") for n in ("cnn", "control")
+    }
+    for name, folder in (("classifier", "cnn"), ("control", "control")):
+        same = arms[name]["same"]
+        assert same["steps"] == options[folder]["steps"]
+        for flag in (
+            "augment",
+            "sampler",
+            "optimizer",
+            "seed",
+            "batch",
+            "learning_rate",
+            "width",
+            "keep",
+            "colour_gain",
+        ):
+            assert same[flag] == options[folder]["options"][flag], flag
+    extra = [
+        evaluate.describe_arm(options["cnn"] | {"inputs": {"real": h}})["same"] for h in ("a", "b")
+    ]
+    assert extra[0] != extra[1]
+
+
+def test_networks_by_other_code_packages_or_accelerators_are_told_apart():
+    record = {
+        "real_images": 1,
+        "synthetic_images": 0,
+        "steps": 1,
+        "options": {},
+        "inputs": {},
+        "environment": {},
+    }
+    by = [
+        evaluate.describe_arm(record | change)["trained_by"]
+        for change in (
+            {},
+            {"code_sha256": "a"},
+            {"code_sha256": "b"},
+            {"environment": {"packages": {"keras": "1"}}},
+            {"environment": {"backend": "jax"}},
+            {"environment": {"accelerators": ["a GPU"]}},
+        )
+    ]
+    assert len({json.dumps(b) for b in by}) == len(by)
+
+
+def test_arms_must_agree_in_every_option_but_those_of_their_data(pipeline):
+    options = records.read_json(pipeline.models / "cnn/options.json", "")
+    same = evaluate.describe_arm(options)["same"]
+    of_data = {"role", "task", "real", "repeat_real", "synthetic_weight", "epochs"}
+    assert set(same) == set(options["options"]) - of_data | {"steps", "extra_real_sha256"}

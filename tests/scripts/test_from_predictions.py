@@ -1,0 +1,178 @@
+"""evaluate.py --from-predictions: the saved predictions alone give the same bytes again.
+
+Predictions that are damaged, of another model or of another evaluation are refused.
+"""
+
+import gzip
+import shutil
+
+import pytest
+
+import evaluate
+from lesiongan.files import records
+from lesiongan.files.errors import InputError
+
+
+def test_from_predictions_recomputes_the_same_bytes(pipeline, tmp_path):
+    import evaluate
+
+    folder = pipeline.outputs / "evaluation"
+    flags = [
+        "--from-predictions",
+        str(folder / "predictions.csv"),
+        "--split",
+        str(pipeline.outputs / "split.csv"),
+    ]
+    evaluate.main([*flags, "--outputs-dir", str(tmp_path)])
+    for name in ("metrics.json", "per_class.csv", "confusion.csv"):
+        assert (tmp_path / "evaluation/from_predictions" / name).read_bytes() == (
+            folder / name
+        ).read_bytes(), name
+
+
+def test_packed_predictions_and_split_give_the_same_bytes(pipeline, tmp_path):
+    folder = pipeline.outputs / "evaluation"
+    for name in ("predictions.csv", "predictions_control.csv"):
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
+    shutil.copy(folder / "context.json", tmp_path)
+    (tmp_path / "split.csv.gz").write_bytes(
+        gzip.compress((pipeline.outputs / "split.csv").read_bytes())
+    )
+    files = [
+        "--from-predictions",
+        str(tmp_path / "predictions.csv.gz"),
+        "--split",
+        str(tmp_path / "split.csv.gz"),
+    ]
+    evaluate.main([*files, "--outputs-dir", str(tmp_path)])
+    made = tmp_path / "evaluation/from_predictions"
+    for name in ("metrics.json", "per_class.csv", "confusion.csv"):
+        assert (made / name).read_bytes() == (folder / name).read_bytes(), name
+    names = {"predictions.csv.gz", "predictions_control.csv.gz", "split.csv.gz", "context.json"}
+    assert set(records.read_json(made / "options.json", "")["inputs"]) == names
+    with pytest.raises(InputError, match="is of another model"):
+        evaluate.main(
+            [
+                files[0],
+                str(tmp_path / "predictions_control.csv.gz"),
+                *files[2:],
+                "--outputs-dir",
+                str(tmp_path),
+            ]
+        )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda t: t.replace("p_mel", "p_melanoma"), "p_mel"),
+        (lambda t: t + t.splitlines()[-1] + "\n", "twice"),
+        (lambda t: "\n".join(t.splitlines()[:-1]) + "\n", "test part"),
+        (lambda t: t.replace(t.splitlines()[1].split(",")[2], "7.5", 1), "line 2"),
+        (lambda t: t.splitlines()[0] + "\n", "no predictions"),
+        (lambda t: "", "predictions.csv"),
+    ],
+)
+def test_bad_predictions_are_refused_in_one_line(pipeline, tmp_path, spoil, words):
+    import evaluate
+
+    path = tmp_path / "predictions.csv"
+    path.write_text(spoil((pipeline.outputs / "evaluation/predictions.csv").read_text()))
+    with pytest.raises(InputError, match=words):
+        evaluate.main(
+            [
+                "--from-predictions",
+                str(path),
+                "--split",
+                str(pipeline.outputs / "split.csv"),
+                "--outputs-dir",
+                str(tmp_path),
+            ]
+        )
+    assert not (tmp_path / "evaluation").exists()
+
+
+def test_dry_run_from_predictions_asks_for_both_files(pipeline, tmp_path):
+    files = [pipeline.outputs / "evaluation/predictions.csv", pipeline.outputs / "split.csv"]
+    for found in (files, [tmp_path / "none.csv", files[1]], [files[0], tmp_path / "none.csv"]):
+        call = ["--from-predictions", str(found[0]), "--split", str(found[1]), "--dry-run"]
+        if found is files:
+            assert evaluate.main(call) == 0
+        else:
+            with pytest.raises(InputError, match=r"none\.csv: cannot be read"):
+                evaluate.main(call)
+
+
+def test_predictions_of_another_model_or_evaluation_are_refused(pipeline, tmp_path):
+    folder = tmp_path / "evaluation"
+    shutil.copytree(pipeline.outputs / "evaluation", folder)
+    flags = [
+        "--split",
+        str(pipeline.outputs / "split.csv"),
+        "--outputs-dir",
+        str(tmp_path),
+        "--from-predictions",
+    ]
+    with pytest.raises(InputError, match="is of another model"):
+        evaluate.main([*flags, str(folder / "predictions_control.csv")])
+    evaluate.main([*flags, str(folder / "predictions.csv")])
+    with pytest.raises(InputError, match="no such file"):
+        evaluate.main([*flags, str(tmp_path)])
+    # Without options.json, which would tell first, the files speak for themselves.
+    loose = tmp_path / "loose"
+    loose.mkdir()
+    for name in ("predictions.csv", "predictions_control.csv"):
+        (loose / name).write_bytes((folder / name).read_bytes())
+    evaluate.main([*flags, str(loose / "predictions.csv")])
+    import pandas as pd
+
+    table = pd.read_csv(loose / "predictions_control.csv")
+    table[["row", "label"]].assign(p_malignant=0.3).to_csv(
+        loose / "predictions_control.csv", index=False
+    )
+    before = (folder / "from_predictions/metrics.json").read_bytes()
+    with pytest.raises(
+        InputError, match=r"predictions_control\.csv: has the probabilities of another task"
+    ):
+        evaluate.main([*flags, str(loose / "predictions.csv")])
+    assert (folder / "from_predictions/metrics.json").read_bytes() == before
+    context = folder / "context.json"
+    context.write_text(context.read_text().replace("lesion split", "another split"))
+    with pytest.raises(InputError, match=r"context.json: is not the file"):
+        evaluate.main([*flags, str(folder / "predictions.csv")])
+
+
+def test_a_split_that_shares_lesions_is_called_leaky_from_files_alone(pipeline, tmp_path):
+    text = (pipeline.outputs / "split.csv").read_text()
+    rows = [line.split(",") for line in text.splitlines()[1:]]
+    test, train = (next(r for r in rows if r[2] == part) for part in ("test", "train"))
+    leaking = text.replace(",".join(test), f"{test[0]},{train[1]},test")
+    (tmp_path / "split.csv").write_text(leaking)
+    shutil.copy(pipeline.outputs / "evaluation/predictions.csv", tmp_path)
+    evaluate.main(
+        [
+            "--from-predictions",
+            str(tmp_path / "predictions.csv"),
+            "--split",
+            str(tmp_path / "split.csv"),
+            "--outputs-dir",
+            str(tmp_path),
+        ]
+    )
+    found = records.read_json(tmp_path / "evaluation/from_predictions/metrics.json", "")
+    assert found["protocol"] == "split file split.csv, leaky"
+    # context.json knows the split by another name.
+    shutil.copy(pipeline.outputs / "evaluation/context.json", tmp_path)
+    evaluate.main(
+        [
+            "--from-predictions",
+            str(tmp_path / "predictions.csv"),
+            "--split",
+            str(tmp_path / "split.csv"),
+            "--outputs-dir",
+            str(tmp_path),
+        ]
+    )
+    assert records.read_json(tmp_path / "evaluation/from_predictions/metrics.json", "")[
+        "protocol"
+    ].endswith(", leaky")
