@@ -1,14 +1,15 @@
-"""Does the GAN help? Arms at equal training steps, each less real images with classic augmentation:
-results/arms.json.
+"""Does the GAN help? Compare training sets (arms) at equal training steps.
+
+Each arm is compared with real images under classic augmentation, into results/arms.json:
 
     python -m benchmarks.classifier_bars lesion 0  # first: two of the arms of a seed
     python -m benchmarks.arms repeated 0           # one more arm of that seed: ten minutes
     python -m benchmarks.arms collect              # the table, from the predictions in results/
 
 Every arm of a seed shares its synthetic images. Differences are means over the seeds that both arms
-have; their intervals and p-values come from one bootstrap over lesions and seeds (paired: the same
-draw for both arms), the p-values adjusted for all comparisons tested (Holm 1979). A p-value is
-twice the smaller share of draws at or beyond zero; arms of fewer than three seeds, whose interval
+have. Their intervals and p-values come from one bootstrap over lesions and seeds (paired: the same
+draw for both arms). The p-values are adjusted for all comparisons tested (Holm 1979). A p-value is
+twice the smaller share of draws at or beyond zero. Arms of fewer than three seeds, whose interval
 is over lesions nearly alone, have none.
 """
 
@@ -24,7 +25,7 @@ from lesiongan.measures.predictions import find_file, read_lesions, read_predict
 from lesiongan.run import script
 
 NONE = ["--synthetic", "none"]
-# Label, and the flags of train_cnn.py; without flags, classifier_bars.py trains it.
+# Each arm has a label and the flags of train_cnn.py; classifier_bars.py trains those without flags.
 ARMS = {
     "classic": ("real, classic augmentation", None),
     "plain": ("real, no augmentation", [*NONE, "--augment", "none"]),
@@ -39,7 +40,7 @@ ARMS = {
     "synthetic_only": ("1000 synthetic alone, classic", ["--real", "none"]),
 }
 BASE = "classic"
-# Accuracy at the balanced point too: what balanced accuracy gains there, accuracy may pay for.
+# Accuracy is measured at the balanced point too, since it may pay for what balanced accuracy gains.
 MEASURES = {
     "acc": "argmax.accuracy",
     "balanced_accuracy": "balanced.balanced_accuracy",
@@ -47,14 +48,14 @@ MEASURES = {
     "auc": "auc",
 }
 DRAWS = 2000
-# With which a difference is tested.
+# A difference over fewer seeds is not tested, since its interval hardly knows how seeds differ.
 FEWEST_SEEDS = 3
-# What arms of one seed may differ in, besides their data.
+# Arms of one seed may differ in these options, besides their data, since they are what is compared.
 VARIED = ("augment", "middle", "sampler")
 
 
 def measure_arm(place, arm, seed):
-    """Train and evaluate one arm of one seed; its predictions go to results/arms/."""
+    """Train and evaluate one arm of one seed, and put its predictions into results/arms/."""
     flags = ARMS[arm][1]
     if flags is None:
         raise InputError(f"arm {arm}: run `classifier_bars.py lesion {seed}`, which trains it")
@@ -70,8 +71,9 @@ def measure_arm(place, arm, seed):
 
 
 def find_arms(place):
-    """{arm: {seed: (predictions.csv, context.json, name of the model in it)}} of what has been
-    measured.
+    """Return {arm: {seed: (predictions.csv, context.json, name of the model in it)}}.
+
+    Arms and seeds are those that have been measured.
     """
     found = {arm: {} for arm in ARMS}
     classifier = place.results.parent / "classifier" if place.real else place.results
@@ -92,9 +94,11 @@ def find_arms(place):
 
 
 def build_measures(found, split):
-    """({(arm, seed): function of image weights (d, n) to {measure: (d,)}}, lesions (n,), protocol,
-    steps); InputError unless all are of the same test images and recipe, and those of one seed of
-    the same synthetic images.
+    """Return the measures of each arm and seed, lesions (n,), protocol and training steps.
+
+    The measures are {(arm, seed): function of image weights (d, n) to {measure: (d,)}}. InputError
+    unless all are of the same test images and recipe, and those of one seed of the same synthetic
+    images.
     """
     out, first, drawn, made_by = {}, None, {}, set()
     for arm, seeds in found.items():
@@ -120,8 +124,8 @@ def build_measures(found, split):
             whole = estimates.build_measure(labels, p, context["points"][model])
 
             def measure(w, whole=whole):
-                figures = whole(w)
-                return {name: figures[key] for name, key in MEASURES.items()}
+                measured = whole(w)
+                return {name: measured[key] for name, key in MEASURES.items()}
 
             out[arm, seed] = measure
     protocol = first[2] + (
@@ -131,8 +135,9 @@ def build_measures(found, split):
 
 
 def draw_measures(measures, lesions, draws=DRAWS):
-    """({(arm, seed): {measure: value}}, the same of (draws,)): on the test part, and on
-    resampled lesions.
+    """Return {(arm, seed): {measure: value}} on the test part, and the same on resampled lesions.
+
+    In the second, each measure is (draws,).
     """
     ones = np.ones((1, len(lesions)))
     values = {
@@ -148,13 +153,13 @@ def draw_measures(measures, lesions, draws=DRAWS):
 
 
 def compare(differences, drawn):
-    """{value, std over seeds, low, high, p or None} of a mean difference.
+    """Return {value, std over seeds, low, high, p or None} of a mean difference.
 
-    differences: (seeds,); drawn: (seeds, draws), each draw one resampling of the lesions, in which
+    differences: (seeds,). drawn: (seeds, draws), each draw one resampling of the lesions, in which
     the seeds are resampled as well.
     """
     n, draws = drawn.shape
-    # Of each comparison its own, so that one more arm changes no other's interval.
+    # Each comparison has its own generator, so that one more arm changes no other's interval.
     rng = np.random.default_rng(0)
     means = drawn[rng.integers(n, size=(n, draws)), np.arange(draws)].mean(axis=0)
     p = float(min(1, 2 * (min((means <= 0).sum(), (means >= 0).sum()) + 1) / (draws + 1)))
@@ -169,7 +174,7 @@ def compare(differences, drawn):
 
 
 def adjust(p):
-    """Holm's step-down p-values (Holm 1979): float (m,) in the order given."""
+    """Return Holm's step-down p-values (Holm 1979), float (m,) in the order given."""
     p = np.asarray(p, float)
     order = np.argsort(p)
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
@@ -178,16 +183,11 @@ def adjust(p):
     return out
 
 
-def collect(place):
-    """results/arms.json from the predictions of every arm and seed."""
-    found = find_arms(place)
-    if not found[BASE]:
-        raise InputError(
-            f"{place.results}: no arm `{BASE}`; run `classifier_bars.py lesion 0` first"
-        )
-    split = place.split_file("lesion_split")
-    measures, lesions, protocol, steps = build_measures(found, split)
-    values, drawn = draw_measures(measures, lesions)
+def build_rows(found, values, drawn):
+    """Return {arm: its label, seeds, means over them and differences from real images}.
+
+    found: as from find_arms. values, drawn: as from draw_measures.
+    """
     rows = {}
     for arm, (label, _) in ARMS.items():
         if not found[arm]:
@@ -210,6 +210,20 @@ def collect(place):
                 )
                 for name in MEASURES
             }
+    return rows
+
+
+def collect(place):
+    """Write results/arms.json from the predictions of every arm and seed."""
+    found = find_arms(place)
+    if not found[BASE]:
+        raise InputError(
+            f"{place.results}: no arm `{BASE}`; run `classifier_bars.py lesion 0` first"
+        )
+    split = place.split_file("lesion_split")
+    measures, lesions, protocol, steps = build_measures(found, split)
+    values, drawn = draw_measures(measures, lesions)
+    rows = build_rows(found, values, drawn)
     compared = [
         row["less_classic"][name]
         for row in rows.values()

@@ -1,4 +1,4 @@
-"""The classifier's figures of merit: results/classifier.json, from the ordinary scripts.
+"""Measure the classifier over seeds, by the ordinary scripts, into results/classifier.json.
 
     python -m benchmarks.classifier_bars image 0   # the leaky image split: twenty minutes
     python -m benchmarks.classifier_bars leak 0    # the same by the lesion split's recipe: nine
@@ -8,13 +8,15 @@
     python -m benchmarks.classifier_bars collect   # -> results/classifier.json
 
 Each of `image N`, `leak N` and `lesion N` leaves one small file and a folder of predictions in
-results/classifier/, from which `evaluate.py --from-predictions` gives every figure again, and can
-be repeated after an interruption. Image split: the leaky 70/10/20 protocol of older work, by the
-recipe that was best on folds of its train and val part (90 epochs at 4e-3, results/LOG.md, try 47).
-So what leakage alone is worth is measured by the lesion split's recipe, `leak`. Lesion split: real
-plus synthetic images, drawn anew for each seed from one GAN (gan_bars.py seed 0), beside real
-images alone at equal steps; malignancy by summed probabilities and, of seed 0, by a binary network.
-`collect` also scores the average of the seeds' predictions (`ensemble`).
+results/classifier/, from which `evaluate.py --from-predictions` gives every estimate again, and can
+be repeated after an interruption.
+
+The image split is the leaky 70/10/20 protocol of older work. `image` trains by the recipe that was
+best on folds of its train and val part (90 epochs at 4e-3, results/LOG.md, try 47). So what leakage
+alone is worth is measured by the lesion split's recipe, `leak`. Under the lesion split, real plus
+synthetic images, drawn anew for each seed from one GAN (gan_bars.py seed 0), are compared with real
+images alone at equal steps. Malignancy is told by summed probabilities and, of seed 0, by a binary
+network. `collect` also scores the average of the seeds' predictions (`ensemble`).
 
 To try the commands on a small table: `classifier_bars.py lesion 0 --folder bars/try --data
 table.csv --epochs 2`, after `gan_bars.py seed 0` with the same flags.
@@ -84,8 +86,9 @@ DIFFERENCES = [name for name in WANTED if not name.startswith("ece")]
 
 
 def pick(block, names=WANTED):
-    """{short name: value} of one model's block of metrics.json; what it does not have is left
-    out.
+    """Return {short name: value} of one model's block of metrics.json.
+
+    What the block does not have is left out.
     """
     out = {}
     for short in names:
@@ -98,13 +101,13 @@ def pick(block, names=WANTED):
 
 
 def training_minutes(folder, options):
-    """Minutes of train_cnn.py from start to end; after an interruption, of its epochs alone."""
+    """Return the minutes of train_cnn.py, or of its epochs alone after an interruption."""
     epochs = np.genfromtxt(folder / "history.csv", delimiter=",", names=True)["seconds"].sum()
     return float(max(epochs, options["wall_seconds"]) / 60)
 
 
 def read_rows(models, outputs):
-    """{model: {name: value}} and the paired differences, from metrics.json."""
+    """Return {model: {name: value}} and the paired differences, from metrics.json."""
     found = records.read_json(outputs / "evaluation" / "metrics.json", "evaluate.py")
     rows = {name: pick(block) for name, block in found["models"].items()}
     options = records.read_json(models / "cnn" / "options.json", "train_cnn.py")
@@ -129,15 +132,18 @@ def measure_image(place, seed, what="image", recipe=IMAGE_RECIPE):
 
 
 def measure_leak(place, seed):
-    """The same by the recipe of the lesion split: set against that split's real images alone, it
-    is leakage alone.
+    """Train and evaluate one seed under the image split by the recipe of the lesion split.
+
+    Its difference from that split's real images alone is leakage alone.
     """
     measure_image(place, seed, "leak", ())
 
 
 def measure_lesion(place, seed):
-    """Train and evaluate one seed under the lesion split: with the GAN's images, without, and
-    benign / malignant.
+    """Train and evaluate one seed under the lesion split.
+
+    Its networks are one with the GAN's images, one without, and of seed 0 one for benign or
+    malignant.
     """
     name, flags = f"lesion_{seed}", ["--seed", seed]
     gan = place.models("seed_0") / "gan"
@@ -161,7 +167,7 @@ def measure_lesion(place, seed):
 
 
 def measure_alone(place, seed):
-    """Minutes and memory of one seed's classifier, trained with nothing beside it."""
+    """Write the minutes and memory of one seed's classifier, trained with nothing beside it."""
     name = f"alone_{seed}"
     place.call("train_cnn.py", name, "--seed", seed, "--synthetic", place.synthetic(seed))
     folder = place.models(name) / "cnn"
@@ -179,8 +185,9 @@ def measure_alone(place, seed):
 
 
 def write_row(place, split, name, seed):
-    """results/classifier/<split>_<seed>.json, a folder of its predictions, and the split file,
-    the same for every seed.
+    """Write results/classifier/<split>_<seed>.json, a folder of its predictions, and the split.
+
+    The split file is the same for every seed.
     """
     models, outputs = place.models(name), place.outputs(name)
     options = records.read_json(models / "cnn" / "options.json", "train_cnn.py")
@@ -193,7 +200,7 @@ def write_row(place, split, name, seed):
         "environment": options["environment"],
         **read_rows(models, outputs),
     }
-    # An arm no longer there must not stay in it.
+    # The folder is made anew, so that no arm stays in it whose network is no longer there.
     shutil.rmtree(place.results / f"{split}_{seed}", ignore_errors=True)
     evaluation, folder = outputs / "evaluation", place.results / f"{split}_{seed}"
     for path in evaluation.glob("predictions*.csv"):
@@ -204,8 +211,10 @@ def write_row(place, split, name, seed):
 
 
 def score_ensemble(place, split, rows, name="classifier"):
-    """{name: value} of the average of the seeds' predicted probabilities, at the average of their
-    operating points; and {name: half the width of the 95 % interval} of accuracy and AUC.
+    """Return {name: value} of the average of the seeds' predicted probabilities.
+
+    It is decided at the average of their operating points. The entry half_widths has {name: half
+    the width of the 95 % interval} of accuracy and AUC.
     """
     folders = [place.results / f"{split}_{r['seed']}" for r in rows]
     file = "predictions.csv" if name == "classifier" else f"predictions_{name}.csv"
@@ -246,7 +255,7 @@ def score_ensemble(place, split, rows, name="classifier"):
 
 
 def read_seeds(place, split):
-    """The rows of one split's seeds; InputError if there are none, or of several recipes."""
+    """Return the rows of one split's seeds; InputError if there are none, or of several recipes."""
     rows = [json.loads(p.read_text()) for p in sorted(place.results.glob(f"{split}_*.json"))]
     if not rows:
         raise InputError(
@@ -262,7 +271,7 @@ def read_seeds(place, split):
 
 
 def collect_split(place, split):
-    """Means and standard deviations over the seeds of one split, and the ensemble of them."""
+    """Return means and standard deviations over the seeds of one split, and their ensemble."""
     rows = read_seeds(place, split)
 
     def over_seeds(model):
@@ -299,8 +308,10 @@ def collect_split(place, split):
 
 
 def price_leakage(place, leak, lesion):
-    """What leakage is worth: the average of the seeds that both splits have, of real images alone,
-    under one and the other; None where their difference would not be leakage alone.
+    """Return what leakage is worth, or None where the difference would not be leakage alone.
+
+    It is the difference between the image split and the lesion split of the average of the seeds
+    that both have, trained on real images alone.
     """
     other = [
         k
@@ -335,7 +346,7 @@ def price_leakage(place, leak, lesion):
 
 
 def collect(place):
-    """classifier.json from whatever the folder of results holds."""
+    """Write classifier.json from whatever the folder of results holds."""
     splits = [
         name
         for name in ("image_split", "leak_split", "lesion_split")
@@ -351,7 +362,7 @@ def collect(place):
         path = place.results / f"{name}.json"
         if path.is_file():
             out[name] = json.loads(path.read_text())
-    # The seeds may have been trained side by side.
+    # The seeds may have been trained side by side, so their own minutes say less.
     if "alone" in out:
         out |= {"minutes": out["alone"]["minutes"], "minutes_std": None}
     writing.write_json(place.results.parent / "classifier.json", out)

@@ -1,5 +1,4 @@
-"""The GAN's figures of merit: results/gan.json and results/gan_curve.csv, from the ordinary
-scripts.
+"""Measure the GAN over seeds, by the ordinary scripts, into results/gan.json and gan_curve.csv.
 
     python -m benchmarks.gan_bars seed 0    # train and evaluate: about an hour
     python -m benchmarks.gan_bars baseline  # the textbook DCGAN alike: about three hours
@@ -7,15 +6,18 @@ scripts.
     python -m benchmarks.gan_bars collect   # -> results/gan.json and gan_curve.csv
 
 Each of the first three leaves one small file in results/gan/ and can be repeated after an
-interruption. Work lies in bars/. CAS (classification accuracy score, Ravuri and Vinyals 2019): test
-balanced accuracy of the classifier trained on 20 000 synthetic images alone, and on the real train
-part, both with class-balanced batches, classic augmentation, equal steps and their last weights
+interruption. Work lies in bars/.
+
+CAS (classification accuracy score, Ravuri and Vinyals 2019) is the test balanced accuracy of the
+classifier trained on 20 000 synthetic images alone, over that of the one trained on the real train
+part. Both have class-balanced batches, classic augmentation, equal steps and their last weights
 (val log-loss would keep a hardly trained network: one taught by synthetic images is soon too sure
-of real ones), decided under the uniform prior that both were taught. The curve of the Frechet ratio
-over time is measured against val: test is read once a run, and noted in results/TEST_LOG.md.
+of real ones), and both are decided under the uniform prior that they were taught. The curve of the
+Frechet ratio over time is measured against val: test is read once a run, and noted in
+results/TEST_LOG.md.
 
 To try the commands on a small table: `gan_bars.py seed 0 --folder bars/try --data table.csv
---epochs 2`; what is not of the list above goes to every script, and nothing is written to results/.
+--epochs 2`. What is not of the list above goes to every script, and nothing is written to results/.
 """
 
 import json
@@ -43,17 +45,40 @@ CAS_RECIPE = [
 ]
 CAS_IMAGES, CAS_EPOCHS = 20_000, 20
 NOT_AVERAGED = ("environment", "commits", "agreement_se")
+# A judge trained anew on another machine differs in its last digits and so in its hash. So the
+# baseline carries its own floor and recall, and is read against those.
+OF_BASELINE = (
+    "frechet_ratio",
+    "frechet",
+    "kid",
+    "cas",
+    "label_agreement",
+    "agreement_se",
+    "diversity_ratio",
+    "coverage_ratio",
+    "coverage_ratio_by_class",
+    "density_ratio",
+    "density_ratio_by_class",
+    "memorisation",
+    "memorisation_by_class",
+    "frechet_floor",
+    "kid_floor",
+    "real_recall",
+    "cas_synthetic",
+    "cas_real",
+    "training_minutes",
+    "judge_sha256",
+    "environment",
+)
 
 
 def evaluate_gan(place, name, seed):
-    """Judge and the two CAS networks beside a finished generator; evaluate, and return the row
-    of figures.
-    """
-    # The judge's recipe; whatever becomes of the classifier's, these stay comparable.
+    """Train a judge and the two CAS networks beside a generator, evaluate, and return its row."""
+    # The recipe is the judge's, so that these stay comparable whatever becomes of the classifier's.
     cas_flags = [*CAS_RECIPE, "--keep", "last", "--resume"]
     cas_flags += [] if "--epochs" in place.extra else ["--epochs", CAS_EPOCHS]
-    # One judge for all, and one network of real images for each seed: trained in folders of their
-    # own, then copied.
+    # There is one judge for all, and one network of real images for each seed. They are trained in
+    # folders of their own and copied, so that no GAN trains them again.
     place.call("train_cnn.py", "judge", "--role", "judge", "--resume")
     real = f"real_{seed}"
     place.call("train_cnn.py", real, "--seed", seed, "--role", "control", *cas_flags)
@@ -82,7 +107,7 @@ def evaluate_gan(place, name, seed):
 
 
 def read_row(models, outputs):
-    """One seed's figures from the files of the scripts."""
+    """Return the row of one seed from the files of the scripts."""
     quality = records.read_json(outputs / "evaluation" / "synthetic_quality.json", "evaluate.py")
     options = records.read_json(models / "gan" / "options.json", "train_gan.py")
     d, by_class = quality["distances"], quality["distances_by_class"]
@@ -142,12 +167,13 @@ def read_row(models, outputs):
 
 
 def decide_uniform(folder, predictions):
-    """Balanced accuracy of a network's test predictions, decided under the uniform prior instead
-    of the train part's.
+    """Return the balanced accuracy of a network's test predictions under the uniform prior.
+
+    The predictions themselves are under the train part's prior.
     """
     options = records.read_json(folder / "options.json", "train_cnn.py")
     _, y, p = read_predictions(predictions)
-    # The probabilities are softmax((logits + log prior) / T): so the prior goes.
+    # The probabilities are softmax((logits + log prior) / T), so this shift takes the prior away.
     shift = (
         -np.log(np.maximum(options["operating_points"]["train_prior"], 1e-6))
         / options["temperature"]
@@ -157,8 +183,9 @@ def decide_uniform(folder, predictions):
 
 
 def score_snapshots(place, name):
-    """[{epoch, minutes, frechet_ratio}] of the generators kept during training, by the judge on
-    val.
+    """Return [{epoch, minutes, frechet_ratio}] of the generators kept during training.
+
+    The judge measures them on val.
     """
     models = place.models(name)
     args = train_gan.parse_args([*place.flags(name), *place.extra])
@@ -189,7 +216,7 @@ def score_snapshots(place, name):
 
 
 def measure(place, what, seed):
-    """Train a GAN and write its row, <results>/seed_<seed>.json or baseline.json."""
+    """Train a GAN and write its row to seed_<seed>.json or baseline.json."""
     if what == "seed":
         name = f"seed_{seed}"
         place.call("train_gan.py", name, "--seed", seed, "--snapshots", "--resume")
@@ -203,11 +230,18 @@ def measure(place, what, seed):
     )
 
 
-def collect(place):
-    """gan.json and gan_curve.csv from whatever the folder of results holds."""
+def read_seeds(place):
+    """Return the rows of all seeds; InputError if there are none, or of several judges."""
     rows = [json.loads(p.read_text()) for p in sorted(place.results.glob("seed_*.json"))]
     if not rows:
         raise InputError(f"{place.results}: has no seed_*.json; run `gan_bars.py seed 0` first")
+    if len({r["judge_sha256"] for r in rows}) > 1:
+        raise InputError(f"{place.results}: not all seeds were measured by the same judge")
+    return rows
+
+
+def average_seeds(rows):
+    """Return means and standard deviations over the seeds, and what all of them have in common."""
     out = {
         "seeds": [r["seed"] for r in rows],
         "protocol": rows[0]["protocol"],
@@ -218,15 +252,20 @@ def collect(place):
     ):
         out |= mean_and_std(rows, name)
     out |= compare_agreement(rows, out)
-    # No seed may collapse.
+    # The extremes over seeds are kept too, because a mean would hide a seed that collapsed.
     for end, extreme in (("min", min), ("max", max)):
         out[f"diversity_ratio_{end}"] = {
             c: extreme(r["diversity_ratio"][c] for r in rows)
             for c in CLASSES
             if rows[0]["diversity_ratio"][c] is not None
         }
-    if len({r["judge_sha256"] for r in rows}) > 1:
-        raise InputError(f"{place.results}: not all seeds were measured by the same judge")
+    return out
+
+
+def collect(place):
+    """Write gan.json, gan_curve.csv and gan_curve.png from what the folder of results holds."""
+    rows = read_seeds(place)
+    out = average_seeds(rows)
     baseline, speed = (place.results / f"{name}.json" for name in ("baseline", "speed"))
     if speed.is_file():
         out |= {
@@ -238,35 +277,8 @@ def collect(place):
         for point in curve_points(r["curve"], out.get("minutes_200_epochs"))
     ]
     if baseline.is_file():
-        # A judge trained anew on another machine differs in its last digits and so in its hash: the
-        # baseline carries its own floor and recall, and is read against those.
         dcgan = json.loads(baseline.read_text())
-        out |= {
-            f"{k}_dcgan": dcgan[k]
-            for k in (
-                "frechet_ratio",
-                "frechet",
-                "kid",
-                "cas",
-                "label_agreement",
-                "agreement_se",
-                "diversity_ratio",
-                "coverage_ratio",
-                "coverage_ratio_by_class",
-                "density_ratio",
-                "density_ratio_by_class",
-                "memorisation",
-                "memorisation_by_class",
-                "frechet_floor",
-                "kid_floor",
-                "real_recall",
-                "cas_synthetic",
-                "cas_real",
-                "training_minutes",
-                "judge_sha256",
-                "environment",
-            )
-        }
+        out |= {f"{k}_dcgan": dcgan[k] for k in OF_BASELINE}
         curve += [
             ("dcgan", 0, *point)
             for point in curve_points(dcgan["curve"], out.get("minutes_200_epochs_dcgan"))
@@ -274,19 +286,20 @@ def collect(place):
     out |= {"judge_sha256": rows[0]["judge_sha256"], "environment": rows[0]["environment"]}
     writing.write_json(place.results.parent / "gan.json", out)
     print(json.dumps(out, indent=1))
-    if not curve:
-        return
-    names = ("gan", "seed", "epoch", "minutes", "frechet_ratio")
-    writing.write_csv(
-        place.results.parent / "gan_curve.csv",
-        dict(zip(names, zip(*curve, strict=True), strict=True)),
-    )
-    draw_curve(curve, place.results.parent)
+    if curve:
+        names = ("gan", "seed", "epoch", "minutes", "frechet_ratio")
+        writing.write_csv(
+            place.results.parent / "gan_curve.csv",
+            dict(zip(names, zip(*curve, strict=True), strict=True)),
+        )
+        draw_curve(curve, place.results.parent)
 
 
 def curve_points(curve, minutes_200_epochs):
-    """(epoch, minutes, frechet_ratio) of each point. Where the alternating blocks have been timed,
-    the minutes follow from them: runs of other days and machines are then drawn on one axis.
+    """Return (epoch, minutes, frechet_ratio) of each point.
+
+    Where the alternating blocks have been timed, the minutes follow from them: runs of other days
+    and machines are then drawn on one axis.
     """
     return [
         (
@@ -299,11 +312,11 @@ def curve_points(curve, minutes_200_epochs):
 
 
 def compare_agreement(rows, means):
-    """agreement_se of the mean over seeds, and which classes lie two of them above the judge's
-    recall or below it.
+    """Return agreement_se of the mean over seeds, and the classes that deviate by two of them.
 
-    Between seeds the synthetic images differ, while judge and test images, and so their share of
-    the error, do not.
+    These classes lie above the judge's recall (over_typical) or below it (under_recall). Between
+    seeds the synthetic images differ, while judge and test images, and so their share of the error,
+    do not.
     """
     se, above, below = {}, [], []
     for c, recall_se in rows[0]["real_recall_se"].items():
@@ -318,7 +331,7 @@ def compare_agreement(rows, means):
 
 
 def draw_curve(curve, folder):
-    """gan_curve.png: the Frechet ratio on val over minutes of training, both GANs."""
+    """Draw gan_curve.png: the Frechet ratio on val over minutes of training, both GANs."""
     import matplotlib.pyplot as plt
 
     from lesiongan.plots import style

@@ -1,13 +1,13 @@
-"""The textbook class-conditional DCGAN, as a baseline for train_gan.py: the same data, the same
-files out.
+"""Train the textbook class-conditional DCGAN, a baseline for train_gan.py with its data and files.
 
     python -m benchmarks.gan_baseline        # 200 epochs -> bars/baseline/
 
-Radford et al. 2016 with labels (Mirza and Osindero 2014), in the shape most Keras tutorials give
-it: latent 100, dense to 7 x 7 x 128, transposed 4 x 4 convolutions to 128 and 64 channels with
-batch normalisation, a last 5 x 5 convolution; the critic has two strided 5 x 5 convolutions with
-dropout and sees the label as an extra channel. Binary cross-entropy, Adam 2e-4 / 0.5, batch 128,
-one critic step then one generator step. Its reals are turned as train_gan.py's are.
+It is that of Radford et al. 2016 with labels (Mirza and Osindero 2014), in the shape most Keras
+tutorials give it. The generator has latent 100, dense to 7 x 7 x 128, transposed 4 x 4 convolutions
+to 128 and 64 channels with batch normalisation, and a last 5 x 5 convolution. The critic has two
+strided 5 x 5 convolutions with dropout and sees the label as an extra channel. Training is by
+binary cross-entropy, Adam 2e-4 / 0.5, batch 128, one critic step then one generator step. Its real
+images are turned as train_gan.py's are.
 """
 
 from pathlib import Path
@@ -28,8 +28,9 @@ HISTORY = ("epoch", "critic_loss", "generator_loss", "seconds")
 
 
 def build_generator():
-    """Functional model: latent float32 (n, 100), label int32 (n,) -> image float32 (n, 28, 28,
-    3) in [0, 255].
+    """Return the functional model from latents and labels to images.
+
+    Latent float32 (n, 100), label int32 (n,) -> image float32 (n, 28, 28, 3) in [0, 255].
     """
     import keras
     from keras import layers
@@ -48,8 +49,9 @@ def build_generator():
 
 
 def build_critic():
-    """Functional model: image float32 (n, 28, 28, 3) in [0, 255], label int32 (n,) -> logit (n,
-    1).
+    """Return the functional model from images and labels to logits.
+
+    Image float32 (n, 28, 28, 3) in [0, 255], label int32 (n,) -> logit (n, 1).
     """
     import keras
     from keras import layers
@@ -82,7 +84,7 @@ class Dcgan:
 
     @property
     def state(self):
-        """Every variable a resumed run needs."""
+        """Return every variable that a resumed run needs."""
         return [
             *self.generator.variables,
             *self.critic.variables,
@@ -90,8 +92,9 @@ class Dcgan:
         ]
 
     def _step(self, images, labels, latents):
-        """(critic loss, generator loss) of a batch: images float32 (n, 28, 28, 3), labels (n,),
-        latents (2, n, 100).
+        """Train one step of each player, and return (critic loss, generator loss).
+
+        images: float32 (n, 28, 28, 3). labels: (n,). latents: (2, n, 100).
         """
         import tensorflow as tf
 
@@ -116,7 +119,7 @@ class Dcgan:
 
 
 def batch_of(images, labels, seed, epoch, i, order):
-    """(images, labels, latents) of step i of an epoch."""
+    """Return (images, labels, latents) of step i of an epoch."""
     rng = np.random.default_rng([seed, streams.GAN_BATCHES, epoch, i])
     index = order[i * BATCH : (i + 1) * BATCH]
     latents = rng.standard_normal((2, len(index), LATENT), dtype=np.float32)
@@ -125,8 +128,9 @@ def batch_of(images, labels, seed, epoch, i, order):
 
 
 def train(place, resuming):
-    """Seconds of each epoch; writes generator.keras, history.csv and, every --grid-every epochs,
-    samples/ and snapshots/.
+    """Train the DCGAN, and return the seconds of each epoch.
+
+    Writes generator.keras, history.csv and, every --grid-every epochs, samples/ and snapshots/.
     """
     run, args, folder = place.run, place.run.args, place.path
     keras_setup.seed_everything(args.seed, args.deterministic)

@@ -2,10 +2,10 @@
 
     python -m benchmarks.gan_probe models/gan/generator.keras [more.keras ...] [--json OUT]
 
-The probe is the judge's counterpart: the same recipe with another seed on half B of the train
-lesions, the floor being half A; trained once (about 4 minutes), kept in bars/probe/. Prints one
-line a generator: Frechet distance over the floor, KID, precision, recall, coverage and density over
-half A's, diversity and label agreement by class.
+The probe is the judge's counterpart: it has the same recipe with another seed and learns from half
+B of the train lesions, the floor being half A. It is trained once (about 4 minutes) and kept in
+bars/probe/. It prints one line a generator: Frechet distance over the floor, KID, precision,
+recall, coverage and density over half A's, diversity and label agreement by class.
 """
 
 import argparse
@@ -32,7 +32,7 @@ PROBE_SEED = 5001
 
 
 def build_probe(run):
-    """The probe as a Judge of val; trained first if bars/probe/ has none of this split."""
+    """Return the probe as a Judge of val, trained first if bars/probe/ has none of this split."""
     inputs = run.inputs
     half = (inputs.parts == "train") & ~half_a(inputs.table, inputs.parts)
     place = ResultFolder(run, run.args.models_dir / "options.json", run.identify())
@@ -41,8 +41,8 @@ def build_probe(run):
         place.begin()
         images, labels = inputs.table.images[half], inputs.table.labels[half]
         pool = images, labels, np.ones(len(labels), np.float32)
-        # Taught with balanced batches, but its epoch is chosen under the train prior: under the
-        # uniform one, the few images that val has of the rare classes would decide.
+        # It is taught with balanced batches, but its epoch is chosen under the train prior: under
+        # the uniform one, the few images that val has of the rare classes would decide.
         shift = np.log(calibration.prior_of(inputs.part("train")[1], len(CLASSES))) + np.log(
             len(CLASSES)
         )
@@ -56,14 +56,14 @@ def build_probe(run):
 
 
 def draw_set(generator, per_class=300):
-    """Table of `per_class` synthetic images of every class."""
+    """Return a Table of `per_class` synthetic images of every class."""
     labels = np.repeat(np.arange(len(CLASSES), dtype=np.int32), per_class)
     images = generate(generator, draw_latents(generator, len(labels), 8), labels)
     return Table("drawn", "hmnist_28_28_RGB", images, labels, "", np.arange(len(labels)))
 
 
 def probe(inputs, judge, path):
-    """{name: value} of one generator."""
+    """Return {name: value} of one generator."""
     generator = saved_models.load_generator(path)
     synthetic = draw_set(generator)
     held_images, held_labels = inputs.part("val")
@@ -111,7 +111,7 @@ def main(argv=None):
     p.add_argument(
         "--folder", type=Path, default=ROOT / "bars" / "probe", help="where the probe is kept"
     )
-    p.add_argument("--json", type=Path, help="also write the figures here")
+    p.add_argument("--json", type=Path, help="also write the numbers here")
     args = p.parse_args(argv)
     for path in args.generators:
         if not path.is_file():

@@ -1,10 +1,11 @@
-"""What a training step costs: train_gan.py's GAN beside the textbook DCGAN, where the time goes,
-and how it grows.
+"""Measure what a training step costs: train_gan.py's GAN beside the textbook DCGAN.
+
+Measured is also where the time goes and how it grows:
 
     python -m benchmarks.gan_speed  # a few minutes on an idle machine -> results/gan/speed.json
 
 Blocks of steps of both GANs alternate in one process and the median is taken, because machines
-drift; 200 epochs are extrapolated from it.
+drift. 200 epochs are extrapolated from it.
 """
 
 import argparse
@@ -25,8 +26,9 @@ BLOCKS, BLOCK_STEPS = 5, 20
 
 
 def build_block(images, labels, flags=(), steps=BLOCK_STEPS):
-    """(function that trains `steps` steps of train_gan.py's GAN and returns the images they
-    took, GAN, its batches).
+    """Return a function that trains `steps` steps of train_gan.py's GAN, the GAN and its batches.
+
+    The function returns the number of images that the steps took.
     """
     args = train_gan.parse_args([*map(str, flags)])
     gan, batch, _ = train_gan.prepare(images, labels, args)
@@ -40,7 +42,10 @@ def build_block(images, labels, flags=(), steps=BLOCK_STEPS):
 
 
 def build_dcgan_block(images, labels):
-    """Function that trains BLOCK_STEPS steps of the DCGAN and returns the images they took."""
+    """Return a function that trains BLOCK_STEPS steps of the DCGAN.
+
+    The function returns the number of images that the steps took.
+    """
     from benchmarks import gan_baseline
 
     dcgan = gan_baseline.Dcgan()
@@ -49,7 +54,7 @@ def build_dcgan_block(images, labels):
     def train():
         for i in range(BLOCK_STEPS):
             loss, _ = dcgan.step(*gan_baseline.batch_of(images, labels, 0, 0, i, order))
-        # Wait for the last step.
+        # The last step may still be computing, so this waits for it.
         float(loss)
         return BLOCK_STEPS * gan_baseline.BATCH
 
@@ -57,11 +62,12 @@ def build_dcgan_block(images, labels):
 
 
 def median_rates(work):
-    """{name: images a second}, median of BLOCKS blocks that alternate between the entries of
-    `work`, after one of each.
+    """Return {name: images a second}, the median of BLOCKS blocks.
+
+    The blocks alternate between the entries of `work`, after one of each that is not counted.
     """
     rates = {name: [] for name in work}
-    # The first traces and warms up.
+    # The first block traces the functions and warms up, so it is not counted.
     for block in range(BLOCKS + 1):
         for name, function in work.items():
             began = time.perf_counter()
@@ -80,8 +86,9 @@ KINDS = (
 
 
 def profile_step(train, batch, steps=BLOCK_STEPS):
-    """{kind of operation: thread milliseconds a step}, by TensorFlow's profiler; `input` is
-    timed by itself.
+    """Return {kind of operation: thread milliseconds a step}, by TensorFlow's profiler.
+
+    `input` is timed by itself.
     """
     import re
     import tempfile
@@ -124,9 +131,7 @@ def profile_step(train, batch, steps=BLOCK_STEPS):
 
 
 def main(argv=None):
-    """Training images a second of both GANs, sampling images a second, and how the cost of a
-    step grows.
-    """
+    """Write both GANs' training images a second, sampling, and how the cost of a step grows."""
     argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args(argv)
@@ -142,7 +147,7 @@ def main(argv=None):
     rates = median_rates(
         {"ours": ours, "dcgan": build_dcgan_block(images, labels), "sample": sample}
     )
-    # Only their size matters here.
+    # These images are enlarged without meaning, because only their size matters here.
     large = np.kron(images[:1000], np.ones((1, 3, 3, 1), np.uint8))[:, 10:74, 10:74]
     growth = {}
     for n, width, size in ((64, 64, 28), (128, 64, 28), (64, 32, 28), (64, 128, 28), (64, 64, 64)):

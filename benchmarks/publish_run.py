@@ -2,7 +2,7 @@
 
     python -m benchmarks.publish_run [--models-dir models --outputs-dir outputs] [--tables-only]
 
-The text between a page's marks is a function of results/ alone; a test checks that it is up to
+The text between a page's marks is a function of results/ alone. A test checks that it is up to
 date.
 """
 
@@ -38,13 +38,12 @@ OUTPUT_FILES = [
         "synthetic_quality.json",
     )
 ]
+# The picture is of synthetic images alone, because the table's licence keeps real ones out.
+PICTURE = "figures/class_grid.png"
 
 
-def copy_run(models, outputs):
-    """Copy the small artifacts; larger ones and images stay out of git."""
-    from PIL import Image
-
-    evaluated = records.read_json(outputs / "evaluation" / "options.json", "evaluate.py")
+def check_split(evaluated, outputs):
+    """Raise InputError unless a whole HAM10000 under the lesion split of seed 0 was evaluated."""
     split = evaluated["split"]
     whole = sum(map(np.array, split["images"].values())).tolist() == list(HAM10000_COUNTS)
     if (
@@ -56,16 +55,20 @@ def copy_run(models, outputs):
             f"{outputs}: of phantom data, a subset or another split; only full runs on HAM10000 "
             "are published"
         )
-    files = {
-        f: models / FOLDERS.get(f, f) / "classifier.keras"
-        for f in ("classifier", "control", "judge")
-    }
-    files |= {
-        f: models / f / "classifier.keras" for f in ("malignancy",) if f in evaluated["inputs"]
-    }
+
+
+def check_models(evaluated, models):
+    """Raise InputError unless the models are those that were evaluated."""
+    names = ["classifier", "control", "judge"]
+    names += ["malignancy"] if "malignancy" in evaluated["inputs"] else []
+    files = {name: models / FOLDERS.get(name, name) / "classifier.keras" for name in names}
     for name, path in (files | {"generator": models / "gan" / "generator.keras"}).items():
         if checksums.file_sha256(path) != evaluated["inputs"].get(name):
             raise InputError(f"{path}: is not the one that was evaluated; run evaluate.py again")
+
+
+def list_copies(evaluated, models, outputs):
+    """Return {file of the run: its name in results/run/}, without the picture."""
     copies = {models / folder / name: f"{folder}_{name}" for folder, name in MODEL_FILES}
     copies |= {outputs / name: Path(name).name for name in OUTPUT_FILES}
     copies |= {p: p.name for p in (outputs / "evaluation").glob("predictions_malignancy*.csv")}
@@ -79,20 +82,17 @@ def copy_run(models, outputs):
         outputs / f / "options.json": f"{f}_options.json" for f in ("eda", "evaluation", "figures")
     }
     copies[outputs / "synthetic" / "provenance.json"] = "synthetic_provenance.json"
-    # Synthetic images alone: the table's licence keeps real ones out.
-    picture = outputs / "figures" / "class_grid.png"
-    for path in [*copies, outputs / "split.csv", picture]:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; finish the run first")
+    return copies
+
+
+def check_outputs(evaluated, outputs):
+    """Raise InputError unless set, evaluation and picture are those that their records describe."""
     made = records.read_json(outputs / "synthetic" / "provenance.json", "train_gan.py")
     if made["table_sha256"] != evaluated["inputs"].get("synthetic"):
         raise InputError(
             f"{outputs}/synthetic: is not the set that was evaluated; run evaluate.py again"
         )
-    for folder, names in (
-        ("evaluation", [n for n in OUTPUT_FILES if "/" in n]),
-        ("figures", ["figures/class_grid.png"]),
-    ):
+    for folder, names in (("evaluation", OUTPUT_FILES), ("figures", [PICTURE])):
         record = records.read_json(outputs / folder / "options.json", f"the script of {folder}")[
             "outputs"
         ]
@@ -101,6 +101,20 @@ def copy_run(models, outputs):
                 raise InputError(
                     f"{outputs / name}: is not the file its options.json describes; make it again"
                 )
+
+
+def copy_run(models, outputs):
+    """Copy the small files of a run to results/run/; larger ones and images stay out of git."""
+    from PIL import Image
+
+    evaluated = records.read_json(outputs / "evaluation" / "options.json", "evaluate.py")
+    check_split(evaluated, outputs)
+    check_models(evaluated, models)
+    copies, picture = list_copies(evaluated, models, outputs), outputs / PICTURE
+    for path in [*copies, outputs / "split.csv", picture]:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; finish the run first")
+    check_outputs(evaluated, outputs)
     new = RUN.with_name(f"{RUN.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
@@ -110,8 +124,8 @@ def copy_run(models, outputs):
         else:
             shutil.copyfile(path, new / name)
     pack(outputs / "split.csv", RUN.parent / "splits" / "lesion_split.csv.gz")
-    with Image.open(picture) as figure:
-        figure.convert("RGB").quantize(256).save(new / picture.name, optimize=True)
+    with Image.open(picture) as image:
+        image.convert("RGB").quantize(256).save(new / picture.name, optimize=True)
     shutil.rmtree(RUN, ignore_errors=True)
     new.rename(RUN)
 

@@ -1,11 +1,10 @@
-"""The MedMNIST ResNet-18 at 28 x 28, as a yardstick of cost: time of a training step beside
-train_cnn.py's own.
+"""Time a training step of the MedMNIST ResNet-18 at 28 x 28 beside one of train_cnn.py.
 
     python -m benchmarks.resnet18_baseline [--blocks 5]      # -> results/classifier/cost.json
 
-Yang et al. 2023 (MedMNIST v2): ResNet-18 with a 3 x 3 stem and no pooling after it (He et al. 2016,
-as for CIFAR), batch 128, Adam 1e-3, cross-entropy, 100 epochs. Alternating blocks of steps of both
-networks in one process; medians.
+The network is that of Yang et al. 2023 (MedMNIST v2): ResNet-18 with a 3 x 3 stem and no pooling
+after it (He et al. 2016, as for CIFAR), batch 128, Adam 1e-3, cross-entropy, 100 epochs. Blocks of
+steps of both networks alternate in one process, and medians are taken.
 """
 
 import argparse
@@ -25,8 +24,9 @@ BATCH, EPOCHS, BLOCK_STEPS = 128, 100, 6
 
 
 def build_resnet18():
-    """Functional model: image float32 (n, 28, 28, 3) in [0, 255] -> logits (n, 7); 11.2 million
-    weights.
+    """Return the functional model of 11.2 million weights.
+
+    Image float32 (n, 28, 28, 3) in [0, 255] -> logits (n, 7).
     """
     import keras
     from keras import layers
@@ -49,8 +49,9 @@ def build_resnet18():
 
 
 def time_steps(run, blocks):
-    """{resnet18, ours: median seconds a training step}, in alternating blocks after one that
-    warms up.
+    """Return {resnet18, ours: median seconds a training step}.
+
+    The blocks of both alternate, after one that warms up.
     """
     import keras
 

@@ -31,14 +31,15 @@ class Workplace:
         return self.bars / name / "outputs"
 
     def split_file(self, name):
-        """Path of the split that `lesion_split`, `image_split` or `leak_split` is of: one file
-        for each split.
+        """Return the path of the split that `lesion_split`, `image_split` or `leak_split` is of.
+
+        There is one file for each split.
         """
         folder = ROOT / "results" if self.real else self.results
         return folder / "splits" / f"{'lesion' if name == 'lesion_split' else 'image'}_split.csv.gz"
 
     def synthetic(self, seed):
-        """Path of the synthetic table of a seed's arms; InputError if there is none yet."""
+        """Return the path of the synthetic table of a seed's arms; InputError if there is none."""
         path = self.outputs(f"lesion_{seed}") / "synthetic" / classes.TABLE_NAME
         if not path.is_file():
             raise InputError(
@@ -51,19 +52,21 @@ class Workplace:
         return [*folders, "--if-stale", "--deterministic"]
 
     def call(self, script, name, *flags):
-        """Run one of the project's scripts, named by its path from the root, in the folders of
-        `name`; stop if it fails.
+        """Run a script, named by its path from the root, in the folders of `name`.
+
+        Stops if the script fails.
         """
         flags = [*map(str, flags), *self.flags(name), *self.extra]
         print("$", " ".join([script, *flags]), flush=True)
-        # Benchmarks import from the root.
+        # It runs as a module, because benchmarks import from the root.
         module = script.removesuffix(".py").replace("/", ".")
         if subprocess.run([sys.executable, "-m", module, *flags], cwd=ROOT).returncode:
             raise SystemExit(f"{script} failed")
 
     def evaluate(self, name, why, *flags):
-        """Run evaluate.py; a line in results/TEST_LOG.md says when it read the test part, if
-        none does yet.
+        """Run evaluate.py, and note in results/TEST_LOG.md when it read the test part.
+
+        A reading that has its line already gets no second one.
         """
         self.call("evaluate.py", name, *flags)
         record = records.read_json(
@@ -80,7 +83,7 @@ class Workplace:
             f"`{Path(sys.argv[0]).name}`, {name}: "
         )
         if self.real and reading not in log.read_text():
-            # One write, so that two benchmarks side by side lose no line.
+            # The line is one write, so that two benchmarks side by side lose none.
             with log.open("a") as f:
                 f.write(f"{reading}{why} |\n")
 
@@ -92,8 +95,9 @@ def pack(source, target):
 
 
 def parse_args(doc, what, choices, argv=None):
-    """(choice, seed, Workplace) of a benchmark's command line; what argparse does not know goes
-    to the scripts.
+    """Return (choice, seed, Workplace) of a benchmark's command line.
+
+    What argparse does not know goes to the scripts.
     """
     p = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -110,8 +114,9 @@ def parse_args(doc, what, choices, argv=None):
 
 
 def mean_and_std(rows, name):
-    """{name: mean, name_std: standard deviation} over seeds, of a number or of each class's;
-    None where undefined.
+    """Return {name: mean, name_std: standard deviation} over seeds.
+
+    They are of a number or of each class's, and None where undefined.
     """
 
     def both(values):

@@ -125,6 +125,9 @@ def check_answer(tmp_path, found):
     for comparison in ours["less_classic"].values():
         comparison |= {"p_holm": 0.05}
     (tmp_path / "arms.json").write_text(json.dumps(found))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/control_options.json").write_text('{"real_images": 7654}')
+    assert "beside the 7654 real ones" in pages.build_answer()
     assert "no difference shown" in pages.build_answer()
     ours["less_classic"]["auc"] |= {"value": 0.02, "p_holm": 0.01}
     (tmp_path / "arms.json").write_text(json.dumps(found))

@@ -1,0 +1,95 @@
+"""The README's answer and the table of all arms, as functions of results/arms.json."""
+
+from benchmarks.arms import ARMS, FEWEST_SEEDS
+from benchmarks.pages_markdown import render, show_estimate, show_mean
+
+NAMES = {
+    "acc": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "acc_balanced": "accuracy at the balanced point",
+    "auc": "AUC",
+}
+# The README shows these arms alone, for a short table; docs/results.md has them all.
+SHOWN = ("classic", "plain", "repeated", "classic_synthetic", "synthetic_only")
+
+
+def show_change(comparison, mark=True):
+    """Return a difference as in '+0.001 (-0.006 to +0.008)'.
+
+    It ends with a † if it is significant after Holm's correction: asterisks mark malignant classes.
+    """
+    return show_estimate(comparison, signed=True) + "†" * (
+        mark and comparison.get("p_holm", 1) < 0.05
+    )
+
+
+def describe_verdict(gain):
+    """Return which measures the synthetic images raised or lowered after Holm's correction."""
+    told = {
+        word: [
+            NAMES[n]
+            for n in NAMES
+            if gain[n].get("p_holm", 1) < 0.05 and sign * gain[n]["value"] > 0
+        ]
+        for word, sign in (("raised", 1), ("lowered", -1))
+    }
+    return (
+        "; ".join(f"{' and '.join(ns)} {word}" for word, ns in told.items() if ns)
+        or "no difference shown"
+    )
+
+
+def render_answer(found, train_images):
+    """Return the answer as Markdown: a picture, one sentence, one short table.
+
+    train_images: how many real images the CNNs were trained on.
+    """
+    arms, ours = found["arms"], found["arms"]["classic_synthetic"]
+    gain = ours["less_classic"]
+    shown = []
+    for arm in (arms[name] for name in SHOWN if name in arms):
+        less = arm.get("less_classic")
+        cells = []
+        for name in ("acc", "auc"):
+            cells += [show_mean(arm, name), show_change(less[name]) if less else ""]
+        shown.append({"label": arm["label"], "cells": cells})
+    return render(
+        "answer",
+        verdict=describe_verdict(gain),
+        gain={name: show_change(gain[name], mark=False) for name in NAMES},
+        seeds=len(ours["compared_seeds"]),
+        shown=shown,
+        found=found,
+        train_images=train_images,
+    )
+
+
+def render_arms(found, **classifier):
+    """Return all arms as Markdown.
+
+    `classifier` says what the template tells of results/classifier.json beside them: both (its
+    content or None) and, unless that is None, alone, trained, readings and beside_leak.
+    """
+    arms, ours = found["arms"], found["arms"]["classic_synthetic"]
+    rows = [
+        {
+            "label": arm["label"],
+            "seeds": len(arm["seeds"]),
+            "means": [show_mean(arm, n) for n in NAMES],
+            "changes": [show_change(arm["less_classic"][n]) for n in NAMES]
+            if "less_classic" in arm
+            else None,
+        }
+        for arm in arms.values()
+    ]
+    return render(
+        "arms",
+        found=found,
+        gain={name: show_change(ours["less_classic"][name], mark=False) for name in NAMES},
+        seeds=len(ours["compared_seeds"]),
+        arms=rows,
+        few=min(row["seeds"] for row in rows),
+        fewest_seeds=FEWEST_SEEDS,
+        missing="; ".join(label for arm, (label, _) in ARMS.items() if arm not in arms),
+        **classifier,
+    )

@@ -1,0 +1,122 @@
+"""The section of the GAN beside the textbook one, as a function of results/gan.json."""
+
+from benchmarks.pages_markdown import render, show_mean
+
+
+def name_extreme(which, values):
+    """Return the least (or greatest) value over classes and its class, as in '0.04 (akiec)'.
+
+    which: min or max. Classes without a value are left out.
+    """
+    known = {c: v for c, v in values.items() if v is not None}
+    if not known:
+        return "undefined"
+    c = which(known, key=known.get)
+    return f"{known[c]:.2f} ({c})"
+
+
+def show_gap(found, end=""):
+    """Return label agreement less recall of the class that the judge misses most.
+
+    Recall is the judge's on real images of the class, and the gap is in standard errors.
+    end: '_dcgan' for the textbook GAN.
+    """
+    agreement, recall, se = (
+        found[f"{name}{end}"] for name in ("label_agreement", "real_recall", "agreement_se")
+    )
+    return name_extreme(
+        min,
+        {
+            c: (agreement[c] - recall[c]) / max(se[c], 1e-9)
+            for c in agreement
+            if agreement[c] is not None
+        },
+    )
+
+
+def show_spread(found, least, most):
+    """Return the least of one entry over classes and the greatest of another."""
+    return f"{name_extreme(min, found[least])}, {name_extreme(max, found[most])}"
+
+
+def build_row(found, label, name, worst="", form=".2f"):
+    """Return a row: its label, this GAN's mean (with `worst` behind it), and the textbook one's."""
+    dcgan = f"{found[name + '_dcgan']:{form}}" if f"{name}_dcgan" in found else "not run"
+    return label, f"{show_mean(found, name, form)}{worst}", dcgan
+
+
+def quality_rows(found):
+    """Return the rows of how near the images of both GANs are to real ones."""
+    has_dcgan = "frechet_ratio_dcgan" in found
+    return [
+        build_row(found, "Fréchet distance over the floor (1 = real images)", "frechet_ratio"),
+        build_row(found, "KID", "kid", form=".4f"),
+        build_row(
+            found,
+            "coverage over half B's",
+            "coverage_ratio",
+            f"; least {name_extreme(min, found['coverage_ratio_by_class'])}",
+        ),
+        build_row(
+            found,
+            "density over half B's",
+            "density_ratio",
+            f"; least {name_extreme(min, found['density_ratio_by_class'])}",
+        ),
+        (
+            "label agreement less the judge's recall on real, mean over seeds, in standard errors: "
+            "least",
+            show_gap(found),
+            show_gap(found, "_dcgan") if has_dcgan else "not run",
+        ),
+        (
+            "diversity over real, any seed: least, most",
+            show_spread(found, "diversity_ratio_min", "diversity_ratio_max"),
+            show_spread(found, "diversity_ratio_dcgan", "diversity_ratio_dcgan")
+            if has_dcgan
+            else "not run",
+        ),
+        build_row(
+            found, "CAS: balanced accuracy from synthetic images alone, over from real", "cas"
+        ),
+        build_row(
+            found,
+            "memorised, of 1000; most in a class",
+            "memorisation",
+            f"; {name_extreme(max, found['memorisation_by_class'])}",
+            ".3f",
+        ),
+    ]
+
+
+def speed_rows(found):
+    """Return the rows of what training and sampling cost; none if no speed has been measured."""
+    if "minutes_200_epochs" not in found:
+        return []
+    processor = found.get("environment_speed", {}).get("processor", "processor not recorded")
+    return [
+        build_row(
+            found,
+            f"minutes for 200 epochs, by alternating blocks of steps ({processor})",
+            "minutes_200_epochs",
+            form=".0f",
+        ),
+        build_row(found, "training images a second", "train_images_per_second", form=".0f"),
+        ("images sampled a second", f"{found['sample_images_per_second']:.0f}", ""),
+    ]
+
+
+def render_gan(found, other_run):
+    """Return the GAN beside the textbook one as Markdown.
+
+    other_run: whether results/run/ was measured by another judge.
+    """
+    other_judge = found.get("judge_sha256_dcgan", found["judge_sha256"]) != found["judge_sha256"]
+    return render(
+        "gan",
+        g=found,
+        has_dcgan="frechet_ratio_dcgan" in found,
+        other_judge=other_judge,
+        other_run=other_run,
+        rows=[*quality_rows(found), *speed_rows(found)],
+    )

@@ -1,0 +1,57 @@
+"""The section of one run in full, as a function of the files of results/run/."""
+
+from benchmarks.pages_markdown import render, show_estimate
+from lesiongan.plots import report
+
+
+def score_rows(found):
+    """Return the rows of classifier, control and their paired difference, from metrics.json."""
+    models = found["models"]
+    blocks = models["classifier"], models["control"]
+    rows = []
+    for label, path in report.METRIC_ROWS[:-1]:
+        difference = show_estimate(found["classifier_minus_control"], path, signed=True)
+        rows.append((label, *(show_estimate(block, path) for block in blocks), difference))
+    perfect = [f"{block['ece_if_perfect']['value']:.3f}" for block in blocks]
+    return [*rows, ("ECE were it perfectly calibrated", *perfect, "")]
+
+
+def agreement_rows(agreement):
+    """Return the rows of the judge's agreement with synthetic labels, a column for each class."""
+    apart = [
+        (a["value"] - a["real_recall"]["value"]) / a["se_of_difference"] for a in agreement.values()
+    ]
+    return [
+        ("judge agrees with synthetic label", [f"{a['value']:.2f}" for a in agreement.values()]),
+        (
+            "judge's recall on held-out real",
+            [f"{a['real_recall']['value']:.2f}" for a in agreement.values()],
+        ),
+        ("difference in standard errors", [f"{z:+.1f}" for z in apart]),
+    ]
+
+
+def render_run(found, quality, records, **told):
+    """Return one run in full, classifier and synthetic images, as Markdown.
+
+    found, quality: metrics.json and synthetic_quality.json. records: {folder: options.json}.
+    told: the texts training, memory and large_memory of the template.
+    """
+    cnn = records["cnn"]
+    backend, packages = cnn["environment"]["backend"], cnn["environment"]["packages"]
+    return render(
+        "run",
+        found=found,
+        seed=records["gan"]["options"]["seed"],
+        steps=cnn["steps"],
+        scores=score_rows(found),
+        d=quality["distances"],
+        ratio=show_estimate(quality["distances"]["frechet_ratio"]),
+        memorised=quality["memorisation"],
+        judge=quality["judge_sha256"],
+        agreement=quality["label_agreement"],
+        agreement_rows=agreement_rows(quality["label_agreement"]),
+        backend=backend,
+        packages=packages,
+        **told,
+    )
