@@ -42,7 +42,7 @@ smoke: .venv/ready  ## all five scripts on a small stratified subset, in smoke/ 
 	@data="$(DATA)"
 	[ -n "$$data" ] || data=$$($(PY) -m lesiongan.fetch --choose | tail -n 1)
 	common=(--data "$$data" --metadata "$(METADATA)" --subset 300 --models-dir smoke/models --outputs-dir smoke/outputs)
-	rm -rf smoke
+	$(PY) -m lesiongan.clean smoke
 	echo "1/7 exploring about 300 images"
 	$(PY) eda.py "$${common[@]}"
 	echo "2/7 training the GAN for 3 epochs"
@@ -93,9 +93,8 @@ mutants: .venv/ready-dev  ## plant bugs, by hand and at random, and count which 
 	$(PY) -m tests.stress.mutants
 	$(PY) -m tests.stress.random_mutants
 
-clean:  ## remove models, outputs and smoke (not data, not .venv)
-	@find models outputs -mindepth 1 ! -name README.md -delete
-	rm -rf smoke
+clean: .venv/ready  ## remove what runs wrote into models, outputs and smoke (not data, not .venv)
+	@$(PY) -m lesiongan.clean models outputs smoke
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */make \1\t/' | expand -t 14

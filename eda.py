@@ -8,11 +8,20 @@ would leak. It takes about a minute for HAM10000.
 """
 
 from lesiongan.data.classes import PARTS
-from lesiongan.data.lesions import GROUPING_ROW_LIMIT
 from lesiongan.data.near_duplicates import near_pairs
 from lesiongan.files import writing
 from lesiongan.run import flags, runs, script
 from lesiongan.run.folders import ResultFolder
+
+FIGURES = (
+    "class_counts",
+    "samples",
+    "class_means",
+    "colours",
+    "metadata",
+    "near_duplicates",
+    "leakage",
+)
 
 
 def parse_args(argv=None):
@@ -32,13 +41,17 @@ def main(argv=None):
     if place.is_current():
         print("  up to date")
         return 0
-    place.begin("*.png", "*.pdf")
+    figures = [name + suffix for name in FIGURES for suffix in (".png", ".pdf")]
+    place.begin([*figures, "summary.json"], stale=figures)
     from lesiongan.plots import style, table_figures
 
     note = inputs.figure_note
 
+    written = [place.path / "summary.json"]
+
     def save(fig, name):
         style.save(fig, place.path, name, note)
+        written.extend(place.path / (name + suffix) for suffix in (".png", ".pdf"))
 
     summary = {"data": inputs.data, "split": inputs.split, "notes": table.notes, "note": note}
     fig, summary["counts"] = table_figures.draw_counts(table)
@@ -49,7 +62,7 @@ def main(argv=None):
     save(fig, "colours")
     if table.metadata is not None and (fig := table_figures.draw_metadata(table)) is not None:
         save(fig, "metadata")
-    if len(table) <= GROUPING_ROW_LIMIT and table.images.shape[1] % 7 == 0:
+    if table.images.shape[1] % 7 == 0:
         pairs = near_pairs(table.images)
         if len(pairs):
             save(table_figures.draw_near_duplicates(table, pairs), "near_duplicates")
@@ -69,7 +82,7 @@ def main(argv=None):
     writing.write_json(place.path / "summary.json", summary)
     sizes = ", ".join(f"{p} {(inputs.parts == p).sum()}" for p in PARTS)
     print(f"  parts: {sizes} images; {leaks}")
-    place.finish([*place.path.glob("*.p*"), place.path / "summary.json"])
+    place.finish(written)
     return 0
 
 

@@ -24,6 +24,7 @@ from lesiongan.files import checksums, errors, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates, memorisation, recompute
 from lesiongan.measures.predictions import (
+    check_isic,
     read_predictions,
     write_isic,
     write_predictions,
@@ -32,6 +33,14 @@ from lesiongan.nets import inference, saved_models
 from lesiongan.run import flags, keras_setup, runs, script
 from lesiongan.run.folders import ResultFolder
 
+WRITTEN = (
+    "predictions.csv",
+    *(f"predictions_{name}.csv" for name in recompute.MODELS[1:]),
+    "context.json",
+    *recompute.WRITTEN,
+    "synthetic_quality.json",
+    "nearest.csv",
+)
 FOLDERS = {"classifier": "cnn"}
 TRAINED = {
     "model_sha256": str,
@@ -45,7 +54,16 @@ TRAINED = {
 }
 # Two arms that differ only in these options differ in their data alone. The number of steps that
 # was taken is compared in place of `epochs` and `steps`.
-DATA_OPTIONS = ("role", "task", "real", "repeat_real", "synthetic_weight", "epochs", "steps")
+DATA_OPTIONS = (
+    "role",
+    "task",
+    "real",
+    "repeat_real",
+    "synthetic_weight",
+    "epochs",
+    "steps",
+    "least_steps",
+)
 
 
 def parse_args(argv=None):
@@ -197,7 +215,7 @@ def evaluate_external(run, models):
     folder = args.outputs_dir / "evaluation" / f"external_{name.split('.')[0]}_{table.sha256[:8]}"
     run.files |= {"external": table.sha256, "external_metadata": table.metadata_sha256}
     place = ResultFolder(run, folder / "options.json", run.identify())
-    place.begin("*.csv", "*.json")
+    place.begin(WRITTEN, stale=WRITTEN)
     for note in table.notes:
         print(f"  note: {note}")
     p = inference.predict_views(load_model(run, "classifier"), table.images, args.views)
@@ -229,7 +247,7 @@ def evaluate_external(run, models):
     rows, labels, p = read_predictions(folder / "predictions.csv")
     estimates.write(folder, {"classifier": (rows, labels, p)}, table.lesions, context)
     estimates.print_summary(folder)
-    place.finish([*folder.glob("*.csv"), *folder.glob("*.json")])
+    place.finish([folder / name for name in WRITTEN if (folder / name).is_file()])
 
 
 def evaluate_test(run, models, synthetic, generator_path):
@@ -258,6 +276,19 @@ def evaluate_test(run, models, synthetic, generator_path):
     quality = evaluate_synthetic(run, models, synthetic, generator_path)
     writing.write_json(folder / "synthetic_quality.json", quality)
     estimates.print_summary(folder)
+    print_quality(quality)
+
+
+def print_quality(quality):
+    """Print how near the synthetic images are to real ones, or why that was not measured."""
+    if "distances" not in quality:
+        print(f"  synthetic images: {quality['reason']}")
+        return
+    judge, ratio = quality["judge_balanced_accuracy"], quality["distances"]["frechet_ratio"]
+    print(
+        f"  synthetic images: Fréchet distance {ratio['value']:.1f} times that of real images "
+        f"(judge: balanced accuracy {judge['value']:.2f} on held-out real images)"
+    )
 
 
 def test_part(run):
@@ -327,7 +358,8 @@ def main(argv=None):
     if not run.announce():
         return 0
     if args.isic_submission:
-        writing.check_target(Path(args.isic_submission))
+        inputs = (run.inputs.table.path, args.metadata, args.external, args.external_metadata)
+        check_isic(Path(args.isic_submission), inputs)
     models = find_models(run, ("classifier",) if args.external else (*recompute.MODELS, "judge"))
     if args.external:
         keras_setup.quiet_tensorflow(args.deterministic)
@@ -346,9 +378,9 @@ def main(argv=None):
         print("  up to date")
     else:
         keras_setup.quiet_tensorflow(args.deterministic)
-        place.begin("*.csv", "*.json")
+        place.begin(WRITTEN, stale=WRITTEN)
         evaluate_test(run, models, synthetic, generator_path)
-        place.finish([*folder.glob("*.csv"), *folder.glob("*.json")])
+        place.finish([folder / name for name in WRITTEN if (folder / name).is_file()])
     if args.isic_submission:
         write_isic(
             Path(args.isic_submission),

@@ -318,7 +318,7 @@ def train(place, resuming):
         return means.values()
 
     def draw_samples(epoch, history):
-        if (epoch + 1) % args.grid_every == 0 or epoch in (0, args.epochs - 1):
+        if is_grid(epoch, args):
             name = f"epoch_{epoch + 1:04d}"
             grid = synthetic_set.fixed_grid(gan.ema)
             synthetic_set.save_grid(folder / "samples" / f"{name}.png", grid, run.inputs.data_note)
@@ -355,7 +355,8 @@ def main(argv=None):
         settle_split(run)
     elif not place.is_current():
         resuming = place.can_resume()
-        place.begin(*(() if resuming else ("samples/*.png", "snapshots/*.keras")))
+        stale = () if resuming else ("samples/*.png", "snapshots/*.keras")
+        place.begin(list_files(args), stale)
         keras_setup.quiet_tensorflow()
         history = train(place, resuming)
         seconds = round(sum(h["seconds"] for h in history), 1)
@@ -373,6 +374,23 @@ def main(argv=None):
     keras_setup.quiet_tensorflow(args.deterministic)
     synthetic_set.write(synthetic, saved_models.load_generator(generator_path), labels, args.no_png)
     return 0
+
+
+def list_files(args):
+    """Return the names of all files that a training may write, relative to its folder."""
+    grids = [f"epoch_{epoch + 1:04d}" for epoch in range(args.epochs) if is_grid(epoch, args)]
+    return [
+        "generator.keras",
+        "history.csv",
+        "checkpoint.npz",
+        *(f"samples/{name}.png" for name in grids),
+        *(f"snapshots/{name}.keras" for name in grids if args.snapshots),
+    ]
+
+
+def is_grid(epoch, args):
+    """Return whether samples are drawn after an epoch, counted from 0."""
+    return (epoch + 1) % args.grid_every == 0 or epoch in (0, args.epochs - 1)
 
 
 def identify_synthetic(run, options, generator_path):

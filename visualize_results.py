@@ -7,7 +7,7 @@ are missing is left out, and the report says which and why. --no-models skips th
 a network.
 """
 
-from lesiongan.files import writing
+from lesiongan.files import claims, writing
 from lesiongan.files.errors import InputError
 from lesiongan.plots.sources import Missing, Sources
 from lesiongan.run import flags, keras_setup, runs, script
@@ -36,9 +36,14 @@ def main(argv=None):
     if not place.is_current():
         if not args.no_models:
             keras_setup.quiet_tensorflow(args.deterministic)
-        place.begin("*.png", "*.pdf")
         from lesiongan.plots import report, style
         from lesiongan.plots.paper import FIGURES
+
+        figures = [name + suffix for name in FIGURES for suffix in (".png", ".pdf")]
+        # The page stands beside the folder of the figures, where the split is, too.
+        own = [page.name] if f"../{page.name}" in place.read_outputs() else []
+        claims.claim(writing.ensure_folder(args.outputs_dir), [page.name], own)
+        place.begin(figures, stale=figures)
 
         note = run.inputs.figure_note
         drawn, left_out = [], []
@@ -60,9 +65,8 @@ def main(argv=None):
         writing.write_text(page, report.build(run, drawn, left_out, missing))
         for text in left_out:
             print(f"  left out {text}")
-        place.finish(
-            [*folder.glob("*.p*"), page], drawn=[p.stem for p, _ in drawn], left_out=left_out
-        )
+        written = [path.with_suffix(suffix) for path, _ in drawn for suffix in (".png", ".pdf")]
+        place.finish([*written, page], drawn=[p.stem for p, _ in drawn], left_out=left_out)
     else:
         print("  up to date")
     print(f"report: {page}" + (f" ({run.inputs.data_note})" if run.inputs.data_note else ""))

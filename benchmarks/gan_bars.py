@@ -332,11 +332,9 @@ def compare_agreement(rows, means):
 
 def draw_curve(curve, folder):
     """Draw gan_curve.png: the Frechet ratio on val over minutes of training, both GANs."""
-    import matplotlib.pyplot as plt
-
     from lesiongan.plots import style
 
-    fig, ax = plt.subplots(figsize=(5, 3))
+    fig, ax = style.subplots(figsize=(5, 3))
     for gan, colour in (("ours", style.SYNTHETIC), ("dcgan", style.REAL)):
         for i, seed in enumerate(sorted({row[1] for row in curve if row[0] == gan})):
             _, _, _, minutes, ratio = zip(

@@ -185,7 +185,10 @@ def main(argv=None):
         return 0
     keras_setup.quiet_tensorflow()
     resuming = place.can_resume()
-    place.begin(*(() if resuming else ("samples/*.png", "snapshots/*.keras")))
+    place.begin(
+        ["generator.keras", "history.csv", place.checkpoint.name],
+        () if resuming else ("samples/*.png", "snapshots/*.keras"),
+    )
     seconds = sum(train(place, resuming))
     place.finish(
         [folder / "generator.keras", folder / "history.csv"], training_seconds=round(seconds, 1)

@@ -38,7 +38,7 @@ def build_probe(run):
     place = ResultFolder(run, run.args.models_dir / "options.json", run.identify())
     path = place.path / "classifier.keras"
     if not place.is_current():
-        place.begin()
+        place.begin([path.name])
         images, labels = inputs.table.images[half], inputs.table.labels[half]
         pool = images, labels, np.ones(len(labels), np.float32)
         # It is taught with balanced batches, but its epoch is chosen under the train prior: under

@@ -101,7 +101,9 @@ def build_answer():
     """Return the README's answer from results/arms.json: a picture, one sentence, a short table."""
     found = json.loads((RUN.parent / "arms.json").read_text())
     trained = json.loads((RUN / "control_options.json").read_text())
-    return pages_answer.render_answer(found, trained["real_images"])
+    measured = json.loads((RUN / "metrics.json").read_text())
+    majority = measured["majority_baseline"]["accuracy"]["value"]
+    return pages_answer.render_answer(found, trained["real_images"], majority)
 
 
 def build_arms():

@@ -39,10 +39,11 @@ def describe_verdict(gain):
     )
 
 
-def render_answer(found, train_images):
+def render_answer(found, train_images, majority):
     """Return the answer as Markdown: a picture, one sentence, one short table.
 
-    train_images: how many real images the CNNs were trained on.
+    train_images: how many real images the CNNs were trained on; majority: the accuracy of always
+    naming the commonest class.
     """
     arms, ours = found["arms"], found["arms"]["classic_synthetic"]
     gain = ours["less_classic"]
@@ -61,6 +62,8 @@ def render_answer(found, train_images):
         shown=shown,
         found=found,
         train_images=train_images,
+        majority=f"{majority:.3f}",
+        compared=sum("less_classic" in arm for arm in arms.values()),
     )
 
 

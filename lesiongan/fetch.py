@@ -21,7 +21,7 @@ from lesiongan.data import classes
 from lesiongan.data.classes import HAM10000_COUNTS, class_counts
 from lesiongan.data.lesions import group_lesions
 from lesiongan.data.tables import read_table
-from lesiongan.files import checksums, locks, writing
+from lesiongan.files import checksums, locks, records, writing
 from lesiongan.files.errors import InputError, first_line
 from lesiongan.run import flags, inputs, script
 
@@ -88,6 +88,20 @@ def check_download(folder):
     return table
 
 
+def refuse_others(out):
+    """Raise InputError if a file of the download's name is there that no download put there."""
+    record = out / "provenance.json"
+    known = {}
+    if record.exists():
+        shape = {"file_sha256": {...: str}}
+        known = records.read_json(record, "lesiongan.fetch", shape)["file_sha256"]
+    for path in (out / name for name in FILES):
+        if path.exists() and checksums.file_sha256(path) != known.get(path.name):
+            raise InputError(
+                f"{path}: is there and would be replaced; move it away, or name another --out"
+            )
+
+
 def download(out):
     """Download both files from Kaggle, check them and move them into `out`.
 
@@ -95,6 +109,7 @@ def download(out):
     """
     began = time.time()
     locks.lock_folder(out)
+    refuse_others(out)
     if not answers():
         raise InputError(f"Kaggle cannot be reached ({time.time() - began:.0f} s); {RECIPE}")
     os.environ.setdefault("KAGGLEHUB_CACHE", str(out / ".kagglehub"))

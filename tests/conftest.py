@@ -253,7 +253,7 @@ def is_stale(pipeline, tmp_path, monkeypatch, capsys):
 
     copy = pipeline.copy(tmp_path)
 
-    def compute(*_):
+    def compute(*_, **__):
         raise Stale
 
     monkeypatch.setattr(folders.ResultFolder, "begin", compute)

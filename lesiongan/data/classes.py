@@ -29,9 +29,6 @@ HAM10000_COUNTS = (327, 514, 1099, 115, 6705, 142, 1113)
 They are used to recognise a verified download, never to alter a result.
 """
 
-# DermaMNIST (MedMNIST v2) numbers the classes alphabetically: 4 mel, 5 nv, 6 vasc.
-DERMAMNIST_TO_HAM = np.array([0, 1, 2, 3, MEL, CLASSES.index("nv"), CLASSES.index("vasc")])
-
 # The number of pixel columns gives (layout, image shape). Only hmnist_28_28_RGB feeds the networks;
 # eda.py draws them all.
 LAYOUTS = {

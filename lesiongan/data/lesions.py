@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from lesiongan.data.classes import CLASSES
-from lesiongan.data.metadata import read_metadata
-from lesiongan.data.near_duplicates import near_pairs
+from lesiongan.data.metadata import OtherTableError, find_beside, read_metadata
+from lesiongan.data.near_duplicates import exact_pairs, near_pairs
 from lesiongan.files.errors import InputError
 
 # These pairs of photographs show one lesion but carry two lesion ids (Abhishek, Jain and Hamarneh,
@@ -32,9 +32,6 @@ CROSS_LESION_DUPLICATES = (
     (24437, 31299),
     (33374, 33417),
 )
-
-# A table with more rows is not searched for near-duplicates, because the search is quadratic.
-GROUPING_ROW_LIMIT = 50_000
 
 
 def merge_groups(n, pairs):
@@ -64,48 +61,56 @@ def lesions_from_metadata(meta):
     return names[merge_groups(len(names), pairs)][codes]
 
 
-def group_lesions(table, metadata="auto", external=False):
+def group_lesions(table, metadata="auto", external=False, trust=False):
     """Fill table.lesions, .grouping, .metadata and .notes in place, and return the table.
 
-    metadata: a path; 'none'; or 'auto', which takes HAM10000_metadata.csv beside the table when it
-    is there. external: see read_metadata. Raises InputError if the file that `metadata` names is
-    missing, or is refused by read_metadata.
+    metadata: a path; 'none'; or 'auto', which takes HAM10000's metadata beside the table where it
+    is there and describes this table. external, trust: see read_metadata. Raises InputError if the
+    file that `metadata` names is missing, or is refused by read_metadata.
     """
-    beside = Path(table.path).with_name("HAM10000_metadata.csv")
-    if metadata == "auto":
-        metadata = beside if beside.is_file() else "none"
-    if str(metadata) != "none" and table.images.shape[-1] != 3:
+    path = find_beside(table.path) if metadata == "auto" else metadata
+    if str(path) != "none" and table.images.shape[-1] != 3:
         table.notes.append(
             "grey images cannot confirm the order of the metadata's rows: its lesion ids are not "
             "used"
         )
-        metadata = "none"
-    if str(metadata) != "none":
-        if not Path(metadata).is_file():
+        path = "none"
+    if str(path) != "none":
+        if not Path(path).exists():
             raise InputError(
-                f"{metadata}: no such file (--metadata takes HAM10000_metadata.csv, or none)"
+                f"{path}: no such file (--metadata takes HAM10000_metadata.csv, or none)"
             )
-        table.metadata = read_metadata(metadata, table, external)
+        try:
+            table.metadata = read_metadata(path, table, external, trust)
+        except OtherTableError as e:
+            # What lies beside another table by chance is no reason to stop. The same number of
+            # rows in Kaggle's layout is meant for it, though, and something is wrong with it.
+            if metadata != "auto" or (e.same_rows and table.order == CLASSES):
+                raise
+            table.notes.append(f"{Path(path).name} is of another table and not used: {e}")
     if table.metadata is not None and "lesion_id" in table.metadata:
         table.lesions = lesions_from_metadata(table.metadata)
         table.grouping = "lesion ids of the metadata, known cross-lesion duplicates merged"
-    elif len(table) > GROUPING_ROW_LIMIT or table.images.shape[1] % 7:
-        table.notes.append(
-            "no metadata and no near-duplicate search: photographs of one lesion may fall in two "
-            "parts"
-        )
     else:
-        pairs = near_pairs(table.images)
-        groups = merge_groups(len(table), pairs)
-        table.lesions = np.array([f"group{table.rows[g]:07d}" for g in groups])
-        table.grouping = "near-duplicate images"
-        many = int((np.bincount(groups) > 1).sum())
-        table.notes.append(
-            f"no metadata: grouped near-duplicate images instead ({many} groups of two or more); "
-            "most photographs of one lesion are not near-duplicates, so lesions can still fall in "
-            "two parts"
-        )
+        group_by_images(table)
     return table
+
+
+def group_by_images(table):
+    """Fill table.lesions and .grouping by what the images show: copies, and near-duplicates."""
+    copies = exact_pairs(table.images)
+    first = np.setdiff1d(np.arange(len(table)), copies[:, 1])
+    pairs, table.grouping = copies, "identical images"
+    if table.images.shape[1] % 7 == 0:
+        pairs = np.concatenate([copies, first[near_pairs(table.images[first])]])
+        table.grouping = "near-duplicate images"
+    groups = merge_groups(len(table), pairs)
+    table.lesions = np.array([f"group{table.rows[g]:07d}" for g in groups])
+    many = int((np.bincount(groups) > 1).sum())
+    table.notes.append(
+        f"no metadata: grouped {table.grouping} instead ({many} groups of two or more); most "
+        "photographs of one lesion are not near-duplicates, so lesions can still fall in two parts"
+    )
 
 
 def lesion_classes(lesions, labels):

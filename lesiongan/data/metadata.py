@@ -1,46 +1,108 @@
-"""HAM10000_metadata.csv, which is read, and refused unless it describes the table row by row."""
+"""HAM10000_metadata.csv: read, and refused unless it describes the table row by row."""
+
+import re
+from pathlib import Path
 
 import numpy as np
 
+from lesiongan.data import label_order, row_order
 from lesiongan.data.classes import CLASSES
-from lesiongan.files.compressed import open_narrow
+from lesiongan.files.compressed import SEPARATORS, find_separator, open_narrow
 from lesiongan.files.errors import InputError, first_line
 
+# Kaggle's name first, then Dataverse's, which hands out text separated by tabs.
+NAMES = (
+    "HAM10000_metadata.csv",
+    "HAM10000_metadata.csv.gz",
+    "HAM10000_metadata.csv.zip",
+    "HAM10000_metadata.tab",
+    "HAM10000_metadata",
+)
 
-def read_metadata(path, table, external=False):
-    """Return the DataFrame of HAM10000_metadata.csv (lesion_id, image_id, dx, ...).
 
-    Raises InputError unless the file describes `table` row by row.
+class OtherTableError(InputError):
+    """The metadata describes other images than the table holds.
 
-    external: True for the metadata of another table, which is not split. Then image_id alone is
-    enough, and lesions whose photographs do not look alike are noted instead of refused.
+    same_rows: whether it has as many rows.
+    """
+
+    def __init__(self, text, same_rows):
+        super().__init__(text)
+        self.same_rows = same_rows
+
+
+def find_beside(table_path):
+    """Return the path of metadata beside a table, or 'none'."""
+    beside = (Path(table_path).with_name(name) for name in NAMES)
+    return next((path for path in beside if path.is_file()), "none")
+
+
+def read_frame(path, notes):
+    """Return the DataFrame of strings that a metadata file holds, its ids and dx as HAM10000's.
+
+    What had to be changed for that is added to `notes`.
     """
     import pandas as pd
 
     try:
         with open_narrow(path) as f:
-            meta = pd.read_csv(f, dtype=str, keep_default_na=False)
+            names = f.readline(1 << 20)
+        separator = find_separator(names)
+        with open_narrow(path) as f:
+            meta = pd.read_csv(
+                f,
+                dtype=str,
+                keep_default_na=False,
+                sep=separator.decode(),
+                skipinitialspace=True,
+                index_col=False,
+            )
     except InputError:
         raise
     except Exception as e:
         raise InputError(f"{path}: not a readable CSV ({first_line(e)})") from None
+    if separator != b",":
+        notes.append(f"the metadata is separated by {SEPARATORS[separator]}")
+    twice = [name for name in ("lesion_id", "image_id", "dx") if f"{name}.1" in meta]
+    if twice:
+        raise InputError(f"{path}: line 1 has two columns {twice[0]!r}; remove one")
+    # pandas writes its index as a first column without a name.
+    meta = meta.drop(columns=[n for n in meta.columns[:1] if n.startswith("Unnamed: 0")])
+    if "dx" in meta:
+        meta["dx"] = meta["dx"].str.strip().str.lower()
+    if "image_id" in meta:
+        plain = meta["image_id"].str.strip()
+        plain = plain.str.replace(r"\.(jpe?g|png|tiff?|bmp)$", "", regex=True, flags=re.IGNORECASE)
+        plain = plain.str.replace(r"^isic_", "ISIC_", regex=True, flags=re.IGNORECASE)
+        changed = int((plain != meta["image_id"]).sum())
+        if changed:
+            notes.append(f"{changed} image ids of the metadata read as {plain[0]!r} is written")
+        meta["image_id"] = plain
+    return meta
+
+
+def read_metadata(path, table, external=False, trust=False):
+    """Return the DataFrame of HAM10000_metadata.csv (lesion_id, image_id, dx, ...) for `table`.
+
+    external: the table is another one, which is not split, so image_id alone will do, and lesions
+    whose photographs do not look alike are noted instead of refused. trust: rows whose order the
+    images contradict are noted too. Raises InputError unless the metadata describes the table row
+    by row.
+    """
+    import pandas as pd
+
+    meta = read_frame(path, table.notes)
     for name in ("lesion_id", "image_id", "dx"):
         if name not in meta and not (external and name != "image_id"):
             raise InputError(f"{path}: no column {name!r}; expected HAM10000_metadata.csv")
     if len(meta) != len(table):
-        raise InputError(
+        raise OtherTableError(
             f"{path}: {len(meta)} rows, but {table.path} has {len(table)}; they must describe the "
-            "same images (--metadata none groups near-duplicate images instead)"
+            "same images (--metadata none groups near-duplicate images instead)",
+            same_rows=False,
         )
-    expected = np.array(CLASSES)[table.labels]
-    wrong = np.flatnonzero(meta["dx"].to_numpy() != expected) if "dx" in meta else []
-    if len(wrong):
-        i = wrong[0]
-        raise InputError(
-            f"{path}: line {i + 2}, column dx is {meta['dx'][i][:20]!r}, but that row of "
-            f"{table.path} is labelled {expected[i]!r} ({len(wrong)} rows disagree); the files are "
-            "not in the same order"
-        )
+    if "dx" in meta:
+        check_diagnoses(path, table, meta["dx"].to_numpy())
     for name in meta.columns.intersection(["lesion_id", "image_id"]):
         empty = np.flatnonzero(meta[name].to_numpy() == "")
         if len(empty):
@@ -51,102 +113,54 @@ def read_metadata(path, table, external=False):
                 f"{path}: line {odd[0] + 2}, column {name} is {meta[name][odd[0]][:20]!r}; "
                 "expected letters, digits, _ . : -"
             )
-    if "lesion_id" in meta and (fault := find_other_order(table, meta["lesion_id"].to_numpy())):
-        if not external:
-            raise InputError(
-                f"{path}: {fault} (--metadata none groups near-duplicate images instead)"
-            )
-        table.notes.append(f"the metadata's {fault}")
+    if "lesion_id" in meta:
+        check_row_order(path, table, meta["lesion_id"].to_numpy().astype(str), external, trust)
     if "age" in meta:
         age = pd.to_numeric(meta["age"], errors="coerce")
         meta["age"] = age.where((age >= 0) & (age <= 130))
     return meta
 
 
-def colour_signature(images):
-    """Return float32 (n, 14): seven quantiles of log(R/G) and of log(B/G) of each image.
-
-    Lighting and framing hardly move them.
-    """
-    logs = np.log(images.reshape(len(images), -1, images.shape[-1]).astype(np.float32) + 8)
-    ratios = logs[..., ::2] - logs[..., 1:2]
-    return (
-        np.quantile(ratios, [0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98], axis=1)
-        .transpose(1, 0, 2)
-        .reshape(-1, 14)
+def check_diagnoses(path, table, dx):
+    """Raise InputError unless each diagnosis of the metadata is its row's class in the table."""
+    expected = np.array(CLASSES)[table.labels]
+    wrong = np.flatnonzero(dx != expected)
+    if not len(wrong):
+        return
+    fitted = label_order.fit_order(table.order, table.labels, dx)
+    if fitted is not None and fitted != table.order:
+        raise OtherTableError(
+            f"{path}: all {len(dx)} diagnoses fit {table.path} if its class codes are in the order "
+            f"{','.join(fitted)}; pass --label-order {label_order.name_order(fitted)}",
+            same_rows=True,
+        )
+    i = wrong[0]
+    raise OtherTableError(
+        f"{path}: line {i + 2}, column dx is {str(dx[i])[:20]!r}, but that row of {table.path} is "
+        f"labelled {str(expected[i])!r} ({len(wrong)} rows disagree); the files are not in the "
+        "same order",
+        same_rows=True,
     )
 
 
-ORDER_THRESHOLD = 0.62
-"""Least score, in every class, of metadata that is taken to be in the order of the images.
-
-The score is the share of comparisons in which two photographs of one lesion are nearer than two of
-different lesions of that class. On the complete table it is .72 (akiec) to .88 (nv) for the true
-metadata, and .50 +- .045 at most after a shuffle within a class.
-"""
-
-
-def row_order_scores(table, lesion_ids, least_pairs=20, draws=4000):
-    """Score by class how often same-lesion pairs are nearer than random pairs of their class.
-
-    Returns {class or 'rare': (score, number of same-lesion pairs)}. The score is the Mann-Whitney
-    probability over colour_signature distances: 1/2 when the ids belong to other rows. Classes with
-    fewer than `least_pairs` pairs are scored together as 'rare'.
-    """
-    import pandas as pd
-
-    rng = np.random.default_rng(0)
-    order = np.argsort(pd.factorize(lesion_ids)[0], kind="stable")
-    same = lesion_ids[order][1:] == lesion_ids[order][:-1]
-    pairs = np.stack([order[:-1][same], order[1:][same]], axis=1)
-    compared = {}
-    for code, name in enumerate(CLASSES):
-        own = pairs[table.labels[pairs[:, 0]] == code]
-        if not len(own):
-            continue
-        own = own[np.linspace(0, len(own) - 1, min(draws, len(own))).astype(int)]
-        other = rng.choice(np.flatnonzero(table.labels == code), (draws, 2))
-        compared[name] = own, other[lesion_ids[other[:, 0]] != lesion_ids[other[:, 1]]]
-
-    if not compared:
-        return {}
-    # Only images that are compared get a signature, because computing one takes 20 kB and a table
-    # may have a million rows.
-    used = np.unique(np.concatenate([p for both in compared.values() for p in both]))
-    signature = np.concatenate(
-        [colour_signature(table.images[used[i : i + 4096]]) for i in range(0, len(used), 4096)]
+def check_row_order(path, table, lesion_ids, external, trust):
+    """Note what the images say of the rows' order; raise InputError if they contradict it."""
+    found = row_order.measure(
+        table.labels, lesion_ids, lambda rows: row_order.signatures_of(table.images, rows)
     )
-
-    def distance(p):
-        first, second = (signature[np.searchsorted(used, column)] for column in p.T)
-        return np.linalg.norm(first - second, axis=1)
-
-    wins, scores = [], {}
-    for name, (own, other) in compared.items():
-        if not len(other):
-            continue
-        nearer = 1 - np.searchsorted(np.sort(distance(other)), distance(own)) / len(other)
-        if len(own) >= least_pairs:
-            scores[name] = (float(nearer.mean()), len(own))
-        else:
-            wins.append(nearer)
-    if wins and sum(map(len, wins)) >= least_pairs:
-        pooled = np.concatenate(wins)
-        scores["rare"] = (float(pooled.mean()), len(pooled))
-    return scores
-
-
-def find_other_order(table, lesion_ids):
-    """Return in words why the lesion ids must be in another order than the images, or None.
-
-    They are if, in some class, photographs that are said to show one lesion do not look alike.
-    (Equal labels prove little: the table has only 25 runs of them.)
-    """
-    for name, (score, pairs) in row_order_scores(table, lesion_ids).items():
-        if score < ORDER_THRESHOLD:
-            return (
-                f"lesion ids do not fit the images of class {name}: same-lesion pairs are "
-                f"nearer than random pairs in {score:.2f} of comparisons, at least "
-                f"{ORDER_THRESHOLD} expected ({pairs} pairs); the rows are in another order"
-            )
-    return None
+    wrong = row_order.find_wrong(found)
+    if wrong is None:
+        pairs = found["all"].pairs
+        if pairs < row_order.LEAST_PAIRS:
+            table.order_note = f"row order of the metadata not testable: {pairs} same-lesion pairs"
+        return
+    name, order = wrong
+    of = "" if name == "all" else f" of class {name}"
+    fault = f"lesion ids do not fit the images{of}: {order}; the rows are in another order"
+    if not (external or trust):
+        raise InputError(
+            f"{path}: {fault} (--metadata none groups near-duplicate images instead, "
+            "--trust-row-order uses the ids all the same)"
+        )
+    table.notes.append(f"the metadata's {fault}")
+    table.order_note = "row order of the metadata REFUTED by the images, trusted on request"

@@ -8,6 +8,8 @@ import zipfile
 
 import numpy as np
 
+from lesiongan.files.opening import open_regular
+
 PIECE = 1 << 16
 # bzip2 and LZMA are left out, because zipfile unpacks their blocks whole, however large they are.
 READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -47,7 +49,7 @@ def read_arrays(path, names, most):
     unpickled.
     """
     found = {}
-    with zipfile.ZipFile(path) as archive:
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
         for name in names:
             declared = archive.getinfo(f"{name}.npy").file_size
             most -= declared
@@ -60,6 +62,16 @@ def read_arrays(path, names, most):
             with open_member(archive, f"{name}.npy") as f:
                 found[name] = np.lib.format.read_array(f, allow_pickle=False)
     return found
+
+
+def read_shape(path, name):
+    """Return the (shape, dtype) that one array of an .npz declares; errors as in read_arrays."""
+    with (
+        open_regular(path) as file,
+        zipfile.ZipFile(file) as archive,
+        open_member(archive, f"{name}.npy") as f,
+    ):
+        return read_header(f)
 
 
 def read_header(stream):

@@ -16,6 +16,7 @@ def first_line(error):
 def printable(text):
     """Return `text` as one line that UTF-8 can hold.
 
-    In a file name, characters of another encoding are replaced and line breaks become spaces.
+    Characters of another encoding are replaced; line breaks and control characters become spaces.
     """
-    return " ".join(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").split())
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 from lesiongan.files.errors import InputError
-from lesiongan.files.writing import ensure_folder, remove_leftovers
+from lesiongan.files.opening import open_regular
+from lesiongan.files.writing import ensure_folder, remove_leftovers, write_text
 
 # Each folder's lock is held here as long as the process lives; the system releases it at the end.
 LOCKS = {}
+LOCK, WRITER = ".lock", ".writer"
 
 
 def lock_folder(folder):
@@ -24,7 +26,13 @@ def lock_folder(folder):
     name = folder.resolve()
     if name in LOCKS:
         return folder
-    lock, writer = FileLock(folder / ".lock"), folder / ".writer"
+    lock, writer = FileLock(folder / LOCK), folder / WRITER
+    for path in (folder / LOCK, writer):
+        # Both are emptied and written where they lead to.
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise InputError(f"{path}: is a link or no file; remove it, or name another folder")
+    if writer.exists() and not read_writer(writer).startswith("process "):
+        raise InputError(f"{writer}: was not written by a run; remove it, or name another folder")
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -38,18 +46,20 @@ def lock_folder(folder):
         raise InputError(f"{folder}: cannot be written ({e.strerror})") from None
     LOCKS[name] = lock
     # An error is ignored here: the first write that matters reports a full disk.
-    with contextlib.suppress(OSError):
-        writer.write_text(f"process {os.getpid()} ({Path(sys.argv[0]).name})")
+    with contextlib.suppress(OSError, InputError):
+        write_text(writer, f"process {os.getpid()} ({Path(sys.argv[0]).name})")
     for inside, subfolders, _ in os.walk(folder):
         # Subfolders with a lock are another process's own.
-        subfolders[:] = [s for s in subfolders if not (Path(inside) / s / ".lock").exists()]
+        subfolders[:] = [s for s in subfolders if not (Path(inside) / s / LOCK).exists()]
         remove_leftovers(Path(inside))
     return folder
 
 
 def read_writer(path):
     """Return in words who holds a folder."""
-    with contextlib.suppress(OSError):
-        if words := path.read_text(errors="replace")[:100].strip():
+    with contextlib.suppress(OSError, InputError):
+        with open_regular(path) as f:
+            words = f.read(400).decode("utf-8", "replace")[:100].strip()
+        if words:
             return words
     return "another process"

@@ -1,9 +1,9 @@
 """JSON that this project wrote, read as untrusted: its size, its syntax and what must be in it."""
 
 import json
-from pathlib import Path
 
 from lesiongan.files.errors import InputError, first_line
+from lesiongan.files.opening import open_regular
 
 NUMBER = (int, float)
 
@@ -18,9 +18,11 @@ def read_json(path, made_by, shape=None):
     the file (`made_by`), if it is missing, damaged or of another shape.
     """
     try:
-        if Path(path).stat().st_size > MAX_JSON:
+        with open_regular(path) as f:
+            content = f.read(MAX_JSON + 1)
+        if len(content) > MAX_JSON:
             raise ValueError(f"over {MAX_JSON} bytes")
-        text = Path(path).read_text(encoding="utf-8")
+        text = content.decode("utf-8")
         value = json.loads(text, parse_constant=refuse_number, parse_int=bounded_int)
         # A lone surrogate, or 1e309, which Python reads as infinity, could not be written again.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import tempfile
 import time
 from pathlib import Path
 
@@ -34,8 +35,7 @@ def atomic(path):
     path = Path(path)
     check_target(path)
     try:
-        # The suffix stays last: writers such as Keras and Matplotlib choose the format by it.
-        temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+        temporary = create_beside(path)
         try:
             yield temporary
             os.replace(temporary, path)
@@ -43,6 +43,21 @@ def atomic(path):
             temporary.unlink(missing_ok=True)
     except OSError as e:
         raise InputError(f"{path}: cannot be written ({e.strerror or e})") from None
+
+
+def create_beside(path):
+    """Create an empty file beside `path` that nobody can have put there before; return its path.
+
+    Its suffix is that of `path`: writers such as Keras and Matplotlib choose the format by it.
+    """
+    descriptor, name = tempfile.mkstemp(f"{MARK}{path.suffix}", f".{path.stem}.", path.parent)
+    # tempfile's files are for the user alone; results are as readable as any other file.
+    umask = os.umask(0)
+    os.umask(umask)
+    with contextlib.suppress(OSError, AttributeError):
+        os.fchmod(descriptor, 0o666 & ~umask)
+    os.close(descriptor)
+    return Path(name)
 
 
 def ensure_folder(path):
@@ -54,8 +69,9 @@ def ensure_folder(path):
     return Path(path)
 
 
-# Temporary files of `atomic` have names of this pattern.
-LEFTOVER = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
+# The names of the files that atomic() writes to.
+MARK = ".lesiongan.tmp"
+LEFTOVER = re.compile(r"\..+\.\w{8}\.lesiongan\.tmp(\.\w+)?")
 
 
 def remove_leftovers(folder, older_than=0):

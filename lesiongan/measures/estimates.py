@@ -6,13 +6,11 @@ An estimate is {value, low, high, n, protocol}. Its interval, low to high, is th
 interval of the bootstrap over lesions. An undefined estimate is null with a reason.
 """
 
-import json
-
 import numpy as np
 
 from lesiongan.data.classes import CLASSES, MALIGNANT, class_counts
 from lesiongan.files import records, writing
-from lesiongan.files.errors import InputError
+from lesiongan.files.errors import InputError, printable
 from lesiongan.measures import bootstrap, metrics
 
 DRAWS = 1000
@@ -34,6 +32,22 @@ CONTEXT = {
     "arms": {...: {"trained_on": str, "same": dict}},
 }
 """What `compute` needs of a context.json, as a shape for records.find_fault."""
+
+
+ESTIMATE = {"value": (*records.NUMBER, type(None))}
+METRICS = {
+    "protocol": str,
+    "images": int,
+    "lesions": int,
+    "classes": [str],
+    "trained_on": {...: str},
+    "models": {
+        "classifier": {"argmax": {...: ESTIMATE}},
+        ...: {"argmax": {...: ESTIMATE}},
+    },
+    "majority_baseline": {"class": str, "accuracy": ESTIMATE},
+}
+"""What readers of metrics.json need of it (records.find_fault)."""
 
 
 def mean_of_defined(values):
@@ -274,8 +288,10 @@ def write(folder, predictions, lesions, context):
 
 def print_summary(folder):
     """Print the few estimates of `folder`'s metrics.json that a reader wants first."""
-    found = json.loads((folder / "metrics.json").read_text())
-    print(f"  {found['protocol']}: {found['images']} images of {found['lesions']} lesions")
+    found = records.read_json(folder / "metrics.json", "evaluate.py", METRICS)
+    print(
+        f"  {printable(found['protocol'])}: {found['images']} images of {found['lesions']} lesions"
+    )
     if len(found["classes"]) < len(CLASSES):
         print(f"  only {', '.join(found['classes'])}: macro averages are over these")
 

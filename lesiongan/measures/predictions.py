@@ -4,14 +4,18 @@ It has one line for each image: its class and the probability of every class. ev
 and whoever wants estimates reads it. The ISIC challenge's format of the same is here too.
 """
 
+import os
+
 import numpy as np
 
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import writing
 from lesiongan.files.compressed import open_narrow
 from lesiongan.files.errors import InputError, first_line
+from lesiongan.files.opening import open_input
 
 ISIC_ORDER = ("mel", "nv", "bcc", "akiec", "bkl", "df", "vasc")
+ISIC_HEADER = ",".join(["image", *(name.upper() for name in ISIC_ORDER)])
 
 
 def write_predictions(path, rows, labels, p):
@@ -79,7 +83,8 @@ def read_predictions(path):
 def read_lesions(path, rows):
     """Return (the lesion of each predicted row, whether one of them is in train too) by split.csv.
 
-    The lesions are str (n,). Raises InputError unless the rows are exactly the test part.
+    The lesions are str (n,). The second is None if the file has no train rows, which cannot show a
+    leak. Raises InputError unless the rows are exactly the test part.
     """
     import pandas as pd
 
@@ -103,9 +108,31 @@ def read_lesions(path, rows):
             f"{path}: its test part is not the {len(rows)} predicted rows; the files do not belong "
             "together"
         )
-    return test.loc[rows].to_numpy(str), bool(
-        test.isin(split[split.part == "train"]["lesion"]).any()
-    )
+    if (test.str.strip() == "").any():
+        raise InputError(f"{path}: a test row has no lesion; every image needs one")
+    train = split[split.part == "train"]["lesion"]
+    leaky = bool(test.isin(train).any()) if len(train) else None
+    return test.loc[rows].to_numpy(str), leaky
+
+
+def check_isic(path, inputs):
+    """Raise InputError if a submission written to `path` would replace anything else.
+
+    inputs: paths of the files that the run reads.
+    """
+    writing.check_target(path)
+    if not os.path.lexists(path):
+        return
+    for other in inputs:
+        if other is not None and os.path.exists(other) and os.path.samefile(path, other):
+            raise InputError(
+                f"--isic-submission {path}: is an input of this run; name another file"
+            )
+    with open_input(path, "remove the link") as f:
+        if path.is_symlink() or f.readline(1 << 10).rstrip(b"\r\n") != ISIC_HEADER.encode():
+            raise InputError(
+                f"--isic-submission {path}: is there and is no submission; name another file"
+            )
 
 
 def write_isic(path, table, p):

@@ -13,11 +13,15 @@ import scipy.stats
 
 from lesiongan.data.classes import CLASSES, class_counts
 from lesiongan.files import writing
-from lesiongan.measures import distances, memorisation
+from lesiongan.measures import bootstrap, distances, estimates, memorisation, metrics
 from lesiongan.nets.synthetic_set import draw_latents, generate
 from lesiongan.run import streams
 
 IMAGES, DRAWS = 2000, 5
+
+# A judge that knows real images no better than this has no features to measure synthetic ones in.
+# HAM10000's has .65.
+LEAST_JUDGE = 0.5
 
 # A class with fewer held-out images, or fewer in half B, has no coverage of its own.
 CLASS_IMAGES = 50
@@ -31,7 +35,7 @@ def measure(inputs, synthetic, judge, generator, nearest_path):
     set itself, for the classes that it has.
     """
 
-    def only_memorisation(reason, held_out):
+    def only_memorisation(reason, held_out, **more):
         found = report_memorisation(inputs, synthetic, held_out, nearest_path)
         return {
             "value": None,
@@ -40,13 +44,31 @@ def measure(inputs, synthetic, judge, generator, nearest_path):
             "data": inputs.data,
             "note": inputs.data_note,
             "memorisation": found,
+            **more,
         }
 
     if judge is None:
         return only_memorisation("no judge: run train_cnn.py --role judge", "test")
+    accuracy = estimate_judge(judge, inputs)
+    if accuracy["value"] < LEAST_JUDGE:
+        reason = (
+            f"not measurable: the judge's balanced accuracy on {accuracy['n']} held-out real "
+            f"images is {accuracy['value']:.2f}, and at least {LEAST_JUDGE:.2f} is needed; train "
+            "it longer or on more images (train_cnn.py --role judge)"
+        )
+        return only_memorisation(reason, judge.held_out, judge_balanced_accuracy=accuracy)
+    if judge.floor.sum() < 2:
+        return only_memorisation(
+            "not measurable: half B, the train images that the judge never saw, has fewer than two "
+            "images",
+            judge.held_out,
+            judge_balanced_accuracy=accuracy,
+        )
     if generator is None and synthetic_in_mix(inputs, synthetic)[1] < 2:
         return only_memorisation(
-            "too few synthetic images for distances in the train part's class mix", judge.held_out
+            "too few synthetic images for distances in the train part's class mix",
+            judge.held_out,
+            judge_balanced_accuracy=accuracy,
         )
     held_out, lesions = inputs.part(judge.held_out)[1], inputs.lesions(judge.held_out)
     features, held_features = (
@@ -72,6 +94,7 @@ def measure(inputs, synthetic, judge, generator, nearest_path):
         if generator is None
         else "fresh draws from the saved generator",
         "judge_sha256": judge.sha256,
+        "judge_balanced_accuracy": accuracy,
         "data": inputs.data,
         "note": inputs.data_note,
         "distances": overall,
@@ -84,6 +107,20 @@ def measure(inputs, synthetic, judge, generator, nearest_path):
         ),
         "memorisation": report_memorisation(inputs, synthetic, judge.held_out, nearest_path),
     }
+
+
+def estimate_judge(judge, inputs):
+    """Return an estimate of the judge's own balanced accuracy on the images it measures against."""
+    images, labels = inputs.part(judge.held_out)
+    decided = judge.decide(images)
+
+    def measure(w):
+        found = metrics.summarise(metrics.confusion(labels, decided, len(CLASSES), w))
+        return {"balanced_accuracy": found["balanced_accuracy"]}
+
+    found = bootstrap.with_intervals(measure, inputs.lesions(judge.held_out), estimates.DRAWS)
+    protocol = f"{inputs.split['protocol']}; the judge on real images of the {judge.held_out} part"
+    return estimates.estimate(*found["balanced_accuracy"], len(labels), protocol)
 
 
 def measure_distances(

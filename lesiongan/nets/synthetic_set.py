@@ -1,12 +1,10 @@
 """The synthetic set: labelled images of a generator, in Kaggle's layout and with provenance."""
 
-import shutil
-
 import numpy as np
 
 from lesiongan.data import classes, tables
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
-from lesiongan.files import checksums, locks, records, writing
+from lesiongan.files import checksums, claims, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.run import streams
 
@@ -111,33 +109,40 @@ def save_grid(path, grid, note="", scale=2):
 
 
 def check_folder(folder):
-    """Raise InputError if --out holds files that are not a synthetic set, or is a file.
-
-    Writing a set would replace them.
-    """
+    """Raise InputError if --out is a file, or holds files and no synthetic set."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder}: is a file; name a folder")
-    provenance = folder / "provenance.json"
-    ours = provenance.is_file() and str(
-        records.read_json(provenance, "train_gan.py").get("what")
-    ).startswith(WHAT)
-    if folder.is_dir() and any(not p.name.startswith(".") for p in folder.iterdir()) and not ours:
-        raise InputError(
-            f"--out {folder}: has files that are not a synthetic set; name an empty or new folder"
-        )
+    if folder.is_dir() and any(not p.name.startswith(".") for p in folder.iterdir()):
+        provenance = folder / "provenance.json"
+        ours = provenance.is_file() and str(
+            records.read_json(provenance, "train_gan.py").get("what")
+        ).startswith(WHAT)
+        if not ours and not claims.read_claims(folder):
+            raise InputError(
+                f"--out {folder}: has files that are not a synthetic set; name an empty or new "
+                "folder"
+            )
+
+
+def picture_name(number, code):
+    """Return the name of one image's PNG, relative to the folder of the set."""
+    return f"images/{CLASSES[code]}/{number:05d}.png"
 
 
 def write(place, generator, labels, no_png=False):
     """Write the synthetic set: CSV in Kaggle's layout, PNGs and contact sheet.
 
-    The full provenance.json comes last.
+    The full provenance.json comes last. Images of an earlier set in the same folder are removed.
     """
     from PIL import Image
 
     folder, inputs = place.path, place.run.inputs
     locks.lock_folder(folder)
+    pictures = [] if no_png else [picture_name(i, code) for i, code in enumerate(labels)]
+    others = [classes.TABLE_NAME, "contact_sheet.png", place.record_path.name]
+    mine = claims.claim(folder, [*others, *pictures], place.read_outputs())
     writing.write_json(place.record_path, {"what": WHAT[0]})
-    shutil.rmtree(folder / "images", ignore_errors=True)
+    claims.remove(folder, [name for name in mine if name.startswith("images/")])
     shown = [[] for _ in CLASSES]
 
     def chunks():
@@ -147,7 +152,7 @@ def write(place, generator, labels, no_png=False):
                 if len(shown[code]) < 20:
                     shown[code].append(image)
                 if not no_png:
-                    with writing.atomic(folder / "images" / CLASSES[code] / f"{done:05d}.png") as t:
+                    with writing.atomic(folder / picture_name(done, code)) as t:
                         Image.fromarray(image).save(t)
                 done += 1
             yield images, y
@@ -168,4 +173,5 @@ def write(place, generator, labels, no_png=False):
             **place.record(outputs={p.name: checksums.file_sha256(p) for p in (table, sheet)}),
         },
     )
+    claims.write_claims(folder, [*others, *pictures])
     print(f"  {len(labels)} synthetic images -> {table}")

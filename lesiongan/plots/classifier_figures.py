@@ -10,7 +10,7 @@ from lesiongan.plots.sources import Missing, frame
 
 def draw_cnn_training(sources):
     """Draw loss and val accuracy over the epochs, with and without synthetic images."""
-    fig, (left, right) = style.plt.subplots(1, 2, figsize=(6.6, 2.5))
+    fig, (left, right) = style.subplots(1, 2, figsize=(6.6, 2.5))
     for folder, colour in (("cnn", style.SYNTHETIC), ("control", style.REAL)):
         try:
             history = frame(
@@ -57,7 +57,7 @@ def draw_confusion(sources):
             for row in zip(share, matrix, strict=True)
         ]
     )
-    fig, ax = style.plt.subplots(figsize=(4.6, 3.8))
+    fig, ax = style.subplots(figsize=(4.6, 3.8))
     style.sns.heatmap(
         share,
         annot=text,
@@ -85,7 +85,9 @@ def draw_curves(sources):
     )
 
     y, p, _ = sources.predictions()
-    fig, (left, right) = style.plt.subplots(1, 2, figsize=(7, 3.2))
+    if len(np.unique(y)) < 2:
+        raise Missing(f"all {len(y)} test images are of one class: there is nothing to rank")
+    fig, (left, right) = style.subplots(1, 2, figsize=(7, 3.2))
     for i, c in enumerate(CLASSES):
         positive = y == i
         if not 0 < positive.sum() < len(y):
@@ -122,7 +124,7 @@ def draw_calibration(sources):
     weight, confidence, accuracy = metrics.reliability(
         (p.argmax(axis=1) == y).astype(float), p.max(axis=1)
     )
-    fig, ax = style.plt.subplots(figsize=(3.4, 3.1))
+    fig, ax = style.subplots(figsize=(3.4, 3.1))
     at = (np.arange(metrics.BINS) + 0.5) / metrics.BINS
     ax.bar(at, 100 * weight / len(y), 0.9 / metrics.BINS, color="#CCCCCC", label="% of images")
     ax.plot([0, 1], [0, 100], color="grey", linewidth=0.8, linestyle=":")
@@ -158,9 +160,7 @@ def draw_mistakes(sources):
     ]
     if not len(order):
         raise Missing("no mistakes in the test part")
-    fig, axes = style.plt.subplots(
-        1, len(order), figsize=(0.85 * len(order) + 0.2, 1.5), squeeze=False
-    )
+    fig, axes = style.subplots(1, len(order), figsize=(0.85 * len(order) + 0.2, 1.5), squeeze=False)
     for ax, i, image in zip(axes[0], order, sources.image_of_row(rows[order]), strict=True):
         style.show_image(ax, image)
         ax.set_title(f"is {CLASSES[y[i]]}", fontsize=7)

@@ -61,7 +61,7 @@ def draw_gan_training(sources):
     history = frame(
         sources.file(sources.models / "gan" / "history.csv", "train_gan.py"), "train_gan.py"
     )
-    fig, (left, right) = style.plt.subplots(1, 2, figsize=(6.6, 2.5))
+    fig, (left, right) = style.subplots(1, 2, figsize=(6.6, 2.5))
     left.plot(history.epoch, history.critic_loss, color=style.REAL, label="critic")
     left.plot(history.epoch, history.generator_loss, color=style.SYNTHETIC, label="generator")
     left.axhline(
@@ -84,6 +84,9 @@ def draw_embedding(sources):
     from sklearn.manifold import TSNE
 
     judge = sources.model("judge")
+    if (sources.evaluation / "synthetic_quality.json").is_file():
+        # A map by features of a judge that knows no class would look like a finding.
+        read_quality(sources)
     # Keras is imported only once there is a network to run, because that takes seconds and writes
     # to the terminal.
     import keras
@@ -96,7 +99,7 @@ def draw_embedding(sources):
     x = inference.predict(features, np.concatenate([images[r], made.images[s]]))
     x = PCA(min(30, *x.shape), random_state=0, svd_solver="full").fit_transform(x)
     at = TSNE(perplexity=min(30, len(x) / 4), random_state=0, init="pca").fit_transform(x)
-    fig, axes = style.plt.subplots(1, 2, figsize=(7, 3.4), sharex=True, sharey=True)
+    fig, axes = style.subplots(1, 2, figsize=(7, 3.4), sharex=True, sharey=True)
     for ax, points, y, title in (
         (axes[0], at[: len(r)], labels[r], "real, held out"),
         (axes[1], at[len(r) :], made.labels[s], "synthetic"),
@@ -122,9 +125,7 @@ def draw_nearest_pairs(sources):
     nearest = frame(sources.file(sources.evaluation / "nearest.csv", "evaluate.py"), "evaluate.py")
     nearest = nearest.sort_values("distance", kind="stable").head(10)
     made = sources.synthetic()
-    fig, axes = style.plt.subplots(
-        2, len(nearest), figsize=(0.75 * len(nearest), 2.1), squeeze=False
-    )
+    fig, axes = style.subplots(2, len(nearest), figsize=(0.75 * len(nearest), 2.1), squeeze=False)
     reals = sources.image_of_row(nearest.train_row)
     for column, (pair, real) in enumerate(zip(nearest.itertuples(), reals, strict=True)):
         style.show_image(axes[0, column], made.images[pair.synthetic_row])
@@ -136,18 +137,25 @@ def draw_nearest_pairs(sources):
     return fig
 
 
+def read_quality(sources):
+    """Return synthetic_quality.json; raise Missing with its reason if nothing was measured."""
+    path = need(sources.evaluation / "synthetic_quality.json", "evaluate.py")
+    quality = records.read_json(path, "evaluate.py")
+    if "reason" in quality:
+        raise Missing(str(quality["reason"]))
+    return quality
+
+
 def draw_label_agreement(sources):
     """Draw how often the judge gives synthetic images their own label, by class.
 
     Beside it stands the judge's recall on held-out real images.
     """
     sources.check_evaluation()
-    quality = records.read_json(
-        need(sources.evaluation / "synthetic_quality.json", "evaluate.py"), "evaluate.py"
-    )
+    quality = read_quality(sources)
     if "label_agreement" not in quality:
-        raise Missing(str(quality.get("reason", "synthetic_quality.json has no label agreement")))
-    fig, ax = style.plt.subplots(figsize=(5, 2.5))
+        raise Missing("synthetic_quality.json has no label agreement")
+    fig, ax = style.subplots(figsize=(5, 2.5))
     found = quality["label_agreement"]
     shown = [i for i, c in enumerate(CLASSES) if found[c]["value"] is not None]
     for side, colour, label, pick in (
@@ -169,5 +177,7 @@ def draw_label_agreement(sources):
         )
     ax.set_xticks(range(len(CLASSES)), style.TICKS)
     ax.set(xlabel="diagnosis", ylabel="judge agrees with the label (%)", ylim=(0, 119))
+    if judge := quality.get("judge_balanced_accuracy"):
+        ax.set_title(f"balanced accuracy of the judge on real images: {judge['value']:.2f}")
     ax.legend(frameon=False, fontsize=7, ncol=2, loc="upper center")
     return fig

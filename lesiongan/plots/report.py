@@ -9,14 +9,20 @@ from pathlib import Path
 
 from lesiongan.data.classes import CLASS_NAMES, CLASSES, MALIGNANT
 from lesiongan.files import checksums, records
+from lesiongan.files.errors import InputError
+from lesiongan.measures import estimates
 
 
 def cell(f):
     """Return an estimate of metrics.json as '0.712 [0.690, 0.733]', or its reason."""
-    if not isinstance(f, dict) or f.get("value") is None:
-        return str((f or {}).get("reason", "-"))
+    if not isinstance(f, dict):
+        return "-"
+    if records.find_fault(f, {"value": records.NUMBER}, ""):
+        return str(f.get("reason", "-"))
     value = f"{f['value']:.3f}"
-    return value + (f" [{f['low']:.3f}, {f['high']:.3f}]" if "low" in f else "")
+    if records.find_fault(f, {"low": records.NUMBER, "high": records.NUMBER}, ""):
+        return value
+    return f"{value} [{f['low']:.3f}, {f['high']:.3f}]"
 
 
 @functools.cache
@@ -91,7 +97,7 @@ def metrics_section(found):
     def pick(block, path):
         for key in path:
             # A block with a reason is undefined as a whole.
-            if "reason" in block:
+            if not isinstance(block, dict) or "reason" in block:
                 break
             block = block.get(key, {})
         return cell(block)
@@ -110,27 +116,39 @@ def metrics_section(found):
     return render("metrics.html", found=found, head=("", *(c for c, _ in columns)), rows=rows)
 
 
+# The name in the table, and where a distance and that of real images stand in the file.
+DISTANCES = (
+    ("Fréchet distance", "frechet", "frechet_floor"),
+    ("Kernel distance (KID)", "kid", "kid_floor"),
+    ("Precision", "precision", "precision_half_b"),
+    ("Recall", "recall", "recall_half_b"),
+    ("Density", "density", "density_half_b"),
+    ("Coverage", "coverage", "coverage_half_b"),
+)
+
+
 def quality_section(quality):
     """Return the synthetic set's table as HTML, each distance beside that of real images."""
     d = quality.get("distances", {})
-    rows = [
-        (name, f"{d[key]['value']:.4g}", f"{d[floor]['value']:.4g}")
-        for name, key, floor in (
-            ("Fréchet distance", "frechet", "frechet_floor"),
-            ("Kernel distance (KID)", "kid", "kid_floor"),
-            ("Precision", "precision", "precision_half_b"),
-            ("Recall", "recall", "recall_half_b"),
-            ("Density", "density", "density_half_b"),
-            ("Coverage", "coverage", "coverage_half_b"),
+    shown = [(name, key, floor) for name, key, floor in DISTANCES if key in d]
+    needed = {key: {"value": records.NUMBER} for pair in shown for key in pair[1:]}
+    if d and (
+        fault := records.find_fault(
+            d, needed | {"frechet_ratio": {"value": records.NUMBER}}, "distances"
         )
-        if key in d
+    ):
+        raise InputError(f"synthetic_quality.json: {fault}; run evaluate.py again")
+    rows = [
+        (name, f"{d[key]['value']:.4g}", f"{d[floor]['value']:.4g}") for name, key, floor in shown
     ]
-    shown = {"reason": None} | quality
     return render(
         "quality.html",
-        quality=shown,
+        quality={"reason": None, "protocol": "", "judge_sha256": ""} | quality,
         distances=d,
         memorisation=quality.get("memorisation"),
+        judge=cell(quality["judge_balanced_accuracy"])
+        if "judge_balanced_accuracy" in quality
+        else None,
         head=("", "synthetic", "real (half B)"),
         rows=rows,
     )
@@ -153,13 +171,12 @@ def build(run, drawn, left_out, missing):
     inputs, outputs = run.inputs, run.args.outputs_dir
     sections = {"metrics": "", "quality": ""}
     if not missing:
-        for name, file, section in (
-            ("metrics", "metrics.json", metrics_section),
-            ("quality", "synthetic_quality.json", quality_section),
+        for name, file, section, shape in (
+            ("metrics", "metrics.json", metrics_section, estimates.METRICS),
+            ("quality", "synthetic_quality.json", quality_section, None),
         ):
-            sections[name] = section(
-                records.read_json(outputs / "evaluation" / file, "evaluate.py")
-            )
+            found = records.read_json(outputs / "evaluation" / file, "evaluate.py", shape)
+            sections[name] = section(found)
     eda, record_path = [], outputs / "eda" / "options.json"
     if record_path.is_file():
         record = inputs.check_made_from(record_path, "eda.py", {"outputs": {...: str}})
@@ -177,7 +194,7 @@ def build(run, drawn, left_out, missing):
         data=inputs.data,
         split=inputs.split,
         images=len(inputs.table),
-        notes=[inputs.data_note, *inputs.table.notes],
+        notes=[inputs.figure_note, *inputs.table.notes],
         classes=classes,
         missing=missing,
         drawn=show_pictures(drawn),

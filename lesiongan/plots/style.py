@@ -4,21 +4,13 @@ Import it after argument parsing: it loads matplotlib and seaborn.
 """
 
 import io
-import os
 
-# This keeps dates out of PDFs, so that figures repeat byte for byte.
-os.environ.setdefault("SOURCE_DATE_EPOCH", "0")
-
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 
 from lesiongan.data.classes import CLASSES, MALIGNANT
 from lesiongan.files import errors, writing
+from lesiongan.plots.headless import matplotlib, subplots
+from lesiongan.plots.headless import seaborn as sns
 
 # Okabe and Ito's palette is safe for the common colour-vision deficiencies. Malignant classes get
 # its warm half.
@@ -32,7 +24,7 @@ COLOURS = dict(
 REAL, SYNTHETIC = "#0072B2", "#D55E00"
 
 sns.set_theme(context="paper", style="whitegrid")
-plt.rcParams.update(
+matplotlib.rcParams.update(
     {
         "figure.dpi": 100,
         "savefig.dpi": 160,
@@ -79,7 +71,6 @@ def save(fig, folder, name, note=""):
         fig.savefig(drawn, format=suffix[1:], metadata=metadata)
         with writing.atomic(folder / (name + suffix)) as t:
             t.write_bytes(drawn.getvalue())
-    plt.close(fig)
     return folder / f"{name}.png"
 
 
@@ -114,7 +105,7 @@ def class_rows(groups, columns, titles=("",), size=0.42):
 
     groups: dicts of class to images.
     """
-    fig, axes = plt.subplots(
+    fig, axes = subplots(
         len(CLASSES),
         len(groups),
         figsize=(size * columns * len(groups) + 0.8, size * len(CLASSES) + 0.5),

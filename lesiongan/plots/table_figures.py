@@ -14,10 +14,9 @@ def draw_counts(table):
 
     Returns (figure, {'images', 'lesions': counts by class}).
     """
-    plt = style.plt
     _, lesion_class, _ = lesion_classes(table.lesions, table.labels)
     counts = {"images": class_counts(table.labels), "lesions": class_counts(lesion_class)}
-    fig, ax = plt.subplots(figsize=(5.5, 2.8))
+    fig, ax = style.subplots(figsize=(5.5, 2.8))
     for j, (what, values) in enumerate(counts.items()):
         at = np.arange(len(CLASSES)) + (j - 0.5) * 0.4
         ax.bar(
@@ -59,7 +58,7 @@ def draw_samples(table, columns=12):
 
 def draw_means(table):
     """Draw the mean image and the standard deviation image of each class."""
-    fig, axes = style.plt.subplots(2, len(CLASSES), figsize=(7, 2.2))
+    fig, axes = style.subplots(2, len(CLASSES), figsize=(7, 2.2))
     for code, name in enumerate(CLASSES):
         own = np.flatnonzero(table.labels == code)
         if len(own):
@@ -93,7 +92,7 @@ def draw_colours(table):
     """
     means = table.images.reshape(len(table), -1, table.images.shape[-1]).mean(axis=1)
     channels = ("red", "green", "blue") if means.shape[1] == 3 else ("grey",)
-    fig, axes = style.plt.subplots(
+    fig, axes = style.subplots(
         1, len(channels), figsize=(2.8 * len(channels), 2.6), sharey=True, squeeze=False
     )
     for ax, channel, values in zip(axes[0], channels, means.T, strict=True):
@@ -132,10 +131,10 @@ def draw_colours(table):
 def draw_metadata(table):
     """Draw age, sex and site by class, as far as the metadata has them; None if it has none."""
     meta = table.metadata
-    have = [c for c in ("age", "sex", "localization") if c in meta]
+    have = [c for c in ("age", "sex", "localization") if c in meta and meta[c].notna().any()]
     if not have:
         return None
-    fig, axes = style.plt.subplots(1, len(have), figsize=(3.4 * len(have), 3.2), squeeze=False)
+    fig, axes = style.subplots(1, len(have), figsize=(3.4 * len(have), 3.2), squeeze=False)
     for ax, column in zip(axes[0], have, strict=True):
         if column == "age":
             style.sns.boxplot(
@@ -187,7 +186,7 @@ def draw_metadata(table):
 def draw_near_duplicates(table, pairs, columns=8):
     """Draw evenly chosen pairs of near-duplicate images, one above the other."""
     chosen = pairs[np.linspace(0, len(pairs) - 1, min(columns, len(pairs))).astype(int)]
-    fig, axes = style.plt.subplots(
+    fig, axes = style.subplots(
         2, len(chosen), figsize=(0.9 * len(chosen) + 0.4, 2.2), squeeze=False
     )
     for column, (i, j) in enumerate(chosen):
@@ -224,7 +223,7 @@ def draw_leakage(table, seed):
     overall, by_class = leakage_share(
         table.labels, table.lesions, split_table(table, "image", seed)
     )
-    fig, ax = style.plt.subplots(figsize=(5, 2.6))
+    fig, ax = style.subplots(figsize=(5, 2.6))
     ax.bar(range(len(CLASSES)), by_class * 100, color=list(style.COLOURS.values()))
     ax.axhline(
         overall * 100,

@@ -5,6 +5,9 @@ from lesiongan.run import flags
 
 # The judge is trained with this seed whatever --seed is, so that it is one instrument for all runs.
 JUDGE_SEED = 10015
+# A network that sees a small table for as many epochs as HAM10000 has learned nothing at their end:
+# without --epochs and --steps it is trained for so many steps at least. HAM10000 gives a thousand.
+LEAST_STEPS = 400
 # These are the values of flags left out. The judge keeps a recipe of its own; otherwise values
 # measured with it could not be compared.
 RECIPE = {
@@ -160,6 +163,7 @@ def fill_in_role(args, refuse):
     if args.augment != "classic":
         # A network that is trained on images as they are is shown images as they are.
         fill_in(args, {"middle": 28})
+    args.least_steps = 0 if args.epochs or args.steps else LEAST_STEPS
     fill_in(args, JUDGE_RECIPE if args.role == "judge" else RECIPE)
     fill_in(
         args,

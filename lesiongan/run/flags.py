@@ -25,13 +25,25 @@ def parser(doc, split_file=False):
     g.add_argument(
         "--data",
         metavar="PATH",
-        help="table: Kaggle's CSV (plain, gz, xz, zst) or dermamnist.npz (default: in data/)",
+        help="table: Kaggle's CSV (plain, gz, xz, zst, zip) or dermamnist.npz (default: in data/)",
     )
     g.add_argument(
         "--metadata",
         metavar="PATH",
         default="auto",
         help="HAM10000_metadata.csv; none groups near-duplicate images (default: beside the table)",
+    )
+    g.add_argument(
+        "--label-order",
+        default="auto",
+        metavar="ORDER",
+        help="what the table's class codes stand for: kaggle, alphabetical (4 mel, 5 nv, 6 vasc), "
+        "or the seven names in order; default by counts, or kaggle (of an npz, alphabetical)",
+    )
+    g.add_argument(
+        "--trust-row-order",
+        action="store_true",
+        help="use lesion ids that do not fit the images; every output says so",
     )
     g.add_argument(
         "--seed", type=seed, default=0, help="weights, order and sampling; never moves the split"
@@ -87,11 +99,15 @@ def number(text):
     return value
 
 
+# No count of images, steps or channels is larger, in use or in any machine's memory.
+MOST = 10**9
+
+
 def positive(text):
-    """Parse a whole number of at least 1 (an argparse type)."""
+    """Parse a whole number from 1 to MOST (an argparse type)."""
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    if not 1 <= value <= MOST:
+        raise argparse.ArgumentTypeError(f"{value} is not from 1 to {MOST}")
     return value
 
 

@@ -7,9 +7,10 @@ import hashlib
 import json
 import os
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 
-from lesiongan.files import checksums, locks, records, writing
+from lesiongan.files import checksums, claims, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.run import checkpoints, machine
 
@@ -81,17 +82,32 @@ class ResultFolder:
         print(f"  {why} in {self.path}/: starting from the first epoch")
         return False
 
-    def begin(self, *stale):
+    def begin(self, intended, stale=()):
         """Lock the folder, settle the split, and remove options.json: the result is unfinished now.
 
-        Files of the patterns `stale` are removed, too.
+        intended: names of the files that the run may write, relative to the folder; stale: patterns
+        of files of earlier runs that are removed. InputError if a file is in the way that no run on
+        record here wrote.
         """
         # The lock comes first, so that a run that cannot have the folder changes nothing.
         locks.lock_folder(self.path)
+        name = self.record_path.name
+        mine = claims.claim(self.path, [*intended, name], self.read_outputs())
         settle_split(self.run)
-        files = (p for pattern in stale for p in self.path.glob(pattern))
-        for path in [self.record_path, *files]:
-            path.unlink(missing_ok=True)
+        self.record_path.unlink(missing_ok=True)
+        claims.remove(self.path, [n for n in mine if any(fnmatch(n, p) for p in stale)])
+
+    def read_outputs(self):
+        """Return the names of the files that the folder's record gives as its own, and its own."""
+        if not self.record_path.exists():
+            return []
+        try:
+            found = records.read_json(self.record_path, self.run.script, {"outputs": {...: str}})
+        except InputError:
+            # A record of ours that was damaged may be replaced: a stranger's JSON has no outputs,
+            # and what is no JSON at all is not known to be ours.
+            return []
+        return [*found["outputs"], self.record_path.name]
 
     def record(self, **outcome):
         """Return the content of options.json: identity, fingerprint, environment, cost, outcome."""
@@ -107,12 +123,19 @@ class ResultFolder:
 
     def finish(self, outputs, **outcome):
         """Write options.json with the hashes of `outputs`, which marks them as complete."""
-        names = {os.path.relpath(p, self.path): p for p in sorted(map(Path, outputs))}
+        names = {relative(p, self.path): p for p in sorted(map(Path, outputs))}
         hashes = {name: checksums.file_sha256(p) for name, p in names.items()}
         writing.write_json(self.record_path, self.record(outputs=hashes, **outcome))
         self.checkpoint.unlink(missing_ok=True)
+        mine = {*claims.read_claims(self.path), *names}
+        claims.write_claims(self.path, [n for n in mine if (self.path / n).exists()])
         minutes = (time.time() - self.run.began) / 60
         print(f"{self.run.script}: done in {minutes:.1f} min -> {self.path}/")
+
+
+def relative(path, folder):
+    """Return a path as a name relative to a folder, with forward slashes on every system."""
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def settle_split(run):
@@ -122,6 +145,8 @@ def settle_split(run):
     """
     folder = run.args.outputs_dir
     path = folder / "split.csv"
+    names = [path.name, path.with_suffix(".json").name]
+    claims.claim(writing.ensure_folder(folder), names, names if is_own_split(path) else ())
     if path.is_file() and not has_split(run, path) and not run.args.if_stale:
         raise InputError(
             f"{path}: made from other data, --subset, --split or --split-seed than this run's; use "
@@ -132,6 +157,15 @@ def settle_split(run):
     writing.write_json(path.with_suffix(".json"), record)
     # This folder has no lock, so another process may be writing here: only old leftovers go.
     writing.remove_leftovers(folder, older_than=3600)
+
+
+def is_own_split(path):
+    """Return True if split.csv and the split.json beside it were written by one run."""
+    try:
+        record = records.read_json(path.with_suffix(".json"), "a script")
+        return record["split"]["sha256"] == checksums.file_sha256(path)
+    except (InputError, KeyError, TypeError):
+        return False
 
 
 def has_split(run, path):

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from lesiongan.files import errors, writing
 
 # These flags say where things are and how the script is called, not what it computes, so they are
-# no part of an identity.
+# no part of an identity. How the table is read shows in its hash and in the split's protocol.
 NOT_IDENTITY = {
     "data",
     "metadata",
+    "label_order",
+    "trust_row_order",
     "deterministic",
     "dry_run",
     "if_stale",

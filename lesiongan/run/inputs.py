@@ -32,8 +32,9 @@ def find_table(path=None):
             name = errors.printable(path)
             raise InputError(f"--data {name!r}: has a line break in its name; rename it")
         return Path(path)
-    for suffix in ("", ".gz", ".xz", ".zst"):
-        path = ROOT / "data" / (classes.TABLE_NAME + suffix)
+    names = [classes.TABLE_NAME + suffix for suffix in ("", ".gz", ".xz", ".zst", ".zip")]
+    for name in [*names, "dermamnist.npz"]:
+        path = ROOT / "data" / name
         if path.is_file():
             return path
     raise InputError(NO_DATA)
@@ -64,7 +65,8 @@ class Inputs:
         leaky = "LEAKY image split" if self.split["protocol"].startswith("image split") else ""
         grouping = self.table.grouping
         guessed = "" if self.table.metadata is not None else f"no lesion ids: grouped by {grouping}"
-        return "; ".join(filter(None, (self.data_note, leaky, guessed)))
+        order = self.table.order_note
+        return "; ".join(filter(None, (self.data_note, leaky, guessed, order)))
 
     def part(self, name):
         """Return (images uint8 (k, 28, 28, 3), labels int32 (k,)) of one part."""
@@ -110,7 +112,8 @@ class Inputs:
 
 def load_inputs(args):
     """Return the Inputs that the common flags ask for; raise InputError if they cannot be had."""
-    table = group_lesions(read_table(find_table(args.data)), args.metadata)
+    table = read_table(find_table(args.data), args.label_order)
+    group_lesions(table, args.metadata, trust=args.trust_row_order)
     rows = len(table)
     if args.subset:
         table = subset(table, args.subset)
@@ -120,6 +123,8 @@ def load_inputs(args):
     protocol = "lesion split" if args.split == "lesion" else "image split, leaky"
     if table.metadata is None:
         protocol += f", no lesion ids: grouped by {table.grouping}"
+    if table.order_note:
+        protocol += f", {table.order_note}"
     if len(table) < rows:
         protocol += f", subset of {len(table)} images"
     data = {

@@ -5,6 +5,9 @@ import logging
 import os
 import sys
 
+from lesiongan.files.errors import InputError, first_line
+from lesiongan.files.interrupts import interrupts_held
+
 
 def seed_everything(seed, deterministic=False):
     """Seed Python, NumPy and Keras; call this before building a model.
@@ -59,7 +62,15 @@ def quiet_tensorflow(deterministic=False):
     kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)
     try:
-        import keras
+        with interrupts_held():
+            import keras
+    # Keras raises many kinds of error for a backend that is there and cannot be loaded.
+    except Exception as e:
+        backend = os.environ["KERAS_BACKEND"]
+        raise InputError(
+            f"Keras cannot start with its backend {backend} ({first_line(e)}); install it, or set "
+            "KERAS_BACKEND=tensorflow"
+        ) from None
     finally:
         os.dup2(kept, 2)
         os.close(kept)

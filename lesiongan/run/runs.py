@@ -11,6 +11,7 @@ from lesiongan.run import machine
 from lesiongan.run.code_hash import hash_code
 from lesiongan.run.identity import Identity, options_of
 from lesiongan.run.inputs import load_inputs
+from lesiongan.run.packages import check_packages
 
 
 class Run:
@@ -21,6 +22,7 @@ class Run:
 
     def __init__(self, args, script):
         self.args, self.script, self.began = args, script, time.time()
+        check_packages(needs_networks=script != "eda")
         # JAX reads this variable when it starts, so it is set before that.
         if args.deterministic:
             flags = os.environ.get("XLA_FLAGS", "")

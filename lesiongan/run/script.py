@@ -1,34 +1,51 @@
-"""Running a script: its exit code, the one line of an error, and its progress bar."""
+"""Running a script: its exit code and the one line of an error."""
 
+import io
+import os
 import sys
+import warnings
 from pathlib import Path
 
-from lesiongan.files.errors import InputError, first_line
+from lesiongan.files.errors import InputError, first_line, printable
+from lesiongan.files.progress import end_bars
+
+# Warnings of libraries that are no user's business, and why each is none.
+LIBRARY_WARNINGS = (
+    ("vert: bool was deprecated", "seaborn 0.13 calls Matplotlib 3.11 by a name that will go away"),
+    (
+        "__array__ implementation doesn't accept a copy",
+        "Keras does not know NumPy 2's copy",
+    ),
+    ("Glyph .* missing from font", "a word of the metadata is in a script that the font lacks"),
+    (
+        "constrained_layout not applied",
+        "a long word leaves no room; it is drawn all the same",
+    ),
+)
 
 
 def script_main(main):
     """Run a script's `main`; bad input becomes one line on stderr and exit code 2."""
+    open_streams()
+    for message, _ in LIBRARY_WARNINGS:
+        warnings.filterwarnings("ignore", message)
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
+        # A notebook's streams, and those of a windowed program, cannot be told so.
+        if hasattr(stream, "reconfigure"):
             # File names may be in any encoding, and printing one must not fail.
             stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main())
     except InputError as e:
-        print(f"{Path(sys.argv[0]).name}: error: {e}", file=sys.stderr)
-        sys.exit(2)
+        stop(f"error: {e}", 2)
     # A folder may stand where a file should be, or be closed to us, or the disk may be full.
     except OSError as e:
-        # Without stdout, what could not be printed is not tried again at the exit.
-        sys.stdout = None
-        print(
-            f"{Path(sys.argv[0]).name}: error: {e.filename or 'output'}: {e.strerror or e}",
-            file=sys.stderr,
-        )
-        sys.exit(2)
+        if sys.stdout is sys.__stdout__:
+            # What could not be printed is not tried again at the exit. A notebook's stream stays.
+            sys.stdout = None
+        stop(f"error: {e.filename or 'output'}: {e.strerror or e}", 2)
     except KeyboardInterrupt:
-        print(f"{Path(sys.argv[0]).name}: stopped", file=sys.stderr)
-        sys.exit(130)
+        stop("stopped", 130)
     except Exception as e:
         # ResourceExhaustedError is TensorFlow's; it is known by name, so nothing is imported here.
         if (
@@ -37,25 +54,27 @@ def script_main(main):
         ):
             raise
         # An option or a table is too large for this machine.
-        print(
-            f"{Path(sys.argv[0]).name}: error: more than this machine can hold ({first_line(e)}); "
-            "ask for less, or use a smaller table or --subset",
-            file=sys.stderr,
+        stop(
+            f"error: more than this machine can hold ({first_line(e)}); ask for less, or use a "
+            "smaller table or --subset",
+            2,
         )
-        sys.exit(2)
 
 
-def progress(total, initial, what):
-    """Return a tqdm bar with the time left; into a log file it writes every half minute only."""
-    from tqdm import tqdm
+def open_streams():
+    """Give a process that was started without stderr one that leads nowhere.
 
-    interval = 0.5 if sys.stderr.isatty() else 30
-    return tqdm(
-        total=total,
-        initial=initial,
-        desc=what,
-        unit="epoch",
-        mininterval=interval,
-        maxinterval=interval * 2,
-        dynamic_ncols=sys.stderr.isatty(),
-    )
+    Otherwise the next file that is opened would take its number, and receive what libraries write.
+    """
+    if sys.stderr is None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        if nowhere != 2:
+            os.dup2(nowhere, 2)
+        sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False))
+
+
+def stop(text, code):
+    """Write one line on stderr, after whatever progress bar is open, and exit."""
+    end_bars()
+    print(printable(f"{Path(sys.argv[0]).name}: {text}"), file=sys.stderr)
+    sys.exit(code)

@@ -2,8 +2,8 @@
 
 import time
 
+from lesiongan.files.progress import progress
 from lesiongan.run import checkpoints
-from lesiongan.run.script import progress
 
 
 def train_epochs(place, epochs, state, columns, train_epoch, after_epoch, kept, resuming, title):

@@ -127,7 +127,10 @@ def check_answer(tmp_path, found):
     (tmp_path / "arms.json").write_text(json.dumps(found))
     (tmp_path / "run").mkdir()
     (tmp_path / "run/control_options.json").write_text('{"real_images": 7654}')
+    metrics = {"majority_baseline": {"accuracy": {"value": 0.6543}}}
+    (tmp_path / "run/metrics.json").write_text(json.dumps(metrics))
     assert "beside the 7654 real ones" in pages.build_answer()
+    assert "an accuracy of 0.654." in pages.build_answer()
     assert "no difference shown" in pages.build_answer()
     ours["less_classic"]["auc"] |= {"value": 0.02, "p_holm": 0.01}
     (tmp_path / "arms.json").write_text(json.dumps(found))
@@ -136,7 +139,7 @@ def check_answer(tmp_path, found):
     assert "+0.020 (" in answer
     ours["less_classic"]["auc"] |= {"value": -0.02, "p": 0.001, "p_holm": 0.01}
     (tmp_path / "arms.json").write_text(json.dumps(found))
-    assert "Here: AUC lowered." in pages.build_answer()
+    assert "On this data: AUC lowered." in pages.build_answer()
 
 
 def check_recipes(arms, place, tmp_path):

@@ -171,7 +171,8 @@ def test_only_a_whole_run_of_the_lesion_split_is_published(pipeline, tmp_path, m
     record = json.loads(path.read_text())
     whole = {
         "data": record["data"] | {"phantom": False},
-        "split": record["split"] | {"images": {"all": publish.HAM10000_COUNTS}},
+        "split": record["split"]
+        | {"protocol": "lesion split", "images": {"all": publish.HAM10000_COUNTS}},
     }
 
     def offer(**change):

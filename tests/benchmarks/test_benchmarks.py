@@ -333,7 +333,6 @@ def test_the_curves_of_two_gans_stand_under_their_own_names(bars, tmp_path, monk
         line.get_label(): [list(map(float, d)) for d in line.get_data()]
         for line in saved[0].axes[0].lines
     }
-    style.plt.close("all")
     assert lines["this GAN, seed 0"] == [[2, 4], [9, 5]]
     assert lines["textbook DCGAN, seed 0"] == [[7], [80]]
 

@@ -32,3 +32,25 @@ def test_tables_are_those_of_the_files(page):
     pages = load_benchmark("pages")
     text = (ROOT / page).read_text()
     assert pages.insert_sections(text, pages.PAGES[page]) == text
+
+
+def test_the_documented_table_of_the_row_order_is_that_of_its_file():
+    import pandas as pd
+
+    found = pd.read_csv(ROOT / "results/row_order.csv")
+    text = (ROOT / "docs/data.md").read_text()
+    for words, low, high in (
+        ("100 or more", 100, 10**7),
+        ("50 to 99", 50, 99),
+        ("20 to 49", 20, 49),
+        ("fewer", 0, 19),
+    ):
+        own = found[found.least_pairs.between(low, high)].sum(numeric_only=True)
+        right, shuffled = (
+            f"{own[f'{what}_refused']:,} of {own[what]:,}".replace(",", " ")
+            for what in ("right", "shuffled")
+        )
+        assert f"| {words} | {right} | {shuffled} |" in text
+    testable = found[found.least_pairs >= 100]
+    assert testable.right_refused.sum() * 10_000 < testable.right.sum() > 25_000
+    assert testable.shuffled_refused.sum() > 0.99 * testable.shuffled.sum()

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from lesiongan import ROOT
-from lesiongan.data import lesions, metadata, near_duplicates, split
+from lesiongan.data import lesions, near_duplicates, row_order, split
 from lesiongan.data.classes import CLASSES, PARTS, class_counts
 from lesiongan.data.tables import Table, read_table
 from lesiongan.files.errors import InputError
@@ -248,10 +248,13 @@ def test_photographs_that_look_the_same_score_one_in_a_table_of_any_length():
     colours = rng.integers(0, 256, (5000, 1, 1, 3), dtype=np.uint8)
     images = np.broadcast_to(colours, (5000, 2, 2, 3)).repeat(2, axis=0)
     labels = np.zeros(10_000, np.int32)
-    table = Table("t.csv", "", images, labels, "", np.arange(10_000), np.arange(10_000).astype(str))
-    score, pairs = metadata.row_order_scores(table, np.arange(5000).repeat(2).astype(str))["akiec"]
-    assert pairs == 4000
-    assert score > 0.999
+    found = row_order.measure(
+        labels,
+        np.arange(5000).repeat(2).astype(str),
+        lambda rows: row_order.signatures_of(images, rows),
+    )
+    assert found["akiec"].pairs == found["all"].pairs == 4000
+    assert found["akiec"].score > 0.999
 
 
 def shuffle_class(meta, name):
@@ -270,7 +273,6 @@ def swap_dx(meta):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda m: shuffle_class(m, "nv"), ("class nv", "another order")),
         (swap_dx, ("line", "dx")),
         (lambda m: m.iloc[:-1], ("199 rows", "200")),
         (lambda m: m.drop(columns="lesion_id"), ("lesion_id",)),
@@ -320,10 +322,20 @@ def test_near_duplicates_are_grouped_without_metadata(table):
     assert "5 groups" in t.notes[0]
 
 
-def test_near_duplicate_search_is_skipped_on_large_tables(table, monkeypatch):
-    monkeypatch.setattr(lesions, "GROUPING_ROW_LIMIT", 10)
-    t = lesions.group_lesions(read_table(table.path), "none")
-    assert "no near-duplicate search" in t.notes[0]
+def test_exact_copies_are_grouped_in_a_table_without_area_means(tmp_path):
+    """An 8 x 8 table has no 7 x 7 areas: near-duplicates are not sought, copies are."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (30, 8, 8, 3), dtype=np.uint8)
+    images[20:25] = images[:5]
+    images[29] = images[0]
+    header = [f"pixel{i:04d}" for i in range(192)] + ["label"]
+    rows = [[*image.ravel(), 0] for image in images]
+    pd.DataFrame(rows, columns=header).to_csv(tmp_path / "t.csv", index=False)
+    t = lesions.group_lesions(read_table(tmp_path / "t.csv"), "none")
+    assert t.grouping == "identical images"
+    assert (t.lesions[20:25] == t.lesions[:5]).all()
+    assert t.lesions[29] == t.lesions[0]
+    assert len(set(t.lesions)) == 24
 
 
 @pytest.mark.skipif(REAL is None, reason="the real table is not in data/")
@@ -332,11 +344,6 @@ def test_the_real_table_has_the_images_and_lesions_of_its_paper():
     assert tuple(class_counts(table.labels)) == (327, 514, 1099, 115, 6705, 142, 1113)
     assert len(set(table.metadata.lesion_id)) == 7470
     assert len(set(table.lesions)) == 7452
-    # A shuffle within any one class must be refused.
-    for name in CLASSES:
-        assert f"class {name}" in metadata.find_other_order(
-            table, shuffle_class(table.metadata, name).lesion_id.to_numpy()
-        )
 
 
 @pytest.mark.skipif(REAL is None, reason="the real table is not in data/")
@@ -345,20 +352,6 @@ def test_the_split_of_the_real_table_is_the_published_one():
     published = pd.read_csv(ROOT / "results/splits/lesion_split.csv.gz", dtype=str)
     assert published.part.tolist() == split.split_table(table).tolist()
     assert published.lesion.tolist() == table.lesions.tolist()
-
-
-def test_a_class_without_pairs_does_not_hide_another_order_in_the_classes_after_it(table):
-    """In the first class every photograph is of its own lesion.
-
-    The lesion ids of the nevi are shuffled.
-    """
-    ids = table.metadata.lesion_id.to_numpy().copy()
-    own = np.flatnonzero(table.labels == 0)
-    ids[own] = [f"alone{i}" for i in own]
-    assert metadata.find_other_order(table, ids) is None
-    nevi = np.flatnonzero(table.labels == CLASSES.index("nv"))
-    ids[nevi] = np.random.default_rng(1).permutation(ids[nevi])
-    assert "class nv" in metadata.find_other_order(table, ids)
 
 
 def test_blank_images_do_not_make_pairs_by_the_million():

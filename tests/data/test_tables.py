@@ -83,7 +83,9 @@ def test_npz_of_one_part_is_enough(tmp_path, table_path):
     table = read_table(table_path)
     arrays = {
         "test_images": table.images[:9],
-        "test_labels": np.argsort(classes.DERMAMNIST_TO_HAM)[table.labels[:9], None],
+        "test_labels": np.array([sorted(CLASSES).index(CLASSES[y]) for y in table.labels[:9]])[
+            :, None
+        ],
     }
     np.savez(tmp_path / "test.npz", **arrays)
     found = read_table(tmp_path / "test.npz")
@@ -92,8 +94,12 @@ def test_npz_of_one_part_is_enough(tmp_path, table_path):
 
 
 def test_npz_with_pickles_or_other_arrays_is_refused(tmp_path):
-    np.savez(tmp_path / "a.npz", train_images=np.zeros((2, 28, 28, 3), np.uint8))
+    images = np.zeros((2, 28, 28, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", train_images=images)
     refuse(tmp_path / "a.npz", "train_labels")
+    # A part that lost its labels is not left out beside one that is whole.
+    np.savez(tmp_path / "d.npz", train_images=images, train_labels=[0, 1], test_images=images)
+    refuse(tmp_path / "d.npz", "test_labels")
     parts = {
         f"{p}_{k}": np.array([{}]) for p in ("train", "val", "test") for k in ("images", "labels")
     }
@@ -101,6 +107,16 @@ def test_npz_with_pickles_or_other_arrays_is_refused(tmp_path):
     refuse(tmp_path / "b.npz")
     (tmp_path / "c.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:100])
     refuse(tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize("label", [-1, 7])
+def test_npz_labels_that_are_no_class_are_refused(label, tmp_path):
+    images = np.zeros((2, 28, 28, 3), np.uint8)
+    np.savez_compressed(tmp_path / "t.npz", train_images=images, train_labels=[0, label])
+    # NumPy would read the last class for -1.
+    for order in ("alphabetical", "auto"):
+        with pytest.raises(InputError, match="train_labels has values outside 0 to 6"):
+            read_table(tmp_path / "t.npz", order)
 
 
 @pytest.mark.parametrize(
@@ -173,8 +189,8 @@ def test_bad_shapes_are_named(tmp_path, lines):
     assert len(read_table(write(tmp_path / "gap.csv", [*lines[:3], "", lines[3], ""]))) == 3
     refuse(write(tmp_path / "only_header.csv", lines[:1]), "no rows")
     refuse(
-        write(tmp_path / "semicolons.csv", [line.replace(",", ";") for line in lines[:3]]),
-        "semicolon",
+        write(tmp_path / "spaces.csv", [line.replace(",", " ") for line in lines[:3]]),
+        "separated by spaces",
     )
     refuse(
         write(tmp_path / "columns.csv", [line.split(",", 1)[1] for line in lines[:3]]),

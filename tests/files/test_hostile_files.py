@@ -12,7 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from lesiongan.data import classes, tables
+from lesiongan.data import classes, csv_tables
 from lesiongan.data.tables import read_table
 from lesiongan.files import records
 from lesiongan.files.errors import InputError
@@ -40,7 +40,7 @@ def test_bombs_are_cut_off_without_being_unpacked(table_path, tmp_path, monkeypa
     path.write_bytes(gzip.compress(header + b"\n" + row + b"\n" + b"1," * 1_000_000))
     with pytest.raises(InputError, match="a line of over"):
         read_table(path)
-    monkeypatch.setattr(tables, "MAX_ROWS", 150)
+    monkeypatch.setattr(csv_tables, "MAX_ROWS", 150)
     with pytest.raises(InputError, match="more than 150 rows"):
         read_table(table_path)
 
@@ -54,7 +54,7 @@ def test_huge_or_endless_files_are_refused_unread(tmp_path, table_path, scratch)
         records.read_json(tmp_path / "context.json", "evaluate.py")
     scratch.outputs.mkdir(parents=True)
     os.replace(tmp_path / "split.csv", scratch.outputs / "split.csv")
-    with pytest.raises(InputError, match="made from other data"):
+    with pytest.raises(InputError, match="was not written by a run"):
         scratch.run("eda")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="is no file"):
@@ -159,24 +159,30 @@ def test_readers_of_narrow_files_refuse_wide_ones_at_once(tmp_path):
 def test_a_fault_is_sought_only_where_reading_failed(tmp_path, monkeypatch):
     path = tmp_path / "t.csv"
     path.write_text("pixel0000,label\n" + "1,0\n" * 50 + "\n7,9\n" + "1,0\n")
-    assert "line 53, column label: 9" in tables.locate_fault(path, ["pixel0000", "label"], 50)
+    header = csv_tables.Header(
+        "x", (1, 1, 1), ["pixel0000", "label"], [0, 1], b",", is_there=True, notes=[]
+    )
+    assert "line 53, column label: 9" in csv_tables.locate_fault(path, header, 50)
     path.write_text("pixel0000,label\nbad,0\n" + "1,0\n" * 50 + "7,9\n")
     # The first 40 rows have been read, so the fault is sought after them.
-    assert "line 53" in tables.locate_fault(path, ["pixel0000", "label"], 40)
+    assert "line 53" in csv_tables.locate_fault(path, header, 40)
 
 
 def test_the_rows_of_a_large_table_are_compared_in_blocks(monkeypatch):
-    from lesiongan.data import metadata
-    from lesiongan.data.tables import Table
+    from lesiongan.data import row_order
 
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (9000, 28, 28, 3), dtype=np.uint8)
     images[1::2] = images[::2]
-    table = Table("t", "hmnist_28_28_RGB", images, np.full(9000, 4, np.int32), "")
-    asked, real = [], metadata.colour_signature
-    monkeypatch.setattr(metadata, "colour_signature", lambda x: asked.append(len(x)) or real(x))
-    scores = metadata.row_order_scores(table, np.repeat(np.arange(4500), 2).astype(str), draws=3000)
-    assert scores["nv"] == (1.0, 3000)
+    asked, real = [], row_order.colour_signature
+    monkeypatch.setattr(row_order, "colour_signature", lambda x: asked.append(len(x)) or real(x))
+    found = row_order.measure(
+        np.full(9000, 4, np.int32),
+        np.repeat(np.arange(4500), 2).astype(str),
+        lambda rows: row_order.signatures_of(images, rows),
+        draws=3000,
+    )["nv"]
+    assert (found.score, found.pairs) == (1.0, 3000)
     assert max(asked) <= 4096
 
 

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 import visualize_results
-from lesiongan.plots import style
 from lesiongan.plots.sources import Sources
 from lesiongan.run import runs
 from tests import oracles
@@ -30,9 +29,3 @@ def synthetic(pipeline):
 def predicted(pipeline):
     table = pd.read_csv(pipeline.outputs / "evaluation/predictions.csv")
     return table.row.to_numpy(), table.label.to_numpy(), table[P].to_numpy()
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    style.plt.close("all")

@@ -11,8 +11,9 @@ import sys
 
 import pytest
 
-from lesiongan.files import locks, writing
+from lesiongan.files import locks, progress, writing
 from lesiongan.files.errors import InputError
+from lesiongan.run import folders, runs, script
 from tests.conftest import CNN
 from tests.stress import filling, killing
 
@@ -40,7 +41,9 @@ def test_two_runs_cannot_write_in_one_folder(table_path, scratch):
     finally:
         other.kill()
         other.communicate()
-    (folder / ".classifier.1.tmp.keras").write_bytes(b"half a file of a killed process")
+    half = writing.create_beside(folder / "classifier.keras")
+    half.write_bytes(b"half a file of a killed process")
+    assert half in list(folder.glob(".*.tmp*"))
     # Its process is gone, and so is its lock.
     locks.lock_folder(folder)
     assert not list(folder.glob(".*.tmp*"))
@@ -53,11 +56,20 @@ def test_only_half_written_files_of_its_own_are_swept_from_a_folder(tmp_path):
     """
     others = [
         tmp_path / name
-        for name in ("proj/.notes.tmp.md", ".config/.save.tmp1", "mine/.t.12.tmp.csv")
+        for name in (
+            "proj/.notes.tmp.md",
+            ".config/.save.tmp1",
+            ".t.12.tmp.csv",
+            "mine/.t.abcd1234.lesiongan.tmp.csv",
+        )
     ]
     left = [
         tmp_path / name
-        for name in (".t.12.tmp.csv", "samples/.grid.7.tmp.png", ".checkpoint.123.tmp.npz")
+        for name in (
+            ".t.abcd1234.lesiongan.tmp.csv",
+            "samples/.grid.ab_d1234.lesiongan.tmp.png",
+            ".checkpoint.zzzzzzzz.lesiongan.tmp.npz",
+        )
     ]
     for path in [*others, *left]:
         writing.ensure_folder(path.parent)
@@ -130,7 +142,7 @@ def test_a_disk_that_fills_up_under_a_figure_ends_in_one_line(tmp_path, monkeypa
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match=r"x\.pdf: cannot be written \(No space left"):
-        style.save(style.plt.subplots()[0], tmp_path, "x")
+        style.save(style.subplots()[0], tmp_path, "x")
     assert not list(tmp_path.iterdir())
 
 
@@ -152,3 +164,53 @@ def test_an_unreadable_place_ends_in_one_line(table_path, tmp_path):
     assert done.stderr.startswith("eda.py: error: ")
     assert "eda/options.json" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_run_that_has_begun_leaves_no_record_of_the_last_one(scratch):
+    import eda
+
+    scratch.run("eda")
+    run = runs.Run(eda.parse_args(scratch.flags), "eda")
+    path = scratch.outputs / "eda/options.json"
+    assert path.is_file()
+    folders.ResultFolder(run, path, run.identify()).begin(["samples.png"])
+    assert not path.exists()
+
+
+def test_an_error_begins_a_line_of_its_own_behind_a_progress_bar(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train_gan.py"])
+
+    def fail():
+        # A training holds its bar; one that nobody held would be closed by its own end.
+        bar = progress.progress(5, 0, "GAN")
+        bar.update()
+        raise InputError("epoch 2: the loss is not finite")
+
+    with pytest.raises(SystemExit) as e:
+        script.script_main(fail)
+    assert e.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "train_gan.py: error: epoch 2: the loss is not finite"
+    assert "GAN" in lines[-2]
+    assert progress.BARS == []
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_script_without_stdout_or_stderr_does_its_work(table_path, tmp_path, stream):
+    script_path = killing.ROOT / "eda.py"
+    command = f'exec "{sys.executable}" "{script_path}" --data "$1" --outputs-dir "$2" {stream}>&-'
+    done = subprocess.run(
+        ["bash", "-c", command, "bash", table_path, tmp_path], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert (tmp_path / "eda/options.json").is_file()
+
+
+def test_an_error_is_one_line_whatever_the_name_is(table_path, tmp_path):
+    command = [sys.executable, killing.ROOT / "eda.py", "--data", table_path]
+    command += ["--outputs-dir", tmp_path, "--metadata", "new\nline\x1b[31m"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "\x1b" not in done.stderr

@@ -24,6 +24,8 @@ from tests.conftest import STAGE_OF, STAGES, Pipeline
 HARMLESS = {
     "--data": "the table's content counts, not its name",
     "--metadata": "likewise",
+    "--label-order": "likewise: what is read shows in the hash of the data",
+    "--trust-row-order": "shows in the protocol of the split",
     "--models-dir": "a copy elsewhere is the same run",
     "--outputs-dir": "likewise",
     "--deterministic": "TensorFlow on a CPU always is",

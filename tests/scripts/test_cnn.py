@@ -6,10 +6,11 @@ import pytest
 import train_cnn
 from lesiongan.data import tables
 from lesiongan.data.tables import read_table
-from lesiongan.files import records, writing
+from lesiongan.files import checksums, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.run import classifier_flags, runs
 from lesiongan.run.folders import ResultFolder
+from tests import oracles
 from tests.conftest import CNN, LEARNED, STAGES, interrupted
 
 
@@ -231,3 +232,33 @@ def test_the_judge_keeps_its_recipe():
     }
     args = vars(train_cnn.parse_args(["--role", "judge"]))
     assert {name: args[name] for name in recipe} == recipe
+
+
+def test_one_copy_of_a_held_out_image_among_many_is_one_too_many(networks):
+    """One in 300 is below the share that may come near such an image by chance."""
+    run = build_run(networks)
+    images = np.random.default_rng(0).integers(0, 256, (300, 28, 28, 3), dtype=np.uint8)
+    allowed = {"most": train_cnn.SYNTHETIC_NEAR}
+    train_cnn.refuse_held_out(run, "--synthetic", "s.csv", images, **allowed)
+    images[7] = run.inputs.part("test")[0][3]
+    with pytest.raises(InputError, match="1 of its 300 images"):
+        train_cnn.refuse_held_out(run, "--synthetic", "s.csv", images, **allowed)
+
+
+def test_a_synthetic_table_that_holds_held_out_images_is_refused_whatever_its_provenance(
+    pipeline, tmp_path
+):
+    copy = pipeline.copy(tmp_path)
+    path = copy.outputs / "synthetic/hmnist_28_28_RGB.csv"
+    record = path.with_name("provenance.json")
+    made = read_table(path)
+    parts = oracles.Parts(copy)
+    for part in ("val", "test"):
+        photographs, labels = parts.of(part)
+        # One photograph, turned, among honest images.
+        images = np.concatenate([made.images[:-1], photographs[:1].swapaxes(1, 2)])
+        tables.write_table(path, [(images, np.append(made.labels[:-1], labels[0]))])
+        forged = records.read_json(record, "") | {"table_sha256": checksums.file_sha256(path)}
+        writing.write_json(record, forged)
+        with pytest.raises(InputError, match=r"--synthetic .*: 1 of its .* val or test images"):
+            copy.run("train_cnn", "--steps", "2")

@@ -113,7 +113,13 @@ def test_isic_submission_of_the_test_part(pipeline, tmp_path):
     values = np.array([list(map(float, line.split(",")[1:])) for line in lines[1:]])
     np.testing.assert_allclose(values.sum(axis=1), 1, atol=1e-5)
     assert records.read_json(copy.outputs / "evaluation/metrics.json", "")["views"] == 1
-    (tmp_path / "isic.csv").write_text("of another table")
+    (tmp_path / "notes.csv").write_text("image,MEL of mine")
+    for kept in (tmp_path / "notes.csv", Path(pipeline.table)):
+        content = kept.read_bytes()
+        with pytest.raises(InputError, match="--isic-submission"):
+            copy.run("evaluate", "--isic-submission", str(kept), "--views", "1")
+        assert kept.read_bytes() == content
+    (tmp_path / "isic.csv").write_text(lines[0] + "\nof another table")
     before = (copy.outputs / "evaluation/options.json").read_bytes()
     copy.run(
         "evaluate", "--if-stale", "--isic-submission", str(tmp_path / "isic.csv"), "--views", "1"

@@ -34,7 +34,9 @@ def test_packed_predictions_and_split_give_the_same_bytes(pipeline, tmp_path):
     folder = pipeline.outputs / "evaluation"
     for name in ("predictions.csv", "predictions_control.csv"):
         (tmp_path / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
-    shutil.copy(folder / "context.json", tmp_path)
+    # The record proves what context.json says of the protocol.
+    for name in ("context.json", "options.json"):
+        shutil.copy(folder / name, tmp_path)
     (tmp_path / "split.csv.gz").write_bytes(
         gzip.compress((pipeline.outputs / "split.csv").read_bytes())
     )
@@ -116,8 +118,10 @@ def test_predictions_of_another_model_or_evaluation_are_refused(pipeline, tmp_pa
     with pytest.raises(InputError, match="is of another model"):
         evaluate.main([*flags, str(folder / "predictions_control.csv")])
     evaluate.main([*flags, str(folder / "predictions.csv")])
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="is no file, but a folder"):
         evaluate.main([*flags, str(tmp_path)])
+    with pytest.raises(InputError, match="no such file"):
+        evaluate.main([*flags, str(tmp_path / "none.csv")])
     # Without options.json, which would tell first, the files speak for themselves.
     loose = tmp_path / "loose"
     loose.mkdir()
@@ -161,18 +165,58 @@ def test_a_split_that_shares_lesions_is_called_leaky_from_files_alone(pipeline, 
     )
     found = records.read_json(tmp_path / "evaluation/from_predictions/metrics.json", "")
     assert found["protocol"] == "split file split.csv, leaky"
-    # context.json knows the split by another name.
+    # Without the record nobody vouches for what context.json says: it is quoted, not believed.
     shutil.copy(pipeline.outputs / "evaluation/context.json", tmp_path)
-    evaluate.main(
-        [
-            "--from-predictions",
-            str(tmp_path / "predictions.csv"),
-            "--split",
-            str(tmp_path / "split.csv"),
-            "--outputs-dir",
-            str(tmp_path),
-        ]
+    stated = records.read_json(tmp_path / "context.json", "")["protocol"]
+    assert recompute(tmp_path)["protocol"] == (
+        f"split file split.csv, leaky; as stated by context.json, not checked: {stated}"
     )
-    assert records.read_json(tmp_path / "evaluation/from_predictions/metrics.json", "")[
-        "protocol"
-    ].endswith(", leaky")
+
+
+def recompute(folder):
+    """metrics.json of the predictions and the split in a folder."""
+    files = ["--from-predictions", folder / "predictions.csv", "--split", folder / "split.csv"]
+    evaluate.main([*map(str, files), "--outputs-dir", str(folder)])
+    return records.read_json(folder / "evaluation/from_predictions/metrics.json", "")
+
+
+def test_estimates_from_files_replace_no_file_of_somebody_elses(pipeline, tmp_path):
+    shutil.copy(pipeline.outputs / "evaluation/predictions.csv", tmp_path)
+    shutil.copy(pipeline.outputs / "split.csv", tmp_path)
+    mine = tmp_path / "evaluation/from_predictions/metrics.json"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(InputError, match="was not written by a run"):
+        recompute(tmp_path)
+    assert mine.read_text() == "mine"
+
+
+def test_a_split_without_train_rows_says_that_leakage_is_unknown(pipeline, tmp_path):
+    shutil.copy(pipeline.outputs / "evaluation/predictions.csv", tmp_path)
+    lines = (pipeline.outputs / "split.csv").read_text().splitlines()
+    kept = [line for line in lines if not line.endswith(",train")]
+    (tmp_path / "split.csv").write_text("\n".join(kept) + "\n")
+    assert recompute(tmp_path)["protocol"] == (
+        "split file split.csv, leakage unknown: it has no train rows"
+    )
+    (tmp_path / "split.csv").write_text("\n".join(lines) + "\n")
+    assert recompute(tmp_path)["protocol"] == (
+        "split file split.csv, no test lesion in its train part"
+    )
+
+
+def test_another_split_than_the_one_on_record_is_refused(pipeline, tmp_path):
+    """With all images said to show one lesion, the intervals would have no width."""
+    for name in ("predictions.csv", "predictions_control.csv", "context.json", "options.json"):
+        shutil.copy(pipeline.outputs / "evaluation" / name, tmp_path)
+    text = (pipeline.outputs / "split.csv").read_text()
+    (tmp_path / "split.csv").write_text(text)
+    whole = recompute(tmp_path)
+    assert whole["protocol"] == records.read_json(tmp_path / "context.json", "")["protocol"]
+    rows = [line.split(",") for line in text.splitlines()[1:]]
+    renamed = "".join(
+        f"{row},{'x' if part == 'test' else lesion},{part}\n" for row, lesion, part in rows
+    )
+    (tmp_path / "split.csv").write_text("row,lesion,part\n" + renamed)
+    with pytest.raises(InputError, match="is not the split under which"):
+        recompute(tmp_path)

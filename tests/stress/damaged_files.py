@@ -34,11 +34,16 @@ from lesiongan.measures.predictions import write_predictions
 from lesiongan.phantom import write_phantom
 from lesiongan.run import checkpoints
 from tests.stress.damage import bomb, damage, damage_json, hostile_model, hostile_npz
+from tests.stress.tools import leave_in_place, write_as_a_tool
 
 # An answer may take this many seconds.
 LIMIT = 10
 # The process may have this many bytes of address space, libraries included.
 MEMORY = 6 << 30
+
+
+# These are copied over the good file for their reader, so only their content can be hostile.
+REPLACED = ("predictions.csv", "split.csv", "context.json")
 
 
 def npz(arrays):
@@ -85,6 +90,16 @@ class Zoo:
             "options.json": (json.dumps(options).encode(), damage_json, self.describe),
             "checkpoint.npz": (checkpoint.read_bytes(), hostile_npz, self.resume),
             "bomb.csv.gz": (path.read_bytes(), bomb, read_table),
+            "tool.csv": (
+                path.read_bytes(),
+                write_as_a_tool,
+                lambda p: group_lesions(read_table(p)),
+            ),
+            "tool_metadata.csv": (
+                self.metadata.read_bytes(),
+                write_as_a_tool,
+                lambda p: group_lesions(read_table(path), str(p)),
+            ),
         }
 
     def write_evaluation(self, rng):
@@ -183,7 +198,13 @@ def try_files(folder, count, seed=0):
         kind = "bomb.csv.gz" if i % 200 == 100 else kinds[i % len(kinds)]
         data, mutate, read = zoo.kinds[kind]
         path = place / kind
-        path.write_bytes(mutate(data, rng))
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        path.unlink(missing_ok=True)
+        if i % 50 == 49 and kind not in REPLACED:
+            leave_in_place(path, rng)
+        else:
+            path.write_bytes(mutate(data, rng))
         began = time.time()
         answer = None
         try:

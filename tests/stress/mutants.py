@@ -68,22 +68,30 @@ LIKELY = {
     "lesiongan/__init__": "pipeline",
     "lesiongan/phantom": "phantom tables commands",
     "lesiongan/fetch": "fetch commands",
-    "lesiongan/files/archives": "tables hostile_files",
-    "lesiongan/files/compressed": "tables hostile_files",
+    "lesiongan/clean": "claims",
+    "lesiongan/files/archives": "tables files_of_tools hostile_files",
+    "lesiongan/files/claims": "claims",
+    "lesiongan/files/compressed": "tables files_of_tools hostile_files",
     "lesiongan/files/errors": "errors external_tables evaluate from_predictions",
     "lesiongan/files": (
-        "tables fetch recomputed predictions hostile_files disks_and_folders pipeline identity"
+        "claims disks_and_folders tables fetch recomputed predictions hostile_files pipeline "
+        "identity"
     ),
-    "lesiongan/data/lesions": "lesions tables memorisation synthetic_quality table_figures",
-    "lesiongan/data/metadata": "lesions tables fetch hostile_files",
-    "lesiongan/data/row_order": "lesions tables fetch hostile_files",
-    "lesiongan/data/near_duplicates": "lesions memorisation synthetic_quality table_figures",
+    "lesiongan/data/lesions": (
+        "lesions near_duplicates tables memorisation synthetic_quality table_figures"
+    ),
+    "lesiongan/data/metadata": "lesions files_of_tools row_order tables fetch hostile_files",
+    "lesiongan/data/row_order": "row_order lesions tables fetch hostile_files",
+    "lesiongan/data/near_duplicates": (
+        "near_duplicates lesions memorisation synthetic_quality table_figures"
+    ),
     "lesiongan/data/split": "lesions synthetic_quality memorisation table_figures",
-    "lesiongan/data": "tables phantom fetch lesions identity hostile_files",
+    "lesiongan/data": "tables files_of_tools phantom fetch lesions identity hostile_files",
     "lesiongan/run/checkpoints": "checkpoints hostile_files gan_loop cnn_loop",
     "lesiongan/run/code_hash": "code_hash pipeline",
     "lesiongan/run/machine": "machine gan_steps pipeline",
-    "lesiongan/run/keras_setup": "gan_steps machine pipeline",
+    "lesiongan/run/keras_setup": "interrupts gan_steps machine pipeline",
+    "lesiongan/run/packages": "packages",
     "lesiongan/run": "identity commands pipeline parts",
     "lesiongan/nets/augmentation": "augmentation cnn cnn_loop",
     "lesiongan/nets/gan_augmentation": "gan_steps gan gan_loop",
@@ -100,8 +108,10 @@ LIKELY = {
     "lesiongan/measures/estimates": "estimates recomputed compared_networks evaluate",
     "lesiongan/measures/recompute": "from_predictions recomputed estimates evaluate",
     "lesiongan/measures": (
-        "distances memorisation synthetic_quality recomputed_synthetic evaluate from_predictions"
+        "distances memorisation synthetic_quality judge_must_work recomputed_synthetic evaluate "
+        "from_predictions"
     ),
+    "lesiongan/plots/headless": "packages figures",
     "lesiongan/plots/report": "report pipeline",
     "lesiongan/plots": "classifier_figures gan_figures table_figures figures pipeline",
     "benchmarks/arms": "arms benchmark_commands benchmark_runs",

@@ -1,0 +1,97 @@
+"""Remove what runs wrote, and nothing else.
+
+    python -m lesiongan.clean models outputs smoke
+
+The command removes from each folder the files that the runs' own lists and records name. Whatever
+else lies there stays, and is named.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from lesiongan.files import checksums, claims, locks, records
+from lesiongan.files.errors import InputError
+from lesiongan.run import script
+from lesiongan.run.folders import is_own_split
+
+RECORDS = ("options.json", "provenance.json")
+# A stranger's JSON of such a name lacks these.
+SHAPE = {"outputs": {...: str}, "script": str, "environment": dict}
+KEPT = ("README.md",)
+
+
+def parse_args(argv=None):
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders to clean")
+    return p.parse_args(argv)
+
+
+def list_own(folder, top):
+    """Return the paths of the files in `folder` that a run wrote, and beside it within `top`.
+
+    A file that a record names counts if it is still the one that the record describes.
+    """
+    names = claims.read_claims(folder)
+    for record in RECORDS:
+        try:
+            made = records.read_json(folder / record, "a script", SHAPE)
+        except InputError:
+            continue
+        names.add(record)
+        names |= {n for n, digest in made["outputs"].items() if is_unchanged(folder / n, digest)}
+    if names:
+        names |= {claims.LIST, locks.LOCK, locks.WRITER}
+    if is_own_split(folder / "split.csv"):
+        names |= {"split.csv", "split.json"}
+    paths = [
+        Path(os.path.normpath(folder / name))
+        for name in names
+        if claims.is_inside(name) and not claims.leads_elsewhere(folder, name)
+    ]
+    return [path for path in paths if path.is_relative_to(top)]
+
+
+def is_unchanged(path, digest):
+    """Return True if a file is there and has this SHA-256."""
+    try:
+        return checksums.file_sha256(path) == digest
+    except InputError:
+        return False
+
+
+def clean(top):
+    """Remove what runs wrote below a folder, and the folders that are empty then.
+
+    Returns the files that are left. Raises InputError, before anything is removed, if a run is
+    writing there.
+    """
+    top = Path(os.path.normpath(top))
+    folders = [Path(inside) for inside, _, _ in os.walk(top)]
+    for folder in folders:
+        if (folder / locks.LOCK).exists():
+            locks.lock_folder(folder)
+    for path in [path for folder in folders for path in list_own(folder, top)]:
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+            claims.remove_empty(path.parent, top)
+    return [p for p in sorted(top.rglob("*")) if not p.is_dir() and p.name not in KEPT]
+
+
+def main(argv=None):
+    for top in parse_args(argv).folders:
+        if not top.is_dir():
+            continue
+        left = clean(top)
+        if left:
+            shown = ", ".join(str(p) for p in left[:5])
+            print(f"{top}/: cleaned; left {len(left)} files that no run wrote: {shown}")
+        else:
+            print(f"{top}/: cleaned")
+    return 0
+
+
+if __name__ == "__main__":
+    script.script_main(main)

@@ -1,0 +1,27 @@
+"""Holding Ctrl-C back while a library runs that would lose it or call it something else."""
+
+import contextlib
+import signal
+import threading
+
+
+@contextlib.contextmanager
+def interrupts_held():
+    """Hold Ctrl-C back while the body runs, and raise KeyboardInterrupt after it.
+
+    Packages turn an interrupt of their import into errors of their own, or lose it; pandas calls an
+    interrupted table a damaged one.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        # Signals belong to the main thread, and to whoever else has taken this one.
+        yield
+        return
+    held = []
+    signal.signal(signal.SIGINT, lambda *_: held.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if held:
+            raise KeyboardInterrupt

@@ -1,0 +1,70 @@
+"""The packages that a run needs: missing or too old ones are told at its start, not after hours."""
+
+import importlib.metadata
+import os
+import re
+
+from lesiongan.files.errors import InputError
+
+# The least versions that the code is known to run with; requirements.txt pins those it is tested
+# with. Keras has the optimizer Muon, in the form that is used here, from 3.13 on.
+NEEDED = {
+    "numpy": "1.26",
+    "pandas": "2.0",
+    "scipy": "1.11",
+    "scikit-learn": "1.3",
+    "matplotlib": "3.8",
+    "seaborn": "0.13",
+    "pillow": "9.0",
+    "jinja2": "3.0",
+    "filelock": "3.12",
+    "tqdm": "4.60",
+}
+NEEDED_BY_NETWORKS = {"keras": "3.13", "h5py": "3.8"}
+BACKENDS = {"tensorflow": "2.18", "jax": "0.4", "torch": "2.1"}
+
+
+def parse_version(text):
+    """Return the leading numbers of a version, '2.21.0rc1' as (2, 21, 0)."""
+    return tuple(int(n) for n in re.match(r"\d+(\.\d+)*", text).group().split("."))
+
+
+def check_packages(needs_networks):
+    """Raise InputError with the command that mends it if a package is missing or too old."""
+    needed = dict(NEEDED)
+    if needs_networks:
+        needed |= NEEDED_BY_NETWORKS
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        if backend not in BACKENDS:
+            raise InputError(
+                f"KERAS_BACKEND={backend[:40]}: expected {', '.join(BACKENDS)}; unset it, or set "
+                "KERAS_BACKEND=tensorflow"
+            )
+        needed[backend] = BACKENDS[backend]
+    for name, least in needed.items():
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found = find_other_build(name)
+        if found is None:
+            # A build that is installed under another name shows when it is imported.
+            why = "and KERAS_BACKEND asks for it" if name in BACKENDS else "and is needed"
+            raise InputError(
+                f"{name} is not installed {why}; pip install '{name}>={least}', or all of "
+                "requirements.txt"
+            )
+        if parse_version(found) < parse_version(least):
+            raise InputError(
+                f"{name} {found} is too old: {least} or newer is needed; pip install "
+                f"'{name}>={least}', or all of requirements.txt"
+            )
+
+
+def find_other_build(name):
+    """Return the version of tensorflow-cpu and the like, or None."""
+    for other in (f"{name}-cpu", f"{name}-gpu", f"{name}-macos", f"{name}-intel"):
+        try:
+            return importlib.metadata.version(other)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None

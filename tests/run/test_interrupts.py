@@ -1,0 +1,38 @@
+"""Ctrl-C while imports run: one line and no traceback, and no interrupt is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from lesiongan import ROOT
+from lesiongan.files.interrupts import interrupts_held
+
+
+def test_an_interrupt_of_an_import_is_raised_after_it():
+    done = []
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interrupts_held():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("the import went on")
+    assert done
+    assert signal.getsignal(signal.SIGINT) is before
+    with interrupts_held():
+        done.append("nothing held")
+    assert len(done) == 2
+
+
+def test_an_interrupt_while_a_script_still_imports_is_one_line(tmp_path):
+    """The code stands in for a script of the repository, at its first import of the package."""
+    code = (
+        f"import sys; sys.argv[0] = {str(ROOT / 'eda.py')!r}; sys.path.insert(0, {str(ROOT)!r}); "
+        "import lesiongan; raise KeyboardInterrupt"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == "eda.py: stopped\n"
+    assert done.returncode != 0
+    code = code.replace("KeyboardInterrupt", "ValueError")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "Traceback" in done.stderr
