@@ -104,8 +104,7 @@ class ResultFolder:
         try:
             found = records.read_json(self.record_path, self.run.script, {"outputs": {...: str}})
         except InputError:
-            # A record of ours that was damaged may be replaced: a stranger's JSON has no outputs,
-            # and what is no JSON at all is not known to be ours.
+            # What cannot be read proves nothing; the folder's own list may.
             return []
         return [*found["outputs"], self.record_path.name]
 
