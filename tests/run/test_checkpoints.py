@@ -73,3 +73,12 @@ def test_a_checkpoint_of_another_run_is_refused_by_name(tmp_path):
     assert checkpoints.load_state(tmp_path / "c.npz", variables, {"history": (None,)}, "this")[
         "history"
     ] == [1.0]
+
+
+def test_a_fingerprint_of_no_characters_is_a_damaged_checkpoint(tmp_path):
+    """Found by damaged_files.py: NumPy reads it, and Python has no such text."""
+    wrong = np.frombuffer(b"\xff\xff\xff\x7f", dtype="<U1").reshape(())
+    np.savez(tmp_path / "checkpoint.npz", fingerprint=wrong)
+    assert not checkpoints.is_state_of(tmp_path / "checkpoint.npz", "f")
+    with pytest.raises(InputError, match="not a usable checkpoint"):
+        checkpoints.load_state(tmp_path / "checkpoint.npz", [], {}, "f")
