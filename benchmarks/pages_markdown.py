@@ -3,27 +3,12 @@
 No function here reads a file of results/: each writes what it is given.
 """
 
-import functools
 import re
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from lesiongan.plots import report
 
-
-@functools.cache
-def environment():
-    """Return the Jinja2 environment of templates/.
-
-    Values are escaped, since they stand in Markdown, which knows HTML.
-    """
-    loader = FileSystemLoader(Path(__file__).with_name("templates"))
-    return Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render(section, **values):
@@ -32,7 +17,8 @@ def render(section, **values):
     In lines of their own, a value at the start of one could begin a list. An apostrophe needs no
     escape there.
     """
-    text = environment().get_template(f"{section}.md").render(values).replace("&#39;", "'")
+    template = report.environment(TEMPLATES).get_template(f"{section}.md")
+    text = template.render(values).replace("&#39;", "'")
     paragraphs = [p for p in re.split(r"\n\s*\n", text.strip()) if p.strip()]
     return "\n\n".join(p if p.startswith(("|", "```")) else " ".join(p.split()) for p in paragraphs)
 

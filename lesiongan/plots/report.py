@@ -25,14 +25,16 @@ def cell(f):
     return f"{value} [{f['low']:.3f}, {f['high']:.3f}]"
 
 
+TEMPLATES = Path(__file__).with_name("templates")
+
+
 @functools.cache
-def environment():
-    """Return the Jinja2 environment of templates/, in which every value is escaped."""
+def environment(folder=TEMPLATES):
+    """Return the Jinja2 environment of a folder of templates, in which every value is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    loader = FileSystemLoader(Path(__file__).with_name("templates"))
     return Environment(
-        loader=loader,
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
