@@ -1,6 +1,7 @@
 """Train the class-conditional GAN and write labelled synthetic lesions.
 
     python train_gan.py  # 200 epochs, then 1000 images, the same number of each class
+    python train_gan.py --sample-only --weights published  # images in seconds, without a table
 
 The script reads the table's train part. It writes models/gan/ (generator.keras, options.json,
 history.csv, samples/) and outputs/synthetic/ (hmnist_28_28_RGB.csv in Kaggle's layout with labels,
@@ -23,7 +24,7 @@ from lesiongan.files import writing
 from lesiongan.files.errors import InputError
 from lesiongan.nets import saved_models, synthetic_set
 from lesiongan.nets.gan_augmentation import random_turns, shift_and_zoom
-from lesiongan.run import gan_flags, keras_setup, runs, script, streams
+from lesiongan.run import gan_flags, keras_setup, published, runs, script, streams
 from lesiongan.run.folders import ResultFolder, settle_split
 from lesiongan.run.training import train_epochs
 
@@ -340,15 +341,20 @@ def train(place, resuming):
 
 def main(argv=None):
     args = parse_args(argv)
-    run = runs.Run(args, "train_gan")
-    run.inputs.require_rgb28("train_gan")
+    # The published generator is drawn from on machines without a table, too.
+    origin = published.read_origin() if args.weights else None
+    run = runs.Run(args, "train_gan", origin)
+    if not origin:
+        run.inputs.require_rgb28("train_gan")
     if not run.announce():
         return 0
     folder = args.models_dir / "gan"
     generator_path = folder / "generator.keras"
     # Refuse a bad folder or mix before an hour of training, not after.
     synthetic_set.check_folder(args.out)
-    labels = synthetic_set.class_mix(args.class_mix, args.samples, run.inputs.part("train")[1])
+    labels = synthetic_set.class_mix(
+        args.class_mix, args.samples, run.inputs.train_counts(), args.classes
+    )
     place = ResultFolder(run, folder / "options.json", run.identify(without=gan_flags.SAMPLING))
     trained = False
     if args.sample_only:
@@ -372,7 +378,7 @@ def main(argv=None):
         print("  up to date")
         return 0
     keras_setup.quiet_tensorflow(args.deterministic)
-    synthetic_set.write(synthetic, saved_models.load_generator(generator_path), labels, args.no_png)
+    synthetic_set.write(synthetic, saved_models.load_generator(generator_path), labels)
     return 0
 
 
@@ -402,9 +408,10 @@ def identify_synthetic(run, options, generator_path):
         raise InputError(
             f"{generator_path}: is not the generator {options} describes; run train_gan.py again"
         )
-    sampling = {
-        name: getattr(run.args, name) for name in ("samples", "class_mix", "no_png", "seed")
-    }
+    sampling = {name: getattr(run.args, name) for name in gan_flags.SAMPLING_ON_RECORD}
+    for name, default in gan_flags.SAMPLING_IF_GIVEN.items():
+        if getattr(run.args, name) != default:
+            sampling[name] = getattr(run.args, name)
     return replace(
         run.identify(), script=made["script"], options=made["options"] | {"sampling": sampling}
     )

@@ -10,7 +10,7 @@ a network.
 from lesiongan.files import claims, writing
 from lesiongan.files.errors import InputError
 from lesiongan.plots.sources import Missing, Sources
-from lesiongan.run import flags, keras_setup, runs, script
+from lesiongan.run import flags, keras_setup, published, runs, script
 from lesiongan.run.folders import ResultFolder
 
 
@@ -19,7 +19,10 @@ def parse_args(argv=None):
     p.add_argument(
         "--no-models", action="store_true", help="skip figures drawn by running a saved network"
     )
-    return p.parse_args(argv)
+    published.add_flag(p)
+    args = p.parse_args(argv)
+    published.settle_flag(args, p.error)
+    return args
 
 
 def main(argv=None):

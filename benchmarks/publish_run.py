@@ -1,4 +1,4 @@
-"""Copy the small files of a finished run to results/run/, and write the tables of the pages.
+"""Copy a finished run: small files to results/run/, networks to weights/; write the pages' tables.
 
     python -m benchmarks.publish_run [--models-dir models --outputs-dir outputs] [--tables-only]
 
@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import pages
+from benchmarks import pages, publish_weights
 from benchmarks.workplace import pack
-from evaluate import FOLDERS
 from lesiongan import ROOT
 from lesiongan.data.classes import HAM10000_COUNTS
 from lesiongan.files import checksums, records, writing
 from lesiongan.files.errors import InputError
+from lesiongan.measures.networks import FOLDERS
 from lesiongan.run import script
 
 RUN = pages.RUN
@@ -36,6 +36,7 @@ OUTPUT_FILES = [
         "per_class.csv",
         "confusion.csv",
         "synthetic_quality.json",
+        "subgroups.json",
     )
 ]
 # The picture is of synthetic images alone, because the table's licence keeps real ones out.
@@ -130,16 +131,25 @@ def copy_run(models, outputs):
     new.rename(RUN)
 
 
+def read_image_ids(path):
+    """Return the image id of each row of the metadata."""
+    import pandas as pd
+
+    return pd.read_csv(path)["image_id"].tolist()
+
+
 def main(argv=None):
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--models-dir", type=Path, default=ROOT / "models")
     p.add_argument("--outputs-dir", type=Path, default=ROOT / "outputs")
-    p.add_argument("--tables-only", action="store_true", help="leave results/run/ as it is")
+    p.add_argument("--metadata", type=Path, default=ROOT / "data" / "HAM10000_metadata.csv")
+    p.add_argument("--tables-only", action="store_true", help="leave results/run/ and weights/")
     args = p.parse_args(argv)
     if not args.tables_only:
         copy_run(args.models_dir, args.outputs_dir)
+        publish_weights.publish(args.models_dir, args.outputs_dir, read_image_ids(args.metadata))
     for page, sections in pages.PAGES.items():
         writing.write_text(ROOT / page, pages.insert_sections((ROOT / page).read_text(), sections))
     print(f"results -> {RUN}, tables -> {', '.join(pages.PAGES)}")

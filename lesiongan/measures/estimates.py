@@ -166,6 +166,8 @@ def compute(predictions, lesions, context):
         "models": {},
         "majority_baseline": estimate_majority(y, lesions, protocol),
     }
+    if "networks" in context:
+        out["networks"] = context["networks"]
     measures = {}
     for name, (_, _, probabilities) in predictions.items():
         points = context["points"].get(name)

@@ -135,13 +135,18 @@ def check_isic(path, inputs):
             )
 
 
-def write_isic(path, table, p):
-    """Write an ISIC 2018 task 3 submission: image, then the seven probabilities in its order."""
-    ids = (
-        table.metadata["image_id"]
-        if table.metadata is not None
-        else [f"row{r:07d}" for r in table.rows]
-    )
+def list_ids(table):
+    """Return the image ids of a table's metadata, or names made of its row numbers."""
+    if table.metadata is None:
+        return [f"row{r:07d}" for r in table.rows]
+    return list(table.metadata["image_id"])
+
+
+def write_isic(path, ids, p):
+    """Write an ISIC 2018 task 3 submission: image, then the seven probabilities in its order.
+
+    ids: name of each image (n,); p: float (n, 7) in the order of CLASSES.
+    """
     columns = {c.upper(): p[:, CLASSES.index(c)] for c in ISIC_ORDER}
     writing.write_csv(path, {"image": list(ids), **columns})
     print(f"  ISIC submission -> {path}")

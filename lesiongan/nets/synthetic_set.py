@@ -6,7 +6,8 @@ from lesiongan.data import classes, tables
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
 from lesiongan.files import checksums, claims, locks, records, writing
 from lesiongan.files.errors import InputError
-from lesiongan.run import streams
+from lesiongan.nets import exports
+from lesiongan.run import published, streams
 
 # The provenance.json of a synthetic set begins with one of these.
 WHAT = ("an unfinished synthetic set", "synthetic images")
@@ -16,15 +17,18 @@ GRID_COLUMNS = 12
 SAMPLE_CHUNK = 1000
 
 
-def class_mix(text, n, train_labels):
+def class_mix(text, n, trained, only=CLASSES):
     """Return int32 (n,): the labels of n images for --class-mix, in class order.
 
-    The classes with the largest remainders get the rest. Raises InputError for a bad --class-mix.
+    trained: int (7,), the train images of each class; only: the classes that --classes asks for.
+    The classes with the largest remainders get the rest. Raises InputError for a bad --class-mix,
+    and for a class of --classes that the generator never saw.
     """
+    wanted = np.array([c in only for c in CLASSES])
     if text == "balanced":
         weights = np.ones(len(CLASSES))
     elif text == "train":
-        weights = class_counts(train_labels).astype(float)
+        weights = np.asarray(trained, dtype=float)
     else:
         try:
             weights = np.array([float(w) for w in text.split(",")])
@@ -41,11 +45,16 @@ def class_mix(text, n, train_labels):
                 f"{','.join(CLASSES)}"
             )
     # The generator knows nothing of a class it never saw.
-    weights = weights / weights.max() * (class_counts(train_labels) > 0)
+    known = np.asarray(trained) > 0
+    unknown = [c for c, w, k in zip(CLASSES, wanted, known, strict=True) if w and not k]
+    if unknown and not wanted.all():
+        raise InputError(f"--classes {unknown[0]}: has no images in the train part")
+    weights = weights / weights.max() * known * wanted
     if not weights.sum():
-        raise InputError(
-            f"--class-mix {text}: names only classes that have no images in the train part"
-        )
+        what = "names only classes that have no images in the train part"
+        if not wanted.all():
+            what = "gives no weight to any class of --classes"
+        raise InputError(f"--class-mix {text}: {what}")
     return np.repeat(np.arange(len(CLASSES), dtype=np.int32), classes.apportion(weights, n))
 
 
@@ -129,29 +138,57 @@ def picture_name(number, code):
     return f"images/{CLASSES[code]}/{number:05d}.png"
 
 
-def write(place, generator, labels, no_png=False):
-    """Write the synthetic set: CSV in Kaggle's layout, PNGs and contact sheet.
+GRID = "image_grid.png"
+
+
+def hash_files(folder, paths):
+    """Return {name relative to `folder`: SHA-256} of files."""
+    return {p.relative_to(folder).as_posix(): checksums.file_sha256(p) for p in paths}
+
+
+def list_extras(args):
+    """Return the names of the files that --export and --image-grid add to a synthetic set."""
+    return [exports.FILES[e] for e in args.export if e in exports.FILES] + [GRID] * args.image_grid
+
+
+def write_extras(folder, args, generator, images, labels, note):
+    """Write the files of list_extras for the images uint8 (n, 28, 28, 3) of a set."""
+    if "npz" in args.export:
+        exports.write_npz(folder / exports.NPZ, images, labels)
+    if "dataset.json" in args.export:
+        names = [picture_name(i, c).removeprefix("images/") for i, c in enumerate(labels)]
+        exports.write_labels(folder / exports.LABELS, names, labels)
+    if args.image_grid:
+        save_grid(folder / GRID, fixed_grid(generator), note)
+
+
+def write(place, generator, labels):
+    """Write the synthetic set: CSV in Kaggle's layout, PNGs, contact sheet and what is exported.
 
     The full provenance.json comes last. Images of an earlier set in the same folder are removed.
     """
     from PIL import Image
 
-    folder, inputs = place.path, place.run.inputs
+    folder, inputs, args = place.path, place.run.inputs, place.run.args
     locks.lock_folder(folder)
-    pictures = [] if no_png else [picture_name(i, code) for i, code in enumerate(labels)]
-    others = [classes.TABLE_NAME, "contact_sheet.png", place.record_path.name]
+    pictures = [] if args.no_png else [picture_name(i, code) for i, code in enumerate(labels)]
+    extras = list_extras(args)
+    others = [classes.TABLE_NAME, "contact_sheet.png", *extras, place.record_path.name]
     mine = claims.claim(folder, [*others, *pictures], place.read_outputs())
     writing.write_json(place.record_path, {"what": WHAT[0]})
-    claims.remove(folder, [name for name in mine if name.startswith("images/")])
-    shown = [[] for _ in CLASSES]
+    old = (exports.NPZ, GRID)
+    claims.remove(folder, [n for n in mine if n.startswith("images/") or n in old])
+    shown, kept = [[] for _ in CLASSES], []
 
     def chunks():
         done = 0
-        for images, y in generate_in_chunks(generator, labels, place.run.args.seed):
+        for images, y in generate_in_chunks(generator, labels, args.seed):
+            if args.export:
+                kept.append(images)
             for image, code in zip(images, y, strict=True):
                 if len(shown[code]) < 20:
                     shown[code].append(image)
-                if not no_png:
+                if not args.no_png:
                     with writing.atomic(folder / picture_name(done, code)) as t:
                         Image.fromarray(image).save(t)
                 done += 1
@@ -161,6 +198,11 @@ def write(place, generator, labels, no_png=False):
     tables.write_table(table, chunks())
     blank = np.full(IMAGE_SHAPE, 255, np.uint8)
     save_grid(sheet, np.array([row + [blank] * (20 - len(row)) for row in shown]), inputs.data_note)
+    write_extras(
+        folder, args, generator, np.concatenate(kept) if kept else None, labels, inputs.data_note
+    )
+    written = [table, sheet, *(folder / name for name in extras)]
+    network = place.identity.inputs["generator"]
     writing.write_json(
         place.record_path,
         {
@@ -168,9 +210,10 @@ def write(place, generator, labels, no_png=False):
             "clinical use",
             "note": inputs.data_note,
             "images": dict(zip(CLASSES, class_counts(labels), strict=True)),
-            "generator_sha256": place.identity.inputs["generator"],
+            "generator_sha256": network,
+            "networks": published.identify_networks({"generator": network}),
             "table_sha256": checksums.file_sha256(table),
-            **place.record(outputs={p.name: checksums.file_sha256(p) for p in (table, sheet)}),
+            **place.record(outputs=hash_files(folder, written)),
         },
     )
     claims.write_claims(folder, [*others, *pictures])

@@ -171,7 +171,7 @@ def show_pictures(pictures):
 def build(run, drawn, left_out, missing):
     """Return report.html as text, with every figure embedded and every value escaped."""
     inputs, outputs = run.inputs, run.args.outputs_dir
-    sections = {"metrics": "", "quality": ""}
+    sections, networks = {"metrics": "", "quality": ""}, {}
     if not missing:
         for name, file, section, shape in (
             ("metrics", "metrics.json", metrics_section, estimates.METRICS),
@@ -179,6 +179,7 @@ def build(run, drawn, left_out, missing):
         ):
             found = records.read_json(outputs / "evaluation" / file, "evaluate.py", shape)
             sections[name] = section(found)
+            networks |= found.get("networks", {})
     eda, record_path = [], outputs / "eda" / "options.json"
     if record_path.is_file():
         record = inputs.check_made_from(record_path, "eda.py", {"outputs": {...: str}})
@@ -202,5 +203,6 @@ def build(run, drawn, left_out, missing):
         drawn=show_pictures(drawn),
         eda=show_pictures(eda),
         left_out=left_out,
+        networks=networks,
         **sections,
     )

@@ -140,8 +140,10 @@ def relative(path, folder):
 def settle_split(run):
     """Write outputs/split.csv; raise InputError if the one that is there is not this run's.
 
-    With --if-stale it is replaced instead.
+    A run without a table has none. With --if-stale it is replaced instead.
     """
+    if run.inputs.split_text is None:
+        return
     folder = run.args.outputs_dir
     path = folder / "split.csv"
     names = [path.name, path.with_suffix(".json").name]
@@ -168,6 +170,8 @@ def is_own_split(path):
 
 
 def has_split(run, path):
-    """Return True if the file at `path` is this run's split.csv."""
+    """Return True if the file at `path` is this run's split.csv, or the run has none."""
+    if run.inputs.split_text is None:
+        return True
     text = run.inputs.split_text.encode()
     return path.stat().st_size == len(text) and path.read_bytes() == text

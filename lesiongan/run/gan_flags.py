@@ -1,12 +1,35 @@
 """The flags of train_gan.py."""
 
+import argparse
 from pathlib import Path
 
 from lesiongan.data.classes import CLASSES
-from lesiongan.run import flags
+from lesiongan.run import flags, published
 
-# These flags do not change the generator, only what is drawn from it.
-SAMPLING = ("samples", "class_mix", "no_png", "sample_only")
+# These flags do not change the generator, only what is drawn from it. Those of the second line are
+# on record for a set only where they are given, so that older records stay valid.
+SAMPLING = ("samples", "class_mix", "no_png", "sample_only", "classes", "export", "image_grid")
+SAMPLING_ON_RECORD = ("samples", "class_mix", "no_png", "seed")
+SAMPLING_IF_GIVEN = {"classes": CLASSES, "export": (), "image_grid": False}
+EXPORTS = ("npz", "folders", "dataset.json")
+
+
+def class_list(text):
+    """Parse names of classes, separated by commas (an argparse type); return them in order."""
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in CLASSES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {','.join(CLASSES)}")
+    return tuple(c for c in CLASSES if c in names)
+
+
+def export_list(text):
+    """Parse formats, separated by commas (an argparse type); return them in a fixed order."""
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in EXPORTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {','.join(EXPORTS)}")
+    return tuple(e for e in EXPORTS if e in names)
 
 
 def parse(doc, argv=None):
@@ -56,6 +79,26 @@ def parse(doc, argv=None):
         default="balanced",
         help=f"balanced, train, or seven weights in the order {','.join(CLASSES)}",
     )
+    g.add_argument(
+        "--classes",
+        type=class_list,
+        default=CLASSES,
+        metavar="C[,C]",
+        help="draw these classes alone, for example mel,df (default all)",
+    )
+    g.add_argument(
+        "--export",
+        type=export_list,
+        default=(),
+        metavar="F[,F]",
+        help="also write npz (DermaMNIST's layout), dataset.json (StyleGAN's labels) or folders "
+        "(images/<class>/, for Keras and PyTorch: written anyway, unless --no-png)",
+    )
+    g.add_argument(
+        "--image-grid",
+        action="store_true",
+        help="also write image_grid.png: every class, drawn from the same twelve latents",
+    )
     g.add_argument("--no-png", action="store_true", help="write the CSV alone, for large sets")
     g.add_argument(
         "--sample-only", action="store_true", help="only write images from the saved generator"
@@ -63,7 +106,9 @@ def parse(doc, argv=None):
     g.add_argument(
         "--out", type=Path, help="folder of the synthetic set (default outputs/synthetic)"
     )
+    published.add_flag(g)
     args = p.parse_args(argv)
+    check_sampling(args, p.error)
     args.epochs = args.epochs or 200
     args.out = args.out or args.outputs_dir / "synthetic"
     if not 0 <= args.augment <= 1:
@@ -77,3 +122,19 @@ def parse(doc, argv=None):
     if args.sample_only and args.resume:
         p.error("--sample-only and --resume contradict each other: sampling trains nothing")
     return args
+
+
+def check_sampling(args, refuse):
+    """Refuse flags of the synthetic set that contradict each other."""
+    pictures = [e for e in args.export if e != "npz"]
+    if args.no_png and pictures:
+        refuse(f"--export {pictures[0]} needs the PNG files: leave out --no-png")
+    if args.weights:
+        if not args.sample_only:
+            refuse("--weights published trains nothing: add --sample-only")
+        if args.data or args.subset or args.split != "lesion" or args.split_seed:
+            refuse(
+                "--weights published draws without a table: leave out --data, --subset, --split "
+                "and --split-seed"
+            )
+    published.settle_flag(args, refuse)

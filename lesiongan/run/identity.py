@@ -19,9 +19,15 @@ NOT_IDENTITY = {
     "resume",
     "snapshots",
     "models_dir",
+    "weights",
     "outputs_dir",
     "out",
     "isic_submission",
+    # These belong to `evaluate.py --image`, which has no record of its own.
+    "image",
+    "json",
+    "map",
+    "crop",
 }
 
 

@@ -41,23 +41,64 @@ def find_table(path=None):
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """A table and the part of the split that each of its images is in.
+class Origin:
+    """Which table and split something is of, as records say it.
 
-    table: Table after --subset; parts: str (n,) train / val / test; data, split: what records say
-    of the two; split_text: the content of split.csv.
+    data: name, sha256, rows and phantom of the table; split: protocol, sha256, split_seed, grouping
+    and the images of each part by class.
     """
 
-    table: Table
-    parts: np.ndarray
     data: dict
     split: dict
-    split_text: str
+    split_text = None
+    """Without the table there is no split.csv to write."""
 
     @property
     def data_note(self):
         """What every figure and result of a phantom run says; '' for real data."""
-        return "PHANTOM DATA: drawn by code, no medical meaning" if self.table.is_phantom else ""
+        return "PHANTOM DATA: drawn by code, no medical meaning" if self.data["phantom"] else ""
+
+    def train_counts(self):
+        """Return int64 (7,): the number of images of each class in the train part."""
+        return np.array(self.split["images"]["train"], dtype=np.int64)
+
+    def describe(self):
+        """Return the lines that tell what a run works on."""
+        return [
+            f"{self.data['name']} (not needed here), sha256 {self.data['sha256'][:12]}",
+            f"  split: {self.split['protocol']}; grouped by {self.split['grouping']}",
+        ]
+
+    def check_made_from(self, record_path, made_by, shape=None):
+        """Return the record of an artifact that was made from this data and split.
+
+        shape: what else must be in it, see records.find_fault. Raises InputError if the artifact
+        was made from other data or another split.
+        """
+        record = records.read_json(record_path, made_by, shape)
+        for what, ours in (("data", self.data), ("split", self.split)):
+            theirs = record.get(what)
+            if not isinstance(theirs, dict) or theirs.get("sha256") != ours["sha256"]:
+                flags = " (--subset, --split, --split-seed or --metadata differ)"
+                name = what + flags * (what == "split")
+                raise InputError(
+                    f"{record_path}: made from other {name}; run {made_by} again with this run's "
+                    "flags"
+                )
+        return record
+
+
+@dataclass(frozen=True)
+class Inputs(Origin):
+    """A table and the part of the split that each of its images is in.
+
+    table: Table after --subset; parts: str (n,) train / val / test; split_text: the content of
+    split.csv.
+    """
+
+    table: Table
+    parts: np.ndarray
+    split_text: str
 
     @property
     def figure_note(self):
@@ -67,6 +108,17 @@ class Inputs:
         guessed = "" if self.table.metadata is not None else f"no lesion ids: grouped by {grouping}"
         order = self.table.order_note
         return "; ".join(filter(None, (self.data_note, leaky, guessed, order)))
+
+    def describe(self):
+        """Return the lines that tell what a run works on."""
+        table = self.table
+        counts = ", ".join(f"{(self.parts == p).sum()} {p}" for p in PARTS)
+        source = f"({self.data['name']}, sha256 {table.sha256[:12]})"
+        return [
+            f"{len(table)} images of {len(set(table.lesions))} lesions {source}",
+            f"  split: {counts}; {self.split['protocol']}; grouped by {table.grouping}",
+            *(f"  note: {note}" for note in [*table.notes, self.data_note] if note),
+        ]
 
     def part(self, name):
         """Return (images uint8 (k, 28, 28, 3), labels int32 (k,)) of one part."""
@@ -90,24 +142,6 @@ class Inputs:
                 f"{self.table.path}: {len(self.table)} images leave the {empty[0]} part empty; use "
                 "more"
             )
-
-    def check_made_from(self, record_path, made_by, shape=None):
-        """Return the record of an artifact that was made from this data and split.
-
-        shape: what else must be in it, see records.find_fault. Raises InputError if the artifact
-        was made from other data or another split.
-        """
-        record = records.read_json(record_path, made_by, shape)
-        for what, ours in (("data", self.data), ("split", self.split)):
-            theirs = record.get(what)
-            if not isinstance(theirs, dict) or theirs.get("sha256") != ours["sha256"]:
-                flags = " (--subset, --split, --split-seed or --metadata differ)"
-                name = what + flags * (what == "split")
-                raise InputError(
-                    f"{record_path}: made from other {name}; run {made_by} again with this run's "
-                    "flags"
-                )
-        return record
 
 
 def load_inputs(args):
@@ -140,4 +174,4 @@ def load_inputs(args):
         "grouping": table.grouping,
         "images": {p: class_counts(table.labels[parts == p]) for p in PARTS},
     }
-    return Inputs(table, parts, data, split, split_text)
+    return Inputs(data, split, table, parts, split_text)

@@ -4,10 +4,9 @@ import json
 import os
 import time
 
-from lesiongan.data.classes import PARTS
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
-from lesiongan.run import machine
+from lesiongan.run import machine, published
 from lesiongan.run.code_hash import hash_code
 from lesiongan.run.identity import Identity, options_of
 from lesiongan.run.inputs import load_inputs
@@ -17,10 +16,11 @@ from lesiongan.run.packages import check_packages
 class Run:
     """One run of a script.
 
-    inputs: Inputs; files: {name: SHA-256} of the files read so far; environment: see machine.
+    inputs: Inputs, or the Origin that is given to a run that needs no table; files: {name: SHA-256}
+    of the files read so far; environment: see machine.
     """
 
-    def __init__(self, args, script):
+    def __init__(self, args, script, origin=None):
         self.args, self.script, self.began = args, script, time.time()
         check_packages(needs_networks=script != "eda")
         # JAX reads this variable when it starts, so it is set before that.
@@ -30,7 +30,7 @@ class Run:
         # Both are read now, because another commit may be checked out when the run ends.
         self.all_code_sha256, self.code_sha256 = hash_code(script)
         self.environment = machine.environment() | {"deterministic": args.deterministic}
-        self.inputs = load_inputs(args)
+        self.inputs = origin or load_inputs(args)
         self.files = {}
 
     def hash_file(self, name, path):
@@ -56,13 +56,12 @@ class Run:
 
         Returns False if the run should stop there.
         """
-        inputs, table = self.inputs, self.inputs.table
-        counts = ", ".join(f"{(inputs.parts == p).sum()} {p}" for p in PARTS)
-        source = f"({inputs.data['name']}, sha256 {table.sha256[:12]})"
-        print(f"{self.script}: {len(table)} images of {len(set(table.lesions))} lesions {source}")
-        print(f"  split: {counts}; {inputs.split['protocol']}; grouped by {table.grouping}")
-        for note in filter(None, [*table.notes, inputs.data_note]):
-            print(f"  note: {note}")
+        first, *others = self.inputs.describe()
+        print(f"{self.script}: {first}")
+        for line in others:
+            print(line)
+        if getattr(self.args, "weights", None):
+            print(f"  {published.describe()}")
         if self.args.dry_run:
             identity = self.identify(without).record()
             print(json.dumps(identity, indent=1, default=writing.json_default))

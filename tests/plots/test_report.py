@@ -236,7 +236,13 @@ def test_each_picture_is_its_file_under_its_own_caption(pipeline):
     assert sorted(names[len(drawn) :]) == sorted(
         p.stem for p in (pipeline.outputs / "eda").glob("*.png")
     )
-    assert page.headings == ["Classifier", "Synthetic images", "Results", "The data"]
+    assert page.headings == [
+        "Classifier",
+        "Synthetic images",
+        "Results",
+        "The data",
+        "Networks",
+    ]
     for i, (attributes, caption) in enumerate(zip(page.pictures, page.captions, strict=True)):
         folder = "figures" if i < len(drawn) else "eda"
         path = pipeline.outputs / folder / f"{attributes['alt']}.png"

@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 
-import evaluate
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import checksums, records
-from lesiongan.measures import estimates
+from lesiongan.measures import estimates, networks
 from lesiongan.measures.predictions import read_lesions, read_predictions
 from tests import oracles
 
@@ -45,7 +44,7 @@ def test_networks_taught_with_other_weights_are_not_compared_by_task():
         "environment": {},
     }
     arms = {
-        name: evaluate.describe_arm(
+        name: networks.describe_arm(
             record | {"options": {"task": task, "synthetic_weight": weight}}
         )
         for name, task, weight in (("classifier", "dx", 0.25), ("malignancy", "malignancy", 1.0))
@@ -74,23 +73,23 @@ def test_arms_that_differ_in_their_recipe_are_no_pair():
         "environment": {},
         "options": {"optimizer": "muon", "stem": 2, "role": "control", "synthetic_weight": 1.0},
     }
-    arm = evaluate.describe_arm(options)["same"]
+    arm = networks.describe_arm(options)["same"]
 
     def other(**changes):
-        return evaluate.describe_arm(options | {"options": options["options"] | changes})["same"]
+        return networks.describe_arm(options | {"options": options["options"] | changes})["same"]
 
     assert arm == other(role="classifier", synthetic_weight=0.5)
     assert arm == other(repeat_real=1000)
     assert arm != other(optimizer="adamw")
     assert arm != other(stem=1)
-    assert arm != evaluate.describe_arm(options | {"inputs": {"real": "of more images"}})["same"]
+    assert arm != networks.describe_arm(options | {"inputs": {"real": "of more images"}})["same"]
     by = [
-        evaluate.describe_arm(options | {"environment": e})["trained_by"]
+        networks.describe_arm(options | {"environment": e})["trained_by"]
         for e in ({}, {"accelerators": ["a GPU"]})
     ]
     assert (
         by[0]
-        == evaluate.describe_arm(options | {"environment": {"accelerators": []}})["trained_by"]
+        == networks.describe_arm(options | {"environment": {"accelerators": []}})["trained_by"]
         != by[1]
     )
 
@@ -126,7 +125,7 @@ def test_arms_are_described_by_what_they_learned_from(pipeline):
         ):
             assert same[flag] == options[folder]["options"][flag], flag
     extra = [
-        evaluate.describe_arm(options["cnn"] | {"inputs": {"real": h}})["same"] for h in ("a", "b")
+        networks.describe_arm(options["cnn"] | {"inputs": {"real": h}})["same"] for h in ("a", "b")
     ]
     assert extra[0] != extra[1]
 
@@ -141,7 +140,7 @@ def test_networks_by_other_code_packages_or_accelerators_are_told_apart():
         "environment": {},
     }
     by = [
-        evaluate.describe_arm(record | change)["trained_by"]
+        networks.describe_arm(record | change)["trained_by"]
         for change in (
             {},
             {"code_sha256": "a"},
@@ -156,7 +155,7 @@ def test_networks_by_other_code_packages_or_accelerators_are_told_apart():
 
 def test_arms_must_agree_in_every_option_but_those_of_their_data(pipeline):
     options = records.read_json(pipeline.models / "cnn/options.json", "")
-    same = evaluate.describe_arm(options)["same"]
+    same = networks.describe_arm(options)["same"]
     of_data = {"role", "task", "real", "repeat_real", "synthetic_weight", "epochs"} | {
         "least_steps"
     }

@@ -30,6 +30,7 @@ from lesiongan.data.lesions import group_lesions
 from lesiongan.data.tables import read_table
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
+from lesiongan.measures import networks
 from lesiongan.measures.predictions import write_predictions
 from lesiongan.phantom import write_phantom
 from lesiongan.run import checkpoints
@@ -176,7 +177,7 @@ class Zoo:
         """The options.json of a network, as evaluate.py takes it up into context.json."""
         writing.write_json(
             self.folder / "arm.json",
-            evaluate.describe_arm(records.read_json(path, "train_cnn.py", evaluate.TRAINED)),
+            networks.describe_arm(records.read_json(path, "train_cnn.py", networks.TRAINED)),
         )
 
     def resume(self, path):

@@ -1,0 +1,171 @@
+"""The published networks: copy those of a finished run to weights/, with card, hashes and licence.
+
+`make weights` repeats the published run and calls this by benchmarks.publish_run. The card is a
+function of the files of results/, so that its numbers are those of the same run.
+"""
+
+import hashlib
+import json
+import shutil
+
+from benchmarks.pages_markdown import cores, show_estimate
+from lesiongan import ROOT
+from lesiongan.files import checksums, writing
+from lesiongan.files.errors import InputError
+from lesiongan.measures import likeness, subgroups
+from lesiongan.plots import report
+from lesiongan.run import published
+
+WHAT = {
+    "generator": "latent vector and class -> image",
+    "classifier": "image -> calibrated probabilities of seven diagnoses",
+    "judge": "the same, the instrument that measures synthetic images",
+}
+MOST_BYTES = {"keras": 3_000_000, "npz": 2_000_000}
+LICENCE = """\
+The networks and features in this folder were computed from the images of HAM10000 and are licensed
+as HAM10000 is: Creative Commons Attribution-NonCommercial 4.0 International (CC BY-NC 4.0),
+https://creativecommons.org/licenses/by-nc/4.0/legalcode
+
+Attribution: Tschandl, P., Rosendahl, C. & Kittler, H. The HAM10000 dataset, a large collection of
+multi-source dermatoscopic images of common pigmented skin lesions. Scientific Data 5, 180161
+(2018). doi:10.1038/sdata.2018.161. Changes: the networks were trained on the images at 28 x 28
+pixels.
+
+For research only, not for clinical use. They come without warranty of any kind.
+"""
+
+
+def copy_networks(models, outputs, folder):
+    """Copy networks, their records and the features of the training images into `folder`."""
+    for name in published.NETWORKS.values():
+        source, target = models / name, folder / name
+        target.parent.mkdir(parents=True)
+        for file in (source.name, "options.json", "history.csv"):
+            shutil.copyfile(source.with_name(file), target.with_name(file))
+    shutil.copyfile(outputs / "evaluation" / likeness.FILE, folder / published.NEAREST)
+    for path in [*folder.rglob("*.keras"), folder / published.NEAREST]:
+        if path.stat().st_size > MOST_BYTES[path.suffix[1:]]:
+            raise InputError(f"{path}: is larger than {MOST_BYTES[path.suffix[1:]]} bytes")
+
+
+def hash_lines(values):
+    """Return the hex SHA-256 of sorted values, one a line."""
+    return hashlib.sha256("".join(f"{v}\n" for v in sorted(values)).encode()).hexdigest()
+
+
+def build_card(outputs, records, image_ids):
+    """Return the content of card.json.
+
+    records: {folder of a network: its options.json}; image_ids: {row: image id} of the metadata.
+    """
+    lines = (outputs / "split.csv").read_text().splitlines()[1:]
+    rows = [int(line.split(",")[0]) for line in lines if line.endswith(",train")]
+    first = records["gan"]
+    return {
+        "licence": published.LICENCE,
+        "commit": first["environment"]["commit"],
+        "command": "make weights",
+        "seed": first["options"]["seed"],
+        "data": first["data"],
+        "split": first["split"],
+        "train_rows_sha256": hash_lines(rows),
+        "train_image_ids_sha256": hash_lines(image_ids[row] for row in rows),
+        "networks": {
+            name: {
+                "file": file,
+                "commit": records[file.split("/")[0]]["environment"]["commit"],
+                "date": records[file.split("/")[0]]["date"],
+            }
+            for name, file in published.NETWORKS.items()
+        },
+    }
+
+
+def render_card(folder, card, records):
+    """Return MODEL_CARD.md for the networks of a folder, from the numbers in results/."""
+    results = ROOT / "results"
+    found, quality, groups, unlike = (
+        json.loads((results / name).read_text())
+        for name in (
+            "run/metrics.json",
+            "run/synthetic_quality.json",
+            f"run/{subgroups.FILE}",
+            "likeness.json",
+        )
+    )
+    model, cnn = found["models"]["classifier"], records["cnn"]
+    counts = {part: sum(n) for part, n in card["split"]["images"].items()}
+    networks = [
+        {
+            "file": file,
+            "what": WHAT[name],
+            "bytes": f"{(folder / file).stat().st_size:,}",
+            "sha256": checksums.file_sha256(folder / file),
+        }
+        for name, file in published.NETWORKS.items()
+    ]
+    minutes = {f: r.get("training_seconds", r["wall_seconds"]) / 60 for f, r in records.items()}
+    # The templates of the pages join each paragraph into a line; this page keeps its lines.
+    template = report.environment(ROOT / "benchmarks" / "templates").get_template("model_card.md")
+    text = template.render(
+        networks=networks,
+        nearest_bytes=f"{(folder / published.NEAREST).stat().st_size:,}",
+        nearest_sha256=checksums.file_sha256(folder / published.NEAREST),
+        commit=card["commit"],
+        seed=card["seed"],
+        machine=cores(cnn["environment"]),
+        packages=cnn["environment"]["packages"],
+        backend=cnn["environment"]["backend"],
+        minutes=", ".join(f"{f} {m:.0f}" for f, m in minutes.items()),
+        data=card["data"],
+        split=card["split"],
+        found=found,
+        scores=[(label, show_estimate(model, path)) for label, path in report.METRIC_ROWS[:-1]],
+        perfect=model["ece_if_perfect"]["value"],
+        groups=list(group_rows(groups)),
+        ratio=show_estimate(quality["distances"]["frechet_ratio"]),
+        judge=show_estimate(quality["judge_balanced_accuracy"]),
+        memorised=quality["memorisation"],
+        unlike=unlike["shares_warned"],
+        **counts,
+    )
+    return text.replace("&#39;", "'")
+
+
+def group_rows(groups):
+    """Yield the rows of the card's table of subgroups."""
+    scores = [s.split(".")[-1] for s in subgroups.SCORES]
+    for what, found in groups.items():
+        for name, block in found.items():
+            cells = [
+                show_estimate(block[s]) if s in block else block.get("reason", "") for s in scores
+            ]
+            yield (f"{what}: {name}", str(block["images"]), *cells)
+
+
+def publish(models, outputs, image_ids):
+    """Replace weights/ by the networks of a finished run, whose numbers are in results/ by now."""
+    new = published.FOLDER.with_name("weights.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    copy_networks(models, outputs, new)
+    records = {
+        folder: json.loads((new / folder / "options.json").read_text())
+        for folder in ("gan", "cnn", "judge")
+    }
+    card = build_card(outputs, records, image_ids)
+    writing.write_json(new / "card.json", card)
+    writing.write_text(new / "LICENSE", LICENCE)
+    writing.write_text(new / "MODEL_CARD.md", render_card(new, card, records))
+    write_sums(new)
+    shutil.rmtree(published.FOLDER, ignore_errors=True)
+    new.rename(published.FOLDER)
+    print(f"networks -> {published.FOLDER}/")
+
+
+def write_sums(folder):
+    """Write SHA256SUMS of all other files, in the form that `sha256sum -c` reads."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != published.SUMS)
+    lines = [f"{checksums.file_sha256(p)}  {p.relative_to(folder).as_posix()}\n" for p in files]
+    writing.write_text(folder / published.SUMS, "".join(lines))

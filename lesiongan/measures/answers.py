@@ -1,0 +1,308 @@
+"""What photographs show, by a trained classifier: evaluate.py --image.
+
+Each photograph is reduced to 28 x 28 pixels as HAM10000's are. The answer is the mean of the
+classifier over the eight flips and turns, for which its probabilities are calibrated. Beside it
+stand the nearest training lesions, and a warning where there is none near.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lesiongan.data.classes import CLASSES, MALIGNANT, MEL
+from lesiongan.data.photographs import find_photographs, read_photograph
+from lesiongan.files import checksums, errors, records, writing
+from lesiongan.files.errors import InputError
+from lesiongan.files.progress import progress
+from lesiongan.measures import likeness, metrics, networks
+from lesiongan.measures.predictions import check_isic, write_isic
+from lesiongan.nets import inference, saved_models
+from lesiongan.run import keras_setup, packages, published
+
+WHAT = "predictions of evaluate.py --image"
+NOTE = "Research only, not for clinical use."
+CHUNK = 256
+SHOW_PROGRESS_ABOVE = 2000
+
+
+@dataclass
+class Answerer:
+    """The networks that answer.
+
+    classifier: keras model; options: its options.json; features: keras model of the judge's
+    features, or None; known: Likeness, or None; hashes: {name: SHA-256} of the files.
+    """
+
+    classifier: object
+    options: dict
+    features: object
+    known: object
+    hashes: dict
+
+    def answer(self, images):
+        """Return a dict of arrays for images uint8 (n, 28, 28, 3).
+
+        p: float64 (n, 7); with a judge also distance (n,), rows, labels, distances (n, k) of the
+        nearest training lesions.
+        """
+        out = {"p": inference.predict_views(self.classifier, images)}
+        if self.known is not None:
+            found = inference.predict_views(self.features, images)
+            out["distance"], at, out["distances"] = self.known.measure(found)
+            out["rows"], out["labels"] = self.known.rows[at], self.known.labels[at]
+        return out
+
+
+def load(args):
+    """Return the Answerer of a command line; raise InputError if a network is missing or damaged.
+
+    The judge of a run may be missing; then nothing tells which training lesions are near.
+    """
+    if args.weights:
+        published.read_card()
+    folder, near = args.models_dir, args.outputs_dir / "evaluation" / likeness.FILE
+    path = folder / networks.FOLDERS["classifier"] / "classifier.keras"
+    options = records.read_json(path.with_name("options.json"), "train_cnn.py", networks.TRAINED)
+    hashes = {"classifier": checksums.file_sha256(path)}
+    if hashes["classifier"] != options["model_sha256"]:
+        raise InputError(
+            f"{path}: is not the model its options.json describes; run train_cnn.py again"
+        )
+    classifier = saved_models.load_classifier(path)
+    if args.weights:
+        near = published.FOLDER / published.NEAREST
+    judge_path = folder / "judge" / "classifier.keras"
+    if not near.is_file() or not judge_path.is_file():
+        return Answerer(classifier, options, None, None, hashes)
+    known, judge = likeness.read(near), saved_models.load_classifier(judge_path)
+    if saved_models.weights_sha256(judge) != known.judge_sha256:
+        raise InputError(f"{near}: is of another judge than {judge_path}; run evaluate.py again")
+    hashes["judge"] = checksums.file_sha256(judge_path)
+    return Answerer(classifier, options, likeness.feature_network(judge), known, hashes)
+
+
+# ---------------------------------------------------------------- reading the photographs
+
+
+def list_photographs(paths):
+    """Return (paths of photographs, [fault]): a path that gives none is a fault, not the end."""
+    found, faults = [], []
+    for path in paths:
+        try:
+            found += find_photographs([path])
+        except (InputError, OSError) as e:
+            faults.append({"file": errors.printable(str(path)), "error": name_fault(path, e)})
+    return list(dict.fromkeys(found)), faults
+
+
+def name_fault(path, error):
+    """Return one line of an InputError or OSError."""
+    if isinstance(error, InputError):
+        return errors.printable(str(error))
+    return errors.printable(f"{path}: cannot be read ({error.strerror or error})")
+
+
+def read_chunks(paths, crop):
+    """Yield (paths, images uint8 (k, 28, 28, 3), faults) of CHUNK photographs at a time.
+
+    While a chunk is in use, the next ones are decoded.
+    """
+
+    def read(path):
+        try:
+            return read_photograph(path, crop)
+        except (InputError, OSError) as e:
+            return {"file": errors.printable(str(path)), "error": name_fault(path, e)}
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
+        begun = [[pool.submit(read, p) for p in chunk] for chunk in waiting[:2]]
+        for i, chunk in enumerate(waiting):
+            if i + 2 < len(waiting):
+                begun.append([pool.submit(read, p) for p in waiting[i + 2]])
+            found = [future.result() for future in begun[i]]
+            begun[i] = None
+            good = [j for j, x in enumerate(found) if not isinstance(x, dict)]
+            images = np.array([found[j] for j in good], np.uint8).reshape(-1, 28, 28, 3)
+            yield [chunk[j] for j in good], images, [x for x in found if isinstance(x, dict)]
+
+
+# ---------------------------------------------------------------- the answers
+
+
+def decide(points, p):
+    """Return [dict] for probabilities (n, 7): the decisions at the classifier's operating points.
+
+    Malignant is the sum of akiec, bcc and mel. A threshold at 90 % specificity is one that 90 % of
+    the benign images of the val part stay below.
+    """
+    scores = {"malignant": p[:, MALIGNANT].sum(axis=1), "melanoma": p[:, MEL]}
+    balanced = metrics.balanced_decision(p, np.array(points["balanced_shift"]))
+    out = []
+    for i, row in enumerate(p):
+        answer = {
+            "diagnosis": CLASSES[row.argmax()],
+            "diagnosis_at_balanced_point": CLASSES[balanced[i]],
+            "probabilities": dict(zip(CLASSES, row.tolist(), strict=True)),
+        }
+        for name, score in scores.items():
+            limits = {a: points[f"{name}_threshold_at_{a}_specificity"] for a in (90, 95)}
+            answer[name] = {
+                "probability": float(score[i]),
+                **{f"at_{a}_specificity": bool(score[i] >= t) for a, t in limits.items()},
+            }
+        out.append(answer)
+    return out
+
+
+def describe_nearest(found, known, i):
+    """Return the dict of what is near to image i of Answerer.answer."""
+    lesions = zip(found["rows"][i], found["labels"][i], found["distances"][i], strict=True)
+    return {
+        "distance": float(found["distance"][i]),
+        "unlike_training_data": bool(found["distance"][i] > known.unlike),
+        "copy_of_a_training_image": bool(found["distance"][i] < known.copy),
+        "nearest_training_lesions": [
+            {"row": int(row), "class": CLASSES[code], "distance": float(d)}
+            for row, code, d in lesions
+        ],
+    }
+
+
+def answer(args, draw_maps=None):
+    """Answer the photographs of a command line; return the exit code: 0 if any was answered.
+
+    draw_maps: called with (args, answerer, images, answers) for --map; it adds to the answers.
+    """
+    packages.check_packages(needs_networks=True)
+    check_targets(args)
+    paths, faults = list_photographs(args.image)
+    if args.dry_run:
+        print(f"evaluate: {len(paths)} photographs; {NOTE}")
+        return 0 if paths else 2
+    answers, images, networks_used = [], [], {}
+    if paths:
+        keras_setup.quiet_tensorflow(args.deterministic)
+        answerer = load(args)
+        networks_used = published.identify_networks(answerer.hashes)
+        print_head(args, answerer, len(paths))
+        bar = progress(
+            len(paths), 0, "photographs", "photograph", shown=len(paths) > SHOW_PROGRESS_ABOVE
+        )
+        for chunk, pictures, wrong in read_chunks(paths, args.crop):
+            faults += wrong
+            bar.update(len(chunk) + len(wrong))
+            if chunk:
+                answers += answer_chunk(answerer, chunk, pictures)
+                images.append(pictures)
+        bar.close()
+    if answers:
+        if draw_maps:
+            draw_maps(args, answerer, np.concatenate(images), answers)
+        print_table(answers)
+    for fault in faults:
+        print(f"  not answered: {fault['error']}")
+    print(f"evaluate: {len(answers)} of {len(answers) + len(faults)} answered. {NOTE}")
+    if answers:
+        write_files(args, answerer, networks_used, answers, faults)
+    return 0 if answers else 2
+
+
+def answer_chunk(answerer, paths, images):
+    """Return [dict], the answers to photographs that were read from `paths`."""
+    found = answerer.answer(images)
+    answers = decide(answerer.options["operating_points"], found["p"])
+    for i, (path, said) in enumerate(zip(paths, answers, strict=True)):
+        said = {"file": errors.printable(str(path)), **said}
+        if answerer.known is not None:
+            said |= describe_nearest(found, answerer.known, i)
+        answers[i] = said
+    return answers
+
+
+# ---------------------------------------------------------------- what is printed and written
+
+
+def print_head(args, answerer, count):
+    """Print which networks answer, and at which operating points."""
+    points = answerer.options["operating_points"]
+    print(f"evaluate: {count} photographs. {NOTE}")
+    where = published.describe() if args.weights else f"networks of {args.models_dir}/"
+    print(f"  {where}; trained on {answerer.options['data']['name']}")
+    limit = points["malignant_threshold_at_90_specificity"]
+    print(
+        f"  malignant: P(akiec) + P(bcc) + P(mel) of at least {limit:.2f}, which 90 % of benign "
+        "val images stay below"
+    )
+    if answerer.known is None:
+        print("  no judge: nothing tells whether a photograph is like the training images")
+
+
+def print_table(answers):
+    """Print a line for each answered photograph."""
+    names = [shorten(said["file"], 40) for said in answers]
+    width = max(len("photograph"), *map(len, names))
+    print(f"  {'photograph':{width}}  diagnosis    malignant")
+    for name, said in zip(names, answers, strict=True):
+        code, malignant = said["diagnosis"], said["malignant"]
+        verdict = "malignant" if malignant["at_90_specificity"] else "benign"
+        line = f"{name:{width}}  {code:5} {said['probabilities'][code]:.3f}"
+        line += f"  {malignant['probability']:.3f} {verdict:9}"
+        if "nearest_training_lesions" in said:
+            near = (f"{n['row']} {n['class']}" for n in said["nearest_training_lesions"])
+            line += f"  nearest rows: {', '.join(near)}"
+            if said["unlike_training_data"]:
+                line += "  WARNING: unlike the training images, so this answer means nothing"
+            if said["copy_of_a_training_image"]:
+                line += "  (a training image, or nearly)"
+        print("  " + line.rstrip())
+
+
+def shorten(text, most):
+    """Return the end of a long text."""
+    return text if len(text) <= most else "…" + text[1 - most :]
+
+
+def check_targets(args):
+    """Raise InputError if a file that is asked for would replace something else."""
+    if args.isic_submission:
+        check_isic(Path(args.isic_submission), args.image)
+    if not args.json:
+        return
+    writing.check_target(args.json)
+    if os.path.lexists(args.json):
+        try:
+            ours = not args.json.is_symlink()
+            ours = ours and records.read_json(args.json, "evaluate.py").get("what") == WHAT
+        except InputError:
+            ours = False
+        if not ours:
+            raise InputError(
+                f"--json {args.json}: is there and is no file of answers; name another"
+            )
+
+
+def write_files(args, answerer, networks_used, answers, faults):
+    """Write the JSON file and the ISIC submission, as far as they are asked for."""
+    if args.isic_submission:
+        p = np.array([list(said["probabilities"].values()) for said in answers])
+        write_isic(Path(args.isic_submission), [Path(said["file"]).stem for said in answers], p)
+    if args.json:
+        trained = answerer.options
+        content = {
+            "what": WHAT,
+            "note": NOTE,
+            "networks": networks_used,
+            "trained_on": {"data": trained["data"], "split": trained["split"]},
+            "views": 8,
+            "crop": args.crop,
+            "operating_points": trained["operating_points"],
+            "unlike_above": answerer.known.unlike if answerer.known else None,
+            "images": answers,
+            "not_answered": faults,
+        }
+        writing.write_json(args.json, content)
+        print(f"  answers -> {args.json}")

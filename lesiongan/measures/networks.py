@@ -1,0 +1,107 @@
+"""The networks that evaluate.py scores: found, checked, and described as arms of a comparison."""
+
+from lesiongan.data.classes import CLASSES
+from lesiongan.files.errors import InputError
+from lesiongan.measures import estimates, recompute
+from lesiongan.nets import saved_models
+from lesiongan.run import published
+
+FOLDERS = {"classifier": "cnn"}
+TRAINED = {
+    "model_sha256": str,
+    "operating_points": estimates.POINTS,
+    "real_images": int,
+    "synthetic_images": int,
+    "steps": int,
+    "options": dict,
+    "inputs": dict,
+    "environment": dict,
+}
+# Two arms that differ only in these options differ in their data alone. The number of steps that
+# was taken is compared in place of `epochs` and `steps`.
+DATA_OPTIONS = (
+    "role",
+    "task",
+    "real",
+    "repeat_real",
+    "synthetic_weight",
+    "epochs",
+    "steps",
+    "least_steps",
+)
+
+
+def find_models(run, names):
+    """Return {name: options} of those networks in `names` that are of this data and split.
+
+    Their hashes become inputs of the run. The classifier must be there and be trained; others are
+    left out where they are absent or still being trained. Raises InputError if one is of other data
+    or another split, or is not the model that its options.json describes.
+    """
+    found = {}
+    for name in names:
+        folder = run.args.models_dir / FOLDERS.get(name, name)
+        path = folder / "classifier.keras"
+        if name != "classifier" and not (folder / "options.json").is_file():
+            if path.is_file():
+                print(f"  left out: {folder}: its training is unfinished")
+            continue
+        made_by = f"train_cnn.py (for {folder})"
+        try:
+            options = run.inputs.check_made_from(folder / "options.json", made_by, TRAINED)
+            if run.hash_file(name, path) != options["model_sha256"]:
+                raise InputError(
+                    f"{path}: is not the model its options.json describes; run {made_by} again"
+                )
+        except InputError as e:
+            raise InputError(
+                f"{e}{'' if name == 'classifier' else f', or remove {folder}'}"
+            ) from None
+        found[name] = options
+    return found
+
+
+def load_model(run, name):
+    """Return the keras model of find_models' entry `name`.
+
+    Raises InputError if its file has been replaced since.
+    """
+    path = run.args.models_dir / FOLDERS.get(name, name) / "classifier.keras"
+    model = saved_models.load_classifier(path, recompute.COLUMNS.get(name, len(CLASSES)))
+    run.check_not_replaced(name, path)
+    return model
+
+
+def describe_arm(options):
+    """Return what a network was trained on and how, as far as it decides how arms compare."""
+    real, synthetic = options["real_images"], options["synthetic_images"]
+    words = [f"{real} real"] * bool(real) + [f"{synthetic} synthetic"] * bool(synthetic)
+    shared = {k: v for k, v in options["options"].items() if k not in DATA_OPTIONS}
+    shared |= {"steps": options["steps"], "extra_real_sha256": options["inputs"].get("real")}
+    weight = options["options"].get("synthetic_weight") if synthetic else None
+    environment = options["environment"]
+    trained_by = [
+        options.get("code_sha256"),
+        *(environment.get(k) for k in ("packages", "backend")),
+        environment.get("accelerators") or [],
+    ]
+    return {
+        "trained_on": " + ".join(words),
+        "synthetic_sha256": options["inputs"].get("synthetic"),
+        "synthetic_weight": weight,
+        "same": shared,
+        "trained_by": trained_by,
+    }
+
+
+def name_protocol(run, views):
+    """Return the split's protocol, with the views if the calibration is for other views."""
+    return run.inputs.split["protocol"] + (
+        "; 1 view (calibrated for the average of 8)" if views == 1 else ""
+    )
+
+
+def identify(run):
+    """Return {name: {"sha256", "published"}} of the networks that a run has read."""
+    names = ("classifier", "control", "malignancy", "malignancy_control", "judge", "generator")
+    return published.identify_networks({n: run.files[n] for n in names if n in run.files})

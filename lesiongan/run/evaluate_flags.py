@@ -1,0 +1,95 @@
+"""The flags of evaluate.py."""
+
+from pathlib import Path
+
+from lesiongan.data import photographs
+from lesiongan.run import flags, published
+
+
+def parse(doc, argv=None):
+    """Parse and check the command line of evaluate.py; `doc` is the script's docstring."""
+    p = flags.parser(doc, split_file=True)
+    g = p.add_argument_group("evaluation")
+    g.add_argument(
+        "--views",
+        type=int,
+        choices=(1, 8),
+        default=8,
+        help="flips and turns averaged in each prediction",
+    )
+    g.add_argument("--external", metavar="TABLE", help="score this table instead of the test part")
+    g.add_argument(
+        "--external-metadata",
+        metavar="CSV",
+        default="none",
+        help="its lesion and image ids, in the format of HAM10000_metadata.csv",
+    )
+    g.add_argument(
+        "--isic-submission",
+        metavar="FILE",
+        help="also write the predictions in the ISIC challenge's format",
+    )
+    g.add_argument(
+        "--from-predictions", metavar="CSV", help="recompute the estimates from a predictions.csv"
+    )
+    published.add_flag(g)
+    add_image_flags(p)
+    args = p.parse_args(argv)
+    check_image_flags(args, p.error)
+    published.settle_flag(args, p.error)
+    if "" in (args.external, args.isic_submission, args.from_predictions):
+        p.error(
+            "--external, --isic-submission and --from-predictions take the path of a file, not an "
+            "empty one"
+        )
+    if args.from_predictions:
+        if args.split in ("lesion", "image"):
+            p.error(
+                "--from-predictions needs --split PATH of the split.csv the predictions were made "
+                "under"
+            )
+        if args.external or args.isic_submission:
+            p.error(
+                "--from-predictions computes from files alone: it takes no --external or "
+                "--isic-submission"
+            )
+    elif args.split not in ("lesion", "image"):
+        p.error("--split takes lesion or image (a split.csv only with --from-predictions)")
+    return args
+
+
+def add_image_flags(p):
+    g = p.add_argument_group("photographs")
+    g.add_argument(
+        "--image",
+        nargs="+",
+        metavar="PATH",
+        help="classify these photographs and those in these folders (JPEG, PNG, TIFF, BMP, WebP; "
+        "any size), instead of the test part",
+    )
+    g.add_argument("--json", type=Path, metavar="FILE", help="also write the answers to this file")
+    g.add_argument(
+        "--map",
+        choices=("none", "occlusion", "gradcam"),
+        default="none",
+        help="draw which part of each photograph speaks for the diagnosis, in outputs/predictions/",
+    )
+    g.add_argument(
+        "--crop",
+        choices=photographs.CROPS,
+        default="full",
+        help="full: 4:3 or square, whichever leaves less out, squeezed as HAM10000's are; centre: "
+        "the largest square",
+    )
+
+
+def check_image_flags(args, refuse):
+    """Refuse flags of --image without it, and flags that contradict it."""
+    if not args.image:
+        if args.json or args.map != "none" or args.crop != "full":
+            refuse("--json, --map and --crop belong to --image: name the photographs by it")
+        return
+    if args.external or args.from_predictions or args.subset:
+        refuse("--image classifies photographs: leave out --external, --from-predictions, --subset")
+    if args.views != 8:
+        refuse("--image averages 8 views, for which the probabilities are calibrated: no --views")
