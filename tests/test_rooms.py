@@ -12,7 +12,7 @@ from lesiongan import ROOT
 # The rooms stand here from the ground up.
 ROOMS = ("files", "data", "run", "nets", "measures", "plots")
 SCRIPTS = {"eda", "train_gan", "train_cnn", "evaluate", "visualize_results"}
-COMMANDS = {"phantom", "fetch", "clean"}
+COMMANDS = {"phantom", "fetch", "clean", "photographs"}
 FILES = sorted((ROOT / "lesiongan").rglob("*.py"))
 
 

@@ -37,10 +37,10 @@ def find_beside(table_path):
     return next((path for path in beside if path.is_file()), "none")
 
 
-def read_frame(path, notes):
-    """Return the DataFrame of strings that a metadata file holds, its ids and dx as HAM10000's.
+def read_strings(path, notes):
+    """Return the DataFrame of strings that a file of up to 64 columns holds, '' for empty cells.
 
-    What had to be changed for that is added to `notes`.
+    The columns may be separated by commas, semicolons or tabs; all but commas are added to `notes`.
     """
     import pandas as pd
 
@@ -49,7 +49,7 @@ def read_frame(path, notes):
             names = f.readline(1 << 20)
         separator = find_separator(names)
         with open_narrow(path) as f:
-            meta = pd.read_csv(
+            found = pd.read_csv(
                 f,
                 dtype=str,
                 keep_default_na=False,
@@ -59,10 +59,21 @@ def read_frame(path, notes):
             )
     except InputError:
         raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
     except Exception as e:
         raise InputError(f"{path}: not a readable CSV ({first_line(e)})") from None
     if separator != b",":
-        notes.append(f"the metadata is separated by {SEPARATORS[separator]}")
+        notes.append(f"{Path(path).name} is separated by {SEPARATORS[separator]}")
+    return found
+
+
+def read_frame(path, notes):
+    """Return the DataFrame of strings that a metadata file holds, its ids and dx as HAM10000's.
+
+    What had to be changed for that is added to `notes`.
+    """
+    meta = read_strings(path, notes)
     twice = [name for name in ("lesion_id", "image_id", "dx") if f"{name}.1" in meta]
     if twice:
         raise InputError(f"{path}: line 1 has two columns {twice[0]!r}; remove one")

@@ -22,7 +22,7 @@ FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 READ = "JPEG, PNG, TIFF, BMP or WebP"
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp")
 CROPS = ("full", "centre")
-# Larger files and pictures are refused. Cameras of today write up to 60 MB and 100 million pixels.
+# Larger files and pictures are refused; those of dermatoscopes and phones are far smaller.
 MAX_BYTES = 200_000_000
 MAX_PIXELS = 100_000_000
 ORIENTATION = 0x0112
@@ -113,7 +113,8 @@ def decode(picture, path):
         above = picture.convert("RGBA")
         picture = Image.new("RGB", above.size, "white")
         picture.paste(above, mask=above.getchannel("A"))
-    picture = picture.convert("RGB")
+    if picture.mode != "RGB":
+        picture = picture.convert("RGB")
     return picture if turn is None else picture.transpose(turn)
 
 
@@ -129,9 +130,11 @@ def shrink(picture, crop, size):
     """Return the cropped RGB picture as uint8 (size, size, 3)."""
     from PIL import Image
 
+    box = crop_box(*picture.size, crop)
     # The box of Pillow's resize() would let what lies outside colour the border.
-    cropped = picture.crop(crop_box(*picture.size, crop))
-    return np.array(cropped.resize((size, size), Image.Resampling.LANCZOS))
+    if box != (0, 0, *picture.size):
+        picture = picture.crop(box)
+    return np.array(picture.resize((size, size), Image.Resampling.LANCZOS))
 
 
 def crop_box(width, height, crop="full"):

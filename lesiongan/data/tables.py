@@ -134,10 +134,13 @@ def read_table(path, order="auto"):
     )
 
 
-def write_table(path, chunks):
-    """Write (images uint8 (k, 28, 28, 3), labels (k,)) chunks as a CSV in Kaggle's exact layout."""
+def write_table(path, chunks, pixels=2352):
+    """Write (images uint8 (k, h, w, c), labels (k,)) chunks as a CSV in Kaggle's exact layout.
+
+    pixels: values of an image, h w c: 2352 for images of 28 x 28, 192 for 8 x 8.
+    """
     with atomic(path) as t, open(t, "w", encoding="ascii", newline="\n") as f:
-        f.write(",".join(f"pixel{i:04d}" for i in range(2352)) + ",label\n")
+        f.write(",".join(f"pixel{i:04d}" for i in range(pixels)) + ",label\n")
         for images, labels in chunks:
             values = np.concatenate(
                 [images.reshape(len(labels), -1), np.asarray(labels)[:, None]], axis=1

@@ -51,11 +51,13 @@ def environment():
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": read_processor(),
-        # Only the processors that this process may use are counted, where the system tells.
-        "processors": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "processors": count_processors(),
     }
+
+
+def count_processors():
+    """Return the number of processors that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def accelerators():

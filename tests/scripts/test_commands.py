@@ -26,7 +26,9 @@ def run(*command, **kw):
     )
 
 
-@pytest.mark.parametrize("script", [*SCRIPTS, "lesiongan.phantom", "lesiongan.fetch"])
+@pytest.mark.parametrize(
+    "script", [*SCRIPTS, "lesiongan.phantom", "lesiongan.fetch", "lesiongan.photographs"]
+)
 def test_help_imports_nothing_heavy(script):
     code = (
         f"import sys; sys.argv = ['{script}', '--help']\nimport {script}\ntry:\n    "

@@ -69,10 +69,12 @@ LIKELY = {
     "lesiongan/phantom": "phantom tables commands",
     "lesiongan/fetch": "fetch commands",
     "lesiongan/clean": "claims",
+    "lesiongan/photographs": "photographs_command",
     "lesiongan/files/archives": "tables files_of_tools hostile_files",
     "lesiongan/files/claims": "claims",
     "lesiongan/files/compressed": "tables files_of_tools hostile_files",
     "lesiongan/files/errors": "errors external_tables evaluate from_predictions",
+    "lesiongan/files/journal": "journal photographs_command",
     "lesiongan/files": (
         "claims disks_and_folders tables fetch recomputed predictions hostile_files pipeline "
         "identity"
@@ -85,6 +87,8 @@ LIKELY = {
     "lesiongan/data/near_duplicates": (
         "near_duplicates lesions memorisation synthetic_quality table_figures"
     ),
+    "lesiongan/data/photographs": "photographs",
+    "lesiongan/data/photograph_labels": "photograph_labels photographs_command",
     "lesiongan/data/split": "lesions synthetic_quality memorisation table_figures",
     "lesiongan/data": "tables files_of_tools phantom fetch lesions identity hostile_files",
     "lesiongan/run/checkpoints": "checkpoints hostile_files gan_loop cnn_loop",
