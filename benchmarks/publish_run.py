@@ -145,11 +145,13 @@ def main(argv=None):
     p.add_argument("--models-dir", type=Path, default=ROOT / "models")
     p.add_argument("--outputs-dir", type=Path, default=ROOT / "outputs")
     p.add_argument("--metadata", type=Path, default=ROOT / "data" / "HAM10000_metadata.csv")
-    p.add_argument("--tables-only", action="store_true", help="leave results/run/ and weights/")
+    p.add_argument("--tables-only", action="store_true", help="leave results/run/ and the networks")
     args = p.parse_args(argv)
     if not args.tables_only:
         copy_run(args.models_dir, args.outputs_dir)
         publish_weights.publish(args.models_dir, args.outputs_dir, read_image_ids(args.metadata))
+    else:
+        publish_weights.refresh()
     for page, sections in pages.PAGES.items():
         writing.write_text(ROOT / page, pages.insert_sections((ROOT / page).read_text(), sections))
     print(f"results -> {RUN}, tables -> {', '.join(pages.PAGES)}")

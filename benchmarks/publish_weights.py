@@ -5,6 +5,7 @@ function of the files of results/, so that its numbers are those of the same run
 """
 
 import hashlib
+import html
 import json
 import shutil
 
@@ -21,6 +22,11 @@ WHAT = {
     "classifier": "image -> calibrated probabilities of seven diagnoses",
     "judge": "the same, the instrument that measures synthetic images",
 }
+LOWEST = (
+    ("accuracy", "accuracy"),
+    ("sensitivity", "malignant_sensitivity_at_val_threshold_90"),
+    ("specificity", "malignant_specificity_at_val_threshold_90"),
+)
 MOST_BYTES = {"keras": 3_000_000, "npz": 2_000_000}
 LICENCE = """\
 The networks and features in this folder were computed from the images of HAM10000 and are licensed
@@ -124,13 +130,26 @@ def render_card(folder, card, records):
         scores=[(label, show_estimate(model, path)) for label, path in report.METRIC_ROWS[:-1]],
         perfect=model["ece_if_perfect"]["value"],
         groups=list(group_rows(groups)),
+        lowest=[(what, *lowest(groups, score)) for what, score in LOWEST],
         ratio=show_estimate(quality["distances"]["frechet_ratio"]),
         judge=show_estimate(quality["judge_balanced_accuracy"]),
         memorised=quality["memorisation"],
         unlike=unlike["shares_warned"],
         **counts,
     )
-    return text.replace("&#39;", "'")
+    return html.unescape(text)
+
+
+def lowest(groups, score):
+    """Return (group, estimate) of the subgroup with the lowest value of a score, in words."""
+    found = {
+        f"{what}: {name}": block[score]
+        for what, blocks in groups.items()
+        for name, block in blocks.items()
+        if block.get(score, {}).get("value") is not None
+    }
+    name = min(found, key=lambda n: found[n]["value"])
+    return name, show_estimate(found[name])
 
 
 def group_rows(groups):
@@ -150,10 +169,7 @@ def publish(models, outputs, image_ids):
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     copy_networks(models, outputs, new)
-    records = {
-        folder: json.loads((new / folder / "options.json").read_text())
-        for folder in ("gan", "cnn", "judge")
-    }
+    records = read_records(new)
     card = build_card(outputs, records, image_ids)
     writing.write_json(new / "card.json", card)
     writing.write_text(new / "LICENSE", LICENCE)
@@ -162,6 +178,21 @@ def publish(models, outputs, image_ids):
     shutil.rmtree(published.FOLDER, ignore_errors=True)
     new.rename(published.FOLDER)
     print(f"networks -> {published.FOLDER}/")
+
+
+def read_records(folder):
+    """Return {folder of a network: its options.json}."""
+    names = (file.split("/")[0] for file in published.NETWORKS.values())
+    return {name: json.loads((folder / name / "options.json").read_text()) for name in names}
+
+
+def refresh():
+    """Write MODEL_CARD.md of weights/ anew from results/, and the hashes."""
+    folder = published.FOLDER
+    card = json.loads((folder / "card.json").read_text())
+    text = render_card(folder, card, read_records(folder))
+    writing.write_text(folder / "MODEL_CARD.md", text)
+    write_sums(folder)
 
 
 def write_sums(folder):
