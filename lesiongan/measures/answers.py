@@ -65,6 +65,11 @@ def load(args):
         published.read_card()
     folder, near = args.models_dir, args.outputs_dir / "evaluation" / likeness.FILE
     path = folder / networks.FOLDERS["classifier"] / "classifier.keras"
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file; add --weights published to use the published networks, or run "
+            "train_cnn.py first"
+        )
     options = records.read_json(path.with_name("options.json"), "train_cnn.py", networks.TRAINED)
     hashes = {"classifier": checksums.file_sha256(path)}
     if hashes["classifier"] != options["model_sha256"]:
@@ -230,8 +235,8 @@ def print_head(args, answerer, count):
     """Print which networks answer, and at which operating points."""
     points = answerer.options["operating_points"]
     print(f"evaluate: {count} photographs. {NOTE}")
-    where = published.describe() if args.weights else f"networks of {args.models_dir}/"
-    print(f"  {where}; trained on {answerer.options['data']['name']}")
+    own = f"networks of {args.models_dir}/, trained on {answerer.options['data']['name']}"
+    print(f"  {published.describe() if args.weights else own}")
     limit = points["malignant_threshold_at_90_specificity"]
     print(
         f"  malignant: P(akiec) + P(bcc) + P(mel) of at least {limit:.2f}, which 90 % of benign "

@@ -89,6 +89,8 @@ def check_image_flags(args, refuse):
         if args.json or args.map != "none" or args.crop != "full":
             refuse("--json, --map and --crop belong to --image: name the photographs by it")
         return
+    if "" in args.image or args.json == Path(""):
+        refuse("--image and --json take the paths of files, not empty ones")
     if args.external or args.from_predictions or args.subset:
         refuse("--image classifies photographs: leave out --external, --from-predictions, --subset")
     if args.views != 8:
