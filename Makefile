@@ -12,9 +12,12 @@ PY := .venv/bin/python
 DATA ?=
 METADATA ?= auto
 FLAGS ?=
+# The build of PyTorch for `make test-interop`, and where it is; empty for pip's own index.
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := all
-.PHONY: all data test smoke weights lint lock audit mutants clean help
+.PHONY: all data test test-interop smoke weights lint lock audit mutants clean help
 
 all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, draw (DATA=table METADATA=csv FLAGS=...)
 	@data="$(DATA)"
@@ -79,6 +82,14 @@ test: .venv/ready-dev  ## ruff and all tests
 	$(PY) -m ruff format --check .
 	$(PY) -m pytest -n 2 --dist loadfile --durations 10  # by files, because what they share is made once for each process
 
+test-interop: .venv/ready  ## the networks with PyTorch, other libraries reading our files (downloads 1.5 GB, minutes)
+	@[ -d .venv-interop ] || $(PY) -m venv .venv-interop
+	pip="$(CURDIR)/.venv-interop/bin/python -m pip install --quiet --disable-pip-version-check"
+	echo "setting up .venv-interop, some minutes the first time"
+	$$pip --no-deps -r requirements-interop.txt
+	$$pip --no-deps $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)"
+	.venv-interop/bin/python -m pytest --record results/interop.json tests/interop
+
 lint: .venv/ready-dev  ## ruff alone, and format
 	@$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
@@ -89,6 +100,9 @@ lock: .venv/ready-dev  ## resolve requirements*.in into requirements*.txt, with 
 	$$uv -c requirements.txt requirements-dev.in -o requirements-dev.txt
 	$$uv requirements-audit.in -o requirements-audit.txt
 	$$uv requirements-mutants.in -o requirements-mutants.txt
+	# medmnist and datasets name PyTorch among their packages, or could; see TORCH.
+	$$uv -c requirements-dev.txt --override <(printf '%s; python_version < "3"\n' torch torchvision) \
+		--custom-compile-command "make lock" requirements-interop.in -o requirements-interop.txt
 
 audit: .venv/ready  ## known vulnerabilities of the pinned packages (needs a network), and their licences
 	@[ -d .venv-audit ] || $(PY) -m venv .venv-audit
@@ -112,7 +126,7 @@ clean: .venv/ready  ## remove what runs wrote into models, outputs and smoke (no
 	@$(PY) -m lesiongan.clean models outputs smoke
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */make \1\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */make \1\t/' | expand -t 19
 
 # What the pinned packages have wheels for.
 define SUITABLE

@@ -37,7 +37,7 @@ from lesiongan.measures.predictions import (
     write_predictions,
 )
 from lesiongan.nets import inference, saved_models
-from lesiongan.run import evaluate_flags, keras_setup, published, runs, script
+from lesiongan.run import evaluate_flags, published, runs, script
 from lesiongan.run.folders import ResultFolder
 from lesiongan.run.inputs import find_table
 
@@ -224,7 +224,7 @@ def main(argv=None):
         run, ("classifier",) if args.external else (*recompute.MODELS, "judge")
     )
     if args.external:
-        keras_setup.quiet_tensorflow(args.deterministic)
+        run.start_keras()
         external.evaluate(run, models)
         return 0
     synthetic, generator_path = read_synthetic(run)
@@ -239,7 +239,7 @@ def main(argv=None):
     if place.is_current():
         print("  up to date")
     else:
-        keras_setup.quiet_tensorflow(args.deterministic)
+        run.start_keras()
         place.begin(WRITTEN, stale=WRITTEN)
         evaluate_test(run, models, synthetic, generator_path)
         place.finish([folder / name for name in WRITTEN if (folder / name).is_file()])

@@ -33,7 +33,7 @@ from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import calibration, memorisation, metrics
-from lesiongan.nets import augmentation, inference, optimizers, saved_models
+from lesiongan.nets import augmentation, inference, onnx_export, optimizers, saved_models
 from lesiongan.run import classifier_flags, keras_setup, runs, script, streams
 from lesiongan.run.folders import ResultFolder
 from lesiongan.run.training import train_epochs
@@ -313,6 +313,15 @@ def train(place, pool, val, shift, resuming=False):
     return network, history
 
 
+def export(place):
+    """Write what --export asks for, from the network of a finished folder."""
+    if "onnx" in place.run.args.export:
+        names = ("benign", "malignant") if place.run.args.task == "malignancy" else CLASSES
+        place.run.start_keras()
+        model = saved_models.load_classifier(place.path / "classifier.keras", len(names))
+        place.add_export("classifier.onnx", lambda path: onnx_export.export(path, model, names))
+
+
 # Of the file that such a flag names only the content matters; its hash is among the inputs.
 PATHS = ("synthetic",)
 HISTORY = ("epoch", "loss", "val_log_loss", "val_accuracy", "val_balanced_accuracy", "seconds")
@@ -332,10 +341,12 @@ def main(argv=None):
     place = ResultFolder(run, folder / "options.json", run.identify(PATHS, **added))
     if place.is_current():
         print("  up to date")
+        export(place)
         return 0
     resuming = place.can_resume()
-    place.begin([model_path.name, "history.csv", place.checkpoint.name])
-    keras_setup.quiet_tensorflow()
+    exported = ["classifier.onnx"] * ("onnx" in args.export)
+    place.begin([model_path.name, "history.csv", place.checkpoint.name, *exported], ["*.onnx"])
+    run.start_keras()
 
     def target(labels):
         return MALIGNANT[labels].astype(np.int32) if args.task == "malignancy" else labels
@@ -385,6 +396,7 @@ def main(argv=None):
             **metrics.summarise(metrics.confusion(val[1], p.argmax(axis=1), k)),
         },
     )
+    export(place)
     return 0
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
-from lesiongan.nets import saved_models, synthetic_set
+from lesiongan.nets import onnx_export, saved_models, synthetic_set
 from lesiongan.nets.gan_augmentation import random_turns, shift_and_zoom
 from lesiongan.run import gan_flags, keras_setup, published, runs, script, streams
 from lesiongan.run.folders import ResultFolder, settle_split
@@ -362,8 +362,8 @@ def main(argv=None):
     elif not place.is_current():
         resuming = place.can_resume()
         stale = () if resuming else ("samples/*.png", "snapshots/*.keras")
-        place.begin(list_files(args), stale)
-        keras_setup.quiet_tensorflow()
+        place.begin(list_files(args), (*stale, "*.onnx"))
+        run.start_keras()
         history = train(place, resuming)
         seconds = round(sum(h["seconds"] for h in history), 1)
         outputs = [generator_path, folder / "history.csv"]
@@ -374,10 +374,16 @@ def main(argv=None):
         args.out / "provenance.json",
         identify_synthetic(run, place.record_path, generator_path),
     )
+    if "onnx" in args.export and not args.weights:
+        run.start_keras()
+        generator = saved_models.load_generator(generator_path)
+        place.add_export(
+            "generator.onnx", lambda path: onnx_export.export(path, generator, CLASSES)
+        )
     if not trained and synthetic.is_current():
         print("  up to date")
         return 0
-    keras_setup.quiet_tensorflow(args.deterministic)
+    run.start_keras()
     synthetic_set.write(synthetic, saved_models.load_generator(generator_path), labels)
     return 0
 
@@ -389,6 +395,7 @@ def list_files(args):
         "generator.keras",
         "history.csv",
         "checkpoint.npz",
+        *["generator.onnx"] * ("onnx" in args.export),
         *(f"samples/{name}.png" for name in grids),
         *(f"snapshots/{name}.keras" for name in grids if args.snapshots),
     ]
@@ -409,9 +416,11 @@ def identify_synthetic(run, options, generator_path):
             f"{generator_path}: is not the generator {options} describes; run train_gan.py again"
         )
     sampling = {name: getattr(run.args, name) for name in gan_flags.SAMPLING_ON_RECORD}
-    for name, default in gan_flags.SAMPLING_IF_GIVEN.items():
-        if getattr(run.args, name) != default:
-            sampling[name] = getattr(run.args, name)
+    given = {name: getattr(run.args, name) for name in gan_flags.SAMPLING_IF_GIVEN}
+    # The generator of a run is exported beside itself, which changes no set.
+    given["export"] = tuple(e for e in run.args.export if e != "onnx" or run.args.weights)
+    defaults = gan_flags.SAMPLING_IF_GIVEN
+    sampling |= {name: value for name, value in given.items() if value != defaults[name]}
     return replace(
         run.identify(), script=made["script"], options=made["options"] | {"sampling": sampling}
     )

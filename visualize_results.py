@@ -10,7 +10,7 @@ a network.
 from lesiongan.files import claims, writing
 from lesiongan.files.errors import InputError
 from lesiongan.plots.sources import Missing, Sources
-from lesiongan.run import flags, keras_setup, published, runs, script
+from lesiongan.run import flags, published, runs, script
 from lesiongan.run.folders import ResultFolder
 
 
@@ -38,7 +38,7 @@ def main(argv=None):
     place = ResultFolder(run, folder / "options.json", run.identify())
     if not place.is_current():
         if not args.no_models:
-            keras_setup.quiet_tensorflow(args.deterministic)
+            run.start_keras()
         from lesiongan.plots import report, style
         from lesiongan.plots.paper import FIGURES
 

@@ -20,7 +20,7 @@ from lesiongan.files.progress import progress
 from lesiongan.measures import likeness, metrics, networks
 from lesiongan.measures.predictions import check_isic, write_isic
 from lesiongan.nets import inference, saved_models
-from lesiongan.run import keras_setup, packages, published
+from lesiongan.run import keras_setup, machine, packages, published
 
 WHAT = "predictions of evaluate.py --image"
 NOTE = "Research only, not for clinical use."
@@ -194,6 +194,7 @@ def answer(args, draw_maps=None):
         answerer = load(args)
         networks_used = published.identify_networks(answerer.hashes)
         print_head(args, answerer, len(paths))
+        print(f"  backend: {machine.describe_backend()}")
         bar = progress(
             len(paths), 0, "photographs", "photograph", shown=len(paths) > SHOW_PROGRESS_ABOVE
         )

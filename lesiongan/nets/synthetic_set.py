@@ -6,7 +6,7 @@ from lesiongan.data import classes, tables
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
 from lesiongan.files import checksums, claims, locks, records, writing
 from lesiongan.files.errors import InputError
-from lesiongan.nets import exports
+from lesiongan.nets import exports, onnx_export
 from lesiongan.run import published, streams
 
 # The provenance.json of a synthetic set begins with one of these.
@@ -138,7 +138,7 @@ def picture_name(number, code):
     return f"images/{CLASSES[code]}/{number:05d}.png"
 
 
-GRID = "image_grid.png"
+GRID, ONNX = "image_grid.png", "generator.onnx"
 
 
 def hash_files(folder, paths):
@@ -147,18 +147,29 @@ def hash_files(folder, paths):
 
 
 def list_extras(args):
-    """Return the names of the files that --export and --image-grid add to a synthetic set."""
-    return [exports.FILES[e] for e in args.export if e in exports.FILES] + [GRID] * args.image_grid
+    """Return the names of the files that --export and --image-grid add to a synthetic set.
+
+    The published generator is exported beside its images; weights/ stays as it is.
+    """
+    names = [exports.FILES[e] for e in args.export if e in exports.FILES]
+    return (
+        names + [ONNX] * ("onnx" in args.export and bool(args.weights)) + [GRID] * args.image_grid
+    )
 
 
-def write_extras(folder, args, generator, images, labels, note):
-    """Write the files of list_extras for the images uint8 (n, 28, 28, 3) of a set."""
-    if "npz" in args.export:
+def write_extras(folder, names, generator, images, labels, note):
+    """Write the files of list_extras for a set.
+
+    images: uint8 (n, 28, 28, 3), needed for the npz alone; labels: (n,).
+    """
+    if exports.NPZ in names:
         exports.write_npz(folder / exports.NPZ, images, labels)
-    if "dataset.json" in args.export:
-        names = [picture_name(i, c).removeprefix("images/") for i, c in enumerate(labels)]
-        exports.write_labels(folder / exports.LABELS, names, labels)
-    if args.image_grid:
+    if exports.LABELS in names:
+        pictures = [picture_name(i, c).removeprefix("images/") for i, c in enumerate(labels)]
+        exports.write_labels(folder / exports.LABELS, pictures, labels)
+    if ONNX in names:
+        onnx_export.export(folder / ONNX, generator, CLASSES)
+    if GRID in names:
         save_grid(folder / GRID, fixed_grid(generator), note)
 
 
@@ -176,14 +187,14 @@ def write(place, generator, labels):
     others = [classes.TABLE_NAME, "contact_sheet.png", *extras, place.record_path.name]
     mine = claims.claim(folder, [*others, *pictures], place.read_outputs())
     writing.write_json(place.record_path, {"what": WHAT[0]})
-    old = (exports.NPZ, GRID)
+    old = (exports.NPZ, GRID, ONNX)
     claims.remove(folder, [n for n in mine if n.startswith("images/") or n in old])
     shown, kept = [[] for _ in CLASSES], []
 
     def chunks():
         done = 0
         for images, y in generate_in_chunks(generator, labels, args.seed):
-            if args.export:
+            if exports.NPZ in extras:
                 kept.append(images)
             for image, code in zip(images, y, strict=True):
                 if len(shown[code]) < 20:
@@ -198,9 +209,8 @@ def write(place, generator, labels):
     tables.write_table(table, chunks())
     blank = np.full(IMAGE_SHAPE, 255, np.uint8)
     save_grid(sheet, np.array([row + [blank] * (20 - len(row)) for row in shown]), inputs.data_note)
-    write_extras(
-        folder, args, generator, np.concatenate(kept) if kept else None, labels, inputs.data_note
-    )
+    drawn = np.concatenate(kept) if kept else None
+    write_extras(folder, extras, generator, drawn, labels, inputs.data_note)
     written = [table, sheet, *(folder / name for name in extras)]
     network = place.identity.inputs["generator"]
     writing.write_json(

@@ -147,6 +147,13 @@ def add_training_flags(p):
         help="epoch whose weights are kept; default last, the judge's is best: least val log-loss",
     )
     g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
+    g.add_argument(
+        "--export",
+        type=flags.exports(("onnx",)),
+        default=(),
+        metavar="FORMAT[,FORMAT]",
+        help="onnx: also write classifier.onnx, for programs without Keras; default: none",
+    )
 
 
 def fill_in_role(args, refuse):

@@ -91,6 +91,23 @@ def parser(doc, split_file=False):
     return p
 
 
+def exports(allowed):
+    """Return an argparse type that parses formats separated by commas, as --export takes them.
+
+    allowed: names of formats. A value is a tuple of those that were asked for, in the order of
+    `allowed` and each once.
+    """
+
+    def parse(text):
+        asked = text.split(",")
+        unknown = [name for name in asked if name not in allowed]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(allowed)}")
+        return tuple(name for name in allowed if name in asked)
+
+    return parse
+
+
 def number(text):
     """Parse a finite number (an argparse type)."""
     value = float(text)

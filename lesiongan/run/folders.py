@@ -131,6 +131,20 @@ class ResultFolder:
         minutes = (time.time() - self.run.began) / 60
         print(f"{self.run.script}: done in {minutes:.1f} min -> {self.path}/")
 
+    def add_export(self, name, write):
+        """Write a finished result in another form, by write(path), and note its hash on record.
+
+        `name` is that of the file in the folder. It is no output: without it the result is as
+        complete as before.
+        """
+        locks.lock_folder(self.path)
+        claims.claim(self.path, [name], self.read_outputs())
+        write(self.path / name)
+        record = records.read_json(self.record_path, self.run.script, {"outputs": {...: str}})
+        hashes = {name: checksums.file_sha256(self.path / name)}
+        record["exports"] = record.get("exports", {}) | hashes
+        writing.write_json(self.record_path, record)
+
 
 def relative(path, folder):
     """Return a path as a name relative to a folder, with forward slashes on every system."""

@@ -11,7 +11,7 @@ from lesiongan.run import flags, published
 SAMPLING = ("samples", "class_mix", "no_png", "sample_only", "classes", "export", "image_grid")
 SAMPLING_ON_RECORD = ("samples", "class_mix", "no_png", "seed")
 SAMPLING_IF_GIVEN = {"classes": CLASSES, "export": (), "image_grid": False}
-EXPORTS = ("npz", "folders", "dataset.json")
+EXPORTS = ("npz", "folders", "dataset.json", "onnx")
 
 
 def class_list(text):
@@ -21,15 +21,6 @@ def class_list(text):
     if unknown:
         raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {','.join(CLASSES)}")
     return tuple(c for c in CLASSES if c in names)
-
-
-def export_list(text):
-    """Parse formats, separated by commas (an argparse type); return them in a fixed order."""
-    names = [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in EXPORTS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {','.join(EXPORTS)}")
-    return tuple(e for e in EXPORTS if e in names)
 
 
 def parse(doc, argv=None):
@@ -88,11 +79,12 @@ def parse(doc, argv=None):
     )
     g.add_argument(
         "--export",
-        type=export_list,
+        type=flags.exports(EXPORTS),
         default=(),
         metavar="F[,F]",
-        help="also write npz (DermaMNIST's layout), dataset.json (StyleGAN's labels) or folders "
-        "(images/<class>/, for Keras and PyTorch: written anyway, unless --no-png)",
+        help="also write npz (DermaMNIST's layout), dataset.json (StyleGAN's labels), folders "
+        "(images/<class>/, for Keras and PyTorch: written anyway, unless --no-png), or onnx: the "
+        "generator for programs without Keras; default: none",
     )
     g.add_argument(
         "--image-grid",
@@ -126,7 +118,7 @@ def parse(doc, argv=None):
 
 def check_sampling(args, refuse):
     """Refuse flags of the synthetic set that contradict each other."""
-    pictures = [e for e in args.export if e != "npz"]
+    pictures = [e for e in args.export if e in ("folders", "dataset.json")]
     if args.no_png and pictures:
         refuse(f"--export {pictures[0]} needs the PNG files: leave out --no-png")
     if args.weights:

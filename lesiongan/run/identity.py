@@ -22,6 +22,7 @@ NOT_IDENTITY = {
     "weights",
     "outputs_dir",
     "out",
+    "export",
     "isic_submission",
     # These belong to `evaluate.py --image`, which has no record of its own.
     "image",

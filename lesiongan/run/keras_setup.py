@@ -4,6 +4,8 @@ import contextlib
 import logging
 import os
 import sys
+import traceback
+from pathlib import Path
 
 from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.interrupts import interrupts_held
@@ -48,8 +50,8 @@ def keep_freed_memory():
 def quiet_tensorflow(deterministic=False):
     """Import keras without the start-up messages of its backend.
 
-    TensorFlow writes them straight to the stderr descriptor. A keras.json of the user's must not
-    change a network: KERAS_BACKEND alone chooses the backend, and the rest is set here.
+    A keras.json of the user's must not change a network: KERAS_BACKEND alone chooses the backend,
+    and the rest is set here. Raises InputError if Keras cannot start.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -58,23 +60,17 @@ def quiet_tensorflow(deterministic=False):
     for name in ("absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
     keep_freed_memory()
-    sys.stderr.flush()
-    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 2)
     try:
-        with interrupts_held():
+        with silenced(), interrupts_held():
             import keras
+
+            # Under any backend Keras imports TensorFlow, if it is installed, when it first saves or
+            # loads a network. Done here, that happens in silence.
+            with contextlib.suppress(Exception):
+                import tensorflow  # noqa: F401
     # Keras raises many kinds of error for a backend that is there and cannot be loaded.
     except Exception as e:
-        backend = os.environ["KERAS_BACKEND"]
-        raise InputError(
-            f"Keras cannot start with its backend {backend} ({first_line(e)}); install it, or set "
-            "KERAS_BACKEND=tensorflow"
-        ) from None
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(sink)
+        raise InputError(explain_failure(e)) from None
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
@@ -83,6 +79,40 @@ def quiet_tensorflow(deterministic=False):
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+@contextlib.contextmanager
+def silenced():
+    """Within, nothing that is written to the stderr descriptor reaches the screen.
+
+    TensorFlow writes its first messages straight there, whatever its log level is.
+    """
+    sys.stderr.flush()
+    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)
+
+
+def explain_failure(error):
+    """Return one line about an error of `import keras`: what is at fault, and what to do."""
+    # What fails in Keras' own backend/config.py fails on the values of the user's keras.json.
+    places = [Path(f.filename).parts[-2:] for f in traceback.extract_tb(error.__traceback__)]
+    if ("backend", "config.py") in places:
+        home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+        return (
+            f"{home.expanduser() / 'keras.json'}: Keras cannot start with this configuration of "
+            f"yours ({first_line(error)}); mend it or remove it"
+        )
+    backend = os.environ["KERAS_BACKEND"]
+    return (
+        f"Keras cannot start with its backend {backend} ({first_line(error)}); install it, or set "
+        "KERAS_BACKEND=tensorflow"
+    )
 
 
 def use_xla():

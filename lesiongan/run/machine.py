@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from lesiongan import ROOT
+from lesiongan.run.packages import BACKENDS
 
 
 def read_commit():
@@ -40,7 +41,7 @@ def environment():
     import importlib.metadata as md
 
     packages = {}
-    for name in ("keras", "tensorflow", "jax", "numpy", "pandas", "scikit-learn", "matplotlib"):
+    for name in ("keras", *BACKENDS, "numpy", "pandas", "scikit-learn", "matplotlib"):
         with contextlib.suppress(md.PackageNotFoundError):
             packages[name] = md.version(name)
     return {
@@ -80,7 +81,21 @@ def accelerators():
         names = [
             tf.config.experimental.get_device_details(d).get("device_name", d.name) for d in found
         ]
+    elif backend == "torch":
+        import torch
+
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {"accelerators": names}
+
+
+def describe_backend():
+    """Return in words what Keras runs on, like 'tensorflow 2.21.0 on the CPU'.
+
+    Keras must have been imported.
+    """
+    name = sys.modules["keras"].backend.backend()
+    devices = accelerators()["accelerators"] or ["the CPU"]
+    return f"{name} {sys.modules[name].__version__} on {', '.join(dict.fromkeys(devices))}"
 
 
 def read_processor():

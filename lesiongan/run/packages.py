@@ -22,6 +22,8 @@ NEEDED = {
 }
 NEEDED_BY_NETWORKS = {"keras": "3.13", "h5py": "3.8"}
 BACKENDS = {"tensorflow": "2.18", "jax": "0.4", "torch": "2.1"}
+# The formats of --export that need a package, which has their name.
+FORMATS = {"onnx": "1.15"}
 
 
 def parse_version(text):
@@ -42,22 +44,29 @@ def check_packages(needs_networks):
             )
         needed[backend] = BACKENDS[backend]
     for name, least in needed.items():
-        try:
-            found = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found = find_other_build(name)
-        if found is None:
-            # A build that is installed under another name shows when it is imported.
-            why = "and KERAS_BACKEND asks for it" if name in BACKENDS else "and is needed"
-            raise InputError(
-                f"{name} is not installed {why}; pip install '{name}>={least}', or all of "
-                "requirements.txt"
-            )
-        if parse_version(found) < parse_version(least):
-            raise InputError(
-                f"{name} {found} is too old: {least} or newer is needed; pip install "
-                f"'{name}>={least}', or all of requirements.txt"
-            )
+        why = "and KERAS_BACKEND asks for it" if name in BACKENDS else "and is needed"
+        mend = f"pip install '{name}>={least}', or all of requirements.txt"
+        check_package(name, least, why, mend)
+
+
+def check_formats(formats):
+    """Raise InputError if a format of --export needs a package that is missing or too old."""
+    for name in [f for f in formats if f in FORMATS]:
+        mend = f"pip install '{name}>={FORMATS[name]}'"
+        check_package(name, FORMATS[name], f"and --export {name} needs it", mend)
+
+
+def check_package(name, least, why, mend):
+    """Raise InputError if a package is missing or older than `least`; `mend` is what helps."""
+    try:
+        found = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        found = find_other_build(name)
+    if found is None:
+        # A build that is installed under another name shows when it is imported.
+        raise InputError(f"{name} is not installed {why}; {mend}")
+    if parse_version(found) < parse_version(least):
+        raise InputError(f"{name} {found} is too old: {least} or newer is needed; {mend}")
 
 
 def find_other_build(name):

@@ -6,11 +6,11 @@ import time
 
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
-from lesiongan.run import machine, published
+from lesiongan.run import keras_setup, machine, published
 from lesiongan.run.code_hash import hash_code
 from lesiongan.run.identity import Identity, options_of
 from lesiongan.run.inputs import load_inputs
-from lesiongan.run.packages import check_packages
+from lesiongan.run.packages import check_formats, check_packages
 
 
 class Run:
@@ -23,6 +23,7 @@ class Run:
     def __init__(self, args, script, origin=None):
         self.args, self.script, self.began = args, script, time.time()
         check_packages(needs_networks=script != "eda")
+        check_formats(getattr(args, "export", ()))
         # JAX reads this variable when it starts, so it is set before that.
         if args.deterministic:
             flags = os.environ.get("XLA_FLAGS", "")
@@ -32,6 +33,7 @@ class Run:
         self.environment = machine.environment() | {"deterministic": args.deterministic}
         self.inputs = origin or load_inputs(args)
         self.files = {}
+        self.keras_started = False
 
     def hash_file(self, name, path):
         """Note the hash of a file that this run reads, for its identity, and return it."""
@@ -50,6 +52,13 @@ class Run:
         """
         chosen = options_of(self.args, without, **options)
         return Identity(self.script, chosen, self.inputs.data, self.inputs.split, dict(self.files))
+
+    def start_keras(self):
+        """Import keras and print which backend runs on what; do nothing if this run has done so."""
+        if not self.keras_started:
+            keras_setup.quiet_tensorflow(self.args.deterministic)
+            print(f"  backend: {machine.describe_backend()}")
+            self.keras_started = True
 
     def announce(self, without=()):
         """Print what the run is about to do, with --dry-run all options too.

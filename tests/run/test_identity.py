@@ -34,6 +34,7 @@ HARMLESS = {
     "--resume": "a finished run has nothing to go on with",
     "--snapshots": "keeps more of the same training",
     "--isic-submission": "is written from predictions that are there",
+    "--export": "writes a network that is there in another form",
 }
 ELSEWHERE = {
     "--role": "each role has a folder of its own",

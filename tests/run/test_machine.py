@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 
-from lesiongan.run import machine, script
+from lesiongan.run import machine, runs, script
 from tests.stress import killing
 
 
@@ -63,6 +64,61 @@ def test_a_keras_configuration_of_the_user_changes_nothing(tmp_path):
         env=environment,
     )
     assert done.stdout.split() == ["tensorflow", "18783", "float32"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ('{"floatx": "float99"}', "floatx=float99"),
+        ('{"epsilon": "small"}', "epsilon=small"),
+        ("[1, 2]", "'list'"),
+    ],
+    ids=["floatx", "epsilon", "list"],
+)
+def test_a_faulty_keras_configuration_is_blamed_and_not_the_backend(tmp_path, content, word):
+    (tmp_path / "keras.json").write_text(content)
+    code = (
+        "from lesiongan.run import keras_setup, script; "
+        "script.script_main(keras_setup.quiet_tensorflow)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=killing.ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"KERAS_HOME": str(tmp_path)},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert f"{tmp_path / 'keras.json'}: Keras cannot start with this configuration" in done.stderr
+    assert word in done.stderr
+    assert "mend it or remove it" in done.stderr
+    assert "backend" not in done.stderr
+
+
+def test_a_run_names_its_backend_and_device_once(scratch, capsys):
+    import tensorflow as tf
+
+    import eda
+
+    run = runs.Run(eda.parse_args(scratch.flags), "eda")
+    for _ in range(2):
+        run.start_keras()
+    assert capsys.readouterr().out == f"  backend: tensorflow {tf.__version__} on the CPU\n"
+
+
+def test_the_devices_of_a_backend_are_those_it_computes_on(monkeypatch):
+    import keras
+
+    names = ["NVIDIA H200", "NVIDIA H200", "NVIDIA L4"]
+    cuda = types.SimpleNamespace(device_count=lambda: 3, get_device_name=names.__getitem__)
+    fake = types.SimpleNamespace(cuda=cuda, __version__="9.9")
+    monkeypatch.setitem(sys.modules, "torch", fake)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    assert machine.accelerators() == {"accelerators": names}
+    assert machine.describe_backend() == "torch 9.9 on NVIDIA H200, NVIDIA L4"
+    cuda.device_count = lambda: 0
+    assert machine.describe_backend() == "torch 9.9 on the CPU"
 
 
 def test_commit_is_dirty_when_code_changed_and_not_when_results_did(tmp_path, monkeypatch):

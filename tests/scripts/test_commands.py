@@ -149,6 +149,7 @@ def test_dry_run_prints_the_options_and_writes_nothing(script, table_path, tmp_p
     assert __import__(script).main(flags) == 0
     out = capsys.readouterr().out
     assert '"split_seed": 0' in out
+    assert "backend:" not in out
     assert list(tmp_path.iterdir()) == []
 
 

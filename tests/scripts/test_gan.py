@@ -306,45 +306,6 @@ def test_saved_models_load_in_a_process_without_our_code(networks, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_gan_runs_on_jax_too(table_path, tmp_path):
-    """The same file on another Keras backend: two epochs and a few samples."""
-    code = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import train_gan; "
-        "train_gan.main(sys.argv[1:])"
-    )
-    flags = [
-        "--data",
-        str(table_path),
-        "--models-dir",
-        str(tmp_path / "m"),
-        "--outputs-dir",
-        str(tmp_path / "o"),
-    ]
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            code,
-            *flags,
-            "--epochs",
-            "1",
-            "--samples",
-            "7",
-            "--width",
-            "8",
-            "--batch",
-            "32",
-        ],
-        env={**__import__("os").environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert len(read_table(tmp_path / "o/synthetic/hmnist_28_28_RGB.csv")) == 7
-    environment = json.loads((tmp_path / "m/gan/options.json").read_text())["environment"]
-    assert (environment["backend"], environment["accelerators"]) == ("jax", [])
-
-
 def test_a_class_that_was_never_seen_is_never_generated():
     """The generator knows nothing of a class that the train part lacks.
 

@@ -1,0 +1,1 @@
+"""Our networks under PyTorch, and our files in other libraries' readers: `make test-interop`."""
