@@ -1,10 +1,10 @@
-"""Explore the table: counts, samples, colours, metadata, near-duplicates, image-split leakage.
+"""Explore the table: counts, samples, colours, metadata, near-duplicates, leakage of a split.
 
     python eda.py
 
 The script reads the table (and metadata when it is there) in any of Kaggle's four layouts. It
 writes figures (PNG and PDF) and summary.json to outputs/eda/, which also say what an image split
-would leak. It takes about a minute for HAM10000.
+would leak, or with --split official what that split leaks. It takes about a minute for HAM10000.
 """
 
 from lesiongan.data.classes import PARTS
@@ -71,14 +71,15 @@ def main(argv=None):
                 table, pairs
             )
         summary["near_duplicate_pairs"] = len(pairs)
-    leaks = "what an image split would leak is unknown without lesion ids"
+    kind, does = "image", "an image split would leak"
+    if args.split == "official":
+        kind, does = "official", "the official split leaks"
+    leaks = f"what {does} is unknown without lesion ids"
     if table.metadata is not None and (inputs.parts == "test").any():
-        fig, summary["image_split_leakage"] = table_figures.draw_leakage(table, args.split_seed)
+        fig, shares = table_figures.draw_leakage(table, args.split_seed, kind)
+        summary[f"{kind}_split_leakage"] = shares
         save(fig, "leakage")
-        leaks = (
-            f"an image split would leak {summary['image_split_leakage']['overall']:.1%} of "
-            "the test images"
-        )
+        leaks = f"{does} {shares['overall']:.1%} of the test images"
     writing.write_json(place.path / "summary.json", summary)
     sizes = ", ".join(f"{p} {(inputs.parts == p).sum()}" for p in PARTS)
     print(f"  parts: {sizes} images; {leaks}")

@@ -25,6 +25,7 @@ from lesiongan.measures import (
     estimates,
     external,
     likeness,
+    medmnist,
     networks,
     recompute,
     subgroups,
@@ -220,6 +221,8 @@ def main(argv=None):
     if args.isic_submission:
         inputs = (args.data, args.metadata, args.external, args.external_metadata)
         check_isic(Path(args.isic_submission), inputs)
+    if args.medmnist_csv:
+        writing.ensure_folder(args.medmnist_csv)
     models = networks.find_models(
         run, ("classifier",) if args.external else (*recompute.MODELS, "judge")
     )
@@ -249,6 +252,10 @@ def main(argv=None):
             list_ids(test_part(run)),
             read_predictions(folder / "predictions.csv")[2],
         )
+    if args.medmnist_csv:
+        p = read_predictions(folder / "predictions.csv")[2]
+        name = f"seed{models['classifier']['options'].get('seed')}"
+        medmnist.write(args.medmnist_csv, test_part(run), p, name)
     return 0
 
 

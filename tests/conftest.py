@@ -16,6 +16,7 @@ import pytest
 from lesiongan import ROOT
 from lesiongan.phantom import write_phantom
 from lesiongan.run import keras_setup
+from tests.npz import write_npz
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 keras_setup.quiet_tensorflow()
@@ -85,6 +86,12 @@ def same_weights_every_time():
 def table_path(tmp_path_factory):
     """A phantom table of 200 images, with its metadata beside it."""
     return write_phantom(tmp_path_factory.mktemp("data"), 200)
+
+
+@pytest.fixture(scope="session")
+def npz_path(table_path, tmp_path_factory):
+    """The same table as an npz that is split by image, with its metadata beside it."""
+    return write_npz(tmp_path_factory.mktemp("npz"), table_path)
 
 
 class Pipeline:

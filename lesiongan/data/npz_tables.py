@@ -12,9 +12,10 @@ from lesiongan.files.opening import open_regular
 
 
 def read_npz(path):
-    """Return (layout, images, codes int32 (n,), notes) of MedMNIST's dermamnist.npz.
+    """Return (layout, images, codes int32 (n,), notes, own_parts) of MedMNIST's dermamnist.npz.
 
-    The parts of the file are joined, and one part is enough. Raises InputError if it is malformed.
+    The parts of the file are joined in the order of PARTS, and one part is enough. own_parts: str
+    (n,), which of them each image is in. Raises InputError if the file is malformed.
     """
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
@@ -62,4 +63,5 @@ def read_npz(path):
     labels = np.concatenate([arrays[f"{p}_labels"].reshape(-1) for p in parts])
     if not len(labels):
         raise InputError(f"{path}: holds no images")
-    return "hmnist_28_28_RGB", images, labels.astype(np.int32), []
+    own_parts = np.repeat(parts, [len(arrays[f"{p}_images"]) for p in parts])
+    return "hmnist_28_28_RGB", images, labels.astype(np.int32), [], own_parts

@@ -3,7 +3,7 @@
 It needs NumPy alone and is deterministic: the part of a lesion depends on the table's lesion ids
 and on `--split-seed` alone, never on row order, platform or library version. In another table, such
 as a subset, a lesion may fall in another part. Without lesion ids, and under the image split, row
-numbers take their place.
+numbers take their place. The official split of an npz is its own and is only read here.
 """
 
 import hashlib
@@ -48,8 +48,11 @@ def split_table(table, kind="lesion", seed=0):
     """Return str (n,): the part of each image, 70/10/20, stratified by class.
 
     kind 'lesion' keeps all photographs of a lesion in one part; 'image' is the leaky protocol of
-    older work.
+    older work; 'official' is the file's own split, whatever its shares (see protocols.py, which
+    refuses a file without one).
     """
+    if kind == "official":
+        return table.own_parts
     units = table.lesions if kind == "lesion" else table.rows.astype(str)
     names, classes, codes = lesion_classes(units, table.labels)
     sizes = np.bincount(codes)

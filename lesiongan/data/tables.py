@@ -32,7 +32,9 @@ class Table:
     lesion each image shows; grouping: how the lesions are known; metadata: DataFrame with one row
     an image, or None; sha256: of pixels and labels, so the same for .csv, .csv.gz and .npz of one
     table; notes: what every run says of it; order: the class names by the codes of the file;
-    order_note: what the protocol says of the metadata's row order, '' if it was confirmed.
+    order_note: what the protocol says of the metadata's row order, '' if it was confirmed;
+    own_parts: str (n,), the part of the file's own split (train / val / test) that each image is
+    in, or None for a file without one, which a CSV is.
     """
 
     path: str
@@ -47,6 +49,7 @@ class Table:
     notes: list = field(default_factory=list)
     order: tuple = CLASSES
     order_note: str = ""
+    own_parts: np.ndarray = None
 
     def __len__(self):
         return len(self.labels)
@@ -68,6 +71,7 @@ class Table:
             self.notes,
             self.order,
             self.order_note,
+            None if self.own_parts is None else self.own_parts[index],
         )
 
     @property
@@ -111,7 +115,7 @@ def read_table(path, order="auto"):
     kinds = f"name a table like {TABLE_NAME} (.gz, .xz, .zst, .zip) or dermamnist.npz"
     with open_input(path, kinds) as f:
         npz = holds_arrays(f, path)
-    layout, images, codes, notes = (read_npz if npz else read_csv)(path)
+    layout, images, codes, notes, own_parts = read_npz(path) if npz else (*read_csv(path), None)
     if order is None:
         order, note = label_order.find_order(codes, "alphabetical" if npz else "kaggle")
         notes += [note] * bool(note)
@@ -131,6 +135,7 @@ def read_table(path, order="auto"):
         "each image alone",
         notes=notes,
         order=order,
+        own_parts=own_parts,
     )
 
 

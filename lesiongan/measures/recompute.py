@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lesiongan.data import protocols
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import checksums, claims, errors, locks, records, writing
 from lesiongan.files.compressed import open_table
@@ -57,8 +58,8 @@ def from_predictions(path, split, outputs_dir):
         context["protocol"] = derive_protocol(split, leaky)
         if stated:
             context["protocol"] += f"; as stated by context.json, not checked: {stated}"
-    elif leaky and "leaky" not in context["protocol"]:
-        context["protocol"] += ", leaky"
+    elif leaky and not protocols.is_leaky(context["protocol"]):
+        context["protocol"] += protocols.LEAKY
     # The estimates go beside the run's own, never over them.
     folder = outputs_dir / "evaluation" / "from_predictions"
     locks.lock_folder(folder)

@@ -215,14 +215,15 @@ def measure_grouping(table, pairs):
     }
 
 
-def draw_leakage(table, seed):
-    """Draw by class the share of test images whose lesion is in train under an image split.
+SPLIT_TITLES = {"image": "70/10/20 image split", "official": "official split"}
 
-    Returns (figure, {'overall' and each class: share}).
+
+def draw_leakage(table, seed, kind="image"):
+    """Draw by class the share of test images whose lesion is in train under a split that may leak.
+
+    kind, seed: as split_table takes them. Returns (figure, {'overall' and each class: share}).
     """
-    overall, by_class = leakage_share(
-        table.labels, table.lesions, split_table(table, "image", seed)
-    )
+    overall, by_class = leakage_share(table.labels, table.lesions, split_table(table, kind, seed))
     fig, ax = style.subplots(figsize=(5, 2.6))
     ax.bar(range(len(CLASSES)), by_class * 100, color=list(style.COLOURS.values()))
     ax.axhline(
@@ -237,7 +238,7 @@ def draw_leakage(table, seed):
     ax.set(
         xlabel="diagnosis",
         ylabel="test images leaked (%)",
-        title="70/10/20 image split: same lesion in train",
+        title=f"{SPLIT_TITLES[kind]}: same lesion in train",
     )
     ax.legend(frameon=False)
     return fig, {

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lesiongan.data import photographs
+from lesiongan.data.protocols import SPLITS
 from lesiongan.run import flags, published
 
 
@@ -30,6 +31,12 @@ def parse(doc, argv=None):
         help="also write the predictions in the ISIC challenge's format",
     )
     g.add_argument(
+        "--medmnist-csv",
+        metavar="DIR",
+        help="also write the predictions into this folder as the evaluator of MedMNIST reads them "
+        "(with --split official)",
+    )
+    g.add_argument(
         "--from-predictions", metavar="CSV", help="recompute the estimates from a predictions.csv"
     )
     published.add_flag(g)
@@ -37,13 +44,14 @@ def parse(doc, argv=None):
     args = p.parse_args(argv)
     check_image_flags(args, p.error)
     published.settle_flag(args, p.error)
-    if "" in (args.external, args.isic_submission, args.from_predictions):
+    if "" in (args.external, args.isic_submission, args.medmnist_csv, args.from_predictions):
         p.error(
-            "--external, --isic-submission and --from-predictions take the path of a file, not an "
-            "empty one"
+            "--external, --isic-submission, --medmnist-csv and --from-predictions take a path, not "
+            "an empty one"
         )
+    check_medmnist(args, p.error)
     if args.from_predictions:
-        if args.split in ("lesion", "image"):
+        if args.split in SPLITS:
             p.error(
                 "--from-predictions needs --split PATH of the split.csv the predictions were made "
                 "under"
@@ -53,8 +61,10 @@ def parse(doc, argv=None):
                 "--from-predictions computes from files alone: it takes no --external or "
                 "--isic-submission"
             )
-    elif args.split not in ("lesion", "image"):
-        p.error("--split takes lesion or image (a split.csv only with --from-predictions)")
+    elif args.split not in SPLITS:
+        p.error(
+            "--split takes lesion, image or official (a split.csv only with --from-predictions)"
+        )
     return args
 
 
@@ -95,3 +105,14 @@ def check_image_flags(args, refuse):
         refuse("--image classifies photographs: leave out --external, --from-predictions, --subset")
     if args.views != 8:
         refuse("--image averages 8 views, for which the probabilities are calibrated: no --views")
+
+
+def check_medmnist(args, refuse):
+    """Refuse --medmnist-csv for anything but the whole test part of an npz."""
+    if args.medmnist_csv is not None and (
+        args.split != "official" or args.subset or args.external or args.from_predictions
+    ):
+        refuse(
+            "--medmnist-csv is of an npz's own test part: it needs --split official, and takes no "
+            "--subset, --external or --from-predictions"
+        )

@@ -4,6 +4,8 @@ import argparse
 import math
 from pathlib import Path
 
+from lesiongan.data.protocols import SPLITS
+
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Help that gives the default of every flag whose own help text does not."""
@@ -51,11 +53,11 @@ def parser(doc, split_file=False):
     g.add_argument("--split-seed", type=seed, default=0, help="alone moves the split")
     g.add_argument(
         "--split",
-        choices=None if split_file else ("lesion", "image"),
+        choices=None if split_file else SPLITS,
         default="lesion",
-        metavar="{lesion,image}" if not split_file else "{lesion,image,FILE}",
-        help="image reproduces the leaky protocol of older work"
-        + ("; a split.csv with --from-predictions" if split_file else ""),
+        metavar="{" + ",".join([*SPLITS, *["FILE"] * split_file]) + "}",
+        help="image reproduces the leaky protocol of older work; official keeps the split that an "
+        "npz such as dermamnist.npz has" + ("; a split.csv with --from-predictions" * split_file),
     )
     g.add_argument(
         "--subset", type=positive, metavar="N", help="about N images: whole lesions of every class"

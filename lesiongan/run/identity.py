@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+from lesiongan.data import protocols
 from lesiongan.files import errors, writing
 
 # These flags say where things are and how the script is called, not what it computes, so they are
@@ -23,6 +24,7 @@ NOT_IDENTITY = {
     "outputs_dir",
     "out",
     "export",
+    "medmnist_csv",
     "isic_submission",
     # These belong to `evaluate.py --image`, which has no record of its own.
     "image",
@@ -63,6 +65,8 @@ class Identity:
     @property
     def fingerprint(self):
         """The hex SHA-256 of the identity; the table's name is no part of it."""
+        protocol = protocols.leave_name_out(self.split["protocol"], self.data["name"])
         same = self.record() | {"data": {**self.data, "name": None}}
+        same["split"] = {**self.split, "protocol": protocol}
         text = json.dumps(same, sort_keys=True, default=writing.json_default)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lesiongan import ROOT
-from lesiongan.data import classes
+from lesiongan.data import classes, protocols
 from lesiongan.data.classes import PARTS, class_counts
 from lesiongan.data.lesions import group_lesions
 from lesiongan.data.split import split_table, subset
@@ -103,7 +103,7 @@ class Inputs(Origin):
     @property
     def figure_note(self):
         """What stands under every figure: phantom data, a leaky split, guessed lesions, or ''."""
-        leaky = "LEAKY image split" if self.split["protocol"].startswith("image split") else ""
+        leaky = protocols.warn_of(self.split["protocol"])
         grouping = self.table.grouping
         guessed = "" if self.table.metadata is not None else f"no lesion ids: grouped by {grouping}"
         order = self.table.order_note
@@ -146,15 +146,20 @@ class Inputs(Origin):
 
 def load_inputs(args):
     """Return the Inputs that the common flags ask for; raise InputError if they cannot be had."""
+    if args.split == "official" and args.split_seed:
+        raise InputError(
+            f"--split-seed {args.split_seed}: an official split is the file's own and has no seed; "
+            "leave --split-seed out"
+        )
     table = read_table(find_table(args.data), args.label_order)
     group_lesions(table, args.metadata, trust=args.trust_row_order)
-    rows = len(table)
+    # A subset is of the whole table's split, so whether that leaks is asked of the whole table.
+    rows, protocol = len(table), protocols.name_split(table, args.split)
     if args.subset:
         table = subset(table, args.subset)
     parts = split_table(table, args.split, args.split_seed)
     lines = zip(table.rows, table.lesions, parts, strict=True)
     split_text = "row,lesion,part\n" + "".join(f"{r},{lesion},{p}\n" for r, lesion, p in lines)
-    protocol = "lesion split" if args.split == "lesion" else "image split, leaky"
     if table.metadata is None:
         protocol += f", no lesion ids: grouped by {table.grouping}"
     if table.order_note:

@@ -81,7 +81,7 @@ def test_every_figure_of_a_run_carries_the_runs_note_and_eda_uses_the_seed_of_th
     monkeypatch.setattr(style, "save", save)
     real = table_figures.draw_leakage
     monkeypatch.setattr(
-        table_figures, "draw_leakage", lambda t, seed: seeds.append(seed) or real(t, seed)
+        table_figures, "draw_leakage", lambda t, seed, k: seeds.append(seed) or real(t, seed, k)
     )
     other = type(pipeline)(pipeline.table, tmp_path / "other")
     other.run("eda", "--seed", "5", "--split-seed", "2")

@@ -35,6 +35,7 @@ HARMLESS = {
     "--snapshots": "keeps more of the same training",
     "--isic-submission": "is written from predictions that are there",
     "--export": "writes a network that is there in another form",
+    "--medmnist-csv": "is written from predictions that are there",
 }
 ELSEWHERE = {
     "--role": "each role has a folder of its own",

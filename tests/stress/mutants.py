@@ -89,7 +89,8 @@ LIKELY = {
     ),
     "lesiongan/data/photographs": "photographs",
     "lesiongan/data/photograph_labels": "photograph_labels photographs_command",
-    "lesiongan/data/split": "lesions synthetic_quality memorisation table_figures",
+    "lesiongan/data/protocols": "official_split official_inputs figures from_predictions pipeline",
+    "lesiongan/data/split": ("lesions official_split synthetic_quality memorisation table_figures"),
     "lesiongan/data": "tables files_of_tools phantom fetch lesions identity hostile_files",
     "lesiongan/run/checkpoints": "checkpoints hostile_files gan_loop cnn_loop",
     "lesiongan/run/code_hash": "code_hash pipeline",
@@ -110,6 +111,7 @@ LIKELY = {
     "lesiongan/measures/predictions": (
         "predictions recomputed from_predictions external_tables evaluate"
     ),
+    "lesiongan/measures/medmnist": "medmnist_format medmnist_csv",
     "lesiongan/measures/estimates": "estimates recomputed compared_networks evaluate",
     "lesiongan/measures/recompute": "from_predictions recomputed estimates evaluate",
     "lesiongan/measures": (
