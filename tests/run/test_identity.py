@@ -35,6 +35,10 @@ HARMLESS = {
     "--snapshots": "keeps more of the same training",
     "--isic-submission": "is written from predictions that are there",
     "--export": "writes a network that is there in another form",
+    "--image": "answers photographs, which leaves no result folder",
+    "--json": "likewise",
+    "--map": "likewise",
+    "--crop": "likewise",
     "--medmnist-csv": "is written from predictions that are there",
 }
 ELSEWHERE = {
@@ -43,6 +47,7 @@ ELSEWHERE = {
     "--out": "likewise",
     "--external": "likewise",
     "--from-predictions": "likewise",
+    "--weights": "names other networks, whose hashes count",
     "--sample-only": "trains nothing, and draws what --samples and the like say",
 }
 VALUES = {
@@ -50,6 +55,7 @@ VALUES = {
     "--subset": "150",
     "--steps": "7",
     "--class-mix": "train",
+    "--classes": "df,mel",
     "--synthetic": "none",
     "--real": "none",
     "--split": "image",
