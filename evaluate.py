@@ -164,16 +164,17 @@ def read_synthetic(run):
 
 
 def begin(args):
-    """Return the Run of a command line.
+    """Return (Run, the --label-order of an external table) of a command line.
 
     The published networks have seen one table under one split. Its test part is scored under that
     split alone; any other table is an external one, and --data then becomes --external.
     """
     if not args.weights:
-        return runs.Run(args, "evaluate")
+        return runs.Run(args, "evaluate"), "auto"
     origin, path = published.read_origin(), None
     if args.data or not args.external:
         path = find_table(args.data)
+    order = "auto"
     if path is None or read_table(path, args.label_order).sha256 != origin.data["sha256"]:
         if path is not None and args.external:
             raise InputError(
@@ -181,11 +182,11 @@ def begin(args):
                 "leave it out, and name the table to score by --external alone"
             )
         if path is not None:
-            args.external = str(path)
+            args.external, order = str(path), args.label_order
             args.external_metadata = args.metadata
             if args.metadata == "auto":
                 args.external_metadata = str(metadata.find_beside(path))
-        return runs.Run(args, "evaluate", origin)
+        return runs.Run(args, "evaluate", origin), order
     run = runs.Run(args, "evaluate")
     if run.inputs.split["sha256"] != origin.split["sha256"]:
         raise InputError(
@@ -193,7 +194,7 @@ def begin(args):
             f"({origin.split['protocol']}, --split-seed 0, lesions by HAM10000_metadata.csv), and "
             "have seen test images of this one; score them under theirs, or train your own"
         )
-    return run
+    return run, order
 
 
 def main(argv=None):
@@ -213,7 +214,7 @@ def main(argv=None):
         if args.map != "none":
             from lesiongan.plots.photograph_maps import draw_all as draw
         return answers.answer(args, draw)
-    run = begin(args)
+    run, order = begin(args)
     if not args.external:
         run.inputs.require_rgb28("evaluate")
     if not run.announce():
@@ -228,7 +229,7 @@ def main(argv=None):
     )
     if args.external:
         run.start_keras()
-        external.evaluate(run, models)
+        external.evaluate(run, models, order)
         return 0
     synthetic, generator_path = read_synthetic(run)
     learned = models["classifier"]["inputs"].get("synthetic")

@@ -291,11 +291,17 @@ def check_targets(args):
             )
 
 
+def quote(name):
+    """Return a file's name as a field of a CSV, in quotes where it needs them."""
+    return '"{}"'.format(name.replace('"', '""')) if set(name) & set(',"') else name
+
+
 def write_files(args, answerer, networks_used, answers, faults):
     """Write the JSON file and the ISIC submission, as far as they are asked for."""
     if args.isic_submission:
         p = np.array([list(said["probabilities"].values()) for said in answers])
-        write_isic(Path(args.isic_submission), [Path(said["file"]).stem for said in answers], p)
+        names = [quote(Path(said["file"]).stem) for said in answers]
+        write_isic(Path(args.isic_submission), names, p)
     if args.json:
         trained = answerer.options
         content = {

@@ -39,10 +39,13 @@ def find_copies(run, images):
     return known.measure(features, 1)[0] < known.copy, "by the judge's features, without pixels"
 
 
-def evaluate(run, models):
-    """Score another table; raise InputError if it is mostly training images."""
+def evaluate(run, models, order="auto"):
+    """Score another table; raise InputError if it is mostly training images.
+
+    order: what its class codes stand for, as --label-order.
+    """
     args = run.args
-    table = group_lesions(read_table(args.external), args.external_metadata, external=True)
+    table = group_lesions(read_table(args.external, order), args.external_metadata, external=True)
     if table.layout != "hmnist_28_28_RGB":
         raise InputError(f"{table.path}: is {table.layout}; the classifier needs hmnist_28_28_RGB")
     copies, how = find_copies(run, table.images)

@@ -129,7 +129,7 @@ def read(path):
             or n < 2
             or shapes != [(n,)] * 3
             or kinds_found != list(KINDS.values())
-            or not np.isfinite(found["features"]).all()
+            or not all(np.isfinite(found[k]).all() for k in ("features", "unlike", "copy"))
             or not 0 <= found["labels"].min() <= found["labels"].max() < 7
         ):
             raise InputError(f"{path}: is no index of training lesions; run evaluate.py again")

@@ -14,7 +14,7 @@ from lesiongan.files.errors import InputError
 from lesiongan.run.inputs import Origin
 
 FOLDER = ROOT / "weights"
-SUMS = "SHA256SUMS"
+SUMS, CARD_NAME = "SHA256SUMS", "card.json"
 NETWORKS = {
     "generator": "gan/generator.keras",
     "classifier": "cnn/classifier.keras",
@@ -60,12 +60,17 @@ def read_sums():
     """Return {file relative to weights/: SHA-256} of SHA256SUMS."""
     try:
         lines = (FOLDER / SUMS).read_text(encoding="utf-8").splitlines()
-        return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+        found = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
     except (OSError, ValueError):
+        found = {}
+    records_of = [f"{file.split('/')[0]}/options.json" for file in NETWORKS.values()]
+    # A list that leaves a file out would let any file pass in its place.
+    if not {*NETWORKS.values(), *records_of, NEAREST, CARD_NAME} <= set(found):
         raise InputError(
             f"{FOLDER / SUMS}: missing or damaged; restore it with `git checkout weights`, or "
             "clone the repository again"
-        ) from None
+        )
+    return found
 
 
 def read_card():
@@ -81,7 +86,7 @@ def read_card():
                 f"{path}: {what} (SHA256SUMS); restore it with `git checkout weights`, or clone "
                 "the repository again"
             )
-    return records.read_json(FOLDER / "card.json", "git checkout weights", CARD)
+    return records.read_json(FOLDER / CARD_NAME, "git checkout weights", CARD)
 
 
 def read_origin():
