@@ -3,6 +3,7 @@
     python evaluate.py                                             # -> outputs/evaluation/
     python evaluate.py --external OTHER.csv                        # score another table
     python evaluate.py --image PHOTOGRAPHS --weights published     # what do these show?
+    python evaluate.py --synthetic A.csv B/                        # measure sets of any generator
     python evaluate.py --from-predictions P.csv --split SPLIT.csv  # without table or model
 
 The script writes predictions.csv first (one line for each test image) and derives every estimate
@@ -22,6 +23,7 @@ from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import (
     answers,
+    copies,
     estimates,
     external,
     likeness,
@@ -29,6 +31,7 @@ from lesiongan.measures import (
     networks,
     recompute,
     subgroups,
+    synthetic_sets,
 )
 from lesiongan.measures.predictions import (
     check_isic,
@@ -37,7 +40,7 @@ from lesiongan.measures.predictions import (
     write_isic,
     write_predictions,
 )
-from lesiongan.nets import inference, saved_models
+from lesiongan.nets import inference, saved_models, set_sources
 from lesiongan.run import evaluate_flags, published, runs, script
 from lesiongan.run.folders import ResultFolder
 from lesiongan.run.inputs import find_table
@@ -67,7 +70,7 @@ def evaluate_test(run, models, synthetic, generator_path):
     folder = args.outputs_dir / "evaluation"
     test = test_part(run)
     context = {
-        "protocol": networks.name_protocol(run, args.views),
+        "protocol": networks.name_protocol(run, args.views, models["classifier"]),
         "data": {**run.inputs.data, "note": run.inputs.data_note},
         "views": args.views,
         "points": {},
@@ -99,6 +102,9 @@ def evaluate_test(run, models, synthetic, generator_path):
 
 def print_quality(quality):
     """Print how near the synthetic images are to real ones, or why that was not measured."""
+    new = quality.get("passes_as_new")
+    if new and not new["value"]:
+        print(f"  note: the synthetic set does not pass as new: {new['reason']}")
     if "distances" not in quality:
         print(f"  synthetic images: {quality['reason']}")
         return
@@ -133,29 +139,29 @@ def evaluate_synthetic(run, models, synthetic, generator_path):
         run.check_not_replaced("generator", generator_path)
     nearest_path = run.args.outputs_dir / "evaluation" / "nearest.csv"
     found = synthetic_quality.measure(run.inputs, synthetic, judge, generator, nearest_path)
-    return found | {"networks": networks.identify(run)}
+    found |= {"networks": networks.identify(run)}
+    elsewhere = run.origins.get("synthetic")
+    return {"synthetic_origin": elsewhere, **found} if elsewhere else found
 
 
 def read_synthetic(run):
     """Return (Table, generator path) of the synthetic set and of what drew it.
 
-    They are (None, None) without a synthetic set and (Table, None) without a generator. Raises
-    InputError if the set is of other data or of another generator.
+    They are (None, None) without a synthetic set, and (Table, None) without a generator or if the
+    set was made elsewhere. Raises InputError if the set is of other data or of another generator.
     """
     path = run.args.outputs_dir / "synthetic" / classes.TABLE_NAME
     generator = run.args.models_dir / "gan" / "generator.keras"
     if not path.is_file():
         return None, None
-    provenance = run.inputs.check_made_from(path.with_name("provenance.json"), "train_gan.py")
-    if run.hash_file("synthetic", path) != provenance.get("table_sha256"):
-        raise InputError(
-            f"{path}: is not the table its provenance.json describes; run train_gan.py again"
-        )
-    table = read_table(path)
-    run.check_not_replaced("synthetic", path)
+    made = set_sources.read_set(run, "synthetic", path)
+    table = made.table
+    if made.origin != set_sources.OURS:
+        copies.refuse_held_out(run.inputs, "synthetic set", path, table.images)
+        return table, None
     if not generator.is_file():
         return table, None
-    if run.hash_file("generator", generator) != provenance.get("generator_sha256"):
+    if run.hash_file("generator", generator) != made.provenance.get("generator_sha256"):
         raise InputError(
             f"{path}: was drawn from another generator than {generator}; run train_gan.py "
             "--sample-only"
@@ -180,6 +186,11 @@ def begin(args):
             raise InputError(
                 f"--data {path}: is not the table that the published networks were trained on; "
                 "leave it out, and name the table to score by --external alone"
+            )
+        if args.synthetic:
+            raise InputError(
+                "--synthetic measures sets against the table that the networks were trained on; "
+                "name HAM10000's by --data, or train your own networks"
             )
         if path is not None:
             args.external, order = str(path), args.label_order
@@ -224,6 +235,11 @@ def main(argv=None):
         check_isic(Path(args.isic_submission), inputs)
     if args.medmnist_csv:
         writing.ensure_folder(args.medmnist_csv)
+    if args.synthetic:
+        models = networks.find_models(run, ("judge",))
+        judge = (lambda: networks.load_model(run, "judge")) if models else None
+        synthetic_sets.evaluate(run, judge)
+        return 0
     models = networks.find_models(
         run, ("classifier",) if args.external else (*recompute.MODELS, "judge")
     )

@@ -6,8 +6,10 @@
     python train_cnn.py --task malignancy  # benign / malignant -> models/malignancy/
 
 The script reads the table's train part (val calibrates; test is never touched) and the synthetic
-table, whose rows can only enter training. It writes classifier.keras, options.json and history.csv.
-Each training takes 9 to 12 minutes on two CPU cores; --resume goes on after an interruption.
+table, whose rows can only enter training. --synthetic takes the images of any other generator too:
+a table, or a folder with pictures in images/<class>/. It writes classifier.keras, options.json and
+history.csv. Each training takes 9 to 12 minutes on two CPU cores; --resume goes on after an
+interruption.
 
 Class imbalance: batches follow the natural mix, so that the probabilities stay calibrated. The
 shift of the prior by synthetic images is taken out of the logits analytically (Saerens et al.
@@ -22,18 +24,22 @@ An epoch is as many images as the real training part has, whatever is mixed in: 
 """
 
 import math
-from pathlib import Path
 
 import numpy as np
 
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, MALIGNANT, class_counts
-from lesiongan.data.near_duplicates import NEAR_DUPLICATE_DISTANCE
 from lesiongan.data.split import half_a
-from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
-from lesiongan.measures import calibration, memorisation, metrics
-from lesiongan.nets import augmentation, inference, onnx_export, optimizers, saved_models
+from lesiongan.measures import calibration, copies, metrics
+from lesiongan.nets import (
+    augmentation,
+    inference,
+    onnx_export,
+    optimizers,
+    saved_models,
+    set_sources,
+)
 from lesiongan.run import classifier_flags, keras_setup, runs, script, streams
 from lesiongan.run.folders import ResultFolder
 from lesiongan.run.training import train_epochs
@@ -100,7 +106,8 @@ def gather_pool(run):
     """Return (images uint8, labels int32, weights float32, number of synthetic rows) to train on.
 
     Real rows come first, then repeats, then synthetic rows. Synthetic rows are read from their own
-    file, so they cannot reach val or test; provenance.json must name this run's data and split.
+    file, so they cannot reach val or test. If train_gan.py drew them, provenance.json must name
+    this run's data and split; no set may hold val or test images.
     """
     args, inputs = run.args, run.inputs
     images, labels = inputs.part("train")
@@ -118,60 +125,24 @@ def gather_pool(run):
     if args.real == "none":
         images, labels, weights = [], [], []
     elif args.real != "table":
-        run.files["real"] = add_table(args.real, 1.0, images, labels, weights).sha256
-        refuse_held_out(run, "--real", args.real, images[-1])
+        added = set_sources.read_rgb28(args.real)
+        run.files["real"] = added.sha256
+        copies.refuse_held_out(inputs, "--real", args.real, added.images, real=True)
+        append_rows(added, 1.0, images, labels, weights)
     if args.synthetic != "none":
-        path = Path(args.synthetic)
-        if not path.is_file():
-            raise InputError(
-                f"{path}: no synthetic table; run train_gan.py first, or pass --synthetic none"
-            )
-        digest = run.hash_file("synthetic", path)
-        provenance = path.with_name("provenance.json")
-        made = inputs.check_made_from(provenance, "train_gan.py")
-        add_table(path, args.synthetic_weight, images, labels, weights)
-        run.check_not_replaced("synthetic", path)
-        if made.get("table_sha256") != digest:
-            raise InputError(
-                f"{path}: is not the table {provenance} describes; run train_gan.py again"
-            )
+        made = set_sources.read_set(run, "synthetic", args.synthetic).table
         # Provenance can be forged, or the generator be another's that has seen the test part.
-        refuse_held_out(run, "--synthetic", path, images[-1], most=SYNTHETIC_NEAR)
+        copies.refuse_held_out(inputs, "--synthetic", made.path, made.images)
+        append_rows(made, args.synthetic_weight, images, labels, weights)
     synthetic = len(labels[-1]) if args.synthetic != "none" else 0
     return np.concatenate(images), np.concatenate(labels), np.concatenate(weights), synthetic
 
 
-def refuse_held_out(run, flag, path, images, most=0.0):
-    """Raise InputError if added images are photographs of the val or test part.
-
-    most: the share of them that may come near one by chance; a copy may not.
-    """
-    others = run.inputs.table.images[run.inputs.parts != "train"]
-    distance, _ = memorisation.nearest(images, others)
-    held_out = int((distance < NEAR_DUPLICATE_DISTANCE).sum())
-    copies = int((distance < COPY_DISTANCE).sum())
-    if copies or held_out > most * len(images):
-        raise InputError(
-            f"{flag} {path}: {held_out} of its {len(images)} images are val or test images of this "
-            "split"
-        )
-
-
-# Of the published run's 1000 images, three come within 82 of one of 7008 training images, as one in
-# a hundred unseen photographs does. A generator that has not seen an image hardly ever comes within
-# NEAR_DUPLICATE_DISTANCE (50) of it. Below COPY_DISTANCE nothing but rounding differs.
-SYNTHETIC_NEAR, COPY_DISTANCE = 0.005, 5.0
-
-
-def add_table(path, weight, images, labels, weights):
-    """Append the rows of a 28 x 28 RGB table to the pool's lists, and return the Table."""
-    table = read_table(path)
-    if table.layout != "hmnist_28_28_RGB":
-        raise InputError(f"{path}: is {table.layout}; training needs hmnist_28_28_RGB")
+def append_rows(table, weight, images, labels, weights):
+    """Append the rows of a 28 x 28 RGB table to the pool's lists."""
     images.append(table.images)
     labels.append(table.labels)
     weights.append(np.full(len(table), weight, np.float32))
-    return table
 
 
 def build_batches(images, targets, weights, args):
@@ -382,6 +353,7 @@ def main(argv=None):
         trained_on=class_counts(pool_labels),
         real_images=len(pool_labels) - synthetic,
         synthetic_images=synthetic,
+        **{f"{name}_origin": origin for name, origin in run.origins.items()},
         code_sha256=run.code_sha256,
         kept_epoch=len(history)
         if args.keep == "last"

@@ -106,6 +106,14 @@ def holds_arrays(stream, path):
         raise InputError(f"{path}: not a readable zip ({first_line(e)}); fetch it again") from None
 
 
+def hash_rows(images, labels):
+    """Return the hex SHA-256 of pixels uint8 (n, h, w, c) and labels int32 (n,)."""
+    digest = hashlib.sha256(repr(images.shape).encode())
+    digest.update(np.ascontiguousarray(images))
+    digest.update(labels.astype("<i4").tobytes())
+    return digest.hexdigest()
+
+
 def read_table(path, order="auto"):
     """Read and check the table of any supported file; each image is a lesion of its own here.
 
@@ -120,16 +128,13 @@ def read_table(path, order="auto"):
         order, note = label_order.find_order(codes, "alphabetical" if npz else "kaggle")
         notes += [note] * bool(note)
     labels = label_order.convert(codes, order)
-    digest = hashlib.sha256(repr(images.shape).encode())
-    digest.update(np.ascontiguousarray(images))
-    digest.update(labels.astype("<i4").tobytes())
     rows = np.arange(len(labels))
     return Table(
         str(path),
         layout,
         images,
         labels,
-        digest.hexdigest(),
+        hash_rows(images, labels),
         rows,
         rows.astype(str),
         "each image alone",

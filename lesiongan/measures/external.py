@@ -77,7 +77,8 @@ def evaluate(run, models, order="auto"):
     protocol = (
         f"external table {name}, {dropped} of {dropped + len(table)} images dropped as "
         f"near-duplicates of training images{searched}, grouped by {table.grouping}; "
-        f"classifier of {run.inputs.data['name']}, {networks.name_protocol(run, args.views)}"
+        f"classifier of {run.inputs.data['name']}, "
+        + networks.name_protocol(run, args.views, models["classifier"])
     )
     note = "; ".join(
         filter(

@@ -7,17 +7,18 @@ from lesiongan.data.near_duplicates import area_means, dihedral_views
 from lesiongan.measures.distances import squared_distances
 
 
-def nearest(images, others, exclude=None, block=512):
+def nearest(images, others, exclude=None, block=512, describe=area_means):
     """Return (distance (n,), position (n,)) of the nearest of `others` to each image.
 
     The distance is L2 between 7 x 7 area means (grey levels), the least over the 8 flips and turns,
     so that no flipped or turned copy is missed.
 
     exclude: optional (names of images (n,), names of others (m,)); pairs of the same name are
-    passed over.
+    passed over. describe: function from images to what is compared in place of the area means,
+    float (n, s, s, c).
     """
-    queries = area_means(images)
-    targets = area_means(others).reshape(len(others), -1)
+    queries = describe(images)
+    targets = describe(others).reshape(len(others), -1)
     best, at = np.full(len(images), np.inf), np.zeros(len(images), dtype=np.int64)
     views = [v.reshape(len(v), -1) for v in dihedral_views(queries)]
     for start in range(0, len(images), block):

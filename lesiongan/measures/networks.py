@@ -75,7 +75,9 @@ def load_model(run, name):
 def describe_arm(options):
     """Return what a network was trained on and how, as far as it decides how arms compare."""
     real, synthetic = options["real_images"], options["synthetic_images"]
-    words = [f"{real} real"] * bool(real) + [f"{synthetic} synthetic"] * bool(synthetic)
+    elsewhere = options.get("synthetic_origin")
+    made = f"{synthetic} synthetic" + (f" ({elsewhere})" if elsewhere else "")
+    words = [f"{real} real"] * bool(real) + [made] * bool(synthetic)
     shared = {k: v for k, v in options["options"].items() if k not in DATA_OPTIONS}
     shared |= {"steps": options["steps"], "extra_real_sha256": options["inputs"].get("real")}
     weight = options["options"].get("synthetic_weight") if synthetic else None
@@ -94,11 +96,19 @@ def describe_arm(options):
     }
 
 
-def name_protocol(run, views):
-    """Return the split's protocol, with the views if the calibration is for other views."""
-    return run.inputs.split["protocol"] + (
-        "; 1 view (calibrated for the average of 8)" if views == 1 else ""
-    )
+def name_protocol(run, views, classifier):
+    """Return what every estimate says of its protocol.
+
+    That is the split's, with a warning if the classifier (its options.json) learned from synthetic
+    images of a generator that may have seen the test part, and with the views if the calibration is
+    for other views.
+    """
+    words = [run.inputs.split["protocol"]]
+    if str(classifier.get("synthetic_origin")).startswith("LEAKY"):
+        words.append(f"synthetic images {classifier['synthetic_origin']}")
+    if views == 1:
+        words.append("1 view (calibrated for the average of 8)")
+    return "; ".join(words)
 
 
 def identify(run):

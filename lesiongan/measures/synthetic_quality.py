@@ -12,8 +12,8 @@ import numpy as np
 import scipy.stats
 
 from lesiongan.data.classes import CLASSES, class_counts
-from lesiongan.files import writing
-from lesiongan.measures import bootstrap, distances, estimates, memorisation, metrics
+from lesiongan.measures import bootstrap, distances, estimates, metrics, novelty
+from lesiongan.measures.shares import share_of, share_over_lesions
 from lesiongan.nets.synthetic_set import draw_latents, generate
 from lesiongan.run import streams
 
@@ -27,28 +27,29 @@ LEAST_JUDGE = 0.5
 CLASS_IMAGES = 50
 
 
-def measure(inputs, synthetic, judge, generator, nearest_path):
+def measure(inputs, synthetic, judge, generator, nearest_path=None, held_out="test", most=IMAGES):
     """Return the whole of synthetic_quality.json as a dict.
 
-    synthetic: Table of the synthetic set; judge: Judge, or None, without which only memorisation is
-    measured; generator: keras model, or None, without which distances are measured on the synthetic
-    set itself, for the classes that it has.
+    synthetic: Table of the synthetic set; judge: Judge, or None, without which only its novelty is
+    measured, against the part `held_out`; generator: keras model, or None, without which distances
+    are measured on the synthetic set itself, for the classes that it has. nearest_path: where the
+    nearest training images are written, or None. most: images to measure distances of.
     """
 
     def only_memorisation(reason, held_out, **more):
-        found = report_memorisation(inputs, synthetic, held_out, nearest_path)
+        found = novelty.report(inputs, synthetic, held_out, nearest_path)
         return {
             "value": None,
             "reason": reason,
             "protocol": inputs.split["protocol"],
             "data": inputs.data,
             "note": inputs.data_note,
-            "memorisation": found,
+            **found,
             **more,
         }
 
     if judge is None:
-        return only_memorisation("no judge: run train_cnn.py --role judge", "test")
+        return only_memorisation("no judge: run train_cnn.py --role judge", held_out)
     accuracy = estimate_judge(judge, inputs)
     if accuracy["value"] < LEAST_JUDGE:
         reason = (
@@ -76,7 +77,7 @@ def measure(inputs, synthetic, judge, generator, nearest_path):
         judge.features(inputs.part(judge.held_out)[0]),
     )
     n, overall, by_class = measure_distances(
-        inputs, synthetic, judge, generator, features, held_features
+        inputs, synthetic, judge, generator, features, held_features, most=most
     )
     measured = inputs.split["protocol"]
     classes = np.unique(synthetic.labels) if generator is None else np.arange(len(CLASSES))
@@ -105,7 +106,7 @@ def measure(inputs, synthetic, judge, generator, nearest_path):
         "diversity": diversity(
             features, synthetic.labels, held_features, held_out, lesions, measured
         ),
-        "memorisation": report_memorisation(inputs, synthetic, judge.held_out, nearest_path),
+        **novelty.report(inputs, synthetic, judge.held_out, nearest_path),
     }
 
 
@@ -124,13 +125,13 @@ def estimate_judge(judge, inputs):
 
 
 def measure_distances(
-    inputs, synthetic, judge, generator, fake_features, test_features, by_class=True
+    inputs, synthetic, judge, generator, fake_features, test_features, by_class=True, most=IMAGES
 ):
     """Return (n, {name: estimate}, {class: {name: estimate}}) of distances to held-out images.
 
     The names are Frechet, KID, precision, recall, density and coverage of the synthetic images and
     of half B, and synthetic over half B. By class they are coverage and density, of classes with 50
-    held-out images.
+    held-out images. n is `most` at most.
     """
     b_labels, b_features = (
         inputs.table.labels[judge.floor],
@@ -138,12 +139,12 @@ def measure_distances(
     )
     test_labels, protocol = inputs.part(judge.held_out)[1], inputs.split["protocol"]
     mix = class_counts(inputs.part("train")[1])
-    n = min(IMAGES, len(b_labels))
+    n = min(most, len(b_labels))
     sizes = [class_counts(test_labels), class_counts(b_labels)]
     # No image of a set may be drawn twice, because repeats would be each other's neighbours.
     if generator is None:
-        mix, most = synthetic_in_mix(inputs, synthetic)
-        n = min(n, most)
+        mix, enough = synthetic_in_mix(inputs, synthetic)
+        n = min(n, enough)
         sizes.append(class_counts(synthetic.labels))
     large = np.flatnonzero(np.min(sizes, axis=0) >= CLASS_IMAGES) if by_class else []
     draws, class_draws = [], {c: [] for c in large}
@@ -223,45 +224,6 @@ def mean_of_draws(values, n, protocol):
     }
 
 
-def share_of(flags, protocol):
-    """Return an estimate: the share of True, with Wilson's 95 % interval."""
-    n, p, z = len(flags), np.mean(flags), scipy.stats.norm.ppf(0.975)
-    middle, half = (p + z**2 / (2 * n)), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    low, high = (middle + np.array([-half, half])) / (1 + z**2 / n)
-    # Where p is 0 or 1, rounding would leave it outside its interval.
-    low, high = max(0, min(low, p)), min(1, max(high, p))
-    return {
-        "value": p,
-        "low": low,
-        "high": high,
-        "n": n,
-        "protocol": f"{protocol}; Wilson's interval over images",
-    }
-
-
-def share_over_lesions(flags, lesions, protocol):
-    """Return an estimate: the share of True, with its standard error `se` over lesions.
-
-    Photographs of one lesion are not independent, so the share is taken as a ratio of sums over
-    lesions (Cochran 1977, eq. 6.13). The interval is the normal 95 % interval.
-    """
-    n, p = len(flags), np.mean(flags)
-    _, at = np.unique(lesions, return_inverse=True)
-    # Each lesion has one deviation from the share; together they sum to 0.
-    each = np.bincount(at, weights=flags - p)
-    se = np.sqrt((each**2).sum() * len(each) / max(len(each) - 1, 1)) / n
-    half = scipy.stats.norm.ppf(0.975) * se
-    low, high = np.clip((p - half, p + half), 0, 1)
-    return {
-        "value": p,
-        "low": low,
-        "high": high,
-        "se": se,
-        "n": n,
-        "protocol": f"{protocol}; variance between lesions",
-    }
-
-
 def label_agreement(judge, synthetic, test_images, test_labels, test_lesions, protocol):
     """Return by class the share of synthetic images to which the judge gives their own label.
 
@@ -322,40 +284,3 @@ def diversity(fake, fake_labels, real, real_labels, real_lesions, protocol, draw
             "protocol": f"{protocol}; bootstrap over both sets, one real image a lesion",
         }
     return out
-
-
-def report_memorisation(inputs, synthetic, held_out, nearest_path):
-    """Return the shares of the synthetic set nearer to training images than unseen lesions are.
-
-    Each synthetic image is written with its nearest training image to `nearest_path`.
-    """
-    in_train = inputs.parts == "train"
-    seen = (*inputs.part("train"), inputs.lesions("train"))
-    unseen = (inputs.part(held_out)[0], inputs.lesions(held_out))
-    m = memorisation.memorisation(synthetic.images, synthetic.labels, *seen, *unseen)
-    columns = {
-        "synthetic_row": np.arange(len(synthetic)),
-        "label": synthetic.labels,
-        "train_row": inputs.table.rows[in_train][m["position"]],
-        "distance": m["distance"],
-    }
-    writing.write_csv(nearest_path, columns)
-    protocol = inputs.split["protocol"]
-    by_class = {}
-    for name in CLASSES:
-        found = m["by_class"][name]
-        if found is None:
-            by_class[name] = {"value": None, "reason": "too few images"}
-        else:
-            by_class[name] = {
-                **share_of(found["flagged"], protocol),
-                "threshold": found["threshold"],
-            }
-    return {
-        **share_of(m["distance"] < m["threshold"], protocol),
-        "threshold": m["threshold"],
-        "by_class": by_class,
-        "definition": "nearest training image, L2 of 7 x 7 area means, least over 8 flips and "
-        "turns, below the 1st percentile of held-out images (overall) or of other "
-        "lesions of the class (by class)",
-    }

@@ -10,7 +10,7 @@ from pathlib import Path
 from lesiongan.data.classes import CLASS_NAMES, CLASSES, MALIGNANT
 from lesiongan.files import checksums, records
 from lesiongan.files.errors import InputError
-from lesiongan.measures import estimates
+from lesiongan.measures import estimates, synthetic_sets
 
 
 def cell(f):
@@ -156,6 +156,28 @@ def quality_section(quality):
     )
 
 
+def sets_section(run):
+    """Return the table of synthetic sets side by side as HTML, '' if none were measured.
+
+    What was measured by another judge, or has been changed since, is left out with a word.
+    """
+    folder = run.args.outputs_dir / "evaluation"
+    path, again = folder / synthetic_sets.NAME, "evaluate.py --synthetic"
+    if not (folder / synthetic_sets.RECORD).is_file():
+        return ""
+    shape = {"inputs": {...: str}, "outputs": {...: str}}
+    record = run.inputs.check_made_from(folder / synthetic_sets.RECORD, again, shape)
+    judge = run.args.models_dir / "judge" / "classifier.keras"
+    ours = checksums.file_sha256(judge) if judge.is_file() else None
+    if record["inputs"].get("judge", ours) != ours:
+        return f"Left out: measured by another judge than models/judge; run {again} again."
+    if record["outputs"].get(path.name) != checksums.file_sha256(path):
+        return f"Left out: {path.name} has changed since it was written; run {again} again."
+    found = records.read_json(path, again, synthetic_sets.SHAPE)
+    head, rows = synthetic_sets.tabulate(found["sets"])
+    return render("sets.html", sets=found["sets"], head=head, rows=rows)
+
+
 def show_pictures(pictures):
     """Return [(path, caption)] in the form that the template takes, each file embedded."""
     return [
@@ -204,5 +226,6 @@ def build(run, drawn, left_out, missing):
         eda=show_pictures(eda),
         left_out=left_out,
         networks=networks,
+        sets=sets_section(run),
         **sections,
     )

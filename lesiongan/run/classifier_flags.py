@@ -50,7 +50,14 @@ def add_data_flags(p):
     g.add_argument(
         "--synthetic",
         metavar="PATH|none",
-        help="synthetic table (default outputs/synthetic/...csv)",
+        help="synthetic images of any generator: a table, or a folder with pictures in "
+        "images/<class>/ (default outputs/synthetic/...csv)",
+    )
+    g.add_argument(
+        "--leaky-synthetic",
+        action="store_true",
+        help="take images of a generator that was trained under another split of this table; every "
+        "output says so",
     )
     g.add_argument(
         "--real",

@@ -31,6 +31,13 @@ def parse(doc, argv=None):
         help="also write the predictions in the ISIC challenge's format",
     )
     g.add_argument(
+        "--synthetic",
+        metavar="SET",
+        nargs="+",
+        help="measure these synthetic sets of any generator side by side, on val, and nothing "
+        "else: tables, or folders with pictures in images/<class>/",
+    )
+    g.add_argument(
         "--medmnist-csv",
         metavar="DIR",
         help="also write the predictions into this folder as the evaluator of MedMNIST reads them "
@@ -56,11 +63,13 @@ def parse(doc, argv=None):
                 "--from-predictions needs --split PATH of the split.csv the predictions were made "
                 "under"
             )
-        if args.external or args.isic_submission:
+        if args.external or args.isic_submission or args.synthetic:
             p.error(
-                "--from-predictions computes from files alone: it takes no --external or "
-                "--isic-submission"
+                "--from-predictions computes from files alone: it takes no --external, "
+                "--synthetic or --isic-submission"
             )
+    elif args.synthetic and (args.external or args.isic_submission):
+        p.error("--synthetic measures sets alone: it takes no --external or --isic-submission")
     elif args.split not in SPLITS:
         p.error(
             "--split takes lesion, image or official (a split.csv only with --from-predictions)"
@@ -101,8 +110,11 @@ def check_image_flags(args, refuse):
         return
     if "" in args.image or args.json == Path(""):
         refuse("--image and --json take the paths of files, not empty ones")
-    if args.external or args.from_predictions or args.subset:
-        refuse("--image classifies photographs: leave out --external, --from-predictions, --subset")
+    if args.external or args.from_predictions or args.subset or args.synthetic:
+        refuse(
+            "--image classifies photographs: leave out --external, --from-predictions, --synthetic "
+            "and --subset"
+        )
     if args.views != 8:
         refuse("--image averages 8 views, for which the probabilities are calibrated: no --views")
 

@@ -8,7 +8,8 @@ from lesiongan.data import protocols
 from lesiongan.files import errors, writing
 
 # These flags say where things are and how the script is called, not what it computes, so they are
-# no part of an identity. How the table is read shows in its hash and in the split's protocol.
+# no part of an identity. How the table is read shows in its hash and in the split's protocol, and
+# of synthetic sets the hashes are among the inputs.
 NOT_IDENTITY = {
     "data",
     "metadata",
@@ -31,6 +32,8 @@ NOT_IDENTITY = {
     "json",
     "map",
     "crop",
+    "synthetic",
+    "leaky_synthetic",
 }
 
 

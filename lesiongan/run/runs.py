@@ -17,7 +17,8 @@ class Run:
     """One run of a script.
 
     inputs: Inputs, or the Origin that is given to a run that needs no table; files: {name: SHA-256}
-    of the files read so far; environment: see machine.
+    of the files read so far; origins: {name: "made elsewhere"} of the synthetic sets among them
+    that train_gan.py did not write; environment: see machine.
     """
 
     def __init__(self, args, script, origin=None):
@@ -32,7 +33,7 @@ class Run:
         self.all_code_sha256, self.code_sha256 = hash_code(script)
         self.environment = machine.environment() | {"deterministic": args.deterministic}
         self.inputs = origin or load_inputs(args)
-        self.files = {}
+        self.files, self.origins = {}, {}
         self.keras_started = False
 
     def hash_file(self, name, path):

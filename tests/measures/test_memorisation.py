@@ -7,7 +7,7 @@ import pytest
 
 from lesiongan.data import near_duplicates
 from lesiongan.data.tables import Table
-from lesiongan.measures import memorisation, synthetic_quality
+from lesiongan.measures import memorisation, novelty
 
 
 def smooth_images(rng, n):
@@ -132,7 +132,7 @@ def test_memorisation_passes_over_photographs_of_the_held_out_lesion_itself(
     for part in ("test", "val"):
         asked.clear()
         with pytest.raises(KeyboardInterrupt):
-            synthetic_quality.report_memorisation(inputs, synthetic, part, tmp_path / "nearest.csv")
+            novelty.report_memorisation(inputs, synthetic, part, tmp_path / "nearest.csv")
         wanted = (
             synthetic.images,
             synthetic.labels,
@@ -163,15 +163,13 @@ def test_the_memorised_share_of_a_class_is_of_what_was_flagged_within_it(
         "t", "", np.zeros((4, 28, 28, 3), np.uint8), np.zeros(4, int), "", np.arange(4)
     )
     synthetic.labels = np.array([0, 0, 0, 0])
-    report = synthetic_quality.report_memorisation(
-        inputs, synthetic, "test", tmp_path / "nearest.csv"
-    )
+    report = novelty.report_memorisation(inputs, synthetic, "test", tmp_path / "nearest.csv")
     assert (report["value"], report["n"], report["threshold"]) == (0.5, 4, 4.0)
     akiec = report["by_class"]["akiec"]
     assert (akiec["value"], akiec["n"], akiec["threshold"]) == (0.5, 4, 5.0)
     by_class["akiec"]["flagged"] = np.array([True, True, True, False])
     assert (
-        synthetic_quality.report_memorisation(inputs, synthetic, "test", tmp_path / "nearest.csv")[
+        novelty.report_memorisation(inputs, synthetic, "test", tmp_path / "nearest.csv")[
             "by_class"
         ]["akiec"]["value"]
         == 0.75

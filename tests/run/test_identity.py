@@ -47,6 +47,7 @@ ELSEWHERE = {
     "--out": "likewise",
     "--external": "likewise",
     "--from-predictions": "likewise",
+    "--leaky-synthetic": "allows a set, whose hash counts",
     "--weights": "names other networks, whose hashes count",
     "--sample-only": "trains nothing, and draws what --samples and the like say",
 }

@@ -1,0 +1,162 @@
+"""Synthetic sets of any generators, measured by the same rulers, side by side.
+
+This is evaluate.py --synthetic. All sets are measured on their own images, as many of each in the
+train part's class mix as the smallest has, and against the val part: who compares generators should
+leave the test part unread.
+"""
+
+from lesiongan.data.classes import CLASSES, class_counts
+from lesiongan.files import errors, records, writing
+from lesiongan.measures import copies, synthetic_quality
+from lesiongan.measures.judge import Judge
+from lesiongan.nets import set_sources
+from lesiongan.run import keras_setup
+from lesiongan.run.folders import ResultFolder
+
+NAME, RECORD = "synthetic_sets.json", "synthetic_sets_options.json"
+HELD_OUT = "val"
+ESTIMATE = {"value": (*records.NUMBER, type(None))}
+# What must be in the file for a table to be made of it.
+SHAPE = {
+    "sets": [
+        {
+            "name": str,
+            "origin": str,
+            "images": {...: int},
+            "memorisation": ESTIMATE,
+            "copies": ESTIMATE,
+            "mixtures": ESTIMATE,
+            "passes_as_new": {"value": bool, "reason": str},
+        }
+    ]
+}
+# The label in a table, and the name of an estimate among the distances and of that of real images.
+DISTANCES = (
+    ("Fréchet distance over that of real images", "frechet_ratio", None),
+    ("Fréchet distance", "frechet", "frechet_floor"),
+    ("Kernel distance (KID)", "kid", "kid_floor"),
+    ("Precision", "precision", "precision_half_b"),
+    ("Recall", "recall", "recall_half_b"),
+    ("Density", "density", "density_half_b"),
+    ("Coverage", "coverage", "coverage_half_b"),
+)
+NOVELTY = (
+    ("Nearly training images", "memorisation"),
+    ("The same but for brightness and contrast", "copies"),
+    ("Between two training images", "mixtures"),
+)
+
+
+def evaluate(run, load_judge):
+    """Measure the sets of --synthetic; write synthetic_sets.json and print them as a table.
+
+    load_judge: function that returns the judge's network, or None without a judge. Raises
+    InputError for what is no synthetic set, and for one that holds val or test images.
+    """
+    sets = []
+    for i, path in enumerate(run.args.synthetic):
+        sets.append(set_sources.read_set(run, f"synthetic_{i + 1}", path))
+        copies.refuse_held_out(run.inputs, "--synthetic", path, sets[-1].table.images)
+    names = [errors.printable(path) for path in run.args.synthetic]
+    folder = run.args.outputs_dir / "evaluation"
+    place = ResultFolder(run, folder / RECORD, run.identify(sets=names))
+    if place.is_current():
+        print("  up to date")
+        found = records.read_json(folder / NAME, "evaluate.py --synthetic", SHAPE)
+    else:
+        keras_setup.quiet_tensorflow(run.args.deterministic)
+        place.begin((NAME,))
+        judge = load_judge and Judge(load_judge(), run.inputs, held_out=HELD_OUT)
+        found = {"data": run.inputs.data, "note": run.inputs.data_note}
+        found["sets"] = measure(run.inputs, judge, names, sets)
+        writing.write_json(folder / NAME, found)
+        place.finish([folder / NAME])
+    print_table(*tabulate(found["sets"]))
+    for each in found["sets"]:
+        if "distances" not in each:
+            print(f"  {each['name']}: {each['reason']}")
+        if not each["passes_as_new"]["value"]:
+            print(f"  {each['name']} does not pass as new: {each['passes_as_new']['reason']}")
+
+
+def measure(inputs, judge, names, sets):
+    """Return [what is known of a set, as a dict] of SyntheticSets: all that `measure` measures.
+
+    Distances of all sets are of equally many images, because they depend on the number.
+    """
+    enough = [synthetic_quality.synthetic_in_mix(inputs, s.table)[1] for s in sets]
+    most = min((n for n in enough if n > 1), default=synthetic_quality.IMAGES)
+    return [
+        {
+            "name": name,
+            "sha256": s.table.sha256,
+            "origin": s.origin,
+            "images": dict(zip(CLASSES, class_counts(s.table.labels), strict=True)),
+            **synthetic_quality.measure(inputs, s.table, judge, None, held_out=HELD_OUT, most=most),
+        }
+        for name, s in zip(names, sets, strict=True)
+    ]
+
+
+def mean_over_classes(block):
+    """Return the mean of the values of a dict of estimates by class, None if none has any."""
+    values = [f["value"] for f in block.values() if f.get("value") is not None]
+    return sum(values) / len(values) if values else None
+
+
+def tabulate(sets):
+    """Return (head, rows of text) of sets as synthetic_sets.json has them, a column for each.
+
+    The last column is of real images: half B, the judge's recall, or .01 by definition.
+    """
+    first = sets[0]
+
+    def row(label, pick, real=""):
+        return (label, *(show(pick(s)) for s in sets), show(real))
+
+    rows = [
+        row("Origin", lambda s: s["origin"]),
+        row("Images", lambda s: str(sum(s["images"].values()))),
+    ]
+    if all("distances" in s for s in sets):
+        for label, key, floor in DISTANCES:
+            if all(key in s["distances"] for s in sets):
+                real = first["distances"][floor]["value"] if floor else ""
+                rows.append(row(label, lambda s, key=key: s["distances"][key]["value"], real))
+        recall = {
+            c: f["real_recall"]
+            for c, f in first["label_agreement"].items()
+            if f.get("value") is not None
+        }
+        rows.append(
+            row(
+                "Judge agrees with the label, mean of classes",
+                lambda s: mean_over_classes(s["label_agreement"]),
+                mean_over_classes(recall),
+            )
+        )
+        rows.append(
+            row(
+                "Diversity over that of real images, mean of classes",
+                lambda s: mean_over_classes(s["diversity"]),
+            )
+        )
+    rows += [row(label, lambda s, key=key: s[key]["value"], 0.01) for label, key in NOVELTY]
+    rows.append(row("Passes as new", lambda s: "yes" if s["passes_as_new"]["value"] else "no"))
+    return ("", *(s["name"] for s in sets), "real images"), rows
+
+
+def show(value):
+    """Return a cell of the table as text."""
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else f"{value:.3f}"
+
+
+def print_table(head, rows):
+    """Print a table with as wide columns as its cells need; of long names the end is shown."""
+    head = [cell if len(cell) < 29 else f"...{cell[-25:]}" for cell in head]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for label, *cells in (head, *rows):
+        shown = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        print("  ".join(["", label.ljust(widths[0]), *shown]))
