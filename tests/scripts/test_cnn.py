@@ -8,6 +8,8 @@ from lesiongan.data import tables
 from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, records, writing
 from lesiongan.files.errors import InputError
+from lesiongan.measures import copies
+from lesiongan.nets import set_sources
 from lesiongan.run import classifier_flags, runs
 from lesiongan.run.folders import ResultFolder
 from tests import oracles
@@ -76,7 +78,7 @@ def test_a_changed_synthetic_table_is_refused(networks, tmp_path):
 def test_a_synthetic_table_replaced_while_it_is_read_is_refused(networks, tmp_path, monkeypatch):
     for name in ("hmnist_28_28_RGB.csv", "provenance.json"):
         (tmp_path / name).write_bytes((networks.outputs / "synthetic" / name).read_bytes())
-    read = train_cnn.read_table
+    read = set_sources.read_table
 
     def replace_and_read(path):
         table = read(path)
@@ -85,7 +87,7 @@ def test_a_synthetic_table_replaced_while_it_is_read_is_refused(networks, tmp_pa
         return table
 
     run = build_run(networks, "--synthetic", str(tmp_path / "hmnist_28_28_RGB.csv"))
-    monkeypatch.setattr(train_cnn, "read_table", replace_and_read)
+    monkeypatch.setattr(set_sources, "read_table", replace_and_read)
     with pytest.raises(InputError, match=r"was replaced while train_cnn\.py ran"):
         train_cnn.gather_pool(run)
 
@@ -238,11 +240,10 @@ def test_one_copy_of_a_held_out_image_among_many_is_one_too_many(networks):
     """One in 300 is below the share that may come near such an image by chance."""
     run = build_run(networks)
     images = np.random.default_rng(0).integers(0, 256, (300, 28, 28, 3), dtype=np.uint8)
-    allowed = {"most": train_cnn.SYNTHETIC_NEAR}
-    train_cnn.refuse_held_out(run, "--synthetic", "s.csv", images, **allowed)
+    copies.refuse_held_out(run.inputs, "--synthetic", "s.csv", images)
     images[7] = run.inputs.part("test")[0][3]
     with pytest.raises(InputError, match="1 of its 300 images"):
-        train_cnn.refuse_held_out(run, "--synthetic", "s.csv", images, **allowed)
+        copies.refuse_held_out(run.inputs, "--synthetic", "s.csv", images)
 
 
 def test_a_synthetic_table_that_holds_held_out_images_is_refused_whatever_its_provenance(
