@@ -60,12 +60,17 @@ def main(argv=None):
                 f"{sources.outputs}: nothing to draw; run train_gan.py, train_cnn.py and "
                 "evaluate.py first"
             )
+        grids = []
+        try:
+            grids = sources.sample_grids()
+        except Missing as e:
+            left_out.append(f"epochs of the GAN: {e}")
         try:
             sources.check_evaluation()
             missing = None
         except Missing as e:
             missing = str(e)
-        writing.write_text(page, report.build(run, drawn, left_out, missing))
+        writing.write_text(page, report.build(run, drawn, left_out, missing, grids))
         for text in left_out:
             print(f"  left out {text}")
         written = [path.with_suffix(suffix) for path, _ in drawn for suffix in (".png", ".pdf")]

@@ -3,27 +3,16 @@
 The text of the page is in templates/, where every value is escaped.
 """
 
-import base64
 import functools
 from pathlib import Path
 
-from lesiongan.data.classes import CLASS_NAMES, CLASSES, MALIGNANT
+from lesiongan.data.classes import CLASS_NAMES, CLASSES, MALIGNANT, PARTS
 from lesiongan.files import checksums, records
 from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates, synthetic_sets
-
-
-def cell(f):
-    """Return an estimate of metrics.json as '0.712 [0.690, 0.733]', or its reason."""
-    if not isinstance(f, dict):
-        return "-"
-    if records.find_fault(f, {"value": records.NUMBER}, ""):
-        return str(f.get("reason", "-"))
-    value = f"{f['value']:.3f}"
-    if records.find_fault(f, {"low": records.NUMBER, "high": records.NUMBER}, ""):
-        return value
-    return f"{value} [{f['low']:.3f}, {f['high']:.3f}]"
-
+from lesiongan.plots import alt_texts, findings, pictures, provenance
+from lesiongan.plots.findings import cell, pick
+from lesiongan.plots.glossary import TERMS
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -46,7 +35,7 @@ def render(template, **values):
     """Return the HTML of a template, marked as already escaped."""
     from markupsafe import Markup
 
-    return Markup(environment().get_template(template).render(values))
+    return Markup(environment().get_template(template).render(values, terms=TERMS))
 
 
 OPERATING_ROWS = tuple(
@@ -96,17 +85,9 @@ def metrics_section(found):
     if "control" in models:
         columns.append(("classifier - control, paired", found["classifier_minus_control"]))
 
-    def pick(block, path):
-        for key in path:
-            # A block with a reason is undefined as a whole.
-            if not isinstance(block, dict) or "reason" in block:
-                break
-            block = block.get(key, {})
-        return cell(block)
-
     # A row that both lists name appears once.
     for path, label in {path: label for label, path in METRIC_ROWS + OPERATING_ROWS}.items():
-        rows.append((label, *(pick(block, path) for _, block in columns)))
+        rows.append((label, *(cell(pick(block, path)) for _, block in columns)))
     baseline = found["majority_baseline"]
     rows.append(
         (
@@ -140,6 +121,10 @@ def quality_section(quality):
         )
     ):
         raise InputError(f"synthetic_quality.json: {fault}; run evaluate.py again")
+    memorisation = quality.get("memorisation")
+    counted = {"value": records.NUMBER, "n": int}
+    if memorisation and (fault := records.find_fault(memorisation, counted, "memorisation")):
+        raise InputError(f"synthetic_quality.json: {fault}; run evaluate.py again")
     rows = [
         (name, f"{d[key]['value']:.4g}", f"{d[floor]['value']:.4g}") for name, key, floor in shown
     ]
@@ -147,7 +132,7 @@ def quality_section(quality):
         "quality.html",
         quality={"reason": None, "protocol": "", "judge_sha256": ""} | quality,
         distances=d,
-        memorisation=quality.get("memorisation"),
+        memorisation=memorisation,
         judge=cell(quality["judge_balanced_accuracy"])
         if "judge_balanced_accuracy" in quality
         else None,
@@ -178,38 +163,130 @@ def sets_section(run):
     return render("sets.html", sets=found["sets"], head=head, rows=rows)
 
 
-def show_pictures(pictures):
-    """Return [(path, caption)] in the form that the template takes, each file embedded."""
+# The points at which the classifier decides, and where what each costs stands in its estimates.
+OPERATING_POINTS = (
+    ("Likeliest class: malignant", "argmax", "malignancy_sensitivity", "malignancy_specificity"),
+    ("Balanced point: malignant", "balanced", "malignancy_sensitivity", "malignancy_specificity"),
+    *(
+        (
+            f"{name}: val's threshold for {at} % specificity",
+            None,
+            f"{key}_sensitivity_at_val_threshold_{at}",
+            f"{key}_specificity_at_val_threshold_{at}",
+        )
+        for name, key in (("Melanoma", "melanoma"), ("Malignant", "malignant"))
+        for at in (90, 95)
+    ),
+)
+GROUP_SCORES = (
+    ("Accuracy", "accuracy"),
+    ("AUC, malignant", "auc_malignant"),
+    ("Sensitivity, malignant", "malignant_sensitivity_at_val_threshold_90"),
+    ("Specificity, malignant", "malignant_specificity_at_val_threshold_90"),
+)
+
+
+def operating_rows(model):
+    """Return the rows of the table of operating points: its name, sensitivity and specificity."""
     return [
-        {
-            "name": path.stem,
-            "caption": caption,
-            "base64": base64.b64encode(path.read_bytes()).decode(),
-        }
-        for path, caption in pictures
+        (name, *(cell(pick(model, (*([block] if block else []), key))) for key in keys))
+        for name, block, *keys in OPERATING_POINTS
     ]
 
 
-def build(run, drawn, left_out, missing):
-    """Return report.html as text, with every figure embedded and every value escaped."""
+def group_rows(groups):
+    """Return the rows of the table of scores by age, sex and site, from subgroups.json."""
+    rows = []
+    for what, members in groups.items():
+        for name, found in members.items():
+            counts = (f"{what}: {name}", found["images"], found["lesions"])
+            rows.append((*counts, *(cell(pick(found, (key,))) for _, key in GROUP_SCORES)))
+    return rows
+
+
+def read_evaluation(folder):
+    """Return what the page tells of outputs/evaluation/, each part as a template takes it.
+
+    Its values are empty where a file lacks them. Raises InputError, in one line, if one is damaged.
+    """
+    found = records.read_json(folder / "metrics.json", "evaluate.py", estimates.METRICS)
+    quality = records.read_json(folder / "synthetic_quality.json", "evaluate.py")
+    networks = {**found.get("networks", {}), **quality.get("networks", {})}
+    shape = {...: {"sha256": str, "published": bool}}
+    if fault := records.find_fault(networks, shape, "networks"):
+        raise InputError(f"{folder}: {fault}; run evaluate.py again")
+    record = records.read_json(folder / "options.json", "evaluate.py", {"outputs": {...: str}})
+    groups = {}
+    if "subgroups.json" in record["outputs"]:
+        counts = {"images": int, "lesions": int}
+        groups = records.read_json(folder / "subgroups.json", "evaluate.py", {...: {...: counts}})
+    matrix = findings.read_confusion(folder / "confusion.csv")
+    return {
+        "found": found,
+        "quality_found": quality,
+        "matrix": matrix,
+        "metrics": metrics_section(found),
+        "quality": quality_section(quality),
+        "answer": findings.answer(found),
+        "numbers": findings.six_numbers(found, quality),
+        "costs": findings.word_costs(matrix),
+        "operating": operating_rows(found["models"]["classifier"]),
+        "groups": group_rows(groups),
+        "networks": networks,
+    }
+
+
+NOT_EVALUATED = {
+    **dict.fromkeys(("found", "quality_found", "matrix", "answer", "costs", "metrics", "quality")),
+    "numbers": [],
+    "operating": [],
+    "groups": [],
+    "networks": {},
+}
+"""What stands in place of read_evaluation's values where there is no evaluation to show."""
+
+
+def count_rows(split):
+    """Return the rows of the table of images by class and part, with their sums."""
+    images = split["images"]
+    rows = [
+        (
+            f"{c}{'*' if m else ''}: {CLASS_NAMES[c]}",
+            *(images[part][i] for part in PARTS),
+            sum(images[part][i] for part in PARTS),
+        )
+        for i, (c, m) in enumerate(zip(CLASSES, MALIGNANT, strict=True))
+    ]
+    sums = [sum(images[part]) for part in PARTS]
+    return [*rows, ("all", *sums, sum(sums))]
+
+
+def build(run, drawn, left_out, missing, grids=()):
+    """Return report.html as text, with every figure embedded and every value escaped.
+
+    drawn: [(path of a PNG, its caption)]; left_out: why other figures were not drawn; missing: why
+    there is no evaluation to show, or None; grids: [(epoch, PNG as bytes)] of the training.
+    """
     inputs, outputs = run.inputs, run.args.outputs_dir
-    sections, networks = {"metrics": "", "quality": ""}, {}
-    if not missing:
-        for name, file, section, shape in (
-            ("metrics", "metrics.json", metrics_section, estimates.METRICS),
-            ("quality", "synthetic_quality.json", quality_section, None),
-        ):
-            found = records.read_json(outputs / "evaluation" / file, "evaluate.py", shape)
-            sections[name] = section(found)
-            networks |= found.get("networks", {})
-    eda, record_path = [], outputs / "eda" / "options.json"
-    if record_path.is_file():
-        record = inputs.check_made_from(record_path, "eda.py", {"outputs": {...: str}})
-        eda = [
-            (p, f"{p.stem.replace('_', ' ').capitalize()} (eda.py).")
-            for p in sorted(record_path.parent.glob("*.png"))
-            if record["outputs"].get(p.name) == checksums.file_sha256(p)
-        ]
+    shown = NOT_EVALUATED if missing else read_evaluation(outputs / "evaluation")
+    describe = functools.partial(
+        alt_texts.describe,
+        split=inputs.split,
+        found=shown["found"],
+        quality=shown["quality_found"],
+        matrix=shown["matrix"],
+    )
+    eda, leaked = pictures.read_eda(inputs, outputs / "eda", describe)
+    epochs = [
+        {"epoch": epoch}
+        | pictures.show(
+            f"epoch_{epoch:04d}",
+            f"Synthetic images after epoch {epoch}.",
+            describe("epoch", epoch=epoch),
+            content,
+        )
+        for epoch, content in grids
+    ]
     classes = [
         {"code": c, "name": CLASS_NAMES[c], "malignant": m}
         for c, m in zip(CLASSES, MALIGNANT, strict=True)
@@ -221,11 +298,15 @@ def build(run, drawn, left_out, missing):
         images=len(inputs.table),
         notes=[inputs.figure_note, *inputs.table.notes],
         classes=classes,
+        counts=count_rows(inputs.split),
         missing=missing,
-        drawn=show_pictures(drawn),
-        eda=show_pictures(eda),
+        figures=pictures.show_drawn(drawn, describe),
+        epochs=epochs,
+        eda=eda,
+        leaked=leaked,
         left_out=left_out,
-        networks=networks,
         sets=sets_section(run),
-        **sections,
+        made=provenance.describe(run, shown["networks"]),
+        group_head=("Group", "Images", "Lesions", *(name for name, _ in GROUP_SCORES)),
+        **shown,
     )

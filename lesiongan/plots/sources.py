@@ -1,8 +1,12 @@
 """What figures are drawn from: checked files of this data and split, or why they are missing."""
 
+import io
+
 from lesiongan.data import classes
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import checksums
+from lesiongan.files.errors import first_line
+from lesiongan.files.opening import open_input
 from lesiongan.nets import saved_models
 
 
@@ -44,6 +48,7 @@ class Sources:
         found = [
             *sorted(self.models.glob("*/*.keras")),
             *sorted(self.models.glob("*/history.csv")),
+            *sorted((self.models / "gan" / "samples").glob("epoch_*.png")),
             *sorted((self.outputs / "eda").glob("*.png")),
             *sorted(self.evaluation.glob("*.*")),
             self.outputs / "synthetic" / classes.TABLE_NAME,
@@ -128,6 +133,39 @@ class Sources:
                 raise Missing(
                     f"{self.evaluation}/ was made from another {paths[name]}: run evaluate.py"
                 )
+
+    def sample_grids(self, most=25):
+        """Return [(epoch, PNG as bytes)]: what the current generator drew while it was trained.
+
+        At most `most` are returned, evenly over the epochs, the first and the last among them.
+        Raises Missing if there are none, or if one is damaged.
+        """
+        from PIL import Image
+
+        self.file(self.models / "gan" / "generator.keras", "train_gan.py")
+        shape = {"options": {"epochs": int, "grid_every": int}}
+        record = self.models / "gan" / "options.json"
+        options = self.inputs.check_made_from(record, "train_gan.py", shape)["options"]
+        epochs, every = options["epochs"], max(options["grid_every"], 1)
+        # A training draws these and no others; what else lies in the folder is not its own.
+        drawn = sorted({1, *range(every, epochs + 1, every), epochs})
+        paths = {e: self.models / "gan" / "samples" / f"epoch_{e:04d}.png" for e in drawn}
+        there = [e for e in drawn if paths[e].is_file()]
+        if not there:
+            raise Missing("no samples of the training's epochs: run train_gan.py")
+        steps = min(most, len(there)) - 1
+        chosen = [there[i * (len(there) - 1) // max(steps, 1)] for i in range(steps + 1)]
+        found = []
+        for epoch in chosen:
+            with open_input(paths[epoch], "run train_gan.py") as f:
+                content = f.read()
+            try:
+                Image.open(io.BytesIO(content), formats=["PNG"]).load()
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
+                why = first_line(e)
+                raise Missing(f"{paths[epoch]} is damaged ({why}): run train_gan.py") from None
+            found.append((epoch, content))
+        return found
 
     def image_of_row(self, rows):
         """Return the images with these row numbers of the table."""

@@ -5,32 +5,43 @@ Every picture is compared with its file, and every word of whatever file or flag
 
 import base64
 import html
+import itertools
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from PIL import Image
 
 import visualize_results
 from lesiongan.files import writing
-from lesiongan.plots import report
+from lesiongan.measures import estimates, metrics
+from lesiongan.measures.distances import COMPONENTS, NEIGHBOURS
+from lesiongan.plots import findings, glossary, pictures, report
 from lesiongan.plots.paper import FIGURES
+from lesiongan.plots.sources import Sources
 from lesiongan.run import runs
 from lesiongan.run.inputs import Inputs
 from tests import oracles
 
 HOSTILE = "<b onmouseover=run()>"
+HOSTILE_FILES = ("metrics", "synthetic_quality", "subgroups", "options")
 
 
 class Reader(HTMLParser):
-    """Tables (rows of cells), pictures with their captions, and paragraphs of a page."""
+    """Tables (rows of cells), pictures with their captions, headings and every tag of a page.
+
+    A picture's `at` is the heading that it stands under. opened: [(tag, its attributes)].
+    """
 
     def __init__(self, text):
         super().__init__()
         self.tables, self.pictures, self.captions, self.headings, self.cell = [], [], [], [], None
+        self.opened, self.scripts = [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
+        self.opened.append((tag, dict(attributes)))
         if tag == "table":
             self.tables.append([])
         elif tag == "tr":
@@ -39,7 +50,7 @@ class Reader(HTMLParser):
             self.tables[-1][-1].append("")
             self.cell = self.tables[-1][-1]
         elif tag == "img":
-            self.pictures.append(dict(attributes))
+            self.pictures.append(dict(attributes) | {"at": self.headings[-1]})
         elif tag in ("figcaption", "h2"):
             (self.captions if tag == "figcaption" else self.headings).append("")
             self.cell = self.captions if tag == "figcaption" else self.headings
@@ -48,6 +59,8 @@ class Reader(HTMLParser):
         self.cell = None if tag in ("td", "th", "figcaption", "h2") else self.cell
 
     def handle_data(self, data):
+        if self.opened and self.opened[-1][0] == "script":
+            self.scripts.append(data)
         if self.cell is not None:
             self.cell[-1] += data
 
@@ -169,9 +182,13 @@ def make_hostile(value, where=""):
 def test_no_word_of_any_file_or_flag_becomes_markup(pipeline, tmp_path, monkeypatch, missing):
     copy = pipeline.copy(tmp_path)
     run = runs.Run(visualize_results.parse_args(copy.flags), "visualize_results")
-    for name in ("metrics.json", "synthetic_quality.json"):
-        path = copy.outputs / "evaluation" / name
-        writing.write_json(path, make_hostile(oracles.read(path)))
+    places = [copy.outputs / "evaluation" / f"{n}.json" for n in HOSTILE_FILES]
+    places += [copy.models / n / "options.json" for n in ("gan", "cnn", "control", "judge")]
+    for path in places:
+        found = oracles.read(path)
+        # The outputs are names of files beside their hashes, which are never shown.
+        kept = {"outputs": found["outputs"]} if "outputs" in found else {}
+        writing.write_json(path, make_hostile(found) | kept)
     # The hashes stay as they are, for the run itself computes them.
     hostile = {
         what: make_hostile(getattr(run.inputs, what), f".{what}")
@@ -194,6 +211,7 @@ def test_no_word_of_any_file_or_flag_becomes_markup(pipeline, tmp_path, monkeypa
         ".trained_on.control",
         ".majority_baseline.class",
     ]
+    fields += [".environment.commit", ".environment.packages.numpy", ".options.split"]
     fields += ["missing"] if missing else of_files
     for field in fields:
         assert escaped + field in text, field
@@ -219,42 +237,178 @@ def test_no_word_of_any_file_or_flag_becomes_markup(pipeline, tmp_path, monkeypa
         "figcaption",
         "ul",
         "li",
+        # Landmarks and text.
+        *("head", "body", "header", "main", "nav", "section", "footer", "div", "a", "strong"),
+        *("h3", "ol", "dl", "dt", "dd", "details", "summary", "thead", "tbody", "pre"),
+        # The slider and the one script.
+        *("label", "input", "output", "script"),
     }
+    script = (report.TEMPLATES / "script.js").read_text().strip()
+    assert "".join(Reader(text).scripts).strip() == script
 
 
 def test_reasons_in_place_of_numbers_are_escaped_too():
     for block in ({"reason": HOSTILE}, {"reason": HOSTILE, "memorisation": {"value": 0.1, "n": 3}}):
         assert HOSTILE not in report.quality_section(block)
-    assert report.cell(None) == "-"
+    assert findings.cell(None) == "-"
 
 
-def test_each_picture_is_its_file_under_its_own_caption(pipeline):
-    page = Reader((pipeline.outputs / "report.html").read_text())
+HEADINGS = [
+    "Six numbers that matter",
+    "Real beside synthetic images",
+    "Data and leakage",
+    "Generator",
+    "Classifier",
+    "Comparison",
+    "Provenance, and how to repeat it",
+    "Glossary",
+]
+
+
+@pytest.fixture(scope="module")
+def page(pipeline):
+    return (pipeline.outputs / "report.html").read_text()
+
+
+def test_each_picture_is_its_file_under_its_own_caption(pipeline, page):
+    read = Reader(page)
     drawn = oracles.read(pipeline.outputs / "figures/options.json")["drawn"]
-    names = [p["alt"] for p in page.pictures]
-    assert names[: len(drawn)] == drawn == list(FIGURES)
-    assert sorted(names[len(drawn) :]) == sorted(
-        p.stem for p in (pipeline.outputs / "eda").glob("*.png")
-    )
-    assert page.headings == [
-        "Classifier",
-        "Synthetic images",
-        "Results",
-        "The data",
-        "Networks",
-    ]
-    for i, (attributes, caption) in enumerate(zip(page.pictures, page.captions, strict=True)):
-        folder = "figures" if i < len(drawn) else "eda"
-        path = pipeline.outputs / folder / f"{attributes['alt']}.png"
-        assert (
-            base64.b64decode(attributes["src"].removeprefix("data:image/png;base64,"))
-            == path.read_bytes()
-        )
-        assert caption == (
-            FIGURES[path.stem][1]
-            if i < len(drawn)
-            else f"{path.stem.replace('_', ' ').capitalize()} (eda.py)."
-        )
+    files = {name: pipeline.outputs / f"figures/{name}.png" for name in drawn}
+    captions = {name: FIGURES[name][1] for name in drawn}
+    for path in (pipeline.outputs / "eda").glob("*.png"):
+        files[path.stem] = path
+        captions[path.stem] = f"{path.stem.replace('_', ' ').capitalize()} (eda.py)."
+    for path in (pipeline.models / "gan/samples").glob("*.png"):
+        files[path.stem] = path
+        captions[path.stem] = f"Synthetic images after epoch {int(path.stem[-4:])}."
+    # Every figure is there, once, and no other.
+    assert drawn == list(FIGURES)
+    assert sorted(p["data-name"] for p in read.pictures) == sorted(files)
+    for attributes, caption in zip(read.pictures, read.captions, strict=True):
+        name = attributes["data-name"]
+        content = base64.b64decode(attributes["src"].removeprefix("data:image/png;base64,"))
+        assert content == files[name].read_bytes(), name
+        assert caption == captions[name]
+        with Image.open(files[name]) as image:
+            assert (int(attributes["width"]), int(attributes["height"])) == image.size
+
+
+def test_every_figure_has_a_place_in_the_section_it_belongs_to(page):
+    read = Reader(page)
+    assert read.headings[1:] == HEADINGS
+    places = {name: place for place, names in pictures.PLACES.items() for name in names}
+    assert sorted(places) == sorted(FIGURES)
+    headings = {
+        "pictures": HEADINGS[1],
+        "generator": HEADINGS[3],
+        "confusion": HEADINGS[4],
+        "classifier": HEADINGS[4],
+        "comparison": HEADINGS[5],
+    }
+    for picture in read.pictures:
+        name = picture["data-name"]
+        if name in places:
+            assert picture["at"] == headings[places[name]], name
+        else:
+            assert picture["at"] == HEADINGS[3 if name.startswith("epoch_") else 2], name
+
+
+def test_a_figure_that_no_section_names_is_shown_all_the_same(pipeline):
+    drawn = [(pipeline.outputs / "eda/samples.png", "A new figure.")]
+    shown = pictures.show_drawn(drawn, lambda name: f"words on {name}")
+    assert [p["name"] for p in shown["more"]] == ["samples"]
+    assert not any(shown[place] for place in pictures.PLACES)
+
+
+def test_every_picture_is_described_by_a_sentence_of_its_own(page):
+    alts = [p["alt"] for p in Reader(page).pictures]
+    assert all(len(alt) >= 20 and alt.endswith(".") and "{" not in alt for alt in alts)
+    assert len(set(alts)) == len(alts)
+    # Where a figure has a main number, the sentence says it.
+    assert not any("not measured" in alt for alt in alts)
+
+
+def test_headings_are_in_order_and_every_anchor_leads_somewhere(page):
+    opened = Reader(page).opened
+    levels = [int(tag[1]) for tag, _ in opened if tag in ("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    names = [a["id"] for _, a in opened if "id" in a]
+    assert len(set(names)) == len(names)
+    links = [a["href"] for tag, a in opened if tag == "a"]
+    assert len(links) > 20
+    assert {link.removeprefix("#") for link in links} <= set(names)
+    labels = [a["aria-labelledby"] for _, a in opened if "aria-labelledby" in a]
+    assert set(labels) <= set(names)
+
+
+def test_the_page_asks_no_other_place_for_anything(page):
+    for tag, attributes in Reader(page).opened:
+        for name in ("src", "href", "srcset", "data", "action"):
+            value = attributes.get(name, "#")
+            assert value.startswith(("#", "data:image/png;base64,")), (tag, value[:80])
+    assert "@import" not in page
+    assert "url(" not in page
+
+
+def test_every_table_scrolls_in_a_region_with_a_name_of_its_own(page):
+    read = Reader(page)
+    tags = [tag for tag, _ in read.opened]
+    regions = [a for _, a in read.opened if a.get("role") == "region"]
+    for at, tag in enumerate(tags):
+        if tag == "table":
+            assert read.opened[at - 1][1]["class"] == "scroll"
+    names = [a["aria-label"] for a in regions]
+    assert len(names) == len(set(names)) >= len(read.tables)
+    assert all(a["tabindex"] == "0" for a in regions)
+
+
+def test_every_term_in_the_text_is_in_the_glossary_with_its_definition(page):
+    read = Reader(page)
+    used = [a for _, a in read.opened if a.get("class") == "term"]
+    assert len({a["href"] for a in used}) > 10
+    for attributes in used:
+        key = attributes["href"].removeprefix("#term-")
+        assert attributes["title"] == glossary.TERMS[key][1]
+    text = html.unescape(page)
+    for name, meaning in glossary.TERMS.values():
+        assert f">{name}</dt>" in text
+        assert f"<dd>{meaning}</dd>" in text
+
+
+def test_without_a_script_the_last_epoch_is_shown_alone(page):
+    shown = [a for tag, a in Reader(page).opened if tag == "figure" and "data-epoch" in a]
+    assert [a["data-epoch"] for a in shown if "hidden" not in a] == ["2"]
+    assert [a["data-epoch"] for a in shown] == ["1", "2"]
+    # The slider would do nothing then, so it is hidden, too.
+    assert '<p class="control" hidden>' in page
+
+
+def test_without_an_evaluation_the_page_says_so_and_its_links_lead_somewhere(pipeline):
+    run = runs.Run(visualize_results.parse_args(pipeline.flags), "visualize_results")
+    text = report.build(run, [], ["confusion: no predictions.csv"], "no metrics.json: run it")
+    assert ">Not answered</h2>" in text
+    assert text.count("no metrics.json: run it") > 1
+    assert "confusion: no predictions.csv" in text
+    opened = Reader(text).opened
+    names = {a["id"] for _, a in opened if "id" in a}
+    assert {a["href"].removeprefix("#") for tag, a in opened if tag == "a"} <= names
+
+
+def test_numbers_in_the_glossary_are_those_of_the_code():
+    meanings = {key: meaning for key, (_, meaning) in glossary.TERMS.items()}
+    assert f"{estimates.DRAWS} draws" in meanings["interval"]
+    assert f"{metrics.BINS} bins" in meanings["calibration"]
+    assert f"{COMPONENTS} components" in meanings["frechet"]
+    assert f"{NEIGHBOURS} nearest" in meanings["precision_recall"]
+
+
+def test_the_page_is_the_same_to_the_byte_when_built_again(pipeline, page):
+    run = runs.Run(visualize_results.parse_args(pipeline.flags), "visualize_results")
+    folder = pipeline.outputs / "figures"
+    drawn = [(folder / f"{name}.png", caption) for name, (_, caption) in FIGURES.items()]
+    assert report.build(run, drawn, [], None, Sources(run).sample_grids()) == page
 
 
 def test_the_page_names_data_split_and_classes(pipeline):

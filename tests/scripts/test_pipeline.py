@@ -357,7 +357,7 @@ def test_files_changed_since_the_evaluation_are_not_shown(pipeline, table_path, 
     assert "<script>" not in text
     found = json.loads(path.read_text())
     assert "<script>" not in report.metrics_section(found)
-    labels = re.findall(r"<tr><td>(.*?)</td>", report.metrics_section(found))
+    labels = re.findall(r'<tr><th scope="row">(.*?)</th>', report.metrics_section(found))
     # No row stands twice.
     assert len(set(labels)) == len(labels) > 20
     assert sum("elanoma" in label and "at 90 % specificity" in label for label in labels) == 1

@@ -1,0 +1,114 @@
+"""What each figure of the report shows, in a sentence for readers who do not see it."""
+
+from lesiongan.data.classes import CLASS_NAMES, CLASSES
+from lesiongan.plots.findings import cell, pick
+
+SEEN = {
+    "real_and_synthetic": (
+        "Two blocks of small pictures with a row for each diagnosis: {train} real training images "
+        "are behind the left block, synthetic images behind the right one."
+    ),
+    "class_grid": (
+        "Seven rows of ten synthetic lesions, a row for each diagnosis; the pictures of a column "
+        "are drawn from the same latent vector."
+    ),
+    "interpolation": (
+        "Seven rows of ten synthetic lesions, a row for each diagnosis, which change step by step "
+        "from one latent vector on the left to another on the right."
+    ),
+    "gan_training": (
+        "Two line charts over the epochs: the losses of critic and generator, and how often the "
+        "critic ranks a real image above a synthetic one."
+    ),
+    "embedding": (
+        "Two scatter plots side by side, with held-out real images and synthetic images as points "
+        "in the colours of their diagnoses."
+    ),
+    "label_agreement": (
+        "Pairs of bars for each diagnosis: the judge's recall on real images and its agreement "
+        "with the labels of synthetic ones; for melanoma {recall} and {agreement}."
+    ),
+    "nearest_pairs": (
+        "Synthetic images in a row, each above the training image nearest to it, with their "
+        "distance; {memorised} of the synthetic images count as memorised."
+    ),
+    "cnn_training": (
+        "Two line charts over the epochs: log-loss, and accuracy on the val part, for the "
+        "classifier with synthetic images and without."
+    ),
+    "confusion": (
+        "Matrix of seven true diagnoses by seven decided ones, coloured by the share of each true "
+        "diagnosis; {right} images are on its diagonal."
+    ),
+    "roc_and_pr": (
+        "Two charts with a curve for each diagnosis, ROC on the left and precision-recall on the "
+        "right; the mean area under the ROC curves is {auc}."
+    ),
+    "calibration": (
+        "Accuracy against the top probability in 15 bins, beside the diagonal of perfect "
+        "calibration; the expected calibration error is {ece}."
+    ),
+    "mistakes": (
+        "The most confident mistakes in a row: above each picture its true diagnosis, below it the "
+        "decided one with its probability."
+    ),
+    "class_counts": (
+        "Bars of the number of images and of lesions of each diagnosis, from {fewest} to "
+        "{commonest} images."
+    ),
+    "samples": ("Seven rows of real lesions, a row for each diagnosis."),
+    "class_means": (
+        "Mean picture of each diagnosis, and below it how it deviates from the mean of all images."
+    ),
+    "colours": ("Box plots of the mean red, green and blue of the images of each diagnosis."),
+    "metadata": (
+        "Patients' age, sex and the lesion's site for each diagnosis: box plots and two tables "
+        "coloured by share."
+    ),
+    "leakage": (
+        "Bars for each diagnosis: the share of test images whose lesion has another photograph "
+        "among the training images, were the split by image; it is 0 % by lesion."
+    ),
+    "near_duplicates": (
+        "Pairs of nearly equal images, one above the other, with their rows in the table and their "
+        "diagnoses."
+    ),
+    "epoch": (
+        "Seven rows of twelve synthetic lesions, a row for each diagnosis, drawn from the same "
+        "latent vectors after epoch {epoch}."
+    ),
+}
+UNKNOWN = "not measured"
+
+
+def describe(name, split, found=None, quality=None, matrix=None, epoch=None):
+    """Return the sentence that stands in place of figure `name`.
+
+    split: the record of the split; found, quality, matrix: metrics.json, synthetic_quality.json and
+    the rows of confusion.csv, where they are there.
+    """
+    if name not in SEEN:
+        return f"Figure {name.replace('_', ' ')}, described by its caption."
+    counts = {c: sum(n[i] for n in split["images"].values()) for i, c in enumerate(CLASSES)}
+    counts = {c: n for c, n in counts.items() if n} or {CLASSES[0]: 0}
+    fewest, commonest = min(counts, key=counts.get), max(counts, key=counts.get)
+    model = (found or {}).get("models", {}).get("classifier", {})
+    agreement = pick(quality or {}, ("label_agreement", "mel"))
+
+    def show(block, path=(), form="{:.3f}"):
+        shown = cell(pick(block, path), form)
+        return UNKNOWN if shown == "-" else shown
+
+    right = sum(matrix[i][i] for i in range(len(CLASSES))) if matrix else UNKNOWN
+    return SEEN[name].format(
+        train=sum(split["images"]["train"]),
+        fewest=f"{counts[fewest]} ({CLASS_NAMES[fewest]})",
+        commonest=f"{counts[commonest]} ({CLASS_NAMES[commonest]})",
+        recall=show(agreement, ("real_recall",)),
+        agreement=show(agreement),
+        memorised=show(quality or {}, ("memorisation",), "{:.1%}"),
+        right=f"{right} of {sum(map(sum, matrix))}" if matrix else right,
+        auc=show(model, ("auc",)),
+        ece=show(model, ("ece",)),
+        epoch=epoch,
+    )
