@@ -24,6 +24,8 @@ from lesiongan.run import keras_setup, machine, packages, published
 
 WHAT = "predictions of evaluate.py --image"
 NOTE = "Research only, not for clinical use."
+PHANTOM = "PHANTOM DATA: the networks have seen pictures drawn by code, no lesion."
+TRAINED_ON = {"data": {"sha256": str}, "split": {"sha256": str}}
 CHUNK = 256
 SHOW_PROGRESS_ABOVE = 2000
 
@@ -41,6 +43,11 @@ class Answerer:
     features: object
     known: object
     hashes: dict
+
+    @property
+    def note(self):
+        """What every output says of its answers."""
+        return f"{NOTE} {PHANTOM}" if self.options["data"].get("phantom") else NOTE
 
     def answer(self, images):
         """Return a dict of arrays for images uint8 (n, 28, 28, 3).
@@ -70,7 +77,8 @@ def load(args):
             f"{path}: no such file; add --weights published to use the published networks, or run "
             "train_cnn.py first"
         )
-    options = records.read_json(path.with_name("options.json"), "train_cnn.py", networks.TRAINED)
+    shape = networks.TRAINED | TRAINED_ON
+    options = records.read_json(path.with_name("options.json"), "train_cnn.py", shape)
     hashes = {"classifier": checksums.file_sha256(path)}
     if hashes["classifier"] != options["model_sha256"]:
         raise InputError(
@@ -82,6 +90,13 @@ def load(args):
     judge_path = folder / "judge" / "classifier.keras"
     if not near.is_file() or not judge_path.is_file():
         return Answerer(classifier, options, None, None, hashes)
+    judged = records.read_json(judge_path.with_name("options.json"), "train_cnn.py", TRAINED_ON)
+    for what in ("data", "split"):
+        if judged[what]["sha256"] != options[what]["sha256"]:
+            raise InputError(
+                f"{judge_path}: learned from other {what} than the classifier; train both again "
+                "with the same flags"
+            )
     known, judge = likeness.read(near), saved_models.load_classifier(judge_path)
     if saved_models.weights_sha256(judge) != known.judge_sha256:
         raise InputError(f"{near}: is of another judge than {judge_path}; run evaluate.py again")
@@ -235,7 +250,7 @@ def answer_chunk(answerer, paths, images):
 def print_head(args, answerer, count):
     """Print which networks answer, and at which operating points."""
     points = answerer.options["operating_points"]
-    print(f"evaluate: {count} photographs. {NOTE}")
+    print(f"evaluate: {count} photographs. {answerer.note}")
     own = f"networks of {args.models_dir}/, trained on {answerer.options['data']['name']}"
     print(f"  {published.describe() if args.weights else own}")
     limit = points["malignant_threshold_at_90_specificity"]
@@ -278,6 +293,8 @@ def check_targets(args):
         check_isic(Path(args.isic_submission), args.image)
     if not args.json:
         return
+    if args.isic_submission and Path(args.isic_submission).resolve() == args.json.resolve():
+        raise InputError(f"--json {args.json}: is the file of --isic-submission; name another")
     writing.check_target(args.json)
     if os.path.lexists(args.json):
         try:
@@ -306,7 +323,7 @@ def write_files(args, answerer, networks_used, answers, faults):
         trained = answerer.options
         content = {
             "what": WHAT,
-            "note": NOTE,
+            "note": answerer.note,
             "networks": networks_used,
             "trained_on": {"data": trained["data"], "split": trained["split"]},
             "views": 8,

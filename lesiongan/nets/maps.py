@@ -4,6 +4,8 @@ Every map is the mean of those of the eight flips and turns, each turned back, a
 mean of the eight.
 """
 
+import functools
+
 import numpy as np
 
 from lesiongan.data.near_duplicates import dihedral_views
@@ -19,7 +21,10 @@ def draw(kind, model, image, code):
     kind: 'occlusion' or 'gradcam'. Positive values speak for the class; zero is no influence.
     """
     views = [view[0] for view in dihedral_views(image[None])]
-    maps = [{"occlusion": occlusion, "gradcam": gradcam}[kind](model, v, code) for v in views]
+    if kind == "gradcam":
+        maps = gradcam(model, np.stack(views), code)
+    else:
+        maps = [occlusion(model, view, code) for view in views]
     return np.mean([turn_back(m, i) for i, m in enumerate(maps)], axis=0)
 
 
@@ -58,24 +63,34 @@ def places_along(size):
     return range(0, size - PATCH + 1, STRIDE)
 
 
-def gradcam(model, image, code):
-    """Return float64 (28, 28): Grad-CAM of the last convolution's features for the class.
+@functools.lru_cache(maxsize=1)
+def last_convolution(model):
+    """Return the keras model of a classifier's features before the average over all places."""
+    import keras
 
-    After the average over all places stands one dense layer, so the gradient of a logit with
-    respect to a feature is that layer's weight at every place, and needs no differentiation
-    (Selvaraju et al. 2017, section 3.1; CAM, Zhou et al. 2016). What the network crops away is
-    zero.
+    return keras.Model(model.input, model.get_layer("features").input)
+
+
+def gradcam(model, images, code):
+    """Return float64 (n, 28, 28): Grad-CAM of the last convolution's features for the class.
+
+    images: uint8 (n, 28, 28, 3). After the average over all places stands one dense layer, so the
+    gradient of a logit with respect to a feature is that layer's weight at every place, and needs
+    no differentiation (Selvaraju et al. 2017, section 3.1; CAM, Zhou et al. 2016). What the network
+    crops away is zero.
     """
     import keras
     from PIL import Image
 
-    before = model.get_layer("features").input
-    features = inference.predict(keras.Model(model.input, before), image[None])[0]
+    features = inference.predict(last_convolution(model), images).astype(np.float64)
     weights = model.get_layer("logits").get_weights()[0][:, code]
-    small = np.maximum(features.astype(np.float64) @ weights, 0).astype(np.float32)
+    small = np.maximum(features @ weights, 0).astype(np.float32)
     crops = [layer for layer in model.layers if isinstance(layer, keras.layers.CenterCrop)]
-    size = image.shape[0]
+    size = images.shape[1]
     side = crops[0].height if crops else size
-    seen = Image.fromarray(small).resize((side, side), Image.Resampling.BILINEAR)
     left = (size - side) // 2
-    return np.pad(np.asarray(seen, dtype=np.float64), (left, size - side - left))
+    out = np.zeros(images.shape[:3])
+    for place, each in zip(out, small, strict=True):
+        seen = Image.fromarray(each).resize((side, side), Image.Resampling.BILINEAR)
+        place[left : left + side, left : left + side] = seen
+    return out

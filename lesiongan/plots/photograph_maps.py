@@ -10,7 +10,6 @@ from lesiongan.data.tables import read_table
 from lesiongan.files import claims, locks, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.progress import progress
-from lesiongan.measures.answers import NOTE
 from lesiongan.nets import maps
 from lesiongan.plots import style
 from lesiongan.run.inputs import find_table
@@ -40,7 +39,7 @@ def draw_all(args, answerer, images, answers):
             for n in said.get("nearest_training_lesions", [])
             if n["row"] in lesions
         ]
-        said["map"] = str(save(folder / name, image, found, said, args.map, near))
+        said["map"] = str(save(folder / name, image, found, said, args.map, near, answerer.note))
         bar.update()
     bar.close()
     print(f"  {len(answers)} maps -> {folder}/")
@@ -63,10 +62,11 @@ def read_lesions(args, sha256):
     return dict(zip(table.rows, table.images, strict=True)) if table.sha256 == sha256 else {}
 
 
-def save(path, image, found, said, kind, near):
+def save(path, image, found, said, kind, near, note):
     """Write the picture of one answer and return its path.
 
-    found: float (28, 28), the map; near: [(title, image)] of the nearest training lesions.
+    found: float (28, 28), the map; near: [(title, image)] of the nearest training lesions; note:
+    what stands on every picture.
     """
     fig, axes = style.subplots(
         1, 2 + len(near), figsize=(2.2 * (2 + len(near)), 2.9), squeeze=False
@@ -84,7 +84,7 @@ def save(path, image, found, said, kind, near):
     words += f"malignant: {malignant:.2f}"
     if said.get("unlike_training_data"):
         words += "; UNLIKE THE TRAINING IMAGES"
-    fig.suptitle(f"{style.plain(Path(said['file']).name)}\n{words}\n{NOTE}", fontsize=8)
+    fig.suptitle(f"{style.plain(Path(said['file']).name)}\n{words}\n{note}", fontsize=8)
     with writing.atomic(path) as t:
         fig.savefig(t, format="png", metadata={"Software": None})
     return path

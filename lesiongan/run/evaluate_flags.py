@@ -115,6 +115,8 @@ def check_image_flags(args, refuse):
             "--image classifies photographs: leave out --external, --from-predictions, --synthetic "
             "and --subset"
         )
+    if args.split != "lesion" or args.split_seed or args.medmnist_csv:
+        refuse("--image needs no split: leave out --split, --split-seed and --medmnist-csv")
     if args.views != 8:
         refuse("--image averages 8 views, for which the probabilities are calibrated: no --views")
 

@@ -101,7 +101,7 @@ def exports(allowed):
     """
 
     def parse(text):
-        asked = text.split(",")
+        asked = [name.strip() for name in text.split(",")]
         unknown = [name for name in asked if name not in allowed]
         if unknown:
             raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(allowed)}")

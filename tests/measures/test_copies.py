@@ -74,7 +74,7 @@ def test_one_changed_copy_of_a_held_out_image_refuses_a_set(inputs, change, part
     held = inputs.table.images[inputs.parts == part]
     source = held[np.argsort(np.abs(held.mean(axis=(1, 2, 3)) - 128))[3]]
     made[17] = CHANGES[change](source)
-    with pytest.raises(InputError, match=r"--synthetic s\.csv: 1 of its 100 images are val or test"):
+    with pytest.raises(InputError, match=r"s\.csv: 1 of its 100 images are val or test"):
         copies.refuse_held_out(inputs, "--synthetic", "s.csv", made)
 
 
