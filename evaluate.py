@@ -31,7 +31,6 @@ from lesiongan.measures import (
     networks,
     recompute,
     subgroups,
-    synthetic_sets,
 )
 from lesiongan.measures.predictions import (
     check_isic,
@@ -103,7 +102,7 @@ def evaluate_test(run, models, synthetic, generator_path):
 def print_quality(quality):
     """Print how near the synthetic images are to real ones, or why that was not measured."""
     new = quality.get("passes_as_new")
-    if new and not new["value"]:
+    if new and not new["passes"]:
         print(f"  note: the synthetic set does not pass as new: {new['reason']}")
     if "distances" not in quality:
         print(f"  synthetic images: {quality['reason']}")
@@ -236,6 +235,8 @@ def main(argv=None):
     if args.medmnist_csv:
         writing.ensure_folder(args.medmnist_csv)
     if args.synthetic:
+        from lesiongan.measures import synthetic_sets
+
         models = networks.find_models(run, ("judge",))
         judge = (lambda: networks.load_model(run, "judge")) if models else None
         synthetic_sets.evaluate(run, judge)

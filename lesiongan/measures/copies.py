@@ -5,8 +5,6 @@ colour cast away, in units that grow with the contrast of the image. results/cop
 share of copies that are found and of unseen lesions that are taken for copies.
 """
 
-import scipy.stats
-
 from lesiongan.data.near_duplicates import NEAR_DUPLICATE_DISTANCE, area_means
 from lesiongan.files.errors import InputError
 from lesiongan.measures import memorisation
@@ -62,6 +60,8 @@ def ruler(train, train_lesions):
 
 def most_by_chance(n):
     """Return how many of n unseen images may come within NEAR_DISTANCE of a held-out one."""
+    import scipy.stats
+
     return int(scipy.stats.binom.isf(FALSE_REFUSAL, n, NEAR_BY_CHANCE))
 
 

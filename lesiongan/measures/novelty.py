@@ -6,15 +6,13 @@ training images). Unseen real lesions have a share of .01 each by the choice of 
 """
 
 import numpy as np
+import scipy.stats
 
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import writing
 from lesiongan.measures import copies, memorisation, mixtures
 from lesiongan.measures.shares import share_of
 
-# A set does not pass as new if a share is surely above this: twice what unseen lesions have. Surely
-# means that the whole 95 % interval is.
-MOST_OF_UNSEEN = 0.02
 FOUND = {
     "memorisation": "are nearly training images",
     "copies": "are training images but for brightness and contrast",
@@ -23,7 +21,7 @@ FOUND = {
 
 
 def report(inputs, synthetic, held_out, nearest_path=None):
-    """Return {memorisation, copies, mixtures: estimates, passes_as_new: {value, reason}}.
+    """Return {memorisation, copies, mixtures: estimates, passes_as_new: see decide}.
 
     held_out: the part whose images give the thresholds. nearest_path: as in report_memorisation.
     """
@@ -32,18 +30,26 @@ def report(inputs, synthetic, held_out, nearest_path=None):
         "copies": report_share(inputs, synthetic, held_out, copies),
         "mixtures": report_share(inputs, synthetic, held_out, mixtures),
     }
-    return {**found, "passes_as_new": decide(found)}
+    return {**found, "passes_as_new": decide(found, int((inputs.parts == held_out).sum()))}
 
 
-def decide(found):
-    """Return {value: whether the set passes as new, reason: why, in words} of the three shares."""
+def decide(found, n):
+    """Return {passes: whether the set does as new, limit, reason} of the three shares.
+
+    It does not if a share is surely above the limit: if its whole 95 % interval is. limit: what
+    unseen lesions may have, when n held-out images gave the thresholds. The fewer they are, the
+    less is known of their 1st percentile; then unseen lesions have a share that is distributed as
+    Beta, and the limit is its upper 2.5 %.
+    """
+    below = int(0.01 * (n - 1)) + 1
+    limit = float(scipy.stats.beta.ppf(0.975, below + 1, max(n - below, 1)))
     failed = [
         f"{100 * found[name]['value']:.1f} % {words}"
         for name, words in FOUND.items()
-        if found[name]["low"] > MOST_OF_UNSEEN
+        if found[name]["low"] > limit
     ]
-    reason = f"no share is surely above {MOST_OF_UNSEEN:g}; unseen real lesions have .01"
-    return {"value": not failed, "reason": "; ".join(failed) or reason}
+    reason = f"no share is surely above {limit:.3f}, which unseen lesions may have"
+    return {"passes": not failed, "limit": limit, "reason": "; ".join(failed) or reason}
 
 
 def report_share(inputs, synthetic, held_out, module):

@@ -5,7 +5,9 @@ train part's class mix as the smallest has, and against the val part: who compar
 leave the test part unread.
 """
 
-from lesiongan.data.classes import CLASSES, class_counts
+from pathlib import Path
+
+from lesiongan.data.classes import CLASSES, TABLE_NAME, class_counts
 from lesiongan.files import errors, records, writing
 from lesiongan.measures import copies, synthetic_quality
 from lesiongan.measures.judge import Judge
@@ -26,7 +28,7 @@ SHAPE = {
             "memorisation": ESTIMATE,
             "copies": ESTIMATE,
             "mixtures": ESTIMATE,
-            "passes_as_new": {"value": bool, "reason": str},
+            "passes_as_new": {"passes": bool, "reason": str},
         }
     ]
 }
@@ -73,10 +75,11 @@ def evaluate(run, load_judge):
         place.finish([folder / NAME])
     print_table(*tabulate(found["sets"]))
     for each in found["sets"]:
+        name = short_name(each["name"])
         if "distances" not in each:
-            print(f"  {each['name']}: {each['reason']}")
-        if not each["passes_as_new"]["value"]:
-            print(f"  {each['name']} does not pass as new: {each['passes_as_new']['reason']}")
+            print(f"  {name}: {each['reason']}")
+        if not each["passes_as_new"]["passes"]:
+            print(f"  {name} does not pass as new: {each['passes_as_new']['reason']}")
 
 
 def measure(inputs, judge, names, sets):
@@ -142,8 +145,14 @@ def tabulate(sets):
             )
         )
     rows += [row(label, lambda s, key=key: s[key]["value"], 0.01) for label, key in NOVELTY]
-    rows.append(row("Passes as new", lambda s: "yes" if s["passes_as_new"]["value"] else "no"))
-    return ("", *(s["name"] for s in sets), "real images"), rows
+    rows.append(row("Passes as new", lambda s: "yes" if s["passes_as_new"]["passes"] else "no"))
+    return ("", *(short_name(s["name"]) for s in sets), "real images"), rows
+
+
+def short_name(path):
+    """Return the last part of a path, or the folder too where all tables have one name."""
+    name = Path(path).name
+    return f"{Path(path).parent.name}/{name}" if name == TABLE_NAME else name
 
 
 def show(value):
@@ -154,8 +163,7 @@ def show(value):
 
 
 def print_table(head, rows):
-    """Print a table with as wide columns as its cells need; of long names the end is shown."""
-    head = [cell if len(cell) < 29 else f"...{cell[-25:]}" for cell in head]
+    """Print a table with as wide columns as its cells need."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for label, *cells in (head, *rows):
         shown = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]

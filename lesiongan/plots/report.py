@@ -160,7 +160,8 @@ def sets_section(run):
         return f"Left out: {path.name} has changed since it was written; run {again} again."
     found = records.read_json(path, again, synthetic_sets.SHAPE)
     head, rows = synthetic_sets.tabulate(found["sets"])
-    return render("sets.html", sets=found["sets"], head=head, rows=rows)
+    shown = [each | {"name": synthetic_sets.short_name(each["name"])} for each in found["sets"]]
+    return render("sets.html", sets=shown, head=head, rows=rows)
 
 
 # The points at which the classifier decides, and where what each costs stands in its estimates.

@@ -41,7 +41,7 @@ def test_mixtures_are_found_in_whatever_turns(lesions, weight):
 
 
 def test_new_lesions_are_no_mixtures_and_copies_are(lesions):
-    assert share(lesions, draw_table(120, seed=8)[0]) < 0.05
+    assert share(lesions, draw_table(120, seed=8)[0]) < 0.15
     assert share(lesions, lesions[0][:40]) == 1
 
 
@@ -49,7 +49,7 @@ def test_smooth_images_are_no_mixtures_for_being_smooth(lesions):
     from scipy import ndimage
 
     fresh = draw_table(120, seed=8)[0].astype(float)
-    assert share(lesions, ndimage.gaussian_filter(fresh, (0, 1.5, 1.5, 0)).astype(np.uint8)) < 0.05
+    assert share(lesions, ndimage.gaussian_filter(fresh, (0, 1.5, 1.5, 0)).astype(np.uint8)) < 0.15
 
 
 def test_the_distance_to_a_line_is_that_of_the_plain_definition():

@@ -51,6 +51,8 @@ ELSEWHERE = {
     "--weights": "names other networks, whose hashes count",
     "--sample-only": "trains nothing, and draws what --samples and the like say",
 }
+# What these flags of a script ask for is another result, in a record of its own.
+OTHER_RESULTS = {("evaluate", "--synthetic")}
 VALUES = {
     "--epochs": "7",
     "--subset": "150",
@@ -106,7 +108,7 @@ def test_every_flag_makes_a_result_stale_unless_it_is_named_harmless_here(
     assert len(flags) >= 12
     missed = []
     for flag, action in flags.items():
-        if flag in HARMLESS or flag in ELSEWHERE:
+        if flag in HARMLESS or flag in ELSEWHERE or (script, flag) in OTHER_RESULTS:
             continue
         words = other_value(flag, action, values[action.dest])
         changed = vars(

@@ -1,0 +1,167 @@
+"""Sets of other generators, through train_cnn.py, evaluate.py and the report."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import evaluate
+import visualize_results
+from lesiongan.data import tables
+from lesiongan.files.errors import InputError
+from lesiongan.measures import synthetic_quality, synthetic_sets
+from lesiongan.phantom import draw_table
+from lesiongan.plots import report
+from lesiongan.run import runs
+from tests import oracles
+from tests.conftest import CNN, Pipeline
+from tests.oracles import CLASSES
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """The path of a table of 56 images of another generator."""
+    images = draw_table(90, seed=9)[0][:56]
+    path = tmp_path / "mine.csv"
+    tables.write_table(path, [(images, np.arange(56, dtype=np.int32) % 7)])
+    return path
+
+
+def test_the_classifier_learns_from_any_set_and_its_record_says_whose_it_is(
+    networks, foreign, tmp_path
+):
+    run = Pipeline(networks.table, tmp_path)
+    assert run.run("train_cnn", *CNN, "--epochs", "1", "--synthetic", str(foreign)) == 0
+    options = oracles.read(run.models / "cnn/options.json")
+    assert options["synthetic_origin"] == "made elsewhere"
+    assert options["inputs"]["synthetic"] == tables.read_table(foreign).sha256
+    assert options["synthetic_images"] == 56
+    words = evaluate.describe_arm(options)["trained_on"]
+    assert words == f"{options['real_images']} real + 56 synthetic (made elsewhere)"
+    ours = oracles.read(networks.models / "cnn/options.json")
+    assert "synthetic_origin" not in ours
+    assert evaluate.describe_arm(ours)["trained_on"].endswith("35 synthetic")
+
+
+def test_a_foreign_set_in_the_place_of_ours_is_measured_under_its_name(
+    evaluated, foreign, tmp_path, capsys
+):
+    run = evaluated.copy(tmp_path)
+    place = run.outputs / "synthetic"
+    shutil.rmtree(place)
+    place.mkdir()
+    shutil.copy(foreign, place / "hmnist_28_28_RGB.csv")
+    run.run("evaluate")
+    quality = oracles.read(run.outputs / "evaluation/synthetic_quality.json")
+    assert quality["synthetic_origin"] == "made elsewhere"
+    assert quality["source"] == "synthetic table"
+    assert "was made elsewhere" in report.quality_section(quality)
+    before = oracles.read(evaluated.outputs / "evaluation/synthetic_quality.json")
+    assert "synthetic_origin" not in before
+    assert "made elsewhere" not in report.quality_section(before)
+
+
+@pytest.fixture
+def measured(evaluated, foreign, tmp_path):
+    """(run, what evaluate.py --synthetic wrote) of our set, a foreign one and copies."""
+    run = evaluated.copy(tmp_path)
+    images, labels = oracles.Parts(run).of("train")
+    copies = tmp_path / "copies.csv"
+    tables.write_table(copies, [(images[:60], labels[:60])])
+    sets = [str(run.outputs / "synthetic/hmnist_28_28_RGB.csv"), str(foreign), str(copies)]
+    before = {p.name: p.read_bytes() for p in (run.outputs / "evaluation").iterdir()}
+    assert run.run("evaluate", "--synthetic", *sets) == 0
+    # Nothing else in the folder has changed.
+    for name, content in before.items():
+        if not name.startswith("."):
+            assert (run.outputs / "evaluation" / name).read_bytes() == content, name
+    return run, oracles.read(run.outputs / "evaluation/synthetic_sets.json"), sets
+
+
+def test_sets_are_measured_side_by_side_on_val(measured, capsys):
+    run, found, names = measured
+    ours, theirs, copies = found["sets"]
+    assert [s["name"] for s in found["sets"]] == names
+    assert [s["origin"] for s in found["sets"]] == ["train_gan.py", *["made elsewhere"] * 2]
+    assert theirs["sha256"] == tables.read_table(names[1]).sha256
+    assert theirs["images"] == dict.fromkeys(CLASSES, 8)
+    # Equally many images of each set give the distances, in the mix of the train part.
+    n = {s["distances"]["frechet"]["n"] for s in (ours, theirs)}
+    assert len(n) == 1
+    judged = len(oracles.Parts(run).rows("val"))
+    for each in (ours, theirs):
+        assert f"against the {judged} of the val part" in each["protocol"]
+        assert each["judge_balanced_accuracy"]["n"] == judged
+        assert each["source"] == "synthetic table"
+    assert copies["passes_as_new"]["passes"] is False
+    assert copies["memorisation"]["value"] == copies["mixtures"]["value"] == 1
+    assert theirs["passes_as_new"]["passes"] is True
+    # They are the same numbers as of one set alone, as far as the number of images goes.
+    run.run("evaluate", "--synthetic", names[1])
+    alone = oracles.read(run.outputs / "evaluation/synthetic_sets.json")["sets"][0]
+    for key in ("label_agreement", "diversity", "memorisation", "copies", "mixtures"):
+        assert alone[key] == theirs[key]
+    shown = capsys.readouterr().out
+    assert "Passes as new" in shown
+    assert "made elsewhere" in shown
+
+
+def test_the_report_shows_the_sets_and_leaves_out_what_is_of_another_judge(measured):
+    run, found, _ = measured
+    args = visualize_results.parse_args(run.flags)
+    inner = runs.Run(args, "visualize_results")
+    page = report.sets_section(inner)
+    for each in found["sets"]:
+        assert synthetic_sets.short_name(each["name"]) in page
+        assert synthetic_sets.show(each["mixtures"]["value"]) in page
+    assert "copies.csv does not pass as new: 100.0 % are nearly training images" in page
+    judge = run.models / "judge/classifier.keras"
+    content = judge.read_bytes()
+    judge.write_bytes(content + b"x")
+    assert "measured by another judge" in report.sets_section(inner)
+    judge.write_bytes(content)
+    path = run.outputs / "evaluation/synthetic_sets.json"
+    path.write_text(path.read_text().replace("mine.csv", "none.csv"))
+    assert "has changed since" in report.sets_section(inner)
+    (run.outputs / "evaluation/synthetic_sets_options.json").unlink()
+    assert report.sets_section(inner) == ""
+
+
+def test_a_set_with_held_out_images_is_not_measured(evaluated, foreign, tmp_path):
+    run = evaluated.copy(tmp_path)
+    table, val = tables.read_table(foreign), oracles.Parts(run).of("val")
+    table.images[3] = np.clip(np.rot90(val[0][2]).astype(int) + 6, 0, 255)
+    tables.write_table(foreign, [(table.images, table.labels)])
+    for script, flags in (("evaluate", ()), ("train_cnn", CNN)):
+        with pytest.raises(InputError, match=r"--synthetic .*: 1 of its 56 images are val"):
+            run.run(script, *flags, "--synthetic", str(foreign))
+    assert not (run.outputs / "evaluation/synthetic_sets.json").exists()
+
+
+def test_without_a_judge_only_novelty_is_measured(networks, foreign, tmp_path, capsys):
+    run = Pipeline(networks.table, tmp_path)
+    run.run("evaluate", "--synthetic", str(foreign))
+    (found,) = oracles.read(run.outputs / "evaluation/synthetic_sets.json")["sets"]
+    assert "no judge" in found["reason"]
+    assert found["memorisation"]["n"] == 56
+    assert "no judge" in capsys.readouterr().out
+
+
+def test_equally_many_images_are_measured_of_every_set(monkeypatch):
+    """The smallest set that can be measured at all decides."""
+    enough, asked = {"a": 90, "b": 1, "c": 40}, []
+    monkeypatch.setattr(
+        synthetic_quality, "synthetic_in_mix", lambda inputs, table: (None, enough[table.path])
+    )
+    monkeypatch.setattr(
+        synthetic_quality, "measure", lambda *a, **more: asked.append(more) or {"x": 1}
+    )
+    sets = [
+        synthetic_sets.set_sources.SyntheticSet(
+            tables.Table(name, "", None, np.zeros(3, int), f"sha {name}"), "somewhere", {}
+        )
+        for name in enough
+    ]
+    found = synthetic_sets.measure(None, None, list(enough), sets)
+    assert asked == [{"held_out": "val", "most": 40}] * 3
+    assert [f["sha256"] for f in found] == ["sha a", "sha b", "sha c"]
