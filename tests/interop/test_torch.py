@@ -87,12 +87,12 @@ def test_a_plain_torch_network_learns_from_the_folder_of_pictures(drawn):
         torch.nn.Flatten(),
         torch.nn.Linear(8 * 12 * 12, len(CLASSES)),
     )
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     losses = []
-    for _ in range(40):
+    for _ in range(60):
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(network(x), y)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < losses[0] / 2
