@@ -10,8 +10,8 @@ Each set has 1000 images, equally many of each class: drawn by the DCGAN; mixed 
 image and one of its 5 nearest of the class; copies of training images with noise of 2, 5 or 10 grey
 levels. Only train images go into them, and everything is measured on val.
 
-CAS is here the accuracy on val of the classifier trained on the set alone for 400 steps, with
-balanced accuracy beside it. NAME may be `ours`, the set in outputs/synthetic, or `real`: as many
+CAS is here the accuracy and the balanced accuracy on val of the classifier trained on the set alone
+for 400 steps. NAME may be `ours`, the set in outputs/synthetic, or `real`: as many
 training images.
 """
 
@@ -119,10 +119,12 @@ def collect(args, out):
         }
         shown.append(each | {"name": WORDS[name]})
     head, rows = synthetic_sets.tabulate(shown)
-    accuracy = [sets[n]["cas_on_val"] for n in sets]
+    cas_of_all = [sets[n]["cas_on_val"] for n in sets]
     real = args.folder / "cas_real.json"
-    accuracy.append(records.read_json(real, "cas") if real.is_file() else None)
-    rows.append(("CAS on val", *(f"{a['accuracy']:.3f}" if a else "-" for a in accuracy)))
+    cas_of_all.append(records.read_json(real, "cas") if real.is_file() else None)
+    for key in ("accuracy", "balanced_accuracy"):
+        label = f"CAS on val, {key.replace('_', ' ')}"
+        rows.append((label, *(f"{a[key]:.3f}" if a else "-" for a in cas_of_all)))
     record = {
         "command": "python -m benchmarks.other_generators collect",
         "seed": args.seed,
