@@ -7,6 +7,7 @@ same code has the same hash under every version of Python.
 """
 
 import ast
+import functools
 import hashlib
 
 from lesiongan import ROOT
@@ -32,24 +33,34 @@ def find_module(name):
 
 
 def read_closure(path):
-    """Return {path: syntax tree} of a file and of all modules of this project that it imports.
+    """Return {path: its syntax as text} of a file and of all modules of this project it imports.
 
-    Modules that are imported by the imported ones are included (the import closure).
+    Modules that are imported by the imported ones are included (the import closure). The text is
+    that of `canonical`.
     """
     found, pending = {}, [path]
     while pending:
         path = pending.pop()
         if path in found:
             continue
-        found[path] = ast.parse(path.read_bytes())
-        for node in ast.walk(found[path]):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            pending += filter(None, map(find_module, names))
+        found[path], names = parse(path.read_bytes())
+        pending += filter(None, map(find_module, names))
     return found
+
+
+@functools.cache
+def parse(content):
+    """Return (its syntax as text, the names that it imports) of a module's content (bytes).
+
+    The answers are kept, because a module is asked for once for each module that imports it.
+    """
+    tree, names = ast.parse(content), []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return repr(canonical(tree)), tuple(names)
 
 
 def canonical(node):
@@ -89,8 +100,8 @@ def hash_code(script):
     networks were trained by the same code if the second is.
     """
     closure = {
-        p.relative_to(ROOT).as_posix(): tree
-        for p, tree in read_closure(find_script(script)).items()
+        p.relative_to(ROOT).as_posix(): text
+        for p, text in read_closure(find_script(script)).items()
     }
     trains = set()
     for name in closure:
@@ -101,8 +112,7 @@ def hash_code(script):
             trains |= {b for b in beside if b.rpartition("/")[0] == name.rpartition("/")[0]}
         elif not name.startswith("lesiongan/"):
             trains.add(name)
-    trees = {name: repr(canonical(closure[name])) for name in sorted(closure)}
-    training = {name: tree for name, tree in trees.items() if name in trains}
+    training = {name: text for name, text in closure.items() if name in trains}
     return tuple(
-        hashlib.sha256(repr(sorted(c.items())).encode()).hexdigest() for c in (trees, training)
+        hashlib.sha256(repr(sorted(c.items())).encode()).hexdigest() for c in (closure, training)
     )

@@ -8,6 +8,7 @@ import train_cnn
 from lesiongan.data import tables
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
+from lesiongan.measures import networks
 from lesiongan.nets import set_sources
 from lesiongan.nets.synthetic_set import WHAT
 from lesiongan.phantom import draw_table
@@ -64,10 +65,9 @@ def test_a_set_of_ours_is_what_its_provenance_says(run, table):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data": {"sha256": "0"}}, "made from other data"),
         ({"split": {"sha256": "0"}}, "made from other split"),
         ({"table_sha256": "0"}, r"mine\.csv: is not the table its provenance\.json describes"),
-        ({"what": WHAT[0], "data": None}, "made from other data"),
+        ({"what": WHAT[0], "data": None}, "data is no object"),
     ],
 )
 def test_a_set_of_ours_that_is_another_is_refused_and_never_made_elsewhere(
@@ -77,6 +77,24 @@ def test_a_set_of_ours_that_is_another_is_refused_and_never_made_elsewhere(
     with pytest.raises(InputError, match=message):
         set_sources.read_set(run, "synthetic", table)
     assert run.origins == {}
+
+
+def test_a_set_of_a_generator_of_other_data_says_so(run, table):
+    describe(run, table, data={"sha256": "0"})
+    made = set_sources.read_set(run, "synthetic", table)
+    assert "other data" in made.origin
+    assert run.origins == {"synthetic": made.origin}
+
+
+def test_a_leaky_set_is_taken_only_where_it_is_asked_for_and_says_so(run, table):
+    describe(run, table, split={"sha256": "0"})
+    run.args.leaky_synthetic = True
+    made = set_sources.read_set(run, "synthetic", table)
+    assert made.origin.startswith("LEAKY")
+    assert run.origins == {"synthetic": made.origin}
+    trained = {"synthetic_origin": made.origin}
+    assert "LEAKY" in networks.name_protocol(run, 8, trained)
+    assert "LEAKY" not in networks.name_protocol(run, 8, {})
 
 
 def write_pictures(folder, table):

@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-import evaluate
 import visualize_results
 from lesiongan.data import tables
 from lesiongan.files.errors import InputError
+from lesiongan.measures import networks as arms
 from lesiongan.measures import synthetic_quality, synthetic_sets
 from lesiongan.phantom import draw_table
 from lesiongan.plots import report
@@ -36,11 +36,11 @@ def test_the_classifier_learns_from_any_set_and_its_record_says_whose_it_is(
     assert options["synthetic_origin"] == "made elsewhere"
     assert options["inputs"]["synthetic"] == tables.read_table(foreign).sha256
     assert options["synthetic_images"] == 56
-    words = evaluate.describe_arm(options)["trained_on"]
+    words = arms.describe_arm(options)["trained_on"]
     assert words == f"{options['real_images']} real + 56 synthetic (made elsewhere)"
     ours = oracles.read(networks.models / "cnn/options.json")
     assert "synthetic_origin" not in ours
-    assert evaluate.describe_arm(ours)["trained_on"].endswith("35 synthetic")
+    assert arms.describe_arm(ours)["trained_on"].endswith("35 synthetic")
 
 
 def test_a_foreign_set_in_the_place_of_ours_is_measured_under_its_name(

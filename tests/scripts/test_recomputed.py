@@ -15,7 +15,7 @@ import sklearn.metrics as sk
 import evaluate
 import train_cnn
 from lesiongan.files import checksums
-from lesiongan.measures.predictions import write_isic
+from lesiongan.measures.predictions import list_ids, write_isic
 from tests import oracles
 from tests.oracles import CLASSES, MALIGNANT, P, calibration_error
 from tests.teacher import Teacher
@@ -224,7 +224,7 @@ def test_every_column_of_the_isic_submission_is_the_class_it_is_named_by(
     test = table.take(parts.rows("test"))
     test.metadata = pd.DataFrame({"image_id": [f"ISIC_{r}" for r in test.rows]})
     p = pd.read_csv(folder / "predictions.csv")
-    write_isic(tmp_path / "isic.csv", test, p[P].to_numpy())
+    write_isic(tmp_path / "isic.csv", list_ids(test), p[P].to_numpy())
     with open(tmp_path / "isic.csv") as f:
         rows = list(csv.DictReader(f))
     assert list(rows[0]) == ["image", "MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC"]
@@ -233,7 +233,7 @@ def test_every_column_of_the_isic_submission_is_the_class_it_is_named_by(
         for c in CLASSES:
             assert float(row[c.upper()]) == pytest.approx(ours[f"p_{c}"], rel=1e-7), c
     test.metadata = None
-    write_isic(tmp_path / "isic.csv", test, p[P].to_numpy())
+    write_isic(tmp_path / "isic.csv", list_ids(test), p[P].to_numpy())
     assert (
         (tmp_path / "isic.csv").read_text().splitlines()[1].startswith(f"row{int(p.row[0]):07d},")
     )
