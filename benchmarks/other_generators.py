@@ -48,7 +48,7 @@ def draw_train(inputs, rng):
     Of a class that runs short, images are drawn repeatedly.
     """
     images, labels = inputs.part("train")
-    wanted = synthetic_set.class_mix("balanced", IMAGES, labels)
+    wanted = synthetic_set.class_mix("balanced", IMAGES, classes.class_counts(labels))
     at = [
         rng.choice(np.flatnonzero(labels == c), n, replace=n > (labels == c).sum())
         for c, n in enumerate(classes.class_counts(wanted))
@@ -68,7 +68,7 @@ def make(inputs, folder, generator, seed):
     chunks = {name: [(x, labels)] for name, x in made.items()}
     if generator.is_file():
         keras_setup.quiet_tensorflow()
-        wanted = synthetic_set.class_mix("balanced", IMAGES, pool[1])
+        wanted = synthetic_set.class_mix("balanced", IMAGES, classes.class_counts(pool[1]))
         network = saved_models.load_generator(generator)
         chunks["dcgan"] = synthetic_set.generate_in_chunks(network, wanted, seed)
     else:
