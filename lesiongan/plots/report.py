@@ -99,15 +99,8 @@ def metrics_section(found):
     return render("metrics.html", found=found, head=("", *(c for c, _ in columns)), rows=rows)
 
 
-# The name in the table, and where a distance and that of real images stand in the file.
-DISTANCES = (
-    ("Fréchet distance", "frechet", "frechet_floor"),
-    ("Kernel distance (KID)", "kid", "kid_floor"),
-    ("Precision", "precision", "precision_half_b"),
-    ("Recall", "recall", "recall_half_b"),
-    ("Density", "density", "density_half_b"),
-    ("Coverage", "coverage", "coverage_half_b"),
-)
+# The ratio stands in a sentence of its own.
+DISTANCES = tuple(row for row in synthetic_sets.DISTANCES if row[2])
 
 
 def quality_section(quality):

@@ -156,7 +156,7 @@ def add_training_flags(p):
     g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
     g.add_argument(
         "--export",
-        type=flags.exports(("onnx",)),
+        type=flags.several_of(("onnx",)),
         default=(),
         metavar="FORMAT[,FORMAT]",
         help="onnx: also write classifier.onnx, for programs without Keras; default: none",

@@ -93,10 +93,10 @@ def parser(doc, split_file=False):
     return p
 
 
-def exports(allowed):
-    """Return an argparse type that parses formats separated by commas, as --export takes them.
+def several_of(allowed):
+    """Return an argparse type that parses names separated by commas, as --export takes them.
 
-    allowed: names of formats. A value is a tuple of those that were asked for, in the order of
+    allowed: the names there are. A value is a tuple of those that were asked for, in the order of
     `allowed` and each once.
     """
 

@@ -1,6 +1,5 @@
 """The flags of train_gan.py."""
 
-import argparse
 from pathlib import Path
 
 from lesiongan.data.classes import CLASSES
@@ -12,15 +11,6 @@ SAMPLING = ("samples", "class_mix", "no_png", "sample_only", "classes", "export"
 SAMPLING_ON_RECORD = ("samples", "class_mix", "no_png", "seed")
 SAMPLING_IF_GIVEN = {"classes": CLASSES, "export": (), "image_grid": False}
 EXPORTS = ("npz", "folders", "dataset.json", "onnx")
-
-
-def class_list(text):
-    """Parse names of classes, separated by commas (an argparse type); return them in order."""
-    names = [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in CLASSES]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {','.join(CLASSES)}")
-    return tuple(c for c in CLASSES if c in names)
 
 
 def parse(doc, argv=None):
@@ -72,14 +62,14 @@ def parse(doc, argv=None):
     )
     g.add_argument(
         "--classes",
-        type=class_list,
+        type=flags.several_of(CLASSES),
         default=CLASSES,
         metavar="C[,C]",
         help="draw these classes alone, for example mel,df (default all)",
     )
     g.add_argument(
         "--export",
-        type=flags.exports(EXPORTS),
+        type=flags.several_of(EXPORTS),
         default=(),
         metavar="F[,F]",
         help="also write npz (DermaMNIST's layout), dataset.json (StyleGAN's labels), folders "

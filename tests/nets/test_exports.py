@@ -216,7 +216,7 @@ def test_classes_that_cannot_be_drawn_are_refused(capsys):
             train_gan.parse_args(["--classes", text])
         assert caught.value.code == 2
         words = capsys.readouterr().err
-        assert "is none of akiec,bcc,bkl,df,nv,vasc,mel" in words
+        assert "is none of akiec, bcc, bkl, df, nv, vasc, mel" in words
     with pytest.raises(InputError, match=r"^--classes df: has no images in the train part$"):
         synthetic_set.class_mix("balanced", 10, [1, 1, 1, 0, 1, 1, 1], ("df", "mel"))
     with pytest.raises(InputError, match="gives no weight to any class of --classes"):

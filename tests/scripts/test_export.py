@@ -122,7 +122,7 @@ def test_a_missing_package_is_named_before_anything_is_done(scratch, monkeypatch
 
 
 def test_formats_are_parsed_in_a_fixed_order_and_once(capsys):
-    parse = flags.exports(("onnx", "npz", "folders"))
+    parse = flags.several_of(("onnx", "npz", "folders"))
     assert parse("folders,onnx,folders") == ("onnx", "folders")
     known = {train_gan: "npz, folders, dataset.json, onnx", train_cnn: "onnx"}
     for script, formats in known.items():
