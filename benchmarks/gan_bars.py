@@ -332,9 +332,9 @@ def compare_agreement(rows, means):
 
 def draw_curve(curve, folder):
     """Draw gan_curve.png: the Frechet ratio on val over minutes of training, both GANs."""
-    from lesiongan.plots import style
+    from lesiongan.plots import pages, style
 
-    fig, ax = style.subplots(figsize=(5, 3))
+    fig, (ax,) = style.panels(pages.PAPER, 1, height=3, own="one")
     for gan, colour in (("ours", style.SYNTHETIC), ("dcgan", style.REAL)):
         for i, seed in enumerate(sorted({row[1] for row in curve if row[0] == gan})):
             _, _, _, minutes, ratio = zip(
@@ -351,13 +351,13 @@ def draw_curve(curve, folder):
                 label=label,
             )
     ax.axhline(1, color="#999999", lw=0.8, ls="--")
-    ax.text(0, 1, " real images", va="bottom", fontsize=7, color="#666666")
+    ax.text(0, 1, " real images", va="bottom", fontsize="small", color="#666666")
     ax.set(
         yscale="log",
         xlabel="minutes of training, by the time of a step",
         ylabel="Fréchet distance over the floor",
     )
-    ax.legend()
+    style.legend_above(ax, 2)
     style.save(fig, folder, "gan_curve")
 
 

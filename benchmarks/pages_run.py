@@ -1,7 +1,7 @@
 """The section of one run in full, as a function of the files of results/run/."""
 
 from benchmarks.pages_markdown import render, show_estimate
-from lesiongan.plots import report
+from lesiongan.plots import tables
 
 
 def score_rows(found):
@@ -9,7 +9,7 @@ def score_rows(found):
     models = found["models"]
     blocks = models["classifier"], models["control"]
     rows = []
-    for label, path in report.METRIC_ROWS[:-1]:
+    for label, path in tables.METRIC_ROWS[:-1]:
         difference = show_estimate(found["classifier_minus_control"], path, signed=True)
         rows.append((label, *(show_estimate(block, path) for block in blocks), difference))
     perfect = [f"{block['ece_if_perfect']['value']:.3f}" for block in blocks]

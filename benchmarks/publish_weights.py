@@ -14,7 +14,7 @@ from lesiongan import ROOT
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import likeness, subgroups
-from lesiongan.plots import report
+from lesiongan.plots import report, tables
 from lesiongan.run import published
 
 WHAT = {
@@ -127,7 +127,7 @@ def render_card(folder, card, records):
         data=card["data"],
         split=card["split"],
         found=found,
-        scores=[(label, show_estimate(model, path)) for label, path in report.METRIC_ROWS[:-1]],
+        scores=[(label, show_estimate(model, path)) for label, path in tables.METRIC_ROWS[:-1]],
         perfect=model["ece_if_perfect"]["value"],
         groups=list(group_rows(groups)),
         lowest=[(what, *lowest(groups, score)) for what, score in LOWEST],

@@ -4,13 +4,13 @@ import numpy as np
 
 from lesiongan.data.classes import CLASSES
 from lesiongan.files.errors import InputError
-from lesiongan.plots import style
+from lesiongan.plots import findings, style
 from lesiongan.plots.sources import Missing, frame
 
 
 def draw_cnn_training(sources):
     """Draw loss and val accuracy over the epochs, with and without synthetic images."""
-    fig, (left, right) = style.subplots(1, 2, figsize=(6.6, 2.5))
+    fig, (left, right) = style.panels(sources.page, 2, height=2.4)
     for folder, colour in (("cnn", style.SYNTHETIC), ("control", style.REAL)):
         try:
             history = frame(
@@ -28,7 +28,7 @@ def draw_cnn_training(sources):
             continue
         counts = {"real": options["real_images"], "synthetic": options["synthetic_images"]}
         label = " + ".join(f"{n} {kind}" for kind, n in counts.items() if n)
-        left.plot(history.epoch, history.loss, color=colour, linestyle=":", linewidth=1)
+        left.plot(history.epoch, history.loss, color=colour, linestyle=":")
         left.plot(history.epoch, history.val_log_loss, color=colour, label=label)
         right.plot(history.epoch, history.val_accuracy * 100, color=colour, label=label)
         right.plot(
@@ -36,16 +36,19 @@ def draw_cnn_training(sources):
             history.val_balanced_accuracy * 100,
             color=colour,
             linestyle="--",
-            linewidth=1,
         )
     left.set(xlabel="epoch", ylabel="log-loss (nats)\ndotted: train")
     right.set(xlabel="epoch", ylabel="val accuracy (%)\ndashed: balanced")
-    left.legend(frameon=False, fontsize=7)
+    for ax in (left, right):
+        style.legend_above(ax)
     return fig
 
 
 def draw_confusion(sources):
-    """Draw the confusion matrix: the share of each true class (colour, %) and the counts."""
+    """Draw the confusion matrix: the share of each true class (colour, %) and the counts.
+
+    Beside it, or below it in one column, stands in words what these decisions cost.
+    """
     from lesiongan.measures import metrics
 
     y, p, _ = sources.predictions()
@@ -57,7 +60,9 @@ def draw_confusion(sources):
             for row in zip(share, matrix, strict=True)
         ]
     )
-    fig, ax = style.subplots(figsize=(4.6, 3.8))
+    stacked = sources.page.columns("two") == "one"
+    height, ratios = (2.3, (2, 1)) if stacked else (3.2, None)
+    fig, (ax, words) = style.panels(sources.page, 2, height, height_ratios=ratios)
     style.sns.heatmap(
         share,
         annot=text,
@@ -66,12 +71,17 @@ def draw_confusion(sources):
         vmin=0,
         vmax=100,
         ax=ax,
-        annot_kws={"fontsize": 7},
+        annot_kws={"fontsize": "x-small"},
         xticklabels=style.TICKS,
         yticklabels=style.TICKS,
-        cbar_kws={"label": "% of the true class"},
+        cbar=False,
     )
-    ax.set(xlabel="decided", ylabel="true", title=f"argmax, n = {len(y)}")
+    ax.set(xlabel="decided", ylabel="true", title=f"% of the true class (images), n = {len(y)}")
+    words.set_axis_off()
+    width = 0.85 * fig.get_figwidth() / (1 if stacked else 2)
+    told = findings.list_costs(matrix.astype(int).tolist())
+    told = "\n\n".join(style.wrap(sentence, width) for sentence in told)
+    words.text(0, 1, told, va="top", transform=words.transAxes)
     return fig
 
 
@@ -87,7 +97,7 @@ def draw_curves(sources):
     y, p, _ = sources.predictions()
     if len(np.unique(y)) < 2:
         raise Missing(f"all {len(y)} test images are of one class: there is nothing to rank")
-    fig, (left, right) = style.subplots(1, 2, figsize=(7, 3.2))
+    fig, (left, right) = style.panels(sources.page, 2, height=3.6)
     for i, c in enumerate(CLASSES):
         positive = y == i
         if not 0 < positive.sum() < len(y):
@@ -97,7 +107,6 @@ def draw_curves(sources):
             100 * fpr,
             100 * tpr,
             color=style.COLOURS[c],
-            linewidth=1.1,
             label=f"{style.tick(c)} {roc_auc_score(positive, p[:, i]):.3f} (n = {positive.sum()})",
         )
         precision, recall, _ = precision_recall_curve(positive, p[:, i])
@@ -105,14 +114,13 @@ def draw_curves(sources):
             100 * recall,
             100 * precision,
             color=style.COLOURS[c],
-            linewidth=1.1,
             label=f"{style.tick(c)} {average_precision_score(positive, p[:, i]):.3f}",
         )
     left.plot([0, 100], [0, 100], color="grey", linewidth=0.7, linestyle=":")
     left.set(xlabel="1 - specificity (%)", ylabel="sensitivity (%)")
     right.set(xlabel="recall (%)", ylabel="precision (%)", ylim=(0, 102))
-    left.legend(frameon=False, fontsize=6.5, title="AUC", title_fontsize=7)
-    right.legend(frameon=False, fontsize=6.5, title="average precision", title_fontsize=7)
+    style.legend_above(left, 2, title="AUC")
+    style.legend_above(right, 2, title="average precision")
     return fig
 
 
@@ -124,7 +132,7 @@ def draw_calibration(sources):
     weight, confidence, accuracy = metrics.reliability(
         (p.argmax(axis=1) == y).astype(float), p.max(axis=1)
     )
-    fig, ax = style.subplots(figsize=(3.4, 3.1))
+    fig, (ax,) = style.panels(sources.page, 1, height=3, own="one")
     at = (np.arange(metrics.BINS) + 0.5) / metrics.BINS
     ax.bar(at, 100 * weight / len(y), 0.9 / metrics.BINS, color="#CCCCCC", label="% of images")
     ax.plot([0, 1], [0, 100], color="grey", linewidth=0.8, linestyle=":")
@@ -135,8 +143,6 @@ def draw_calibration(sources):
         100 * accuracy[used],
         yerr=error,
         fmt="o-",
-        markersize=3,
-        linewidth=1,
         color=style.REAL,
         label="accuracy (one s.e.)",
     )
@@ -145,9 +151,9 @@ def draw_calibration(sources):
         ylabel="%",
         xlim=(0, 1),
         ylim=(0, 102),
-        title=f"ECE {metrics.ece(y, p):.3f}, {metrics.ece_if_perfect(p):.3f} if perfect",
     )
-    ax.legend(frameon=False, fontsize=7)
+    title = f"ECE {metrics.ece(y, p):.3f}, {metrics.ece_if_perfect(p):.3f} if perfect"
+    style.legend_above(ax, 2, title=title)
     return fig
 
 
@@ -160,9 +166,9 @@ def draw_mistakes(sources):
     ]
     if not len(order):
         raise Missing("no mistakes in the test part")
-    fig, axes = style.subplots(1, len(order), figsize=(0.85 * len(order) + 0.2, 1.5), squeeze=False)
+    fig, axes = style.image_axes(sources.page, len(order), words=0.55)
     for ax, i, image in zip(axes[0], order, sources.image_of_row(rows[order]), strict=True):
         style.show_image(ax, image)
-        ax.set_title(f"is {CLASSES[y[i]]}", fontsize=7)
-        ax.set_xlabel(f"{CLASSES[decided[i]]}\n{p[i].max():.0%}", fontsize=7)
+        ax.set_title(f"is {CLASSES[y[i]]}", fontsize="small")
+        ax.set_xlabel(f"{CLASSES[decided[i]]}\n{p[i].max():.0%}", fontsize="small")
     return fig

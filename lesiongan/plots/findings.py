@@ -191,8 +191,8 @@ def share(part, whole, what):
     return f"{100 * part / whole:.0f} % of {what} ({part} of {whole} images)"
 
 
-def word_costs(matrix):
-    """Return in sentences what deciding for the likeliest class costs.
+def list_costs(matrix):
+    """Return a list of sentences: what deciding for the likeliest class costs.
 
     matrix: rows of whole numbers, true class by decided class.
     """
@@ -221,4 +221,4 @@ def word_costs(matrix):
         )
         if whole:
             told.append(f"{share(crossed, whole, f'{own} lesions')} are called {other}.")
-    return " ".join(told)
+    return told

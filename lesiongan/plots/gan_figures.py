@@ -27,7 +27,10 @@ def draw_real_and_synthetic(sources):
 
     groups = [choose(images, labels), choose(made.images, made.labels)]
     return style.class_rows(
-        groups, GRID, (f"real (train, n = {len(labels)})", f"synthetic (n = {len(made)})")
+        sources.page,
+        groups,
+        GRID,
+        (f"real (train, n = {len(labels)})", f"synthetic (n = {len(made)})"),
     )
 
 
@@ -39,7 +42,8 @@ def draw_class_grid(sources):
     generator = sources.model("gan", "generator.keras")
     z = draw_latents(generator, GRID, streams.CLASS_GRID)
     groups = {c: generate(generator, z, np.full(GRID, i)) for i, c in enumerate(CLASSES)}
-    return style.class_rows([groups], GRID, ("one column, one latent vector",))
+    titles = ("one column, one latent vector",)
+    return style.class_rows(sources.page, [groups], GRID, titles, own="one")
 
 
 def draw_interpolation(sources):
@@ -53,7 +57,7 @@ def draw_interpolation(sources):
     t = np.linspace(0, 1, GRID)[:, None]
     z = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
     groups = {c: generate(generator, z, np.full(GRID, i)) for i, c in enumerate(CLASSES)}
-    return style.class_rows([groups], GRID, ("latent interpolation",))
+    return style.class_rows(sources.page, [groups], GRID, ("latent interpolation",), own="one")
 
 
 def draw_gan_training(sources):
@@ -61,16 +65,15 @@ def draw_gan_training(sources):
     history = frame(
         sources.file(sources.models / "gan" / "history.csv", "train_gan.py"), "train_gan.py"
     )
-    fig, (left, right) = style.subplots(1, 2, figsize=(6.6, 2.5))
+    fig, (left, right) = style.panels(sources.page, 2, height=2.4)
     left.plot(history.epoch, history.critic_loss, color=style.REAL, label="critic")
     left.plot(history.epoch, history.generator_loss, color=style.SYNTHETIC, label="generator")
-    left.axhline(
-        np.log(2), color="grey", linewidth=0.8, linestyle=":", label="log 2: indistinguishable"
-    )
+    left.axhline(np.log(2), color="grey", linestyle=":", label="log 2: indistinguishable")
     left.set(xlabel="epoch", ylabel="relativistic loss (nats)")
-    left.legend(frameon=False, fontsize=7)
+    one_line = sources.page.columns("two") == "two" and sources.page.style == "paper"
+    style.legend_above(left, 3 if one_line else 2)
     right.plot(history.epoch, history.accuracy * 100, color="black")
-    right.axhline(50, color="grey", linewidth=0.8, linestyle=":")
+    right.axhline(50, color="grey", linestyle=":")
     right.set(xlabel="epoch", ylabel="real above synthetic (%)")
     return fig
 
@@ -99,13 +102,14 @@ def draw_embedding(sources):
     x = inference.predict(features, np.concatenate([images[r], made.images[s]]))
     x = PCA(min(30, *x.shape), random_state=0, svd_solver="full").fit_transform(x)
     at = TSNE(perplexity=min(30, len(x) / 4), random_state=0, init="pca").fit_transform(x)
-    fig, axes = style.subplots(1, 2, figsize=(7, 3.4), sharex=True, sharey=True)
+    fig, axes = style.panels(sources.page, 2, height=3.4, sharex=True, sharey=True)
     for ax, points, y, title in (
         (axes[0], at[: len(r)], labels[r], "real, held out"),
         (axes[1], at[len(r) :], made.labels[s], "synthetic"),
     ):
         for i, c in enumerate(CLASSES):
-            ax.scatter(*points[y == i].T, s=4, color=style.COLOURS[c], label=style.tick(c))
+            colour, size = style.COLOURS[c], (2 * sources.page.line) ** 2 / 1.5
+            ax.scatter(*points[y == i].T, s=size, linewidths=0, color=colour, label=style.tick(c))
         ax.set(
             title=f"{title} (n = {len(points)})",
             xlabel="t-SNE 1",
@@ -113,9 +117,9 @@ def draw_embedding(sources):
             xticks=[],
             yticks=[],
         )
-    axes[1].legend(
-        frameon=False, fontsize=7, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5)
-    )
+    handles = axes[1].get_legend_handles_labels()
+    columns = len(CLASSES) if sources.page.columns("two") == "two" else 4
+    fig.legend(*handles, loc="outside lower center", ncols=columns, markerscale=2)
     return fig
 
 
@@ -125,15 +129,15 @@ def draw_nearest_pairs(sources):
     nearest = frame(sources.file(sources.evaluation / "nearest.csv", "evaluate.py"), "evaluate.py")
     nearest = nearest.sort_values("distance", kind="stable").head(10)
     made = sources.synthetic()
-    fig, axes = style.subplots(2, len(nearest), figsize=(0.75 * len(nearest), 2.1), squeeze=False)
+    fig, axes = style.image_axes(sources.page, len(nearest), block=2)
     reals = sources.image_of_row(nearest.train_row)
     for column, (pair, real) in enumerate(zip(nearest.itertuples(), reals, strict=True)):
         style.show_image(axes[0, column], made.images[pair.synthetic_row])
         style.show_image(axes[1, column], real)
-        axes[0, column].set_title(CLASSES[pair.label], fontsize=7)
-        axes[1, column].set_xlabel(f"{pair.distance:.0f}", fontsize=7)
-    axes[0, 0].set_ylabel("synthetic", fontsize=7)
-    axes[1, 0].set_ylabel("nearest\nin train", fontsize=7)
+        axes[0, column].set_title(CLASSES[pair.label], fontsize="small")
+        axes[1, column].set_xlabel(f"{pair.distance:.0f}", fontsize="small")
+    axes[0, 0].set_ylabel("synthetic", fontsize="small")
+    axes[1, 0].set_ylabel("nearest\nin train", fontsize="small")
     return fig
 
 
@@ -155,7 +159,7 @@ def draw_label_agreement(sources):
     quality = read_quality(sources)
     if "label_agreement" not in quality:
         raise Missing("synthetic_quality.json has no label agreement")
-    fig, ax = style.subplots(figsize=(5, 2.5))
+    fig, (ax,) = style.panels(sources.page, 1, height=2.6, own="one")
     found = quality["label_agreement"]
     shown = [i for i, c in enumerate(CLASSES) if found[c]["value"] is not None]
     for side, colour, label, pick in (
@@ -173,11 +177,13 @@ def draw_label_agreement(sources):
             color=colour,
             label=label,
             yerr=(v - low, high - v),
-            error_kw={"linewidth": 0.8},
+            error_kw={"linewidth": sources.page.line / 2},
         )
-    ax.set_xticks(range(len(CLASSES)), style.TICKS)
-    ax.set(xlabel="diagnosis", ylabel="judge agrees with the label (%)", ylim=(0, 119))
-    if judge := quality.get("judge_balanced_accuracy"):
-        ax.set_title(f"balanced accuracy of the judge on real images: {judge['value']:.2f}")
-    ax.legend(frameon=False, fontsize=7, ncol=2, loc="upper center")
+    style.class_ticks(ax, 0.85 * fig.get_figwidth())
+    ax.set(xlabel="diagnosis", ylabel="judge agrees with the label (%)", ylim=(0, 102))
+    judge, title = quality.get("judge_balanced_accuracy"), None
+    if judge:
+        title = f"balanced accuracy of the judge on real images: {judge['value']:.2f}"
+    columns = 2 if sources.page.style == "paper" else 1
+    style.legend_above(ax, columns, title=title)
     return fig

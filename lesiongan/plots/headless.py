@@ -30,14 +30,15 @@ if _wanted is not None:
         matplotlib.rcParams["backend"] = _wanted
 
 
-def subplots(*grid, squeeze=True, sharex=False, sharey=False, **options):
+def subplots(*grid, squeeze=True, sharex=False, sharey=False, height_ratios=None, **options):
     """Return (figure, axes) as Matplotlib's pyplot.subplots does, without pyplot.
 
     pyplot would show the figure in a notebook, keep it for ever, and load a window's backend.
     """
     fig = Figure(**options)
     FigureCanvasAgg(fig)
-    return fig, fig.subplots(*grid, squeeze=squeeze, sharex=sharex, sharey=sharey)
+    shared = {"sharex": sharex, "sharey": sharey}
+    return fig, fig.subplots(*grid, squeeze=squeeze, height_ratios=height_ratios, **shared)
 
 
 __all__ = ["matplotlib", "seaborn", "subplots"]

@@ -1,6 +1,7 @@
 """The pictures of the report: where each stands, with its caption, its words and its file."""
 
 import base64
+import io
 
 from lesiongan.files import checksums, records
 
@@ -22,10 +23,26 @@ PLACES = {
 # A figure that is wider for its height gets the whole width of the page, so that its small words
 # stay legible.
 WIDE = 1.9
+# The page shows a picture on 1100 pixels at most. A file for print has more.
+MOST = 1300
+
+
+def shrink(content):
+    """Return a PNG as it is, or made smaller: wider than MOST pixels it would show no more."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(content), formats=["PNG"])
+    if image.width <= MOST:
+        return content
+    smaller = io.BytesIO()
+    size = MOST, round(image.height * MOST / image.width)
+    image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(smaller, "PNG", optimize=True)
+    return smaller.getvalue()
 
 
 def show(name, caption, alt, content):
     """Return a picture as the templates take it, its file embedded."""
+    content = shrink(content)
     # A PNG states its width and height in the sixteenth and twentieth byte.
     width, height = (int.from_bytes(content[at : at + 4]) for at in (16, 20))
     return {

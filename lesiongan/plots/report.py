@@ -6,12 +6,12 @@ The text of the page is in templates/, where every value is escaped.
 import functools
 from pathlib import Path
 
-from lesiongan.data.classes import CLASS_NAMES, CLASSES, MALIGNANT, PARTS
+from lesiongan.data.classes import CLASS_NAMES, CLASSES, MALIGNANT
 from lesiongan.files import checksums, records
 from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates, synthetic_sets
-from lesiongan.plots import alt_texts, findings, pictures, provenance
-from lesiongan.plots.findings import cell, pick
+from lesiongan.plots import alt_texts, findings, pictures, provenance, tables
+from lesiongan.plots.findings import cell
 from lesiongan.plots.glossary import TERMS
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -38,76 +38,20 @@ def render(template, **values):
     return Markup(environment().get_template(template).render(values, terms=TERMS))
 
 
-OPERATING_ROWS = tuple(
-    (f"{name}: {label}", (f"{key}_{measure}",))
-    for name, key in (("Melanoma", "melanoma"), ("Malignant", "malignant"))
-    for at in (90, 95)
-    for label, measure in (
-        (f"sensitivity at {at} % specificity", f"sensitivity_at_{at}_specificity"),
-        (f"sensitivity at val's threshold for {at} %", f"sensitivity_at_val_threshold_{at}"),
-        (
-            f"specificity realised at val's threshold for {at} %",
-            f"specificity_at_val_threshold_{at}",
-        ),
-    )
-)
-METRIC_ROWS = (
-    ("Accuracy", ("argmax", "accuracy")),
-    ("Balanced accuracy", ("argmax", "balanced_accuracy")),
-    ("Balanced accuracy, balanced point", ("balanced", "balanced_accuracy")),
-    ("Accuracy, balanced point", ("balanced", "accuracy")),
-    ("Macro precision", ("argmax", "macro_precision")),
-    ("Macro recall", ("argmax", "macro_recall")),
-    ("Macro F1", ("argmax", "macro_f1")),
-    ("Weighted F1", ("argmax", "weighted_f1")),
-    ("Macro AUC, one against the rest", ("auc",)),
-    ("Melanoma sensitivity at 90 % specificity", ("melanoma_sensitivity_at_90_specificity",)),
-    ("Malignant / benign: accuracy", ("argmax", "malignancy_accuracy")),
-    ("Malignant / benign: sensitivity", ("argmax", "malignancy_sensitivity")),
-    ("Malignant / benign: specificity", ("argmax", "malignancy_specificity")),
-    ("Malignant / benign: AUC", ("auc_malignant",)),
-    ("Expected calibration error", ("ece",)),
-    ("ECE if perfectly calibrated", ("ece_if_perfect",)),
-)
-
-
 def metrics_section(found):
     """Return the classifier's table as HTML.
 
     Its columns are with synthetic images, without, and the paired difference.
     """
-    models, rows, trained_on = found["models"], [], found["trained_on"]
-    columns = [
-        (f"{n}: {trained_on.get(n, '')}", models[n])
-        for n in ("classifier", "control")
-        if n in models
-    ]
-    if "control" in models:
-        columns.append(("classifier - control, paired", found["classifier_minus_control"]))
-
-    # A row that both lists name appears once.
-    for path, label in {path: label for label, path in METRIC_ROWS + OPERATING_ROWS}.items():
-        rows.append((label, *(cell(pick(block, path)) for _, block in columns)))
-    baseline = found["majority_baseline"]
-    rows.append(
-        (
-            f"Majority class ({baseline['class']}): accuracy",
-            cell(baseline["accuracy"]),
-            *[""] * (len(columns) - 1),
-        )
-    )
-    return render("metrics.html", found=found, head=("", *(c for c, _ in columns)), rows=rows)
-
-
-# The ratio stands in a sentence of its own.
-DISTANCES = tuple(row for row in synthetic_sets.DISTANCES if row[2])
+    table = tables.metrics_table(found)
+    return render("metrics.html", found=found, head=table.head, rows=table.words())
 
 
 def quality_section(quality):
     """Return the synthetic set's table as HTML, each distance beside that of real images."""
     d = quality.get("distances", {})
-    shown = [(name, key, floor) for name, key, floor in DISTANCES if key in d]
-    needed = {key: {"value": records.NUMBER} for pair in shown for key in pair[1:]}
+    shown = [(key, floor) for _, key, floor in tables.DISTANCES if key in d]
+    needed = {key: {"value": records.NUMBER} for names in shown for key in names}
     if d and (
         fault := records.find_fault(
             d, needed | {"frechet_ratio": {"value": records.NUMBER}}, "distances"
@@ -118,9 +62,7 @@ def quality_section(quality):
     counted = {"value": records.NUMBER, "n": int}
     if memorisation and (fault := records.find_fault(memorisation, counted, "memorisation")):
         raise InputError(f"synthetic_quality.json: {fault}; run evaluate.py again")
-    rows = [
-        (name, f"{d[key]['value']:.4g}", f"{d[floor]['value']:.4g}") for name, key, floor in shown
-    ]
+    table = tables.quality_table(quality)
     return render(
         "quality.html",
         quality={"reason": None, "protocol": "", "judge_sha256": ""} | quality,
@@ -129,8 +71,8 @@ def quality_section(quality):
         judge=cell(quality["judge_balanced_accuracy"])
         if "judge_balanced_accuracy" in quality
         else None,
-        head=("", "synthetic", "real (half B)"),
-        rows=rows,
+        head=table.head,
+        rows=table.words(),
     )
 
 
@@ -155,47 +97,6 @@ def sets_section(run):
     head, rows = synthetic_sets.tabulate(found["sets"])
     shown = [each | {"name": synthetic_sets.short_name(each["name"])} for each in found["sets"]]
     return render("sets.html", sets=shown, head=head, rows=rows)
-
-
-# The points at which the classifier decides, and where what each costs stands in its estimates.
-OPERATING_POINTS = (
-    ("Likeliest class: malignant", "argmax", "malignancy_sensitivity", "malignancy_specificity"),
-    ("Balanced point: malignant", "balanced", "malignancy_sensitivity", "malignancy_specificity"),
-    *(
-        (
-            f"{name}: val's threshold for {at} % specificity",
-            None,
-            f"{key}_sensitivity_at_val_threshold_{at}",
-            f"{key}_specificity_at_val_threshold_{at}",
-        )
-        for name, key in (("Melanoma", "melanoma"), ("Malignant", "malignant"))
-        for at in (90, 95)
-    ),
-)
-GROUP_SCORES = (
-    ("Accuracy", "accuracy"),
-    ("AUC, malignant", "auc_malignant"),
-    ("Sensitivity, malignant", "malignant_sensitivity_at_val_threshold_90"),
-    ("Specificity, malignant", "malignant_specificity_at_val_threshold_90"),
-)
-
-
-def operating_rows(model):
-    """Return the rows of the table of operating points: its name, sensitivity and specificity."""
-    return [
-        (name, *(cell(pick(model, (*([block] if block else []), key))) for key in keys))
-        for name, block, *keys in OPERATING_POINTS
-    ]
-
-
-def group_rows(groups):
-    """Return the rows of the table of scores by age, sex and site, from subgroups.json."""
-    rows = []
-    for what, members in groups.items():
-        for name, found in members.items():
-            counts = (f"{what}: {name}", found["images"], found["lesions"])
-            rows.append((*counts, *(cell(pick(found, (key,))) for _, key in GROUP_SCORES)))
-    return rows
 
 
 def read_evaluation(folder):
@@ -223,9 +124,9 @@ def read_evaluation(folder):
         "quality": quality_section(quality),
         "answer": findings.answer(found),
         "numbers": findings.six_numbers(found, quality),
-        "costs": findings.word_costs(matrix),
-        "operating": operating_rows(found["models"]["classifier"]),
-        "groups": group_rows(groups),
+        "costs": " ".join(findings.list_costs(matrix)),
+        "operating": tables.operating_table(found["models"]["classifier"]).words(),
+        "groups": groups,
         "networks": networks,
     }
 
@@ -234,25 +135,10 @@ NOT_EVALUATED = {
     **dict.fromkeys(("found", "quality_found", "matrix", "answer", "costs", "metrics", "quality")),
     "numbers": [],
     "operating": [],
-    "groups": [],
+    "groups": {},
     "networks": {},
 }
 """What stands in place of read_evaluation's values where there is no evaluation to show."""
-
-
-def count_rows(split):
-    """Return the rows of the table of images by class and part, with their sums."""
-    images = split["images"]
-    rows = [
-        (
-            f"{c}{'*' if m else ''}: {CLASS_NAMES[c]}",
-            *(images[part][i] for part in PARTS),
-            sum(images[part][i] for part in PARTS),
-        )
-        for i, (c, m) in enumerate(zip(CLASSES, MALIGNANT, strict=True))
-    ]
-    sums = [sum(images[part]) for part in PARTS]
-    return [*rows, ("all", *sums, sum(sums))]
 
 
 def build(run, drawn, left_out, missing, grids=()):
@@ -292,7 +178,7 @@ def build(run, drawn, left_out, missing, grids=()):
         images=len(inputs.table),
         notes=[inputs.figure_note, *inputs.table.notes],
         classes=classes,
-        counts=count_rows(inputs.split),
+        counts=tables.count_table(inputs.split).rows,
         missing=missing,
         figures=pictures.show_drawn(drawn, describe),
         epochs=epochs,
@@ -301,6 +187,5 @@ def build(run, drawn, left_out, missing, grids=()):
         left_out=left_out,
         sets=sets_section(run),
         made=provenance.describe(run, shown["networks"]),
-        group_head=("Group", "Images", "Lesions", *(name for name, _ in GROUP_SCORES)),
-        **shown,
+        **shown | {"groups": tables.group_table(shown["groups"])},
     )

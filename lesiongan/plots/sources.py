@@ -8,6 +8,7 @@ from lesiongan.files import checksums
 from lesiongan.files.errors import first_line
 from lesiongan.files.opening import open_input
 from lesiongan.nets import saved_models
+from lesiongan.plots.pages import PAPER
 
 
 class Missing(Exception):
@@ -35,9 +36,13 @@ def frame(path, made_by):
 
 
 class Sources:
-    """What the figures draw from, loaded once and checked to come from this data and split."""
+    """What the figures draw from, loaded once and checked to come from this data and split.
 
-    def __init__(self, run):
+    page: the Page that they are drawn for.
+    """
+
+    def __init__(self, run, page=PAPER):
+        self.page = page
         self.args, self.inputs, self.table = run.args, run.inputs, run.inputs.table
         self.models, self.outputs = run.args.models_dir, run.args.outputs_dir
         self.evaluation = self.outputs / "evaluation"
@@ -166,6 +171,13 @@ class Sources:
                 raise Missing(f"{paths[epoch]} is damaged ({why}): run train_gan.py") from None
             found.append((epoch, content))
         return found
+
+    def near_pairs(self):
+        """Return int (m, 2), the pairs of near-duplicate images; none if their sides are no
+        multiple of 7."""
+        from lesiongan.data.near_duplicates import near_pairs
+
+        return near_pairs(self.table.images) if self.table.images.shape[1] % 7 == 0 else ()
 
     def image_of_row(self, rows):
         """Return the images with these row numbers of the table."""

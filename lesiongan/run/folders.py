@@ -97,16 +97,28 @@ class ResultFolder:
         self.record_path.unlink(missing_ok=True)
         claims.remove(self.path, [n for n in mine if any(fnmatch(n, p) for p in stale)])
 
-    def read_outputs(self):
-        """Return the names of the files that the folder's record gives as its own, and its own."""
-        if not self.record_path.exists():
-            return []
+    def read_record(self):
+        """Return the folder's options.json; one without outputs if it is missing or unreadable."""
         try:
-            found = records.read_json(self.record_path, self.run.script, {"outputs": {...: str}})
+            if self.record_path.exists():
+                return records.read_json(self.record_path, self.run.script, {"outputs": {...: str}})
         except InputError:
             # What cannot be read proves nothing; the folder's own list may.
-            return []
-        return [*found["outputs"], self.record_path.name]
+            pass
+        return {"outputs": {}}
+
+    def read_outputs(self):
+        """Return the names of the files that the folder's record gives as its own, and its own."""
+        found = self.read_record()["outputs"]
+        return [*found, self.record_path.name] if found else []
+
+    def read_current(self):
+        """Return the set of outputs on record that are of this identity, there and unchanged."""
+        found = self.read_record()
+        if found.get("fingerprint") != self.identity.fingerprint:
+            return set()
+        there = {n: d for n, d in found["outputs"].items() if (self.path / n).is_file()}
+        return {n for n, d in there.items() if checksums.file_sha256(self.path / n) == d}
 
     def record(self, **outcome):
         """Return the content of options.json: identity, fingerprint, environment, cost, outcome."""

@@ -59,7 +59,8 @@ def test_the_calibration_figure_has_accuracy_over_confidence_in_fifteen_bins(inp
     np.testing.assert_allclose(
         line.get_ydata(), [100 * (p.argmax(axis=1) == y)[at == i].mean() for i in used]
     )
-    assert ax.get_title().startswith(f"ECE {metrics.ece(y, p):.3f}, ")
+    title = ax.get_legend().get_title().get_text()
+    assert title.startswith(f"ECE {metrics.ece(y, p):.3f}, ")
 
 
 def test_mistakes_are_the_surest_ones_with_what_each_is_and_was_called(inputs, predicted, parts):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import visualize_results
 from lesiongan.plots import style, table_figures
@@ -75,7 +76,7 @@ def test_every_figure_of_a_run_carries_the_runs_note_and_eda_uses_the_seed_of_th
         notes.append(note)
         path = folder / f"{name}.png"
         for suffix in (".png", ".pdf"):
-            path.with_suffix(suffix).write_bytes(b"x")
+            Image.new("RGB", (3, 2)).save(path.with_suffix(suffix), "PNG")
         return path
 
     monkeypatch.setattr(style, "save", save)

@@ -16,7 +16,7 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 import visualize_results
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
-from lesiongan.plots import alt_texts, findings, provenance, report
+from lesiongan.plots import alt_texts, findings, provenance, report, tables
 from lesiongan.plots.sources import Missing, Sources
 from lesiongan.run import runs
 from tests import oracles
@@ -146,7 +146,7 @@ def test_the_costs_of_a_decision_are_those_of_scikit_learn(pipeline, predicted):
     matrix = confusion_matrix(y, p.argmax(axis=1), labels=range(7))
     read = findings.read_confusion(pipeline.outputs / "evaluation/confusion.csv")
     assert np.array_equal(read, matrix)
-    melanomas, said = matrix[6], findings.word_costs(read)
+    melanomas, said = matrix[6], " ".join(findings.list_costs(read))
     wrong = melanomas[:6]
     assert f"{100 * wrong.max() / melanomas.sum():.0f} % of melanomas" in said or not wrong.any()
     ill, called = MALIGNANT[y], MALIGNANT[p.argmax(axis=1)]
@@ -162,13 +162,13 @@ def test_the_costs_of_a_decision_are_those_of_scikit_learn(pipeline, predicted):
 def test_melanomas_are_said_to_be_called_what_most_of_them_are_called():
     matrix = np.eye(7, dtype=int).tolist()
     matrix[6] = [6, 1, 28, 4, 97, 2, 85]
-    said = findings.word_costs(matrix)
+    said = " ".join(findings.list_costs(matrix))
     start = "At the likeliest class, 43 % of melanomas (97 of 223 images) are called nevi; "
     assert said.startswith(start + "38 % (85) are recognised. 58 % of malignant")
     matrix[6] = [0, 0, 0, 0, 0, 0, 9]
-    assert "all 9 melanoma images are recognised" in findings.word_costs(matrix)
+    assert "all 9 melanoma images are recognised" in " ".join(findings.list_costs(matrix))
     matrix[6] = [0] * 7
-    assert "elanoma" not in findings.word_costs(matrix)
+    assert "elanoma" not in " ".join(findings.list_costs(matrix))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_tables_of_groups_points_and_counts_are_the_files(pipeline, found, parts
         (row,) = (r for r in rows if r and r[0].startswith(f"{code}{'*' * int(MALIGNANT[i])}: "))
         assert row[1:5] == tuple(map(str, [*counts, sum(counts)]))
     model = found["models"]["classifier"]
-    points = {r[0]: r[1:] for r in report.operating_rows(model)}
+    points = {r[0]: r[1:] for r in tables.operating_table(model).words()}
     assert points["Melanoma: val's threshold for 90 % specificity"] == (
         report.cell(model["melanoma_sensitivity_at_val_threshold_90"]),
         report.cell(model["melanoma_specificity_at_val_threshold_90"]),
@@ -208,7 +208,7 @@ def test_tables_of_groups_points_and_counts_are_the_files(pipeline, found, parts
         report.cell(model["balanced"]["malignancy_specificity"]),
     )
     groups = oracles.read(pipeline.outputs / "evaluation/subgroups.json")
-    shown = {r[0]: r[1:] for r in report.group_rows(groups)}
+    shown = {r[0]: r[1:] for r in tables.group_table(groups).words()}
     assert len(shown) == sum(map(len, groups.values())) > 2
     for name, group in groups["sex"].items():
         assert shown[f"sex: {name}"][:2] == (group["images"], group["lesions"])
