@@ -35,7 +35,7 @@ class Header:
     shape: tuple
     columns: list
     order: list
-    separator: str
+    separator: bytes
     is_there: bool
     notes: list
 

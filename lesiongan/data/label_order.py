@@ -74,7 +74,7 @@ def fit_order(order, labels, dx):
     order: that in which they were read; labels: positions in CLASSES (n,); dx: str (n,). There is
     one if every class of the table has one diagnosis in the metadata, and no two the same.
     """
-    fitted = {}
+    fitted: dict[int, str] = {}
     for code, name in enumerate(order):
         found = set(dx[labels == CLASSES.index(name)].tolist())
         if len(found) > 1 or not found <= set(CLASSES) - set(fitted.values()):

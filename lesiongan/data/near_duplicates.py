@@ -40,9 +40,12 @@ def area_means(images):
 
 def exact_pairs(images):
     """Return int64 (m, 2), i < j: each image j that equals an earlier one, with the first i."""
-    first, pairs = {}, []
+    first: dict[bytes, int] = {}
+    pairs = []
     for j, image in enumerate(images):
-        digest = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+        # An array is a buffer, which NumPy's types say from Python 3.12 on.
+        whole = np.ascontiguousarray(image)
+        digest = hashlib.blake2b(whole, digest_size=16).digest()  # type: ignore[arg-type]
         i = first.setdefault(digest, j)
         if i != j:
             pairs.append((i, j))

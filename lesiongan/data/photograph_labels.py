@@ -138,7 +138,8 @@ def read_ids(path, frame, expected):
     if name is None or not len(frame):
         what = "lists no image" if name else "no column of image ids"
         raise InputError(f"{path}: {what}; {expected}")
-    ids, seen = [name_image(text) for text in frame[name]], {}
+    ids = [name_image(text) for text in frame[name]]
+    seen: dict[str, int] = {}
     for line, image in enumerate(ids, 2):
         if not image:
             raise InputError(f"{path}: line {line}, column {name} is empty; name the image")
@@ -223,7 +224,7 @@ def add_metadata(labels, path, notes):
 def is_ham10000(image):
     """Return True if an image id is one of HAM10000's, which ISIC 2018 and 2019 contain."""
     number = re.fullmatch(r"ISIC_(\d{7})", image)
-    return bool(number) and FIRST_HAM10000 <= int(number[1]) <= LAST_HAM10000
+    return number is not None and FIRST_HAM10000 <= int(number[1]) <= LAST_HAM10000
 
 
 def describe(labels, rows, notes):
@@ -263,7 +264,7 @@ def describe(labels, rows, notes):
 def as_ids(column, names):
     """Return names with _ for every character that metadata.read_metadata refuses in ids."""
     written = {name: re.sub(r"[^\w.:-]", "_", name) for name in names}
-    by_id = {}
+    by_id: dict[str, str] = {}
     for name, text in written.items():
         other = by_id.setdefault(text, name)
         if other != name:

@@ -12,6 +12,7 @@ import os
 import threading
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -130,7 +131,7 @@ def shrink(picture, crop, size):
     """Return the cropped RGB picture as uint8 (size, size, 3)."""
     from PIL import Image
 
-    box = crop_box(*picture.size, crop)
+    box = crop_box(picture.width, picture.height, crop)
     # The box of Pillow's resize() would let what lies outside colour the border.
     if box != (0, 0, *picture.size):
         picture = picture.crop(box)
@@ -202,7 +203,7 @@ def search_folder(top):
 
 
 # How many threads are within pillow_is_quiet, and the filters of warnings from before the first.
-QUIET = {"within": 0, "before": None}
+QUIET: dict[str, Any] = {"within": 0, "before": None}
 QUIET_LOCK, TIFF_LOCK = threading.Lock(), threading.Lock()
 
 

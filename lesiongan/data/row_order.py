@@ -111,15 +111,17 @@ def measure(labels, lesion_ids, signatures, draws=4000):
         return np.linalg.norm(first - second, axis=1)
 
     ranks, lesions, reference = {}, {}, {}
-    for name, (own, other, members) in compared.items():
+    for name, (own, other, images) in compared.items():
         farther = 1 - np.searchsorted(np.sort(distance(other)), distance(own)) / len(other)
         ranks[name], lesions[name] = farther, lesion_ids[own[:, 0]]
         # Random pairs share images: n images make about n / 2 independent pairs.
-        reference[name] = len(own) ** 2 / (12 * members / 2)
+        reference[name] = len(own) ** 2 / (12 * images / 2)
     found = {name: summarise(ranks[name], lesions[name], reference[name]) for name in compared}
     return {
         "all": summarise(
-            *(np.concatenate([*d.values()]) for d in (ranks, lesions)), sum(reference.values())
+            np.concatenate([*ranks.values()]),
+            np.concatenate([*lesions.values()]),
+            sum(reference.values()),
         )
     } | found
 

@@ -11,6 +11,7 @@ import hashlib
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from lesiongan.data.npz_tables import read_npz
 from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.opening import open_input
 from lesiongan.files.writing import atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass
@@ -42,14 +46,15 @@ class Table:
     images: np.ndarray
     labels: np.ndarray
     sha256: str
-    rows: np.ndarray = None
-    lesions: np.ndarray = None
+    # Tables that are read have both; one that is made in memory to be measured may leave them out.
+    rows: np.ndarray = None  # type: ignore[assignment]
+    lesions: np.ndarray = None  # type: ignore[assignment]
     grouping: str = "none"
-    metadata: object = None
+    metadata: "pd.DataFrame | None" = None
     notes: list = field(default_factory=list)
     order: tuple = CLASSES
     order_note: str = ""
-    own_parts: np.ndarray = None
+    own_parts: np.ndarray | None = None
 
     def __len__(self):
         return len(self.labels)
@@ -109,7 +114,8 @@ def holds_arrays(stream, path):
 def hash_rows(images, labels):
     """Return the hex SHA-256 of pixels uint8 (n, h, w, c) and labels int32 (n,)."""
     digest = hashlib.sha256(repr(images.shape).encode())
-    digest.update(np.ascontiguousarray(images))
+    # An array is a buffer, which NumPy's types say from Python 3.12 on.
+    digest.update(np.ascontiguousarray(images))  # type: ignore[arg-type]
     digest.update(labels.astype("<i4").tobytes())
     return digest.hexdigest()
 

@@ -68,7 +68,7 @@ class Journal:
                 whole += 1
         return whole
 
-    def append(self, records: np.ndarray) -> None:
+    def append(self, records: np.ndarray | list[np.ndarray]) -> None:
         """Append records, uint8 (k, length)."""
         content = b"".join(r + checksum(r) for r in map(bytes, records))
         try:

@@ -1,6 +1,7 @@
 """Checkpoints: the state of a training, written atomically and read as an untrusted file."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +15,10 @@ def save_state(path, variables, **extra):
 
     variables: list of Keras variables; extra: plain arrays.
     """
-    arrays = {f"v{i:04d}": np.asarray(v) for i, v in enumerate(variables)}
+    arrays: dict[str, Any] = {f"v{i:04d}": np.asarray(v) for i, v in enumerate(variables)}
+    others: dict[str, Any] = {k: np.asarray(v) for k, v in extra.items()}
     with atomic(path) as t:
-        np.savez(t, **arrays, **{k: np.asarray(v) for k, v in extra.items()})
+        np.savez(t, **arrays, **others)
 
 
 def is_state_of(path, fingerprint):

@@ -98,7 +98,8 @@ class Inputs(Origin):
 
     table: Table
     parts: np.ndarray
-    split_text: str
+    # Origin has None in its place.
+    split_text: str  # type: ignore[assignment]
 
     @property
     def figure_note(self):
@@ -120,7 +121,7 @@ class Inputs(Origin):
             *(f"  note: {note}" for note in [*table.notes, self.data_note] if note),
         ]
 
-    def part(self, name):
+    def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return (images uint8 (k, 28, 28, 3), labels int32 (k,)) of one part."""
         index = self.parts == name
         return self.table.images[index], self.table.labels[index]

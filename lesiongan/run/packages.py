@@ -27,8 +27,9 @@ FORMATS = {"onnx": "1.15"}
 
 
 def parse_version(text):
-    """Return the leading numbers of a version, '2.21.0rc1' as (2, 21, 0)."""
-    return tuple(int(n) for n in re.match(r"\d+(\.\d+)*", text).group().split("."))
+    """Return the leading numbers of a version, '2.21.0rc1' as (2, 21, 0); () if it has none."""
+    found = re.match(r"\d+(\.\d+)*", text)
+    return tuple(int(n) for n in found.group().split(".")) if found else ()
 
 
 def check_packages(needs_networks):
