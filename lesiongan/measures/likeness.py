@@ -74,8 +74,8 @@ class Likeness:
                 at.append(found)
                 apart.append(np.sqrt(np.maximum(row[found], 0)))
         positions = np.reshape(at, (len(features), -1)).astype(int)
-        found = np.reshape(apart, (len(features), -1))
-        return found[:, 0], positions, found
+        distances = np.reshape(apart, (len(features), -1))
+        return distances[:, 0], positions, distances
 
     def nearest_lesions(self, distances, k):
         """Return the positions of the nearest image of each of the k nearest lesions."""
