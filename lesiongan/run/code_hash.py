@@ -1,9 +1,10 @@
 """The hash of the code that a result comes from: a script and all that it imports.
 
 Modules are found by reading import statements, also those of modules that are imported by others,
-so nobody has to list them. What is hashed is each module's syntax tree without docstrings and help
-texts. A change of prose, of layout or of a module that is not imported changes no hash, and the
-same code has the same hash under every version of Python.
+so nobody has to list them. What is hashed is each module's syntax tree without docstrings, help
+texts and annotations. A change of prose, of layout, of a type that is only said, or of a module
+that is not imported changes no hash, and the same code has the same hash under every version of
+Python.
 """
 
 import ast
@@ -54,7 +55,7 @@ def parse(content):
 
     The answers are kept, because a module is asked for once for each module that imports it.
     """
-    tree, names = ast.parse(content), []
+    tree, names = Unannotated().visit(ast.parse(content)), []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
@@ -63,6 +64,35 @@ def parse(content):
             assert node.module
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return repr(canonical(tree)), tuple(names)
+
+
+class Unannotated(ast.NodeTransformer):
+    """Drops from a syntax tree what a type checker alone reads: annotations and their imports.
+
+    The annotations right in the body of a class stay, because they make the fields of a dataclass.
+    """
+
+    def visit_FunctionDef(self, node):
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node):
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node):
+        return node.value and ast.Assign([node.target], self.visit(node.value))
+
+    def visit_ClassDef(self, node):
+        seen = (n if isinstance(n, ast.AnnAssign) else self.visit(n) for n in node.body)
+        node.body = [n for n in seen if n]
+        return node
+
+    def visit_ImportFrom(self, node):
+        return None if node.module in ("typing", "collections.abc") else node
+
+    def visit_If(self, node):
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
 
 def canonical(node):
