@@ -23,7 +23,12 @@ UNREADABLE, READ = 0, 1
 
 
 def read_all(
-    paths: list[Path], place: Path | str, crop: str, size: int, workers: int, notes: list[str]
+    paths: list[Path],
+    place: Path | str,
+    crop: str,
+    size: int,
+    workers: int | None,
+    notes: list[str],
 ) -> Journal:
     """Return the Journal of these photographs, all of them read.
 

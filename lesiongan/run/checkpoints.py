@@ -1,6 +1,7 @@
 """Checkpoints: the state of a training, written atomically and read as an untrusted file."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.writing import atomic
 
 
-def save_state(path, variables, **extra):
+def save_state(path: Path | str, variables: list, **extra: Any) -> None:
     """Write the state of a training as one uncompressed .npz, atomically.
 
     variables: list of Keras variables; extra: plain arrays.
@@ -21,7 +22,7 @@ def save_state(path, variables, **extra):
         np.savez(t, **arrays, **others)
 
 
-def is_state_of(path, fingerprint):
+def is_state_of(path: Path | str, fingerprint: str) -> bool:
     """Return True if the checkpoint was written by a run of this fingerprint."""
     try:
         return (
@@ -32,7 +33,9 @@ def is_state_of(path, fingerprint):
         return False
 
 
-def load_state(path, variables, shapes, fingerprint):
+def load_state(
+    path: Path | str, variables: list, shapes: dict[str, tuple], fingerprint: str
+) -> dict[str, np.ndarray]:
     """Assign the state that save_state wrote, and return its extra arrays by name.
 
     shapes: {name: shape} of the extra arrays, None for any length; like the variables, they must be
