@@ -39,7 +39,7 @@ CROSS_LESION_DUPLICATES = (
 )
 
 
-def merge_groups(n: int, pairs: np.ndarray | list[tuple[int, int]]) -> np.ndarray:
+def merge_groups(n: int, pairs: np.ndarray | list[tuple]) -> np.ndarray:
     """Return int64 (n,): the smallest index that `pairs` (m, 2) connect with each index."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -113,7 +113,7 @@ def canonical(node: Any) -> tuple | str:
     return (type(node).__name__, *((name, canonical(value)) for name, value in fields))
 
 
-def is_prose(node: ast.AST) -> bool:
+def is_prose(node: Any) -> bool:
     """Return True for a docstring, any other bare string, and the help text of a flag."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
