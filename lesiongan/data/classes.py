@@ -45,7 +45,7 @@ def class_counts(labels: np.ndarray | list[int]) -> np.ndarray:
     return np.bincount(np.asarray(labels, dtype=np.int64), minlength=len(CLASSES))
 
 
-def apportion(weights: np.ndarray, n: int) -> np.ndarray:
+def apportion(weights: np.ndarray, n: int | np.integer) -> np.ndarray:
     """Return int (k,) that sums to n, in proportion to `weights` by largest remainders."""
     share = np.asarray(weights) / np.sum(weights) * n
     counts = np.floor(share).astype(int)
