@@ -76,10 +76,11 @@ weights: all  ## repeat the published run on HAM10000; replaces weights/ and res
 	$(PY) -m benchmarks.likeness --data "$$data" --metadata "$$metadata"
 	$(PY) -m benchmarks.publish_run --metadata "$$metadata"
 
-test: .venv/ready-dev  ## ruff and all tests
-	@echo "checking style, then running all tests: 5 to 10 minutes on two cores"
+test: .venv/ready-dev  ## ruff, mypy and all tests
+	@echo "checking style and types, then running all tests: 5 to 10 minutes on two cores"
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 	$(PY) -m pytest -n 2 --dist loadfile --durations 10  # by files, because what they share is made once for each process
 
 test-interop: .venv/ready  ## the networks with PyTorch, other libraries reading our files (downloads 1.5 GB, minutes)
@@ -90,9 +91,10 @@ test-interop: .venv/ready  ## the networks with PyTorch, other libraries reading
 	$$pip --no-deps $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)"
 	.venv-interop/bin/python -m pytest --record results/interop.json tests/interop
 
-lint: .venv/ready-dev  ## ruff alone, and format
+lint: .venv/ready-dev  ## ruff and mypy alone, and format
 	@$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+	$(PY) -m mypy
 
 lock: .venv/ready-dev  ## resolve requirements*.in into requirements*.txt, with hashes
 	@uv="$(PY) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url"

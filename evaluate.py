@@ -13,6 +13,7 @@ its n, its 95 % interval (bootstrap over lesions) and the name of its protocol. 
 about two minutes.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -220,7 +221,7 @@ def main(argv=None):
             recompute.from_predictions(args.from_predictions, args.split, args.outputs_dir)
         return 0
     if args.image:
-        draw = None
+        draw: Callable | None = None
         if args.map != "none":
             from lesiongan.plots.photograph_maps import draw_all as draw
         return answers.answer(args, draw)

@@ -151,7 +151,7 @@ def build_batches(images, targets, weights, args):
     A batch depends on the seed and the step alone.
     """
     members = [np.flatnonzero(targets == c) for c in np.unique(targets)]
-    orders = {}
+    orders: dict[int, np.ndarray] = {}
 
     def shuffled(number):
         """Return the pool's positions in the order of pass `number` over the pool."""

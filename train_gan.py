@@ -303,7 +303,8 @@ def train(place, resuming):
     `place`.
     """
     run, args, folder = place.run, place.run.args, place.path
-    gan, batch, each = prepare(*run.inputs.part("train"), args)
+    images, labels = run.inputs.part("train")
+    gan, batch, each = prepare(images, labels, args)
 
     def train_epoch(epoch):
         # `fit` is not used, because it ends each epoch by waiting for tf.data's tuning thread,

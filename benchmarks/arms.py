@@ -14,6 +14,8 @@ is over lesions nearly alone, have none.
 """
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +77,7 @@ def find_arms(place):
 
     Arms and seeds are those that have been measured.
     """
-    found = {arm: {} for arm in ARMS}
+    found: dict[str, dict[int, tuple[Path, Path, str]]] = {arm: {} for arm in ARMS}
     classifier = place.results.parent / "classifier" if place.real else place.results
     for folder in sorted(classifier.glob("lesion_split_[0-9]*/")):
         seed = int(folder.name.rpartition("_")[2])
@@ -100,7 +102,9 @@ def build_measures(found, split):
     unless all are of the same test images and recipe, and those of one seed of the same synthetic
     images.
     """
-    out, first, drawn, made_by = {}, None, {}, set()
+    out, made_by = {}, set()
+    first: Any = None
+    drawn: dict[int, str] = {}
     for arm, seeds in found.items():
         for seed, (path, context_path, model) in seeds.items():
             rows, labels, p = read_predictions(path)
@@ -143,7 +147,7 @@ def draw_measures(measures, lesions, draws=DRAWS):
     values = {
         key: {n: float(v[0]) for n, v in measure(ones).items()} for key, measure in measures.items()
     }
-    blocks = {key: [] for key in measures}
+    blocks: dict[tuple[str, int], list[dict]] = {key: [] for key in measures}
     for w in bootstrap.lesion_weights(lesions, draws):
         for key, measure in measures.items():
             blocks[key].append(measure(w))
@@ -188,7 +192,7 @@ def build_rows(found, values, drawn):
 
     found: as from find_arms. values, drawn: as from draw_measures.
     """
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for arm, (label, _) in ARMS.items():
         if not found[arm]:
             continue

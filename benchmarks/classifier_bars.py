@@ -229,7 +229,7 @@ def score_ensemble(place, split, rows, name="classifier"):
         for folder in folders
     ]
     points = [c["points"][name] for c in contexts]
-    points = {name: np.mean([p[name] for p in points], axis=0) for name in points[0]}
+    average = {name: np.mean([p[name] for p in points], axis=0) for name in points[0]}
     folder = place.bars / "ensemble" / f"{split}_{name}"
     write_predictions(
         folder / "predictions.csv", *parts[0][:2], np.mean([p for _, _, p in parts], axis=0)
@@ -240,7 +240,7 @@ def score_ensemble(place, split, rows, name="classifier"):
             "protocol": f"{rows[0]['protocol']}; average of {len(rows)} seeds",
             "data": None,
             "views": 8,
-            "points": {"classifier": points},
+            "points": {"classifier": average},
             "arms": {"classifier": {"trained_on": "", "same": {}}},
         },
     )

@@ -76,7 +76,7 @@ def evaluate_gan(place, name, seed):
     """Train a judge and the two CAS networks beside a generator, evaluate, and return its row."""
     # The recipe is the judge's, so that these stay comparable whatever becomes of the classifier's.
     cas_flags = [*CAS_RECIPE, "--keep", "last", "--resume"]
-    cas_flags += [] if "--epochs" in place.extra else ["--epochs", CAS_EPOCHS]
+    cas_flags += [] if "--epochs" in place.extra else ["--epochs", str(CAS_EPOCHS)]
     # There is one judge for all, and one network of real images for each seed. They are trained in
     # folders of their own and copied, so that no GAN trains them again.
     place.call("train_cnn.py", "judge", "--role", "judge", "--resume")
@@ -318,7 +318,9 @@ def compare_agreement(rows, means):
     seeds the synthetic images differ, while judge and test images, and so their share of the error,
     do not.
     """
-    se, above, below = {}, [], []
+    se: dict[str, float] = {}
+    above: list[str] = []
+    below: list[str] = []
     for c, recall_se in rows[0]["real_recall_se"].items():
         if recall_se is None:
             continue

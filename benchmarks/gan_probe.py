@@ -27,13 +27,14 @@ from lesiongan.nets import saved_models
 from lesiongan.nets.synthetic_set import draw_latents, generate
 from lesiongan.run import keras_setup, runs, script
 from lesiongan.run.folders import ResultFolder
+from lesiongan.run.inputs import Inputs
 
 PROBE_SEED = 5001
 
 
 def build_probe(run):
     """Return the probe as a Judge of val, trained first if bars/probe/ has none of this split."""
-    inputs = run.inputs
+    inputs: Inputs = run.inputs
     half = (inputs.parts == "train") & ~half_a(inputs.table, inputs.parts)
     place = ResultFolder(run, run.args.models_dir / "options.json", run.identify())
     path = place.path / "classifier.keras"

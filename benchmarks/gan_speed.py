@@ -66,7 +66,7 @@ def median_rates(work):
 
     The blocks alternate between the entries of `work`, after one of each that is not counted.
     """
-    rates = {name: [] for name in work}
+    rates: dict[str, list[float]] = {name: [] for name in work}
     # The first block traces the functions and warms up, so it is not counted.
     for block in range(BLOCKS + 1):
         for name, function in work.items():
@@ -103,7 +103,7 @@ def profile_step(train, batch, steps=BLOCK_STEPS):
         tf.profiler.experimental.stop()
         space = xplane_pb2.XSpace()
         space.ParseFromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
-    spent = Counter()
+    spent: Counter[str] = Counter()
     for plane in space.planes:
         names = {key: m.name for key, m in plane.event_metadata.items()}
         for event in (e for line in plane.lines for e in line.events):

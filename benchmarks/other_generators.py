@@ -54,21 +54,21 @@ def draw_train(inputs, rng):
         for c, n in enumerate(classes.class_counts(wanted))
         if n
     ]
-    at = np.concatenate(at)
-    return images[at], labels[at]
+    drawn = np.concatenate(at)
+    return images[drawn], labels[drawn]
 
 
 def make(inputs, folder, generator, seed):
     """Write the sets to folder/NAME.csv; the DCGAN's only if its generator is there."""
     rng = np.random.default_rng([1, seed])
     images, labels = draw_train(inputs, rng)
-    pool = inputs.part("train")
-    made = {"mixup": mix(images, labels, *pool, rng, 5), "real": images}
+    pool, pool_labels = inputs.part("train")
+    made = {"mixup": mix(images, labels, pool, pool_labels, rng, 5), "real": images}
     made |= {f"noise_{sd}": to_pixels(images + rng.normal(0, sd, images.shape)) for sd in NOISE}
     chunks = {name: [(x, labels)] for name, x in made.items()}
     if generator.is_file():
         keras_setup.quiet_tensorflow()
-        wanted = synthetic_set.class_mix("balanced", IMAGES, classes.class_counts(pool[1]))
+        wanted = synthetic_set.class_mix("balanced", IMAGES, classes.class_counts(pool_labels))
         network = saved_models.load_generator(generator)
         chunks["dcgan"] = synthetic_set.generate_in_chunks(network, wanted, seed)
     else:

@@ -46,7 +46,7 @@ PICTURE = "figures/class_grid.png"
 def check_split(evaluated, outputs):
     """Raise InputError unless a whole HAM10000 under the lesion split of seed 0 was evaluated."""
     split = evaluated["split"]
-    whole = sum(map(np.array, split["images"].values())).tolist() == list(HAM10000_COUNTS)
+    whole = np.sum([*split["images"].values()], axis=0).tolist() == list(HAM10000_COUNTS)
     if (
         evaluated["data"]["phantom"]
         or not whole

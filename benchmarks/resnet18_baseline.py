@@ -65,7 +65,7 @@ def time_steps(run, blocks):
     )
     models = {"resnet18": resnet, "ours": train_cnn.prepare(args, len(CLASSES), 1000)[0]}
     batch = train_cnn.build_batches(images, labels, weights, args)
-    seconds = {name: [] for name in models}
+    seconds: dict[str, list[float]] = {name: [] for name in models}
     for block in range(blocks + 1):
         for name, model in models.items():
             began = time.perf_counter()

@@ -28,8 +28,8 @@ BANDS = (20, 50, 100, 150, 250, 500, 1000, 10**6)
 def draw_rows(kind, labels, lesions, rng):
     """Row numbers of one subset, in the order of the table."""
     if kind == "150 images of each class":
-        own = [np.flatnonzero(labels == c) for c in range(len(CLASSES))]
-        rows = np.concatenate([rng.permutation(o)[:150] for o in own])
+        each = [np.flatnonzero(labels == c) for c in range(len(CLASSES))]
+        rows = np.concatenate([rng.permutation(own)[:150] for own in each])
     elif kind == "images at random":
         rows = rng.permutation(len(labels))[: rng.integers(500, 6000)]
     elif kind == "whole lesions at random":
@@ -65,7 +65,8 @@ def shuffle_within_classes(labels, lesions, rng):
 def count(labels, lesions, signature, kind, draws):
     """Counter {(band, what): draws} of one kind of subset."""
     rng = np.random.default_rng([0, zlib.crc32(kind.encode())])
-    found, bar = Counter(), progress(draws, 0, kind, "subset")
+    found: Counter[tuple] = Counter()
+    bar = progress(draws, 0, kind, "subset")
     for _ in range(draws):
         rows = draw_rows(kind, labels, lesions, rng)
         y, ids, own = labels[rows], lesions[rows], signature[rows]

@@ -56,11 +56,11 @@ class Workplace:
 
         Stops if the script fails.
         """
-        flags = [*map(str, flags), *self.flags(name), *self.extra]
-        print("$", " ".join([script, *flags]), flush=True)
+        words = [*map(str, flags), *self.flags(name), *self.extra]
+        print("$", " ".join([script, *words]), flush=True)
         # It runs as a module, because benchmarks import from the root.
         module = script.removesuffix(".py").replace("/", ".")
-        if subprocess.run([sys.executable, "-m", module, *flags], cwd=ROOT).returncode:
+        if subprocess.run([sys.executable, "-m", module, *words], cwd=ROOT).returncode:
             raise SystemExit(f"{script} failed")
 
     def evaluate(self, name, why, *flags):

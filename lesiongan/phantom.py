@@ -13,6 +13,7 @@ says that it was made from phantom lesions.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ LEAST_IMAGES = 12
 # Each class has a mean colour of the lesion (RGB) and its spread, a radius (share of the image's
 # width), an irregularity of the border, an asymmetry of colour (patches) and a contrast of the
 # pigment texture. The values are read off dermoscopy atlases and simplified.
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "akiec": dict(
         colour=(186, 112, 104), spread=14, radius=0.30, border=0.16, patches=0.35, texture=0.10
     ),
@@ -196,11 +197,9 @@ def draw_table(rows, seed=0):
     counts[CLASSES.index("nv")] = max(
         LEAST_IMAGES, counts[CLASSES.index("nv")] - (counts.sum() - rows)
     )
-    images, labels, meta = (
-        [],
-        [],
-        {k: [] for k in ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")},
-    )
+    names = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
+    meta: dict[str, list] = {k: [] for k in names}
+    images, labels = [], []
     lesion_number = 0
     for code, name in enumerate(CLASSES):
         left = counts[code]

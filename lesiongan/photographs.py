@@ -125,7 +125,8 @@ def shorten(names, shown=SHOWN):
 
 def find_files(folders, notes):
     """Return {image id: path} of all photographs; ids with more than one file are noted."""
-    files, again = {}, {}
+    files: dict[str, Path] = {}
+    again: dict[str, Path] = {}
     for path in photographs.find_photographs(folders):
         image = photograph_labels.name_image(path.name)
         if files.setdefault(image, path) != path:
@@ -269,7 +270,7 @@ def write(args, journal, keep, codes, meta):
 def main(argv=None):
     args = parse_args(argv)
     check_output(args)
-    notes = []
+    notes: list[str] = []
     labels = photograph_labels.read_labels(args.labels, dict(args.map), notes)
     if args.metadata:
         photograph_labels.add_metadata(labels, args.metadata, notes)

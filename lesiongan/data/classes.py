@@ -40,12 +40,12 @@ LAYOUTS = {
 TABLE_NAME = "hmnist_28_28_RGB.csv"
 
 
-def class_counts(labels):
+def class_counts(labels: np.ndarray | list[int]) -> np.ndarray:
     """Return int64 (7,): the number of images of each class."""
     return np.bincount(np.asarray(labels, dtype=np.int64), minlength=len(CLASSES))
 
 
-def apportion(weights, n):
+def apportion(weights: np.ndarray, n: int | np.integer) -> np.ndarray:
     """Return int (k,) that sums to n, in proportion to `weights` by largest remainders."""
     share = np.asarray(weights) / np.sum(weights) * n
     counts = np.floor(share).astype(int)
@@ -57,7 +57,7 @@ def apportion(weights, n):
 PHANTOM_BITS = np.unpackbits(np.frombuffer(b"PHANTOM", dtype=np.uint8))
 
 
-def mark_as_phantom(images):
+def mark_as_phantom(images: np.ndarray) -> np.ndarray:
     """Return a copy of uint8 (n, 28, 28, 3) in which every image carries the mark.
 
     The lowest bits of its last 56 values are PHANTOM_BITS.
@@ -67,7 +67,7 @@ def mark_as_phantom(images):
     return flat.reshape(images.shape)
 
 
-def has_phantom_mark(images):
+def has_phantom_mark(images: np.ndarray) -> bool:
     """Return True if every image carries the mark."""
     return bool(
         (images.reshape(len(images), -1)[:, -len(PHANTOM_BITS) :] & 1 == PHANTOM_BITS).all()

@@ -7,7 +7,10 @@ semicolons or tabs, with the index column that pandas adds, with the label first
 
 import codecs
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +18,9 @@ from lesiongan.data.classes import CLASSES, LAYOUTS
 from lesiongan.files.compressed import SEPARATORS, find_separator, open_table
 from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.interrupts import interrupts_held
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A table of more rows, with about 12 GB of pixels, is refused rather than left to swap.
 MAX_ROWS = 5_000_000
@@ -35,12 +41,12 @@ class Header:
     shape: tuple
     columns: list
     order: list
-    separator: str
+    separator: bytes
     is_there: bool
     notes: list
 
 
-def read_header(path, line):
+def read_header(path: Path | str, line: bytes) -> Header:
     """Return the Header of a table's first line (bytes); InputError says how it is wrong."""
     try:
         # Spreadsheets put a byte-order mark there.
@@ -84,7 +90,7 @@ def read_header(path, line):
     return Header(*LAYOUTS[pixels], found, order, separator, is_there, notes)
 
 
-def locate_fault(path, header, good=0):
+def locate_fault(path: Path | str, header: Header, good: int = 0) -> str:
     """Return the first fault of a CSV body in words.
 
     It is found line by line, which is slow: so only once reading has failed, and only after the
@@ -114,7 +120,7 @@ def locate_fault(path, header, good=0):
     return f"{path}: not readable as a table of whole numbers"
 
 
-def find_cell_fault(name, cell):
+def find_cell_fault(name: str, cell: bytes) -> str | None:
     """Return what is wrong with one cell (bytes) of the column `name`, or None."""
     cell = cell.strip().strip(b'"')
     shown = cell[:20].decode("ascii", "replace")
@@ -130,7 +136,7 @@ def find_cell_fault(name, cell):
     return f"{shown} is not a whole number from 0 to {top}{hint}"
 
 
-def describe_fault(path, header, error, good):
+def describe_fault(path: Path | str, header: Header | None, error: Exception, good: int) -> str:
     """Return one line for whatever made reading fail.
 
     That is a body that does not parse, or a file that cannot be read to its end. Every decompressor
@@ -146,13 +152,13 @@ def describe_fault(path, header, error, good):
     return f"{path}: cannot be read to its end ({first_line(error)}); fetch the file again"
 
 
-def next_chunk(chunks):
+def next_chunk(chunks: Iterator["pd.DataFrame"]) -> "pd.DataFrame | None":
     """Return the next chunk of a table, or None at its end."""
     with interrupts_held():
         return next(chunks, None)
 
 
-def read_csv(path):
+def read_csv(path: Path | str) -> tuple[str, np.ndarray, np.ndarray, list[str]]:
     """Return (layout, images uint8 (n, h, w, c), codes int32 (n,), notes) of a table as text.
 
     It may be compressed. Raises InputError if it is malformed.

@@ -1,13 +1,18 @@
 """Lesions: which images show one lesion, by the metadata or else by near-duplicate images."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lesiongan.data.classes import CLASSES
 from lesiongan.data.metadata import OtherTableError, find_beside, read_metadata
 from lesiongan.data.near_duplicates import exact_pairs, near_pairs
+from lesiongan.data.tables import Table
 from lesiongan.files.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # These pairs of photographs show one lesion but carry two lesion ids (Abhishek, Jain and Hamarneh,
 # "Investigating the quality of DermaMNIST and Fitzpatrick17k", 2024). The numbers are ISIC image
@@ -34,7 +39,7 @@ CROSS_LESION_DUPLICATES = (
 )
 
 
-def merge_groups(n, pairs):
+def merge_groups(n: int, pairs: np.ndarray | list[tuple]) -> np.ndarray:
     """Return int64 (n,): the smallest index that `pairs` (m, 2) connect with each index."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -46,7 +51,7 @@ def merge_groups(n, pairs):
     return first[component]
 
 
-def lesions_from_metadata(meta):
+def lesions_from_metadata(meta: "pd.DataFrame") -> np.ndarray:
     """Return str (n,): the lesion id of each image.
 
     The groups of CROSS_LESION_DUPLICATES are merged into the smaller id.
@@ -61,7 +66,9 @@ def lesions_from_metadata(meta):
     return names[merge_groups(len(names), pairs)][codes]
 
 
-def group_lesions(table, metadata="auto", external=False, trust=False):
+def group_lesions(
+    table: Table, metadata: Path | str = "auto", external: bool = False, trust: bool = False
+) -> Table:
     """Fill table.lesions, .grouping, .metadata and .notes in place, and return the table.
 
     metadata: a path; 'none'; or 'auto', which takes HAM10000's metadata beside the table where it
@@ -96,7 +103,7 @@ def group_lesions(table, metadata="auto", external=False, trust=False):
     return table
 
 
-def group_by_images(table):
+def group_by_images(table: Table) -> None:
     """Fill table.lesions and .grouping by what the images show: copies, and near-duplicates."""
     copies = exact_pairs(table.images)
     first = np.setdiff1d(np.arange(len(table)), copies[:, 1])
@@ -113,7 +120,9 @@ def group_by_images(table):
     )
 
 
-def lesion_classes(lesions, labels):
+def lesion_classes(
+    lesions: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (names of the lesions, class of each lesion, position in `names` of each image).
 
     The class of a lesion is the commonest label of its images (the lowest code on a tie).

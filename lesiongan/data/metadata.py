@@ -2,13 +2,18 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lesiongan.data import label_order, row_order
 from lesiongan.data.classes import CLASSES
+from lesiongan.data.tables import Table
 from lesiongan.files.compressed import SEPARATORS, find_separator, open_narrow
 from lesiongan.files.errors import InputError, first_line
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Kaggle's name first, then Dataverse's, which hands out text separated by tabs.
 NAMES = (
@@ -26,18 +31,18 @@ class OtherTableError(InputError):
     same_rows: whether it has as many rows.
     """
 
-    def __init__(self, text, same_rows):
+    def __init__(self, text: str, same_rows: bool) -> None:
         super().__init__(text)
         self.same_rows = same_rows
 
 
-def find_beside(table_path):
+def find_beside(table_path: Path | str) -> Path | str:
     """Return the path of metadata beside a table, or 'none'."""
     beside = (Path(table_path).with_name(name) for name in NAMES)
     return next((path for path in beside if path.is_file()), "none")
 
 
-def read_strings(path, notes):
+def read_strings(path: Path | str, notes: list[str]) -> "pd.DataFrame":
     """Return the DataFrame of strings that a file of up to 64 columns holds, '' for empty cells.
 
     The columns may be separated by commas, semicolons or tabs; all but commas are added to `notes`.
@@ -68,7 +73,7 @@ def read_strings(path, notes):
     return found
 
 
-def read_frame(path, notes):
+def read_frame(path: Path | str, notes: list[str]) -> "pd.DataFrame":
     """Return the DataFrame of strings that a metadata file holds, its ids and dx as HAM10000's.
 
     What had to be changed for that is added to `notes`.
@@ -92,7 +97,9 @@ def read_frame(path, notes):
     return meta
 
 
-def read_metadata(path, table, external=False, trust=False):
+def read_metadata(
+    path: Path | str, table: Table, external: bool = False, trust: bool = False
+) -> "pd.DataFrame":
     """Return the DataFrame of HAM10000_metadata.csv (lesion_id, image_id, dx, ...) for `table`.
 
     external: the table is another one, which is not split, so image_id alone will do, and lesions
@@ -132,7 +139,7 @@ def read_metadata(path, table, external=False, trust=False):
     return meta
 
 
-def check_diagnoses(path, table, dx):
+def check_diagnoses(path: Path | str, table: Table, dx: np.ndarray) -> None:
     """Raise InputError unless each diagnosis of the metadata is its row's class in the table."""
     expected = np.array(CLASSES)[table.labels]
     wrong = np.flatnonzero(dx != expected)
@@ -154,7 +161,9 @@ def check_diagnoses(path, table, dx):
     )
 
 
-def check_row_order(path, table, lesion_ids, external, trust):
+def check_row_order(
+    path: Path | str, table: Table, lesion_ids: np.ndarray, external: bool, trust: bool
+) -> None:
     """Note what the images say of the rows' order; raise InputError if they contradict it."""
     found = row_order.measure(
         table.labels, lesion_ids, lambda rows: row_order.signatures_of(table.images, rows)

@@ -22,7 +22,7 @@ MOST_CANDIDATES = 500_000
 SHOW_PROGRESS_ABOVE = 50_000
 
 
-def dihedral_views(images):
+def dihedral_views(images: np.ndarray) -> list[np.ndarray]:
     """Return the 8 flips and quarter turns of a batch (n, s, s, ...) as a list of views."""
     return [
         turned[:, ::a, ::b]
@@ -32,24 +32,27 @@ def dihedral_views(images):
     ]
 
 
-def area_means(images):
+def area_means(images: np.ndarray) -> np.ndarray:
     """Return float32 (n, 7, 7, c): the means over 7 x 7 equal areas, in which copies lie near."""
     n, h, w, c = images.shape
     return images.reshape(n, 7, h // 7, 7, w // 7, c).mean(axis=(2, 4), dtype=np.float32)
 
 
-def exact_pairs(images):
+def exact_pairs(images: np.ndarray) -> np.ndarray:
     """Return int64 (m, 2), i < j: each image j that equals an earlier one, with the first i."""
-    first, pairs = {}, []
+    first: dict[bytes, int] = {}
+    pairs = []
     for j, image in enumerate(images):
-        digest = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+        # An array is a buffer, which NumPy's types say from Python 3.12 on.
+        whole = np.ascontiguousarray(image)
+        digest = hashlib.blake2b(whole, digest_size=16).digest()  # type: ignore[arg-type]
         i = first.setdefault(digest, j)
         if i != j:
             pairs.append((i, j))
     return np.reshape(np.array(pairs, dtype=np.int64), (-1, 2))
 
 
-def invariant_means(means):
+def invariant_means(means: np.ndarray) -> np.ndarray:
     """Return float32 (n, 10 c): a projection of area means that no flip or turn changes.
 
     Cells that flips and turns carry into one another are averaged and weighted by the root of
@@ -66,7 +69,7 @@ def invariant_means(means):
     return np.einsum("nkc,kj->njc", cells, weights).reshape(n, -1)
 
 
-def least_distances(means, i, j):
+def least_distances(means: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """Return float32 (m,): the distances of area means i and j, least over flips and turns of j."""
     n, size, _, channels = means.shape
     flat = means.reshape(n, size * size, channels)
@@ -82,7 +85,9 @@ def least_distances(means, i, j):
     return np.sqrt(least)
 
 
-def near_pairs(images, threshold=NEAR_DUPLICATE_DISTANCE, block=1024):
+def near_pairs(
+    images: np.ndarray, threshold: float = NEAR_DUPLICATE_DISTANCE, block: int = 1024
+) -> np.ndarray:
     """Return int64 (m, 2), i < j: the image pairs whose area means are nearer than `threshold`.
 
     The distance of a pair is the least under all flips and turns. Of each image only the pairs with

@@ -1,6 +1,7 @@
 """Reading tables of images from MedMNIST's dermamnist.npz."""
 
 import zipfile
+from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.opening import open_regular
 
 
-def read_npz(path):
+def read_npz(path: Path) -> tuple[str, np.ndarray, np.ndarray, list[str], np.ndarray]:
     """Return (layout, images, codes int32 (n,), notes, own_parts) of MedMNIST's dermamnist.npz.
 
     The parts of the file are joined in the order of PARTS, and one part is enough. own_parts: str

@@ -6,6 +6,8 @@ archive's `diagnosis_3`), or has a column of 0 and 1 for each diagnosis, as the 
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +15,9 @@ from lesiongan.data.classes import CLASS_NAMES, CLASSES
 from lesiongan.data.metadata import read_strings
 from lesiongan.data.photographs import SUFFIXES
 from lesiongan.files.errors import InputError, printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What each class is called in these files, in the form that plain() gives.
 WORDS = {
@@ -69,7 +74,7 @@ FIRST_HAM10000, LAST_HAM10000 = 24306, 34320
 """The numbers of HAM10000's first and last image id: its 10015 images have all those between."""
 
 
-def plain(name):
+def plain(name: str) -> str:
     """Return a diagnosis in small letters, with single spaces for underscores, dashes and marks."""
     return re.sub(r"[\W_]+", " ", re.sub(r"['’]", "", name.lower())).strip()
 
@@ -96,7 +101,9 @@ class Labels:
     about: dict
 
 
-def read_labels(path, mapping=None, notes=None):
+def read_labels(
+    path: Path | str, mapping: dict[str, int] | None = None, notes: list[str] | None = None
+) -> Labels:
     """Return the Labels of a label file.
 
     mapping: {plain name of a diagnosis: class code}, beside and above the names that are known;
@@ -122,7 +129,7 @@ def read_labels(path, mapping=None, notes=None):
     return Labels(ids, diagnoses, codes, read_about(frame))
 
 
-def read_columns(path, notes):
+def read_columns(path: Path | str, notes: list[str]) -> "pd.DataFrame":
     """Return a file as a DataFrame of strings, its column names in small letters."""
     frame = read_strings(path, notes)
     frame.columns = [str(name).strip().lower() for name in frame.columns]
@@ -132,13 +139,14 @@ def read_columns(path, notes):
     return frame
 
 
-def read_ids(path, frame, expected):
+def read_ids(path: Path | str, frame: "pd.DataFrame", expected: str) -> list[str]:
     """Return the image ids of a file, in the form that name_image gives."""
     name = next((name for name in NAMES["image_id"] if name in frame), None)
     if name is None or not len(frame):
         what = "lists no image" if name else "no column of image ids"
         raise InputError(f"{path}: {what}; {expected}")
-    ids, seen = [name_image(text) for text in frame[name]], {}
+    ids = [name_image(text) for text in frame[name]]
+    seen: dict[str, int] = {}
     for line, image in enumerate(ids, 2):
         if not image:
             raise InputError(f"{path}: line {line}, column {name} is empty; name the image")
@@ -151,7 +159,7 @@ def read_ids(path, frame, expected):
     return ids
 
 
-def name_image(text):
+def name_image(text: str) -> str:
     """Return the image id of a file name or of a cell: no folder, no suffix of a picture.
 
     ISIC's prefix is in capitals.
@@ -163,7 +171,7 @@ def name_image(text):
     return re.sub(r"^isic_", "ISIC_", name, flags=re.IGNORECASE)
 
 
-def read_one_hot(path, frame, mapping):
+def read_one_hot(path: Path | str, frame: "pd.DataFrame", mapping: dict[str, int]) -> list[str]:
     """Return the name of the column that holds the 1 of each row."""
     import pandas as pd
 
@@ -189,7 +197,7 @@ def read_one_hot(path, frame, mapping):
     return [names[column].upper() for column in values.argmax(axis=1)]
 
 
-def read_about(frame):
+def read_about(frame: "pd.DataFrame") -> dict[str, list[str]]:
     """Return {name in ABOUT: list of str}, '' where the file says nothing."""
     about = {}
     for name in ABOUT:
@@ -199,7 +207,7 @@ def read_about(frame):
     return about
 
 
-def add_metadata(labels, path, notes):
+def add_metadata(labels: Labels, path: Path | str, notes: list[str]) -> None:
     """Fill labels.about from a second file with the same image ids, such as ISIC 2019's metadata.
 
     What the label file says itself stays. Raises InputError if the file names none of the images.
@@ -220,13 +228,13 @@ def add_metadata(labels, path, notes):
         ]
 
 
-def is_ham10000(image):
+def is_ham10000(image: str) -> bool:
     """Return True if an image id is one of HAM10000's, which ISIC 2018 and 2019 contain."""
     number = re.fullmatch(r"ISIC_(\d{7})", image)
-    return bool(number) and FIRST_HAM10000 <= int(number[1]) <= LAST_HAM10000
+    return number is not None and FIRST_HAM10000 <= int(number[1]) <= LAST_HAM10000
 
 
-def describe(labels, rows, notes):
+def describe(labels: Labels, rows: np.ndarray, notes: list[str]) -> dict[str, list[str]]:
     """Return HAM10000_metadata.csv's columns, {name: list of str}, for these rows of the labels.
 
     An image without a lesion id is a lesion of its own, under a name that no other lesion has; how
@@ -246,7 +254,7 @@ def describe(labels, rows, notes):
             f"{alone} of {len(rows)} images have no lesion id: each counts as a lesion of its own"
         )
 
-    def known(name):
+    def known(name: str) -> list[str]:
         return [labels.about[name][row] or "unknown" for row in rows]
 
     return {
@@ -260,10 +268,10 @@ def describe(labels, rows, notes):
     }
 
 
-def as_ids(column, names):
+def as_ids(column: str, names: list[str]) -> list[str]:
     """Return names with _ for every character that metadata.read_metadata refuses in ids."""
     written = {name: re.sub(r"[^\w.:-]", "_", name) for name in names}
-    by_id = {}
+    by_id: dict[str, str] = {}
     for name, text in written.items():
         other = by_id.setdefault(text, name)
         if other != name:

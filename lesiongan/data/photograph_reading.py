@@ -6,7 +6,9 @@ says whether it could be read, and its pixels, or else the reason.
 
 import hashlib
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +22,14 @@ CHUNK = 128
 UNREADABLE, READ = 0, 1
 
 
-def read_all(paths, place, crop, size, workers, notes):
+def read_all(
+    paths: list[Path],
+    place: Path | str,
+    crop: str,
+    size: int,
+    workers: int | None,
+    notes: list[str],
+) -> Journal:
     """Return the Journal of these photographs, all of them read.
 
     place: path of the journal; crop, size: see read_photograph; workers: threads; notes: a list, to
@@ -44,7 +53,7 @@ def read_all(paths, place, crop, size, workers, notes):
     return journal
 
 
-def name_work(paths, crop, size):
+def name_work(paths: list[Path], crop: str, size: int) -> str:
     """Return the hex SHA-256 of what the pixels depend on: files by name, size and time, options.
 
     Raises InputError if a file is not there.
@@ -61,7 +70,7 @@ def name_work(paths, crop, size):
     return hashlib.sha256(json.dumps([PIL.__version__, crop, size, files]).encode()).hexdigest()
 
 
-def read_record(path, crop, size):
+def read_record(path: Path, crop: str, size: int) -> np.ndarray:
     """Return a photograph as a record of the journal, uint8 (1 + 3 size size,)."""
     record = np.zeros(1 + 3 * size * size, dtype=np.uint8)
     try:
@@ -73,7 +82,7 @@ def read_record(path, crop, size):
     return record
 
 
-def find_unreadable(journal, paths):
+def find_unreadable(journal: Journal, paths: list[Path]) -> tuple[np.ndarray, list[str]]:
     """Return (bool (n,), False for photographs that could not be read; why not, a list of str)."""
     keep, reasons = np.ones(len(paths), dtype=bool), []
     for start, records in journal.blocks():
@@ -84,7 +93,9 @@ def find_unreadable(journal, paths):
     return keep, reasons
 
 
-def picture_blocks(journal, keep, size):
+def picture_blocks(
+    journal: Journal, keep: np.ndarray, size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (positions, images uint8 (k, size, size, 3)) of the photographs in the mask `keep`."""
     for start, records in journal.blocks():
         own = np.flatnonzero(keep[start : start + len(records)])

@@ -11,12 +11,17 @@ import logging
 import os
 import threading
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.opening import open_input
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 READ = "JPEG, PNG, TIFF, BMP or WebP"
@@ -28,7 +33,7 @@ MAX_PIXELS = 100_000_000
 ORIENTATION = 0x0112
 
 
-def read_photograph(path, crop="full", size=28):
+def read_photograph(path: Path | str, crop: str = "full", size: int = 28) -> np.ndarray:
     """Return a photograph as uint8 (size, size, 3), in RGB.
 
     It is turned as its EXIF data says, cropped (see crop_box) and resampled by Lanczos' filter. A
@@ -62,7 +67,7 @@ def read_photograph(path, crop="full", size=28):
     return shrink(picture, crop, size)
 
 
-def open_picture(path, stream):
+def open_picture(path: Path | str, stream: IO[bytes]) -> "Image.Image":
     """Return Pillow's picture of a stream, its pixels not yet decoded, their number checked."""
     from PIL import Image
 
@@ -87,7 +92,7 @@ def open_picture(path, stream):
     return picture
 
 
-def decode(picture, path):
+def decode(picture: "Image.Image", path: Path | str) -> "Image.Image":
     """Return a picture as Pillow's RGB picture, turned upright and without transparency."""
     from PIL import Image
 
@@ -118,7 +123,7 @@ def decode(picture, path):
     return picture if turn is None else picture.transpose(turn)
 
 
-def read_orientation(picture):
+def read_orientation(picture: "Image.Image") -> int:
     """Return the EXIF orientation of a picture, 1 to 8; 1 without EXIF data or if it is damaged."""
     try:
         return picture.getexif().get(ORIENTATION, 1)
@@ -126,18 +131,18 @@ def read_orientation(picture):
         return 1
 
 
-def shrink(picture, crop, size):
+def shrink(picture: "Image.Image", crop: str, size: int) -> np.ndarray:
     """Return the cropped RGB picture as uint8 (size, size, 3)."""
     from PIL import Image
 
-    box = crop_box(*picture.size, crop)
+    box = crop_box(picture.width, picture.height, crop)
     # The box of Pillow's resize() would let what lies outside colour the border.
     if box != (0, 0, *picture.size):
         picture = picture.crop(box)
     return np.array(picture.resize((size, size), Image.Resampling.LANCZOS))
 
 
-def crop_box(width, height, crop="full"):
+def crop_box(width: int, height: int, crop: str = "full") -> tuple[int, int, int, int]:
     """Return (left, top, right, bottom) of the part of a photograph that is used, in whole pixels.
 
     crop: 'full' for the largest centred rectangle of 4 : 3 (of upright photographs 3 : 4) or 1 : 1,
@@ -159,7 +164,7 @@ def crop_box(width, height, crop="full"):
     return left, top, left + w, top + h
 
 
-def find_photographs(paths):
+def find_photographs(paths: Iterable[Path | str]) -> list[Path]:
     """Return the photographs that `paths` name, a list of Paths without repeats.
 
     Files are taken as they are named. Folders are searched with their subfolders, in the order of
@@ -181,10 +186,10 @@ def find_photographs(paths):
     return list(dict.fromkeys(found))
 
 
-def search_folder(top):
+def search_folder(top: Path) -> list[Path]:
     """Return the photographs below one folder, see find_photographs."""
 
-    def stop(error):
+    def stop(error: OSError) -> NoReturn:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from None
 
     found, inside = [], top.resolve()
@@ -202,12 +207,12 @@ def search_folder(top):
 
 
 # How many threads are within pillow_is_quiet, and the filters of warnings from before the first.
-QUIET = {"within": 0, "before": None}
+QUIET: dict[str, Any] = {"within": 0, "before": None}
 QUIET_LOCK, TIFF_LOCK = threading.Lock(), threading.Lock()
 
 
 @contextlib.contextmanager
-def pillow_is_quiet():
+def pillow_is_quiet() -> Iterator[None]:
     """Ignore Pillow's warnings within: what is wrong with a picture is said in one line, or is not.
 
     The filters of warnings belong to all threads of the process, so the first thread to enter
@@ -232,7 +237,7 @@ def pillow_is_quiet():
 
 
 @contextlib.contextmanager
-def libtiff_is_quiet():
+def libtiff_is_quiet() -> Iterator[None]:
     """Lead the process's stderr nowhere within, where libtiff writes what it finds, past Python.
 
     One thread is within at a time, so photographs in TIFF files are read one by one.

@@ -17,7 +17,7 @@ from lesiongan.files.progress import progress
 SHOW_PROGRESS_ABOVE = 2000
 
 
-def find_classes(folder):
+def find_classes(folder: Path | str) -> dict[str, Path]:
     """Return {class: folder of its pictures} of a folder, or of the folder images/ in it.
 
     Other folders are an error if they hold pictures, because their class would be a guess; hidden
@@ -38,7 +38,7 @@ def find_classes(folder):
     return found
 
 
-def list_pictures(folder):
+def list_pictures(folder: Path | str) -> list[tuple[Path, int]]:
     """Return [(path, position in CLASSES)] of all pictures, in the order of class and path.
 
     The order of the paths below the folder does not depend on the system. Raises InputError if
@@ -47,14 +47,14 @@ def list_pictures(folder):
     found = []
     for name, own in sorted(find_classes(folder).items()):
         paths = photographs.search_folder(own)
-        paths.sort(key=lambda path, own=own: path.relative_to(own).as_posix())
+        paths.sort(key=lambda path: path.relative_to(own).as_posix())
         found += [(path, CLASSES.index(name)) for path in paths]
     if not found:
         raise InputError(f"{folder}: has no pictures; expected files of {photographs.READ}")
     return found
 
 
-def read_pictures(folder):
+def read_pictures(folder: Path | str) -> tables.Table:
     """Return the Table of a folder of pictures; its sha256 is of pixels and labels.
 
     Pictures of more than 28 x 28 pixels are reduced by photographs.read_photograph. Raises
@@ -83,7 +83,7 @@ def read_pictures(folder):
     )
 
 
-def check_size(path):
+def check_size(path: Path) -> None:
     """Raise InputError for a picture that would have to be enlarged."""
     with open_input(path, "name a picture") as stream, photographs.pillow_is_quiet():
         width, height = photographs.open_picture(path, stream).size

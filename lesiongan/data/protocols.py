@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lesiongan.data.classes import PARTS
 from lesiongan.data.split import leakage_share
+from lesiongan.data.tables import Table
 from lesiongan.files import errors
 from lesiongan.files.errors import InputError
 
@@ -20,7 +21,7 @@ LEAKY = ", leaky"
 DERMAMNIST = (7007, 1003, 2005)
 
 
-def name_split(table, kind):
+def name_split(table: Table, kind: str) -> str:
     """Return what every output says of the split `kind` of a whole table, before any subset.
 
     An official split is leaky if the table's lesions show it, or if it is that of DermaMNIST. The
@@ -51,16 +52,16 @@ def name_split(table, kind):
     return text
 
 
-def is_leaky(protocol):
+def is_leaky(protocol: str) -> bool:
     """Return True if a protocol, as name_split begins it, says that its split is leaky."""
     return LEAKY in protocol
 
 
-def warn_of(protocol):
+def warn_of(protocol: str) -> str:
     """Return what stands under every figure of a leaky split, or ''."""
     return f"LEAKY {protocol.partition(LEAKY)[0]}" if is_leaky(protocol) else ""
 
 
-def leave_name_out(protocol, name):
+def leave_name_out(protocol: str, name: str) -> str:
     """Return a protocol without the file's name, which an official split is called by."""
     return protocol.replace(f"official split of {name}", "official split", 1)

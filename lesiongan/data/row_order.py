@@ -5,6 +5,7 @@ prove little: the table has only 25 runs of them. Photographs of one lesion look
 under another order they do so no more than any two of their class.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,19 +38,19 @@ class RowOrder:
     pairs: int
 
     @property
-    def is_wrong(self):
+    def is_wrong(self) -> bool:
         """Whether the pairs look no more alike than random ones would."""
         above = min(CHANCE_Z * self.se, LEAST_RIGHT - 0.5 - RIGHT_Z * self.se)
         return self.score < 0.5 + above
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"same-lesion pairs are more alike than random ones in {self.score:.2f} of comparisons "
             f"(standard error {self.se:.3f}, {self.pairs} pairs; 0.50 is chance)"
         )
 
 
-def colour_signature(images):
+def colour_signature(images: np.ndarray) -> np.ndarray:
     """float32 (n, 14): seven quantiles of log(R/G) and log(B/G), which lighting and framing
     hardly move.
     """
@@ -62,14 +63,14 @@ def colour_signature(images):
     )
 
 
-def signatures_of(images, rows):
+def signatures_of(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """colour_signature of the images at `rows` alone, in that order."""
     # A signature takes 20 kB on its way, and a table may have a million rows.
     blocks = (rows[i : i + 4096] for i in range(0, len(rows), 4096))
     return np.concatenate([colour_signature(images[block]) for block in blocks])
 
 
-def same_lesion_pairs(lesion_ids, rng):
+def same_lesion_pairs(lesion_ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """int64 (m, 2): pairs of images that carry one lesion id, k - 1 of a lesion with k images."""
     names = np.unique(lesion_ids, return_inverse=True)[1]
     # Neighbours in the table are of one source and look alike, whatever lesion they show: the
@@ -80,7 +81,12 @@ def same_lesion_pairs(lesion_ids, rng):
     return np.stack([order[:-1][same], order[1:][same]], axis=1)
 
 
-def measure(labels, lesion_ids, signatures, draws=4000):
+def measure(
+    labels: np.ndarray,
+    lesion_ids: np.ndarray,
+    signatures: Callable[[np.ndarray], np.ndarray],
+    draws: int = 4000,
+) -> dict[str, RowOrder]:
     """{'all' and each class that has pairs: RowOrder}.
 
     signatures: function of row numbers (m,) to their colour signatures (m, 14). Of each class at
@@ -106,25 +112,27 @@ def measure(labels, lesion_ids, signatures, draws=4000):
     )
     signature = signatures(used)
 
-    def distance(p):
+    def distance(p: np.ndarray) -> np.ndarray:
         first, second = (signature[np.searchsorted(used, column)] for column in p.T)
         return np.linalg.norm(first - second, axis=1)
 
     ranks, lesions, reference = {}, {}, {}
-    for name, (own, other, members) in compared.items():
+    for name, (own, other, images) in compared.items():
         farther = 1 - np.searchsorted(np.sort(distance(other)), distance(own)) / len(other)
         ranks[name], lesions[name] = farther, lesion_ids[own[:, 0]]
         # Random pairs share images: n images make about n / 2 independent pairs.
-        reference[name] = len(own) ** 2 / (12 * members / 2)
+        reference[name] = len(own) ** 2 / (12 * images / 2)
     found = {name: summarise(ranks[name], lesions[name], reference[name]) for name in compared}
     return {
         "all": summarise(
-            *(np.concatenate([*d.values()]) for d in (ranks, lesions)), sum(reference.values())
+            np.concatenate([*ranks.values()]),
+            np.concatenate([*lesions.values()]),
+            sum(reference.values()),
         )
     } | found
 
 
-def find_wrong(found):
+def find_wrong(found: dict[str, RowOrder]) -> tuple[str, RowOrder] | None:
     """(name, RowOrder) of what says that the rows are in another order, or None.
 
     found: as `measure` returns it. All classes count together, and each that has pairs enough.
@@ -136,7 +144,7 @@ def find_wrong(found):
     return None
 
 
-def summarise(ranks, lesions, reference):
+def summarise(ranks: np.ndarray, lesions: np.ndarray, reference: float) -> RowOrder:
     """RowOrder of the ranks of same-lesion pairs; those of one lesion vary together.
 
     reference: variance of the sum of ranks that comes of the finite number of random pairs.

@@ -7,16 +7,18 @@ numbers take their place. The official split of an npz is its own and is only re
 """
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 
 from lesiongan.data.classes import CLASSES, PARTS
 from lesiongan.data.lesions import lesion_classes
+from lesiongan.data.tables import Table
 
 SHARES = (0.70, 0.10, 0.20)
 
 
-def hash_order(names, salt):
+def hash_order(names: Iterable[object], salt: str) -> np.ndarray:
     """Return positions of `names` in an order that depends on each name and the salt alone.
 
     The order is that of SHA-256 digests, not of a random stream.
@@ -25,7 +27,7 @@ def hash_order(names, salt):
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
 
 
-def subset(table, n, seed=0, least_lesions=10):
+def subset(table: Table, n: int, seed: int = 0, least_lesions: int = 10) -> Table:
     """Return a table of about `n` images: whole lesions, stratified by class.
 
     Every class keeps at least `least_lesions` lesions where they exist.
@@ -44,7 +46,7 @@ def subset(table, n, seed=0, least_lesions=10):
     return table.take(np.flatnonzero(keep[codes]))
 
 
-def split_table(table, kind="lesion", seed=0):
+def split_table(table: Table, kind: str = "lesion", seed: int = 0) -> np.ndarray:
     """Return str (n,): the part of each image, 70/10/20, stratified by class.
 
     kind 'lesion' keeps all photographs of a lesion in one part; 'image' is the leaky protocol of
@@ -52,6 +54,8 @@ def split_table(table, kind="lesion", seed=0):
     refuses a file without one).
     """
     if kind == "official":
+        # protocols.name_split refuses a table without it.
+        assert table.own_parts is not None
         return table.own_parts
     units = table.lesions if kind == "lesion" else table.rows.astype(str)
     names, classes, codes = lesion_classes(units, table.labels)
@@ -75,7 +79,7 @@ def split_table(table, kind="lesion", seed=0):
     return part[codes]
 
 
-def half_a(table, parts):
+def half_a(table: Table, parts: np.ndarray) -> np.ndarray:
     """Return bool (n,): the images of half A, which are every other train lesion of each class.
 
     The judge learns from these alone. The other half (B) gives the floor, the distance of real
@@ -91,7 +95,9 @@ def half_a(table, parts):
     return chosen[codes] & (parts == "train")
 
 
-def leakage_share(labels, lesions, parts):
+def leakage_share(
+    labels: np.ndarray, lesions: np.ndarray, parts: np.ndarray
+) -> tuple[float, np.ndarray]:
     """Return the share of test images that have a photograph of their lesion in train.
 
     Returns (share of all test images, shares by class (7,)). The share of a class without test

@@ -9,8 +9,10 @@ lesions.py says which images show one lesion, and split.py says which part of th
 
 import hashlib
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +23,9 @@ from lesiongan.data.npz_tables import read_npz
 from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.opening import open_input
 from lesiongan.files.writing import atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass
@@ -42,19 +47,20 @@ class Table:
     images: np.ndarray
     labels: np.ndarray
     sha256: str
-    rows: np.ndarray = None
-    lesions: np.ndarray = None
+    # Tables that are read have both; one that is made in memory to be measured may leave them out.
+    rows: np.ndarray = None  # type: ignore[assignment]
+    lesions: np.ndarray = None  # type: ignore[assignment]
     grouping: str = "none"
-    metadata: object = None
+    metadata: "pd.DataFrame | None" = None
     notes: list = field(default_factory=list)
     order: tuple = CLASSES
     order_note: str = ""
-    own_parts: np.ndarray = None
+    own_parts: np.ndarray | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index):
+    def take(self, index: np.ndarray | list[int]) -> "Table":
         """Return the same table restricted to the positions `index`, in that order."""
         index = np.asarray(index)
         meta = None if self.metadata is None else self.metadata.iloc[index].reset_index(drop=True)
@@ -75,7 +81,7 @@ class Table:
         )
 
     @property
-    def metadata_sha256(self):
+    def metadata_sha256(self) -> str:
         """The hex SHA-256 of the metadata, or '' without metadata."""
         return (
             ""
@@ -84,7 +90,7 @@ class Table:
         )
 
     @property
-    def is_phantom(self):
+    def is_phantom(self) -> bool:
         """True if the images carry the mark of phantom lesions.
 
         A photograph carries it only with probability 2^-56.
@@ -94,7 +100,7 @@ class Table:
         )
 
 
-def holds_arrays(stream, path):
+def holds_arrays(stream: IO[bytes], path: Path | str) -> bool:
     """Return True for a zip archive that holds arrays, and no text."""
     if stream.read(4) != b"PK\x03\x04":
         return False
@@ -106,28 +112,30 @@ def holds_arrays(stream, path):
         raise InputError(f"{path}: not a readable zip ({first_line(e)}); fetch it again") from None
 
 
-def hash_rows(images, labels):
+def hash_rows(images: np.ndarray, labels: np.ndarray) -> str:
     """Return the hex SHA-256 of pixels uint8 (n, h, w, c) and labels int32 (n,)."""
     digest = hashlib.sha256(repr(images.shape).encode())
-    digest.update(np.ascontiguousarray(images))
+    # An array is a buffer, which NumPy's types say from Python 3.12 on.
+    digest.update(np.ascontiguousarray(images))  # type: ignore[arg-type]
     digest.update(labels.astype("<i4").tobytes())
     return digest.hexdigest()
 
 
-def read_table(path, order="auto"):
+def read_table(path: Path | str, order: str = "auto") -> Table:
     """Read and check the table of any supported file; each image is a lesion of its own here.
 
     order: what its class codes stand for, see label_order.parse_order.
     """
-    path, order = Path(path), label_order.parse_order(order)
+    path, known = Path(path), label_order.parse_order(order)
     kinds = f"name a table like {TABLE_NAME} (.gz, .xz, .zst, .zip) or dermamnist.npz"
     with open_input(path, kinds) as f:
         npz = holds_arrays(f, path)
     layout, images, codes, notes, own_parts = read_npz(path) if npz else (*read_csv(path), None)
-    if order is None:
-        order, note = label_order.find_order(codes, "alphabetical" if npz else "kaggle")
-        notes += [note] * bool(note)
-    labels = label_order.convert(codes, order)
+    if known is None:
+        known, note = label_order.find_order(codes, "alphabetical" if npz else "kaggle")
+        if note:
+            notes.append(note)
+    labels = label_order.convert(codes, known)
     rows = np.arange(len(labels))
     return Table(
         str(path),
@@ -139,12 +147,14 @@ def read_table(path, order="auto"):
         rows.astype(str),
         "each image alone",
         notes=notes,
-        order=order,
+        order=known,
         own_parts=own_parts,
     )
 
 
-def write_table(path, chunks, pixels=2352):
+def write_table(
+    path: Path | str, chunks: Iterable[tuple[np.ndarray, np.ndarray]], pixels: int = 2352
+) -> None:
     """Write (images uint8 (k, h, w, c), labels (k,)) chunks as a CSV in Kaggle's exact layout.
 
     pixels: values of an image, h w c: 2352 for images of 28 x 28, 192 for 8 x 8.

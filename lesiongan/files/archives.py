@@ -5,6 +5,9 @@
 
 import math
 import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -15,7 +18,7 @@ PIECE = 1 << 16
 READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def read_member(archive, name, most):
+def read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     """Return the bytes of one member of a ZipFile, read piece by piece.
 
     Raises ValueError if they are more than `most`.
@@ -30,7 +33,7 @@ def read_member(archive, name, most):
     return b"".join(pieces)
 
 
-def open_member(archive, name):
+def open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     """Return a stream of a ZipFile's member that gives no more bytes than the member declares.
 
     It gives no more than it is asked for at once either. Raises ValueError for another compression
@@ -42,7 +45,7 @@ def open_member(archive, name):
     return archive.open(info)
 
 
-def read_arrays(path, names, most):
+def read_arrays(path: Path | str, names: Iterable[str], most: int) -> dict[str, np.ndarray]:
     """Return {name: array} of an .npz whose headers and sizes agree on at most `most` bytes in all.
 
     Raises ValueError, KeyError or whatever zipfile and NumPy raise for any other file. Nothing is
@@ -64,7 +67,7 @@ def read_arrays(path, names, most):
     return found
 
 
-def read_shape(path, name):
+def read_shape(path: Path | str, name: str) -> tuple[tuple[int, ...], np.dtype]:
     """Return the (shape, dtype) that one array of an .npz declares; errors as in read_arrays."""
     with (
         open_regular(path) as file,
@@ -74,7 +77,7 @@ def read_shape(path, name):
         return read_header(f)
 
 
-def read_header(stream):
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     """Return the (shape, dtype) that the start of a .npy stream declares."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):

@@ -1,12 +1,13 @@
 """SHA-256 of files."""
 
 import hashlib
+from pathlib import Path
 
 from lesiongan.files.errors import InputError
 from lesiongan.files.opening import open_regular
 
 
-def file_sha256(path):
+def file_sha256(path: Path | str) -> str:
     """Return the hex SHA-256 of a file's bytes; raise InputError if there is no such file."""
     try:
         with open_regular(path) as f:

@@ -5,6 +5,7 @@ that was killed finds its own again. Whatever else lies in the folder is somebod
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from lesiongan.files import records, writing
@@ -13,7 +14,7 @@ from lesiongan.files.errors import InputError
 LIST = ".files.json"
 
 
-def read_claims(folder):
+def read_claims(folder: Path | str) -> set[str]:
     """Return the set of names in the folder's list; it is empty without one.
 
     Raises InputError for a file of that name that is no list.
@@ -27,13 +28,13 @@ def read_claims(folder):
     return {name for name in found["files"] if is_inside(name)}
 
 
-def is_inside(name):
+def is_inside(name: str) -> bool:
     """Return True if a relative name cannot lead out of its folder."""
     path = PurePosixPath(name.replace(os.sep, "/"))
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
-def claim(folder, names, own=()):
+def claim(folder: Path | str, names: Iterable[str], own: Iterable[str] = ()) -> set[str]:
     """Make `names` (relative to `folder`) this run's own; return the set of all that are.
 
     own: names that a record of the folder gives as its own. Raises InputError if one of `names` is
@@ -53,17 +54,17 @@ def claim(folder, names, own=()):
     return mine
 
 
-def write_claims(folder, names):
+def write_claims(folder: Path | str, names: Iterable[str]) -> None:
     """Write the folder's list."""
     writing.write_json(Path(folder) / LIST, {"files": sorted(names)})
 
 
-def leads_elsewhere(folder, name):
+def leads_elsewhere(folder: Path | str, name: str) -> bool:
     """Return True if a folder on the way from `folder` to the file `name` is a symbolic link."""
     return (Path(folder) / name).parent.resolve() != (Path(folder).resolve() / name).parent
 
 
-def remove(folder, names):
+def remove(folder: Path | str, names: Iterable[str]) -> None:
     """Remove those of `names` that are there, and the folders that are empty without them.
 
     A name whose folder is a symbolic link is left alone: it leads elsewhere.
@@ -78,7 +79,7 @@ def remove(folder, names):
             remove_empty(path.parent, folder)
 
 
-def remove_empty(folder, top):
+def remove_empty(folder: Path, top: Path) -> None:
     """Remove a folder, and those above it up to `top`, as far as they are empty."""
     while folder != top and not any(folder.iterdir()):
         folder.rmdir()

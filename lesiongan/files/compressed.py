@@ -4,7 +4,9 @@ import gzip
 import io
 import lzma
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
 from lesiongan.files import archives
 from lesiongan.files.errors import InputError
@@ -14,7 +16,7 @@ from lesiongan.files.opening import open_regular
 SEPARATORS = {b",": "commas", b";": "semicolons", b"\t": "tabs"}
 
 
-def find_separator(line):
+def find_separator(line: bytes) -> bytes:
     """Return the key of SEPARATORS that stands most often in a line (bytes)."""
     return max(SEPARATORS, key=line.count)
 
@@ -29,14 +31,14 @@ class Bounded(io.RawIOBase):
 
     EXPANSION, MAX_LINE = 100, 1 << 18
 
-    def __init__(self, path, stream, file):
+    def __init__(self, path: Path | str, stream: Any, file: io.BufferedReader) -> None:
         self.path, self.stream, self.file, self.since_line = path, stream, file, 0
         self.left = self.EXPANSION * Path(path).stat().st_size + (1 << 20)
 
-    def readable(self):
+    def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer):
+    def readinto(self, buffer: Any) -> int:
         n = self.stream.readinto(buffer)
         self.left -= n
         text = bytes(buffer[:n])
@@ -60,13 +62,13 @@ class Bounded(io.RawIOBase):
             )
         return n
 
-    def close(self):
+    def close(self) -> None:
         self.stream.close()
         self.file.close()
         super().close()
 
 
-def open_zstandard(stream):
+def open_zstandard(stream: io.BufferedReader) -> IO[bytes]:
     """Open a .zst stream; reading raises EOFError where it ends within a frame."""
     try:
         # The standard library has zstd from Python 3.14 on.
@@ -77,7 +79,7 @@ def open_zstandard(stream):
     return zstd.open(stream, "rb")
 
 
-def open_zip(stream, path):
+def open_zip(stream: io.BufferedReader, path: Path | str) -> IO[bytes]:
     """Open the one table that a zip archive holds, whatever else lies beside it.
 
     Raises InputError if there is none, or if none of several bears the archive's name.
@@ -98,7 +100,7 @@ def open_zip(stream, path):
 
 
 TEXTS = (".csv", ".tab", ".tsv", ".txt")
-UNPACK = {
+UNPACK: dict[bytes, Callable[[io.BufferedReader, Path | str], Any]] = {
     b"\x1f\x8b": lambda stream, path: gzip.GzipFile(fileobj=stream),
     b"\xfd7zXZ\x00": lambda stream, path: lzma.LZMAFile(stream),  # noqa: SIM115
     b"\x28\xb5\x2f\xfd": lambda stream, path: open_zstandard(stream),
@@ -106,7 +108,7 @@ UNPACK = {
 }
 
 
-def open_table(path):
+def open_table(path: Path | str) -> io.BufferedReader:
     """Return a binary stream of the table's text, decompressed if it is gzip, xz, zstd or zip.
 
     The content decides which it is, whatever the name says.
@@ -124,7 +126,7 @@ def open_table(path):
     return io.BufferedReader(Bounded(path, stream, file), 1 << 16)
 
 
-def open_narrow(path, most=64):
+def open_narrow(path: Path | str, most: int = 64) -> io.BufferedReader:
     """Open a table of fewer than `most` columns like open_table, and refuse any other.
 
     pandas takes minutes to tell a hundred thousand columns of one name apart.

@@ -8,12 +8,12 @@ class InputError(Exception):
     """
 
 
-def first_line(error):
+def first_line(error: BaseException) -> str:
     """Return a short single line of an exception, for an InputError to quote."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
 
 
-def printable(text):
+def printable(text: str) -> str:
     """Return `text` as one line that UTF-8 can hold.
 
     Characters of another encoding are replaced; line breaks and control characters become spaces.

@@ -3,10 +3,11 @@
 import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def interrupts_held():
+def interrupts_held() -> Iterator[None]:
     """Hold Ctrl-C back while the body runs, and raise KeyboardInterrupt after it.
 
     Packages turn an interrupt of their import into errors of their own, or lose it; pandas calls an

@@ -6,6 +6,7 @@ what a killed process or a full disk left half-written is found and written agai
 
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ class Journal:
     written.
     """
 
-    def __init__(self, path, key, length):
+    def __init__(self, path: Path | str, key: str, length: int) -> None:
         self.path, self.length, self.count = Path(path), length, 0
         self.head = MARK + key.encode() + b"\n"
         # What is written through a link is written somewhere else.
@@ -43,20 +44,20 @@ class Journal:
         except OSError as e:
             raise self.fault(e) from None
 
-    def has_head(self):
+    def has_head(self) -> bool:
         """Return True if the file begins as a journal of this work does."""
         with open_regular(self.path) as f:
             return f.read(len(self.head)) == self.head
 
-    def fault(self, error):
+    def fault(self, error: OSError) -> InputError:
         """Return the InputError of an OSError."""
         return InputError(f"{self.path}: cannot be written ({error.strerror or error})")
 
-    def find(self, i):
+    def find(self, i: int) -> int:
         """Return where record i begins in the file."""
         return len(self.head) + i * (self.length + CHECKSUM)
 
-    def count_whole(self):
+    def count_whole(self) -> int:
         """Return how many records stand before the first that is damaged or cut off."""
         whole = 0
         with open_regular(self.path) as f:
@@ -67,7 +68,7 @@ class Journal:
                 whole += 1
         return whole
 
-    def append(self, records):
+    def append(self, records: np.ndarray | list[np.ndarray]) -> None:
         """Append records, uint8 (k, length)."""
         content = b"".join(r + checksum(r) for r in map(bytes, records))
         try:
@@ -77,7 +78,7 @@ class Journal:
             raise self.fault(e) from None
         self.count += len(records)
 
-    def blocks(self):
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (position of the first, records uint8 (k, length)) for all records, in order."""
         size = self.length + CHECKSUM
         with open_regular(self.path) as f:
@@ -87,6 +88,6 @@ class Journal:
                 yield start, np.frombuffer(content, np.uint8).reshape(-1, size)[:, :-CHECKSUM]
 
 
-def checksum(record):
+def checksum(record: bytes) -> bytes:
     """Return the CRC-32 of a record, 4 bytes."""
     return zlib.crc32(record).to_bytes(CHECKSUM, "little")

@@ -10,11 +10,11 @@ from lesiongan.files.opening import open_regular
 from lesiongan.files.writing import ensure_folder, remove_leftovers, write_text
 
 # Each folder's lock is held here as long as the process lives; the system releases it at the end.
-LOCKS = {}
+LOCKS: dict[Path, object] = {}
 LOCK, WRITER = ".lock", ".writer"
 
 
-def lock_folder(folder):
+def lock_folder(folder: Path | str) -> Path:
     """Create `folder` and lock it for this process until it ends; return its path.
 
     Raises InputError if another process works there. What a killed process left half-written there
@@ -55,7 +55,7 @@ def lock_folder(folder):
     return folder
 
 
-def read_writer(path):
+def read_writer(path: Path) -> str:
     """Return in words who holds a folder."""
     with contextlib.suppress(OSError, InputError):
         with open_regular(path) as f:

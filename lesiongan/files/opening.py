@@ -1,12 +1,14 @@
 """The one door through which files are read: it asks what a thing is before it reads any of it."""
 
+import io
 import os
 import stat
+from pathlib import Path
 
 from lesiongan.files.errors import InputError
 
 
-def open_regular(path):
+def open_regular(path: Path | str) -> io.BufferedReader:
     """Return a binary stream of a regular file.
 
     Raises InputError for a folder, a pipe or a device, which could be waited on for ever or have no
@@ -24,7 +26,7 @@ def open_regular(path):
         raise
 
 
-def open_input(path, otherwise):
+def open_input(path: Path | str, otherwise: str) -> io.BufferedReader:
     """Return open_regular of a file that the user named; InputError if it cannot be opened.
 
     otherwise: what to do if there is no such file, for the message.

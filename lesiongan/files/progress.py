@@ -1,12 +1,13 @@
 """Progress bars of long work."""
 
 import sys
+from typing import Any
 
 # The bars that are open: an error must not stand at the end of their line.
-BARS = []
+BARS: list[Any] = []
 
 
-def progress(total, initial, what, unit="epoch", shown=True):
+def progress(total: int, initial: int, what: str, unit: str = "epoch", shown: bool = True) -> Any:
     """Return a tqdm bar with the time left; into a log file it writes every half minute only."""
     from tqdm import tqdm
 
@@ -25,7 +26,7 @@ def progress(total, initial, what, unit="epoch", shown=True):
     return bar
 
 
-def end_bars():
+def end_bars() -> None:
     """Close the bars that an error or Ctrl-C left open, so that the next line begins anew."""
     while BARS:
         BARS.pop().close()

@@ -1,6 +1,8 @@
 """JSON that this project wrote, read as untrusted: its size, its syntax and what must be in it."""
 
 import json
+from pathlib import Path
+from typing import Any, NoReturn
 
 from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.opening import open_regular
@@ -11,7 +13,7 @@ NUMBER = (int, float)
 MAX_JSON = 1 << 26
 
 
-def read_json(path, made_by, shape=None):
+def read_json(path: Path | str, made_by: str, shape: dict | None = None) -> dict[str, Any]:
     """Return a JSON object that this project wrote.
 
     shape: what must be in it, see find_fault. Raises InputError, which names the script that writes
@@ -40,17 +42,17 @@ def read_json(path, made_by, shape=None):
     return value
 
 
-def refuse_number(text):
+def refuse_number(text: str) -> NoReturn:
     """Raise ValueError for NaN and Infinity, which are not JSON (parse_constant of json.loads)."""
     raise ValueError(f"{text[:20]} is no number of JSON that this project writes")
 
 
-def bounded_int(text):
+def bounded_int(text: str) -> int:
     """Return a whole number that NumPy can hold, or raise ValueError (parse_int of json.loads)."""
     return int(text) if len(text) < 19 else refuse_number(text)
 
 
-def find_fault(value, shape, where):
+def find_fault(value: Any, shape: Any, where: str) -> str | None:
     """Return in words what is wrong with a JSON value, or None.
 
     shape: a type or tuple of types; [shape] for a list of such values; {name: shape} for an object

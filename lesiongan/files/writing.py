@@ -9,14 +9,16 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lesiongan.files.errors import InputError
 
 
-def check_target(path):
+def check_target(path: Path) -> None:
     """Raise InputError if no file can be written to `path`, before hours of work and not after."""
     if not path.name or path.is_dir():
         raise InputError(f"{path}: cannot be written (a folder, not a file)")
@@ -27,7 +29,7 @@ def check_target(path):
 
 
 @contextlib.contextmanager
-def atomic(path):
+def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` on success and is removed on failure.
 
     It stands beside `path`. Raises InputError if it cannot be written.
@@ -45,7 +47,7 @@ def atomic(path):
         raise InputError(f"{path}: cannot be written ({e.strerror or e})") from None
 
 
-def create_beside(path):
+def create_beside(path: Path) -> Path:
     """Create an empty file beside `path` that nobody can have put there before; return its path.
 
     Its suffix is that of `path`: writers such as Keras and Matplotlib choose the format by it.
@@ -60,7 +62,7 @@ def create_beside(path):
     return Path(name)
 
 
-def ensure_folder(path):
+def ensure_folder(path: Path | str) -> Path:
     """Create a folder and its parents, and return its path."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -74,7 +76,7 @@ MARK = ".lesiongan.tmp"
 LEFTOVER = re.compile(r"\..+\.\w{8}\.lesiongan\.tmp(\.\w+)?")
 
 
-def remove_leftovers(folder, older_than=0):
+def remove_leftovers(folder: Path, older_than: float = 0) -> None:
     """Remove what killed processes left half-written at least `older_than` seconds ago.
 
     Only files right in `folder` are removed, none in its subfolders.
@@ -90,18 +92,18 @@ def remove_leftovers(folder, older_than=0):
                 path.unlink()
 
 
-def write_text(path, text):
+def write_text(path: Path | str, text: str) -> None:
     """Write a whole text file atomically."""
     with atomic(path) as t:
         t.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_json(path, value):
+def write_json(path: Path | str, value: Any) -> None:
     """Write JSON atomically; a NaN or infinity is a programming error, not a value."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False, default=json_default) + "\n")
 
 
-def json_default(value):
+def json_default(value: object) -> Any:
     """Return a NumPy scalar, an array or a path in a form that JSON has."""
     if isinstance(value, Path):
         return str(value)
@@ -110,7 +112,7 @@ def json_default(value):
     raise TypeError(f"{type(value)} has no JSON form")
 
 
-def write_csv(path, columns):
+def write_csv(path: Path | str, columns: Mapping[str, Any]) -> None:
     """Write a dict of equally long columns as CSV.
 
     Floats have nine significant digits, which is exact for float32.

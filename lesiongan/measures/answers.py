@@ -9,6 +9,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,10 +39,10 @@ class Answerer:
     features, or None; known: Likeness, or None; hashes: {name: SHA-256} of the files.
     """
 
-    classifier: object
+    classifier: Any
     options: dict
-    features: object
-    known: object
+    features: Any
+    known: likeness.Likeness | None
     hashes: dict
 
     @property
@@ -144,7 +145,7 @@ def read_chunks(paths, crop):
             if i + 2 < len(waiting):
                 begun.append([pool.submit(read, p) for p in waiting[i + 2]])
             found = [future.result() for future in begun[i]]
-            begun[i] = None
+            begun[i] = []
             good = [j for j, x in enumerate(found) if not isinstance(x, dict)]
             images = np.array([found[j] for j in good], np.uint8).reshape(-1, 28, 28, 3)
             yield [chunk[j] for j in good], images, [x for x in found if isinstance(x, dict)]

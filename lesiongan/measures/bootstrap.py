@@ -1,5 +1,7 @@
 """The bootstrap over lesions: 95 % intervals of any measure that takes weights of images."""
 
+from typing import Any
+
 import numpy as np
 
 
@@ -15,7 +17,9 @@ def lesion_weights(lesions, draws=1000, seed=0, block=100):
         ].astype(float)
 
 
-def with_intervals(measure, lesions, draws=1000, seed=0, raised=()):
+def with_intervals(
+    measure: Any, lesions: Any, draws: int = 1000, seed: int = 0, raised: tuple[str, ...] = ()
+) -> dict[str, tuple[float, float, float]]:
     """Return {name: (value, low, high)}: a measure of the sample with its 95 % interval.
 
     The intervals are percentile intervals of the bootstrap over lesions.

@@ -6,6 +6,8 @@ An estimate is {value, low, high, n, protocol}. Its interval, low to high, is th
 interval of the bootstrap over lesions. An undefined estimate is null with a reason.
 """
 
+from typing import Any
+
 import numpy as np
 
 from lesiongan.data.classes import CLASSES, MALIGNANT, class_counts
@@ -77,7 +79,7 @@ def build_measure(y, p, points):
         rankings["melanoma"] = one_vs_rest["mel"]
 
     def measure(w):
-        out = {}
+        out: dict[str, np.ndarray] = {}
         for name, decided in decisions.items():
             matrix = metrics.confusion(targets, decided, k, w)
             out |= {f"{name}.{m}": v for m, v in metrics.summarise(matrix).items()}
@@ -120,7 +122,7 @@ def build_measure(y, p, points):
 
 def nest(estimates):
     """Turn {'argmax.accuracy': f} into {'argmax': {'accuracy': f}}."""
-    out = {}
+    out: dict[str, Any] = {}
     for name, f in estimates.items():
         *path, last = name.split(".")
         inner = out

@@ -73,8 +73,9 @@ class Likeness:
                 found = self.nearest_lesions(row, nearest)
                 at.append(found)
                 apart.append(np.sqrt(np.maximum(row[found], 0)))
-        at, apart = np.reshape(at, (len(features), -1)), np.reshape(apart, (len(features), -1))
-        return apart[:, 0], at.astype(int), apart
+        positions = np.reshape(at, (len(features), -1)).astype(int)
+        distances = np.reshape(apart, (len(features), -1))
+        return distances[:, 0], positions, distances
 
     def nearest_lesions(self, distances, k):
         """Return the positions of the nearest image of each of the k nearest lesions."""

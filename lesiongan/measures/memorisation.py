@@ -1,5 +1,7 @@
 """Memorisation: which synthetic images lie nearer to a training image than unseen lesions do."""
 
+from typing import Any
+
 import numpy as np
 
 from lesiongan.data.classes import CLASSES
@@ -44,7 +46,7 @@ def memorisation(fake, fake_labels, train, train_labels, train_lesions, held_out
     distance, position = nearest(fake, train)
     held, _ = nearest(held_out, train, exclude=(held_lesions, train_lesions))
     threshold = float(np.quantile(held, 0.01))
-    by_class = {}
+    by_class: dict[str, dict[str, Any] | None] = {}
     for code, name in enumerate(CLASSES):
         own_fake, own_train = fake_labels == code, train_labels == code
         if not own_fake.any() or len(set(train_lesions[own_train])) < 2:

@@ -12,6 +12,7 @@ from lesiongan.data.classes import CLASSES
 from lesiongan.files import writing
 from lesiongan.measures import copies, memorisation, mixtures
 from lesiongan.measures.shares import share_of
+from lesiongan.run.inputs import Inputs
 
 FOUND = {
     "memorisation": "are nearly training images",
@@ -70,7 +71,7 @@ def report_share(inputs, synthetic, held_out, module):
     }
 
 
-def report_memorisation(inputs, synthetic, held_out, nearest_path=None):
+def report_memorisation(inputs: Inputs, synthetic, held_out, nearest_path=None):
     """Return the shares of the synthetic set nearer to training images than unseen lesions are.
 
     Each synthetic image is written with its nearest training image to `nearest_path`, if given.

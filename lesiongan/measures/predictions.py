@@ -5,6 +5,7 @@ and whoever wants estimates reads it. The ISIC challenge's format of the same is
 """
 
 import os
+from pathlib import Path
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def find_file(path):
     return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
 
 
-def read_predictions(path):
+def read_predictions(path: Path | str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read and check a predictions.csv: (rows int64, labels int64, p float64 (n, 7) or (n, 2))."""
     import pandas as pd
 
@@ -54,7 +55,7 @@ def read_predictions(path):
     for name in ("row", "label", *names):
         if name not in frame:
             raise InputError(f"{path}: no column {name!r}; expected row,label,{','.join(names)}")
-        if not np.issubdtype(frame[name].dtype, np.number) or not np.isfinite(frame[name]).all():
+        if frame[name].dtype.kind not in "iufc" or not np.isfinite(frame[name]).all():
             raise InputError(f"{path}: column {name} has values that are not numbers")
     p = frame[names].to_numpy(float)
     bad = np.flatnonzero(
@@ -93,7 +94,7 @@ def read_lesions(path, rows):
         # as missing, because an id may be "NA".
         with open_narrow(path) as f, np.errstate(invalid="ignore"):
             split = pd.read_csv(
-                f, dtype={"row": "int64", "lesion": str, "part": str}, keep_default_na=False
+                f, dtype={"row": "int64", "lesion": "str", "part": "str"}, keep_default_na=False
             )
             split = split[["row", "lesion", "part"]]
     except InputError:

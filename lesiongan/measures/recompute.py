@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,13 @@ def from_predictions(path, split, outputs_dir):
             f"{split}: is not the split under which {path} was made (its record names another); "
             "name the split.csv of that run"
         )
-    context = {"protocol": "", "data": None, "views": None, "points": {}, "arms": {}}
+    context: dict[str, Any] = {
+        "protocol": "",
+        "data": None,
+        "views": None,
+        "points": {},
+        "arms": {},
+    }
     context_path = path.with_name("context.json")
     if context_path.exists():
         context = records.read_json(context_path, "evaluate.py", estimates.CONTEXT)

@@ -1,5 +1,7 @@
 """The classifier's scores by the patients' age and sex and by the site of the lesion."""
 
+from typing import Any
+
 import numpy as np
 
 from lesiongan.measures import bootstrap, estimates
@@ -47,12 +49,12 @@ def compute(y, p, points, lesions, metadata, protocol):
     metadata: DataFrame, one row an image. Groups of under LEAST_IMAGES images have counts alone.
     The intervals are bootstrap intervals over the lesions of the group.
     """
-    out = {}
+    out: dict[str, dict[str, dict]] = {}
     for what, names in group(metadata).items():
         out[what] = {}
         for name in sorted(set(names)):
             own = names == name
-            found = {"images": int(own.sum()), "lesions": len(set(lesions[own]))}
+            found: dict[str, Any] = {"images": int(own.sum()), "lesions": len(set(lesions[own]))}
             if found["images"] >= LEAST_IMAGES:
                 measure = estimates.build_measure(y[own], p[own], points)
                 scores = bootstrap.with_intervals(

@@ -8,6 +8,8 @@ notes the one time that its reading was known when a default changed. (benchmark
 tunes, with the halves swapped and val in place of test.)
 """
 
+from typing import Any
+
 import numpy as np
 import scipy.stats
 
@@ -16,6 +18,7 @@ from lesiongan.measures import bootstrap, distances, estimates, metrics, novelty
 from lesiongan.measures.shares import share_of, share_over_lesions
 from lesiongan.nets.synthetic_set import draw_latents, generate
 from lesiongan.run import streams
+from lesiongan.run.inputs import Inputs
 
 IMAGES, DRAWS = 2000, 5
 
@@ -27,7 +30,9 @@ LEAST_JUDGE = 0.5
 CLASS_IMAGES = 50
 
 
-def measure(inputs, synthetic, judge, generator, nearest_path=None, held_out="test", most=IMAGES):
+def measure(
+    inputs: Inputs, synthetic, judge, generator, nearest_path=None, held_out="test", most=IMAGES
+):
     """Return the whole of synthetic_quality.json as a dict.
 
     synthetic: Table of the synthetic set; judge: Judge, or None, without which only its novelty is
@@ -146,8 +151,11 @@ def measure_distances(
         mix, enough = synthetic_in_mix(inputs, synthetic)
         n = min(n, enough)
         sizes.append(class_counts(synthetic.labels))
-    large = np.flatnonzero(np.min(sizes, axis=0) >= CLASS_IMAGES) if by_class else []
-    draws, class_draws = [], {c: [] for c in large}
+    large: np.ndarray | list = []
+    if by_class:
+        large = np.flatnonzero(np.min(sizes, axis=0) >= CLASS_IMAGES)
+    class_draws: dict[int, list[dict]] = {c: [] for c in large}
+    draws = []
     for seed in range(DRAWS):
         rng = np.random.default_rng([seed, streams.JUDGED_REAL])
 
@@ -257,7 +265,7 @@ def diversity(fake, fake_labels, real, real_labels, real_lesions, protocol, draw
     rng = np.random.default_rng(0)
     first = np.unique(real_lesions, return_index=True)[1]
     real, real_labels = real[first], real_labels[first]
-    out = {}
+    out: dict[str, dict[str, Any]] = {}
     for code, name in enumerate(CLASSES):
         own = [x[labels == code][:1000] for x, labels in ((fake, fake_labels), (real, real_labels))]
         if min(map(len, own)) < 2:

@@ -7,6 +7,8 @@ backend.) Only the classes of saved_models.MADE_OF are known here. Images keep K
 transpositions, which its runtimes merge.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from lesiongan.files import writing
@@ -206,7 +208,7 @@ def average(graph, config, weights, x):
     return graph.add("ReduceMean", x, whole(1, 2), keepdims=int(config["keepdims"]))
 
 
-LAYERS = {
+LAYERS: dict[str, Callable[..., str]] = {
     "Activation": activate,
     "Add": lambda g, c, w, a, b: g.add("Add", a, b),
     "AveragePooling2D": pool,
@@ -288,8 +290,8 @@ def check(proto, model):
         values = rng.uniform(0, 255, shape) if len(shape) == 4 else rng.standard_normal(shape)
         given[i.name] = (np.arange(2) if i.dtype == "int32" else values).astype(i.dtype)
     (found,) = ReferenceEvaluator(proto).run(None, given)
-    values = list(given.values())
-    expected = model.predict_on_batch(values if len(values) > 1 else values[0])
+    inputs = list(given.values())
+    expected = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
     if not np.allclose(found, expected, rtol=1e-4, atol=1e-4):
         raise InputError(
             f"the ONNX form of {model.name} gives other numbers than Keras (by up to "

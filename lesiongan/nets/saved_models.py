@@ -13,6 +13,7 @@ import json
 import math
 import warnings
 import zipfile
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,8 @@ def save(path, model):
         model.save(t)
         with zipfile.ZipFile(t) as archive:
             members = {name: archive.read(name) for name in sorted(archive.namelist())}
-        config, numbers = json.loads(members["config.json"]), {}
+        config = json.loads(members["config.json"])
+        numbers: dict[Any, int] = {}
         for value in objects(config):
             if "shared_object_id" in value:
                 value["shared_object_id"] = numbers.setdefault(

@@ -189,7 +189,8 @@ def write(place, generator, labels):
     writing.write_json(place.record_path, {"what": WHAT[0]})
     old = (exports.NPZ, GRID, ONNX)
     claims.remove(folder, [n for n in mine if n.startswith("images/") or n in old])
-    shown, kept = [[] for _ in CLASSES], []
+    shown: list[list[np.ndarray]] = [[] for _ in CLASSES]
+    kept = []
 
     def chunks():
         done = 0

@@ -91,7 +91,7 @@ def describe(name, split, found=None, quality=None, matrix=None, epoch=None):
         return f"Figure {name.replace('_', ' ')}, described by its caption."
     counts = {c: sum(n[i] for n in split["images"].values()) for i, c in enumerate(CLASSES)}
     counts = {c: n for c, n in counts.items() if n} or {CLASSES[0]: 0}
-    fewest, commonest = min(counts, key=counts.get), max(counts, key=counts.get)
+    fewest, commonest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     model = (found or {}).get("models", {}).get("classifier", {})
     agreement = pick(quality or {}, ("label_agreement", "mel"))
 

@@ -5,6 +5,7 @@ Every sentence is a function of metrics.json, synthetic_quality.json and confusi
 
 import csv
 import io
+from typing import Any
 
 from lesiongan.data.classes import CLASSES, MALIGNANT
 from lesiongan.files import records
@@ -79,7 +80,7 @@ def answer(found):
     told: [(measure, its difference with the interval)]. Without a comparison the verdict says so,
     and `reason` and `command` say why and which commands mend it.
     """
-    out = {"told": [], "cautions": [], "reason": "", "command": ""}
+    out: dict[str, Any] = {"told": [], "cautions": [], "reason": "", "command": ""}
     difference = found.get("classifier_minus_control")
     trained_on = found["trained_on"]
     if "control" not in found["models"] or not isinstance(difference, dict):
@@ -210,7 +211,7 @@ def list_costs(matrix):
             )
         else:
             told.append(f"At the likeliest class, all {melanomas} melanoma images are recognised.")
-    for ill, own, other in (
+    for ill, own, opposite in (
         (True, "malignant or pre-malignant", "benign"),
         (False, "benign", "malignant or pre-malignant"),
     ):
@@ -220,5 +221,5 @@ def list_costs(matrix):
             n for row in rows for n, m in zip(row, MALIGNANT, strict=True) if bool(m) is not ill
         )
         if whole:
-            told.append(f"{share(crossed, whole, f'{own} lesions')} are called {other}.")
+            told.append(f"{share(crossed, whole, f'{own} lesions')} are called {opposite}.")
     return told

@@ -92,7 +92,8 @@ def describe(run, networks):
     options: [(step, its options in words)]; commands: the lines that repeat the run; faults: why a
     step's record is not shown.
     """
-    rows, packages, options, commands, faults = [], {}, [], [], []
+    packages: dict[str, list[str]] = {}
+    rows, options, commands, faults = [], [], [], []
     for name, call, record, reason in read_steps(run, networks):
         if record is None:
             faults.append(f"{name}: {reason}")

@@ -5,6 +5,7 @@ The text of the page is in templates/, where every value is escaped.
 
 import functools
 from pathlib import Path
+from typing import Any
 
 from lesiongan.data.classes import CLASS_NAMES, CLASSES, MALIGNANT
 from lesiongan.files import checksums, records
@@ -131,7 +132,7 @@ def read_evaluation(folder):
     }
 
 
-NOT_EVALUATED = {
+NOT_EVALUATED: dict[str, Any] = {
     **dict.fromkeys(("found", "quality_found", "matrix", "answer", "costs", "metrics", "quality")),
     "numbers": [],
     "operating": [],

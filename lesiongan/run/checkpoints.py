@@ -1,6 +1,8 @@
 """Checkpoints: the state of a training, written atomically and read as an untrusted file."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,17 +11,18 @@ from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.writing import atomic
 
 
-def save_state(path, variables, **extra):
+def save_state(path: Path | str, variables: list, **extra: Any) -> None:
     """Write the state of a training as one uncompressed .npz, atomically.
 
     variables: list of Keras variables; extra: plain arrays.
     """
-    arrays = {f"v{i:04d}": np.asarray(v) for i, v in enumerate(variables)}
+    arrays: dict[str, Any] = {f"v{i:04d}": np.asarray(v) for i, v in enumerate(variables)}
+    others: dict[str, Any] = {k: np.asarray(v) for k, v in extra.items()}
     with atomic(path) as t:
-        np.savez(t, **arrays, **{k: np.asarray(v) for k, v in extra.items()})
+        np.savez(t, **arrays, **others)
 
 
-def is_state_of(path, fingerprint):
+def is_state_of(path: Path | str, fingerprint: str) -> bool:
     """Return True if the checkpoint was written by a run of this fingerprint."""
     try:
         return (
@@ -30,7 +33,9 @@ def is_state_of(path, fingerprint):
         return False
 
 
-def load_state(path, variables, shapes, fingerprint):
+def load_state(
+    path: Path | str, variables: list, shapes: dict[str, tuple], fingerprint: str
+) -> dict[str, np.ndarray]:
     """Assign the state that save_state wrote, and return its extra arrays by name.
 
     shapes: {name: shape} of the extra arrays, None for any length; like the variables, they must be

@@ -1,5 +1,9 @@
 """The flags of train_cnn.py, and what each means where it is left out."""
 
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from lesiongan.data import classes
 from lesiongan.run import flags
 
@@ -34,7 +38,7 @@ JUDGE_RECIPE = {
 }
 
 
-def parse(doc, argv=None):
+def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse train_cnn.py's command line and fill in every flag; `doc` is the script's docstring."""
     p = flags.parser(doc)
     add_data_flags(p)
@@ -45,7 +49,7 @@ def parse(doc, argv=None):
     return args
 
 
-def add_data_flags(p):
+def add_data_flags(p: argparse.ArgumentParser) -> None:
     g = p.add_argument_group("data")
     g.add_argument(
         "--synthetic",
@@ -103,7 +107,7 @@ def add_data_flags(p):
     )
 
 
-def add_training_flags(p):
+def add_training_flags(p: argparse.ArgumentParser) -> None:
     g = p.add_argument_group("training")
     g.add_argument(
         "--role",
@@ -163,7 +167,7 @@ def add_training_flags(p):
     )
 
 
-def fill_in_role(args, refuse):
+def fill_in_role(args: argparse.Namespace, refuse: Callable[[str], object]) -> None:
     """Set what the command line left out, which depends on the role; refuse what contradicts it."""
     if args.role == "judge":
         if args.task != "dx" or args.synthetic not in (None, "none") or args.real != "table":
@@ -192,7 +196,7 @@ def fill_in_role(args, refuse):
         args.synthetic = str(args.outputs_dir / "synthetic" / classes.TABLE_NAME)
 
 
-def check_ranges(args, refuse):
+def check_ranges(args: argparse.Namespace, refuse: Callable[[str], object]) -> None:
     """Refuse numbers out of range, and a training on nothing."""
     if args.repeat_real > 10**9 or (args.repeat_real and args.real == "none"):
         refuse(
@@ -216,7 +220,7 @@ def check_ranges(args, refuse):
         refuse("--sharpness must be in [0, 5]")
 
 
-def fill_in(args, defaults):
+def fill_in(args: argparse.Namespace, defaults: dict[str, Any]) -> None:
     """Set the flags that the command line left out."""
     for name, value in defaults.items():
         if getattr(args, name) is None:

@@ -1,14 +1,17 @@
 """The hash of the code that a result comes from: a script and all that it imports.
 
 Modules are found by reading import statements, also those of modules that are imported by others,
-so nobody has to list them. What is hashed is each module's syntax tree without docstrings and help
-texts. A change of prose, of layout or of a module that is not imported changes no hash, and the
-same code has the same hash under every version of Python.
+so nobody has to list them. What is hashed is each module's syntax tree without docstrings, help
+texts and annotations. A change of prose, of layout, of a type that is only said, or of a module
+that is not imported changes no hash, and the same code has the same hash under every version of
+Python.
 """
 
 import ast
 import functools
 import hashlib
+from pathlib import Path
+from typing import Any
 
 from lesiongan import ROOT
 
@@ -23,7 +26,7 @@ TRAINING = (
 )
 
 
-def find_module(name):
+def find_module(name: str) -> Path | None:
     """Return the path of this project's module `name` (dotted), or None for one of a library."""
     path = ROOT.joinpath(*name.split("."))
     for found in (path.with_suffix(".py"), path / "__init__.py"):
@@ -32,7 +35,7 @@ def find_module(name):
     return None
 
 
-def read_closure(path):
+def read_closure(path: Path) -> dict[Path, str]:
     """Return {path: its syntax as text} of a file and of all modules of this project it imports.
 
     Modules that are imported by the imported ones are included (the import closure). The text is
@@ -49,21 +52,52 @@ def read_closure(path):
 
 
 @functools.cache
-def parse(content):
+def parse(content: bytes) -> tuple[str, tuple[str, ...]]:
     """Return (its syntax as text, the names that it imports) of a module's content (bytes).
 
     The answers are kept, because a module is asked for once for each module that imports it.
     """
-    tree, names = ast.parse(content), []
+    tree, names = Unannotated().visit(ast.parse(content)), []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
+            # The project has no relative imports, see tests/test_rooms.py.
+            assert node.module
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return repr(canonical(tree)), tuple(names)
 
 
-def canonical(node):
+class Unannotated(ast.NodeTransformer):
+    """Drops from a syntax tree what a type checker alone reads: annotations and their imports.
+
+    The annotations right in the body of a class stay, because they make the fields of a dataclass.
+    """
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        return node.value and ast.Assign([node.target], self.visit(node.value))
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        seen = (n if isinstance(n, ast.AnnAssign) else self.visit(n) for n in node.body)
+        node.body = [n for n in seen if n]
+        return node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        return None if node.module in ("typing", "collections.abc") else node
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+
+def canonical(node: Any) -> tuple | str:
     """Return a syntax tree as nested tuples, without docstrings, help texts and positions.
 
     Empty fields are left out, too. ast.dump will not do, because what it writes differs between
@@ -79,20 +113,20 @@ def canonical(node):
     return (type(node).__name__, *((name, canonical(value)) for name, value in fields))
 
 
-def is_prose(node):
+def is_prose(node: Any) -> bool:
     """Return True for a docstring, any other bare string, and the help text of a flag."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     return isinstance(node, ast.keyword) and node.arg == "help"
 
 
-def find_script(name):
+def find_script(name: str) -> Path:
     """Return the path of a script, which is one of the five or of the benchmarks."""
     path = ROOT / f"{name}.py"
     return path if path.is_file() else ROOT / "benchmarks" / f"{name}.py"
 
 
-def hash_code(script):
+def hash_code(script: str) -> tuple[str, str]:
     """Return (hex SHA-256 of all code of a script, hex SHA-256 of its code that trains).
 
     The second is of the script itself, of the modules in TRAINING and of what these import from
@@ -113,6 +147,7 @@ def hash_code(script):
         elif not name.startswith("lesiongan/"):
             trains.add(name)
     training = {name: text for name, text in closure.items() if name in trains}
-    return tuple(
+    whole, part = (
         hashlib.sha256(repr(sorted(c.items())).encode()).hexdigest() for c in (closure, training)
     )
+    return whole, part

@@ -1,5 +1,7 @@
 """The flags of evaluate.py."""
 
+import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lesiongan.data import photographs
@@ -7,7 +9,7 @@ from lesiongan.data.protocols import SPLITS
 from lesiongan.run import flags, published
 
 
-def parse(doc, argv=None):
+def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse and check the command line of evaluate.py; `doc` is the script's docstring."""
     p = flags.parser(doc, split_file=True)
     g = p.add_argument_group("evaluation")
@@ -77,7 +79,7 @@ def parse(doc, argv=None):
     return args
 
 
-def add_image_flags(p):
+def add_image_flags(p: argparse.ArgumentParser) -> None:
     g = p.add_argument_group("photographs")
     g.add_argument(
         "--image",
@@ -102,7 +104,7 @@ def add_image_flags(p):
     )
 
 
-def check_image_flags(args, refuse):
+def check_image_flags(args: argparse.Namespace, refuse: Callable[[str], object]) -> None:
     """Refuse flags of --image without it, and flags that contradict it."""
     if not args.image:
         if args.json or args.map != "none" or args.crop != "full":
@@ -121,7 +123,7 @@ def check_image_flags(args, refuse):
         refuse("--image averages 8 views, for which the probabilities are calibrated: no --views")
 
 
-def check_medmnist(args, refuse):
+def check_medmnist(args: argparse.Namespace, refuse: Callable[[str], object]) -> None:
     """Refuse --medmnist-csv for anything but the whole test part of an npz."""
     if args.medmnist_csv is not None and (
         args.split != "official" or args.subset or args.external or args.from_predictions

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 from lesiongan.data.protocols import SPLITS
@@ -10,14 +11,14 @@ from lesiongan.data.protocols import SPLITS
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Help that gives the default of every flag whose own help text does not."""
 
-    def _get_help_string(self, action):
-        said = "default" in action.help or any(
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        said = "default" in (action.help or "") or any(
             action.default is v for v in (None, False, argparse.SUPPRESS)
         )
         return action.help if said else f"{action.help} (default %(default)s)"
 
 
-def parser(doc, split_file=False):
+def parser(doc: str | None, split_file: bool = False) -> argparse.ArgumentParser:
     """Return a parser with the flags that all scripts share; `doc` is the script's docstring.
 
     split_file: --split may also name a split.csv (evaluate.py checks which).
@@ -93,14 +94,14 @@ def parser(doc, split_file=False):
     return p
 
 
-def several_of(allowed):
+def several_of(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     """Return an argparse type that parses names separated by commas, as --export takes them.
 
     allowed: the names there are. A value is a tuple of those that were asked for, in the order of
     `allowed` and each once.
     """
 
-    def parse(text):
+    def parse(text: str) -> tuple[str, ...]:
         asked = [name.strip() for name in text.split(",")]
         unknown = [name for name in asked if name not in allowed]
         if unknown:
@@ -110,7 +111,7 @@ def several_of(allowed):
     return parse
 
 
-def number(text):
+def number(text: str) -> float:
     """Parse a finite number (an argparse type)."""
     value = float(text)
     if not math.isfinite(value):
@@ -122,7 +123,7 @@ def number(text):
 MOST = 10**9
 
 
-def positive(text):
+def positive(text: str) -> int:
     """Parse a whole number from 1 to MOST (an argparse type)."""
     value = int(text)
     if not 1 <= value <= MOST:
@@ -130,7 +131,7 @@ def positive(text):
     return value
 
 
-def seed(text):
+def seed(text: str) -> int:
     """Parse a seed that NumPy and Keras both take (an argparse type)."""
     value = int(text)
     if not 0 <= value < 2**32:

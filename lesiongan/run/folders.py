@@ -7,12 +7,16 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from lesiongan.files import checksums, claims, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.run import checkpoints, machine
+from lesiongan.run.identity import Identity
+from lesiongan.run.runs import Run
 
 
 class ResultFolder:
@@ -23,7 +27,7 @@ class ResultFolder:
     determinism.
     """
 
-    def __init__(self, run, record_path, identity):
+    def __init__(self, run: Run, record_path: Path | str, identity: Identity) -> None:
         self.run, self.identity = run, identity
         self.record_path = Path(record_path)
         self.path = self.record_path.parent
@@ -32,7 +36,7 @@ class ResultFolder:
         same = [identity.fingerprint, run.all_code_sha256, *ran_on]
         self.training_key = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
-    def is_current(self):
+    def is_current(self) -> bool:
         """Return True if nothing is left to do: the outputs on record are there and unchanged.
 
         They must be of this identity. The answer is always False without --if-stale and without
@@ -62,7 +66,7 @@ class ResultFolder:
         except (InputError, OSError, KeyError, AttributeError, TypeError, ValueError):
             return False
 
-    def can_resume(self):
+    def can_resume(self) -> bool:
         """Return True if --resume was given and there is a checkpoint of this very run.
 
         Raises InputError if it is of another run, unless --if-stale asks for it to be replaced.
@@ -82,7 +86,7 @@ class ResultFolder:
         print(f"  {why} in {self.path}/: starting from the first epoch")
         return False
 
-    def begin(self, intended, stale=()):
+    def begin(self, intended: Iterable[str], stale: Iterable[str] = ()) -> None:
         """Lock the folder, settle the split, and remove options.json: the result is unfinished now.
 
         intended: names of the files that the run may write, relative to the folder; stale: patterns
@@ -97,30 +101,30 @@ class ResultFolder:
         self.record_path.unlink(missing_ok=True)
         claims.remove(self.path, [n for n in mine if any(fnmatch(n, p) for p in stale)])
 
-    def read_record(self):
-        """Return the folder's options.json; one without outputs if it is missing or unreadable."""
+    def read_record(self) -> dict[str, Any] | None:
+        """Return the folder's options.json, or None if it is missing or unreadable."""
         try:
             if self.record_path.exists():
                 return records.read_json(self.record_path, self.run.script, {"outputs": {...: str}})
         except InputError:
             # What cannot be read proves nothing; the folder's own list may.
             pass
-        return {"outputs": {}}
+        return None
 
-    def read_outputs(self):
+    def read_outputs(self) -> list[str]:
         """Return the names of the files that the folder's record gives as its own, and its own."""
-        found = self.read_record()["outputs"]
-        return [*found, self.record_path.name] if found else []
-
-    def read_current(self):
-        """Return the set of outputs on record that are of this identity, there and unchanged."""
         found = self.read_record()
-        if found.get("fingerprint") != self.identity.fingerprint:
+        return [*found["outputs"], self.record_path.name] if found else []
+
+    def read_current(self) -> set[str]:
+        """Return the names of outputs on record that are of this identity, there and unchanged."""
+        found = self.read_record()
+        if not found or found.get("fingerprint") != self.identity.fingerprint:
             return set()
         there = {n: d for n, d in found["outputs"].items() if (self.path / n).is_file()}
         return {n for n, d in there.items() if checksums.file_sha256(self.path / n) == d}
 
-    def record(self, **outcome):
+    def record(self, **outcome: Any) -> dict[str, Any]:
         """Return the content of options.json: identity, fingerprint, environment, cost, outcome."""
         return {
             **self.identity.record(),
@@ -132,7 +136,7 @@ class ResultFolder:
             **outcome,
         }
 
-    def finish(self, outputs, **outcome):
+    def finish(self, outputs: Iterable[Path | str], **outcome: Any) -> None:
         """Write options.json with the hashes of `outputs`, which marks them as complete."""
         names = {relative(p, self.path): p for p in sorted(map(Path, outputs))}
         hashes = {name: checksums.file_sha256(p) for name, p in names.items()}
@@ -143,7 +147,7 @@ class ResultFolder:
         minutes = (time.time() - self.run.began) / 60
         print(f"{self.run.script}: done in {minutes:.1f} min -> {self.path}/")
 
-    def add_export(self, name, write):
+    def add_export(self, name: str, write: Callable[[Path], object]) -> None:
         """Write a finished result in another form, by write(path), and note its hash on record.
 
         `name` is that of the file in the folder. It is no output: without it the result is as
@@ -158,12 +162,12 @@ class ResultFolder:
         writing.write_json(self.record_path, record)
 
 
-def relative(path, folder):
+def relative(path: Path | str, folder: Path | str) -> str:
     """Return a path as a name relative to a folder, with forward slashes on every system."""
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
-def settle_split(run):
+def settle_split(run: Run) -> None:
     """Write outputs/split.csv; raise InputError if the one that is there is not this run's.
 
     A run without a table has none. With --if-stale it is replaced instead.
@@ -186,7 +190,7 @@ def settle_split(run):
     writing.remove_leftovers(folder, older_than=3600)
 
 
-def is_own_split(path):
+def is_own_split(path: Path) -> bool:
     """Return True if split.csv and the split.json beside it were written by one run."""
     try:
         record = records.read_json(path.with_suffix(".json"), "a script")
@@ -195,7 +199,7 @@ def is_own_split(path):
         return False
 
 
-def has_split(run, path):
+def has_split(run: Run, path: Path) -> bool:
     """Return True if the file at `path` is this run's split.csv, or the run has none."""
     if run.inputs.split_text is None:
         return True

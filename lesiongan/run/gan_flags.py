@@ -1,5 +1,7 @@
 """The flags of train_gan.py."""
 
+import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lesiongan.data.classes import CLASSES
@@ -13,7 +15,7 @@ SAMPLING_IF_GIVEN = {"classes": CLASSES, "export": (), "image_grid": False}
 EXPORTS = ("npz", "folders", "dataset.json", "onnx")
 
 
-def parse(doc, argv=None):
+def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse and check the command line of train_gan.py; `doc` is the script's docstring."""
     p = flags.parser(doc)
     g = p.add_argument_group("GAN")
@@ -106,7 +108,7 @@ def parse(doc, argv=None):
     return args
 
 
-def check_sampling(args, refuse):
+def check_sampling(args: argparse.Namespace, refuse: Callable[[str], object]) -> None:
     """Refuse flags of the synthetic set that contradict each other."""
     pictures = [e for e in args.export if e in ("folders", "dataset.json")]
     if args.no_png and pictures:

@@ -1,8 +1,11 @@
 """The identity of a result: everything that it depends on, built once and frozen."""
 
+import argparse
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from lesiongan.data import protocols
 from lesiongan.files import errors, writing
@@ -37,7 +40,9 @@ NOT_IDENTITY = {
 }
 
 
-def options_of(args, without=(), **other):
+def options_of(
+    args: argparse.Namespace, without: Collection[str] = (), **other: Any
+) -> dict[str, Any]:
     """Return {flag: value} of a command line, for the flags that are part of an identity.
 
     without: flags that are not, besides NOT_IDENTITY; other: values that replace those of flags.
@@ -61,12 +66,12 @@ class Identity:
     split: dict
     inputs: dict
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """Return the identity as a dict, for options.json."""
         return asdict(self)
 
     @property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """The hex SHA-256 of the identity; the table's name is no part of it."""
         protocol = protocols.leave_name_out(self.split["protocol"], self.data["name"])
         same = self.record() | {"data": {**self.data, "name": None}}

@@ -1,8 +1,10 @@
 """What a run works on: the table and its split, loaded once and frozen."""
 
+import argparse
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +24,7 @@ NO_DATA = (
 )
 
 
-def find_table(path=None):
+def find_table(path: str | None = None) -> Path:
     """Return the table's path: --data, or the first hmnist_28_28_RGB.csv[.gz|.xz|.zst] in data/.
 
     Raises InputError if there is none.
@@ -34,9 +36,9 @@ def find_table(path=None):
         return Path(path)
     names = [classes.TABLE_NAME + suffix for suffix in ("", ".gz", ".xz", ".zst", ".zip")]
     for name in [*names, "dermamnist.npz"]:
-        path = ROOT / "data" / name
-        if path.is_file():
-            return path
+        there = ROOT / "data" / name
+        if there.is_file():
+            return there
     raise InputError(NO_DATA)
 
 
@@ -54,22 +56,24 @@ class Origin:
     """Without the table there is no split.csv to write."""
 
     @property
-    def data_note(self):
+    def data_note(self) -> str:
         """What every figure and result of a phantom run says; '' for real data."""
         return "PHANTOM DATA: drawn by code, no medical meaning" if self.data["phantom"] else ""
 
-    def train_counts(self):
+    def train_counts(self) -> np.ndarray:
         """Return int64 (7,): the number of images of each class in the train part."""
         return np.array(self.split["images"]["train"], dtype=np.int64)
 
-    def describe(self):
+    def describe(self) -> list[str]:
         """Return the lines that tell what a run works on."""
         return [
             f"{self.data['name']} (not needed here), sha256 {self.data['sha256'][:12]}",
             f"  split: {self.split['protocol']}; grouped by {self.split['grouping']}",
         ]
 
-    def check_made_from(self, record_path, made_by, shape=None):
+    def check_made_from(
+        self, record_path: Path | str, made_by: str, shape: dict | None = None
+    ) -> dict[str, Any]:
         """Return the record of an artifact that was made from this data and split.
 
         shape: what else must be in it, see records.find_fault. Raises InputError if the artifact
@@ -98,10 +102,11 @@ class Inputs(Origin):
 
     table: Table
     parts: np.ndarray
-    split_text: str
+    # Origin has None in its place.
+    split_text: str  # type: ignore[assignment]
 
     @property
-    def figure_note(self):
+    def figure_note(self) -> str:
         """What stands under every figure: phantom data, a leaky split, guessed lesions, or ''."""
         leaky = protocols.warn_of(self.split["protocol"])
         grouping = self.table.grouping
@@ -109,7 +114,7 @@ class Inputs(Origin):
         order = self.table.order_note
         return "; ".join(filter(None, (self.data_note, leaky, guessed, order)))
 
-    def describe(self):
+    def describe(self) -> list[str]:
         """Return the lines that tell what a run works on."""
         table = self.table
         counts = ", ".join(f"{(self.parts == p).sum()} {p}" for p in PARTS)
@@ -120,16 +125,16 @@ class Inputs(Origin):
             *(f"  note: {note}" for note in [*table.notes, self.data_note] if note),
         ]
 
-    def part(self, name):
+    def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return (images uint8 (k, 28, 28, 3), labels int32 (k,)) of one part."""
         index = self.parts == name
         return self.table.images[index], self.table.labels[index]
 
-    def lesions(self, name):
+    def lesions(self, name: str) -> np.ndarray:
         """Return str (k,): the lesion of each image of one part."""
         return self.table.lesions[self.parts == name]
 
-    def require_rgb28(self, script):
+    def require_rgb28(self, script: str) -> None:
         """Raise InputError unless the table is of 28 x 28 colour images, some in every part."""
         if self.table.layout != "hmnist_28_28_RGB":
             raise InputError(
@@ -144,7 +149,7 @@ class Inputs(Origin):
             )
 
 
-def load_inputs(args):
+def load_inputs(args: argparse.Namespace) -> Inputs:
     """Return the Inputs that the common flags ask for; raise InputError if they cannot be had."""
     if args.split == "official" and args.split_seed:
         raise InputError(

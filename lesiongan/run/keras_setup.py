@@ -5,13 +5,14 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.interrupts import interrupts_held
 
 
-def seed_everything(seed, deterministic=False):
+def seed_everything(seed: int, deterministic: bool = False) -> None:
     """Seed Python, NumPy and Keras; call this before building a model.
 
     deterministic: ask for kernels that give equal repeats on a GPU too. On a CPU TensorFlow always
@@ -29,7 +30,7 @@ def seed_everything(seed, deterministic=False):
             tf.config.experimental.enable_op_determinism()
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory instead of returning it to the system at every step.
 
     TensorFlow's CPU kernels allocate and free hundreds of megabytes a step; taking them anew costs
@@ -47,7 +48,7 @@ def keep_freed_memory():
             mallopt(parameter, value)
 
 
-def quiet_tensorflow(deterministic=False):
+def quiet_tensorflow(deterministic: bool = False) -> None:
     """Import keras without the start-up messages of its backend.
 
     A keras.json of the user's must not change a network: KERAS_BACKEND alone chooses the backend,
@@ -82,7 +83,7 @@ def quiet_tensorflow(deterministic=False):
 
 
 @contextlib.contextmanager
-def silenced():
+def silenced() -> Iterator[None]:
     """Within, nothing that is written to the stderr descriptor reaches the screen.
 
     TensorFlow writes its first messages straight there, whatever its log level is.
@@ -98,7 +99,7 @@ def silenced():
         os.close(sink)
 
 
-def explain_failure(error):
+def explain_failure(error: Exception) -> str:
     """Return one line about an error of `import keras`: what is at fault, and what to do."""
     # What fails in Keras' own backend/config.py fails on the values of the user's keras.json.
     places = [Path(f.filename).parts[-2:] for f in traceback.extract_tb(error.__traceback__)]
@@ -115,7 +116,7 @@ def explain_failure(error):
     )
 
 
-def use_xla():
+def use_xla() -> bool | str:
     """Return the `jit_compile` argument: XLA for a GPU or for JAX.
 
     On a CPU TensorFlow's own kernels are faster for these convolutions.

@@ -6,12 +6,13 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from lesiongan import ROOT
 from lesiongan.run.packages import BACKENDS
 
 
-def read_commit():
+def read_commit() -> str | None:
     """Return the commit of the code, with -dirty if it was changed since, or None outside git.
 
     results/ is no code. None is returned as well where the code is not what git tracks.
@@ -20,7 +21,7 @@ def read_commit():
     if not (ROOT / ".git").exists():
         return None
 
-    def git(*command):
+    def git(*command: str) -> str:
         return subprocess.run(
             ["git", *command], cwd=ROOT, capture_output=True, text=True, timeout=10
         ).stdout.strip()
@@ -33,7 +34,7 @@ def read_commit():
     return commit + "-dirty" * bool(changed) if commit else None
 
 
-def environment():
+def environment() -> dict[str, Any]:
     """Return what the run runs on: commit, Python, packages and machine.
 
     It differs between machines, so it is never part of an identity.
@@ -56,12 +57,12 @@ def environment():
     }
 
 
-def count_processors():
+def count_processors() -> int | None:
     """Return the number of processors that this process may use, where the system tells."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def accelerators():
+def accelerators() -> dict[str, list[str]]:
     """Return {"accelerators": names of those that Keras can use}.
 
     There are none on a CPU alone, or if this process has not imported Keras.
@@ -88,7 +89,7 @@ def accelerators():
     return {"accelerators": names}
 
 
-def describe_backend():
+def describe_backend() -> str:
     """Return in words what Keras runs on, like 'tensorflow 2.21.0 on the CPU'.
 
     Keras must have been imported.
@@ -98,7 +99,7 @@ def describe_backend():
     return f"{name} {sys.modules[name].__version__} on {', '.join(dict.fromkeys(devices))}"
 
 
-def read_processor():
+def read_processor() -> str | None:
     """Return the processor's name, or None where the system does not tell."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
@@ -107,7 +108,7 @@ def read_processor():
     return platform.processor() or None
 
 
-def peak_gib():
+def peak_gib() -> float | None:
     """Return the most memory this process has held so far, in GiB.
 
     None where the system does not tell (Windows).

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import re
+from collections.abc import Iterable
 
 from lesiongan.files.errors import InputError
 
@@ -26,12 +27,13 @@ BACKENDS = {"tensorflow": "2.18", "jax": "0.4", "torch": "2.1"}
 FORMATS = {"onnx": "1.15"}
 
 
-def parse_version(text):
-    """Return the leading numbers of a version, '2.21.0rc1' as (2, 21, 0)."""
-    return tuple(int(n) for n in re.match(r"\d+(\.\d+)*", text).group().split("."))
+def parse_version(text: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version, '2.21.0rc1' as (2, 21, 0); () if it has none."""
+    found = re.match(r"\d+(\.\d+)*", text)
+    return tuple(int(n) for n in found.group().split(".")) if found else ()
 
 
-def check_packages(needs_networks):
+def check_packages(needs_networks: bool) -> None:
     """Raise InputError with the command that mends it if a package is missing or too old."""
     needed = dict(NEEDED)
     if needs_networks:
@@ -49,17 +51,17 @@ def check_packages(needs_networks):
         check_package(name, least, why, mend)
 
 
-def check_formats(formats):
+def check_formats(formats: Iterable[str]) -> None:
     """Raise InputError if a format of --export needs a package that is missing or too old."""
     for name in [f for f in formats if f in FORMATS]:
         mend = f"pip install '{name}>={FORMATS[name]}'"
         check_package(name, FORMATS[name], f"and --export {name} needs it", mend)
 
 
-def check_package(name, least, why, mend):
+def check_package(name: str, least: str, why: str, mend: str) -> None:
     """Raise InputError if a package is missing or older than `least`; `mend` is what helps."""
     try:
-        found = importlib.metadata.version(name)
+        found: str | None = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         found = find_other_build(name)
     if found is None:
@@ -69,7 +71,7 @@ def check_package(name, least, why, mend):
         raise InputError(f"{name} {found} is too old: {least} or newer is needed; {mend}")
 
 
-def find_other_build(name):
+def find_other_build(name: str) -> str | None:
     """Return the version of tensorflow-cpu and the like, or None."""
     for other in (f"{name}-cpu", f"{name}-gpu", f"{name}-macos", f"{name}-intel"):
         try:

@@ -5,8 +5,11 @@ the networks. `--weights published` reads networks from there. What they were tr
 card.json, so that no table is needed to draw synthetic images or to classify photographs.
 """
 
+import argparse
 import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lesiongan import ROOT
 from lesiongan.files import checksums, records
@@ -35,7 +38,7 @@ CARD = {
 """What a run needs of card.json, as a shape for records.find_fault."""
 
 
-def add_flag(group):
+def add_flag(group: Any) -> None:
     """Add --weights to a group of flags of a script that loads networks."""
     group.add_argument(
         "--weights",
@@ -44,7 +47,7 @@ def add_flag(group):
     )
 
 
-def settle_flag(args, refuse):
+def settle_flag(args: argparse.Namespace, refuse: Callable[[str], object]) -> None:
     """Point args.models_dir to the published networks if --weights asks for them.
 
     refuse: called with the text of a contradiction, as argparse's `error`.
@@ -56,7 +59,7 @@ def settle_flag(args, refuse):
     args.models_dir = FOLDER
 
 
-def read_sums():
+def read_sums() -> dict[str, str]:
     """Return {file relative to weights/: SHA-256} of SHA256SUMS."""
     try:
         lines = (FOLDER / SUMS).read_text(encoding="utf-8").splitlines()
@@ -73,7 +76,7 @@ def read_sums():
     return found
 
 
-def read_card():
+def read_card() -> dict[str, Any]:
     """Return card.json after checking every file of weights/ against SHA256SUMS.
 
     Raises InputError if one is missing or is not the published one.
@@ -89,13 +92,13 @@ def read_card():
     return records.read_json(FOLDER / CARD_NAME, "git checkout weights", CARD)
 
 
-def read_origin():
+def read_origin() -> Origin:
     """Return the Origin (data and split) of the published networks."""
     card = read_card()
     return Origin(card["data"], card["split"])
 
 
-def describe():
+def describe() -> str:
     """Return one line that says which networks --weights published means."""
     card = read_card()
     return (
@@ -105,7 +108,7 @@ def describe():
 
 
 @functools.cache
-def published_hashes():
+def published_hashes() -> dict[str, str]:
     """Return {SHA-256: name} of the published networks; it is empty where there are none."""
     try:
         sums = read_sums()
@@ -114,7 +117,7 @@ def published_hashes():
     return {sums[file]: name for name, file in NETWORKS.items() if file in sums}
 
 
-def identify_networks(hashes):
+def identify_networks(hashes: dict[str, str]) -> dict[str, dict[str, Any]]:
     """Return {name: {"sha256", "published"}} for {name: SHA-256 of a network's file}.
 
     published is True for a network of weights/, wherever the file lay when it was read.

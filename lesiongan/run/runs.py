@@ -1,15 +1,19 @@
 """One run of one script: its arguments, what it works on, and the code and machine that run."""
 
+import argparse
 import json
 import os
 import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
 
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
 from lesiongan.run import keras_setup, machine, published
 from lesiongan.run.code_hash import hash_code
 from lesiongan.run.identity import Identity, options_of
-from lesiongan.run.inputs import load_inputs
+from lesiongan.run.inputs import Origin, load_inputs
 from lesiongan.run.packages import check_formats, check_packages
 
 
@@ -21,7 +25,7 @@ class Run:
     that train_gan.py did not write; environment: see machine.
     """
 
-    def __init__(self, args, script, origin=None):
+    def __init__(self, args: argparse.Namespace, script: str, origin: Origin | None = None) -> None:
         self.args, self.script, self.began = args, script, time.time()
         check_packages(needs_networks=script != "eda")
         check_formats(getattr(args, "export", ()))
@@ -32,21 +36,22 @@ class Run:
         # Both are read now, because another commit may be checked out when the run ends.
         self.all_code_sha256, self.code_sha256 = hash_code(script)
         self.environment = machine.environment() | {"deterministic": args.deterministic}
-        self.inputs = origin or load_inputs(args)
-        self.files, self.origins = {}, {}
+        self.inputs: Any = origin or load_inputs(args)
+        self.files: dict[str, str] = {}
+        self.origins: dict[str, str] = {}
         self.keras_started = False
 
-    def hash_file(self, name, path):
+    def hash_file(self, name: str, path: Path | str) -> str:
         """Note the hash of a file that this run reads, for its identity, and return it."""
         self.files[name] = checksums.file_sha256(path)
         return self.files[name]
 
-    def check_not_replaced(self, name, path):
+    def check_not_replaced(self, name: str, path: Path | str) -> None:
         """Raise InputError unless what was just read from `path` is still the file `name`."""
         if checksums.file_sha256(path) != self.files[name]:
             raise InputError(f"{path}: was replaced while {self.script}.py ran; run it again")
 
-    def identify(self, without=(), **options):
+    def identify(self, without: Collection[str] = (), **options: Any) -> Identity:
         """Return the Identity of what comes of the files noted so far.
 
         See options_of for the arguments.
@@ -54,14 +59,14 @@ class Run:
         chosen = options_of(self.args, without, **options)
         return Identity(self.script, chosen, self.inputs.data, self.inputs.split, dict(self.files))
 
-    def start_keras(self):
+    def start_keras(self) -> None:
         """Import keras and print which backend runs on what; do nothing if this run has done so."""
         if not self.keras_started:
             keras_setup.quiet_tensorflow(self.args.deterministic)
             print(f"  backend: {machine.describe_backend()}")
             self.keras_started = True
 
-    def announce(self, without=()):
+    def announce(self, without: Collection[str] = ()) -> bool:
         """Print what the run is about to do, with --dry-run all options too.
 
         Returns False if the run should stop there.

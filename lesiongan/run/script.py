@@ -4,7 +4,9 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from lesiongan.files.errors import InputError, first_line, printable
 from lesiongan.files.progress import end_bars
@@ -24,7 +26,7 @@ LIBRARY_WARNINGS = (
 )
 
 
-def script_main(main):
+def script_main(main: Callable[[], int | None]) -> NoReturn:
     """Run a script's `main`; bad input becomes one line on stderr and exit code 2."""
     open_streams()
     for message, _ in LIBRARY_WARNINGS:
@@ -61,7 +63,7 @@ def script_main(main):
         )
 
 
-def open_streams():
+def open_streams() -> None:
     """Give a process that was started without stderr one that leads nowhere.
 
     Otherwise the next file that is opened would take its number, and receive what libraries write.
@@ -73,7 +75,7 @@ def open_streams():
         sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False))
 
 
-def stop(text, code):
+def stop(text: str, code: int) -> NoReturn:
     """Write one line on stderr, after whatever progress bar is open, and exit."""
     end_bars()
     print(printable(f"{Path(sys.argv[0]).name}: {text}"), file=sys.stderr)

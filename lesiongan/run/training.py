@@ -1,12 +1,27 @@
 """The loop that every training shares: epochs, a checkpoint after each, and going on from it."""
 
 import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lesiongan.files.progress import progress
 from lesiongan.run import checkpoints
 
+if TYPE_CHECKING:
+    from lesiongan.run.folders import ResultFolder
 
-def train_epochs(place, epochs, state, columns, train_epoch, after_epoch, kept, resuming, title):
+
+def train_epochs(
+    place: "ResultFolder",
+    epochs: int,
+    state: list,
+    columns: Sequence[str],
+    train_epoch: Callable[[int], Iterable],
+    after_epoch: Callable[[int, list[dict[str, float]]], object],
+    kept: dict[str, Any],
+    resuming: bool,
+    title: str,
+) -> list[dict[str, float]]:
     """Train from the first epoch, or from the one after the checkpoint, and return the history.
 
     place: ResultFolder; state: Keras variables that a resumed training must have back, the

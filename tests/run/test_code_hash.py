@@ -84,6 +84,28 @@ def test_prose_and_layout_do_not_move_the_hash_but_a_default_does(project):
     assert code_hash.hash_code("train_gan")[0] != before[0]
 
 
+def test_annotations_do_not_move_the_hash_but_what_they_stand_beside_does(project):
+    stream = project / "lesiongan/run/streams.py"
+    plain = "\n\ndef f(a, b=1):\n    c = a\n    return [c, b]\n\n\nclass A:\n    g = 1\n"
+    typed = (
+        "\nfrom typing import TYPE_CHECKING, Any\n\nif TYPE_CHECKING:\n    import eda\n"
+        "\n\ndef f(a: int, b: int = 1) -> list[Any]:\n    d: int\n    c: int = a\n"
+        "    return [c, b]\n\n\nclass A:\n    g = 1\n"
+    )
+    append(stream, plain)
+    before, text = code_hash.hash_code("train_gan"), stream.read_text()
+    stream.write_text(text.replace(plain, typed))
+    assert code_hash.hash_code("train_gan") == before
+    for words, other in (
+        ("c: int = a", "c: int = b"),
+        ("b: int = 1", "b: int = 2"),
+        # Such a line makes a field of a dataclass.
+        ("    g = 1", "    g: int = 1"),
+    ):
+        stream.write_text(text.replace(plain, typed.replace(words, other)))
+        assert code_hash.hash_code("train_gan")[1] != before[1], other
+
+
 def test_trained_by_the_same_code_is_of_networks_data_and_calibration_alone(project):
     before = code_hash.hash_code("train_cnn")[1]
     for name, counts in (

@@ -22,6 +22,7 @@ def test_this_environment_has_all_that_is_needed():
     [
         ("keras", "3.8.0", "keras 3.8.0 is too old: 3.13 or newer is needed; pip install"),
         ("tensorflow", "2.15.1", "tensorflow 2.15.1 is too old"),
+        ("keras", "unknown", "keras unknown is too old: 3.13 or newer is needed"),
         ("numpy", None, "numpy is not installed and is needed; pip install"),
         ("jinja2", None, "jinja2 is not installed"),
     ],
@@ -44,7 +45,9 @@ def test_an_old_or_missing_package_is_named(monkeypatch, name, version, words):
         packages.check_packages(needs_networks=False)
 
 
-@pytest.mark.parametrize(("text", "version"), [("2.21.0rc1", (2, 21, 0)), ("3.13", (3, 13))])
+@pytest.mark.parametrize(
+    ("text", "version"), [("2.21.0rc1", (2, 21, 0)), ("3.13", (3, 13)), ("unknown", ())]
+)
 def test_versions_are_compared_as_numbers(text, version):
     assert packages.parse_version(text) == version
     assert packages.parse_version("3.9") < packages.parse_version("3.13")
