@@ -8,7 +8,7 @@ set was made from.
 from lesiongan.data.classes import TABLE_NAME
 
 CONFORMS_TO = ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]
-# The context that the specification gives, with the prefixes of PROV-O and of Wikidata.
+# The context that the specification gives, with the prefix of PROV-O.
 CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -52,7 +52,6 @@ CONTEXT = {
     "source": "cr:source",
     "subField": "cr:subField",
     "transform": "cr:transform",
-    "wd": "https://www.wikidata.org/wiki/",
 }
 FORMATS = {
     ".csv": "text/csv",
@@ -243,7 +242,7 @@ def describe_split():
     """Return the record set of splits: all pictures are for training."""
     fields = [
         field("split/name", "sc:Text", "The name of the split."),
-        field("split/url", ["sc:URL", "wd:Q3985153"], "What kind of split it is."),
+        field("split/url", "sc:URL", "What kind of split it is."),
     ]
     return record_set(
         "split",
@@ -257,7 +256,8 @@ def describe_split():
 
 def split_field(name):
     """Return the field that says which split a record is in."""
-    return field(name, "sc:Text", "The split: train.", value="train")
+    named = {"field": {"@id": "split/name"}}
+    return field(name, "sc:Text", "The split: train.", value="train", references=named)
 
 
 def describe_rows():
