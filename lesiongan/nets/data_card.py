@@ -45,7 +45,7 @@ HAM10000_BIBTEX = """\
 }"""
 WHAT = {
     classes.TABLE_NAME: "the pictures with their labels, in Kaggle's layout",
-    "contact_sheet.png": "twenty pictures of each class",
+    "contact_sheet.png": "up to twenty pictures of each class",
     "image_grid.png": "every class, drawn from the same twelve latent vectors",
     "generator.onnx": "the generator, for programs without Keras",
     exports.NPZ: "the same in DermaMNIST's layout, all in its train part",
