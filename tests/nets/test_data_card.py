@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import train_gan
 from lesiongan import clean
 from lesiongan.data.classes import HAM10000_COUNTS
+from lesiongan.data.picture_folders import read_pictures
 from lesiongan.files import checksums
 from lesiongan.files.errors import InputError
 from lesiongan.nets import data_card
@@ -218,6 +220,18 @@ def test_a_file_of_somebody_elses_is_not_replaced(name, tmp_path, drawn):
         copy.run("train_gan", *flags, "--seed", "3")
     assert (folder / name).read_text() == "mine"
     assert (folder / TABLE).read_bytes() == before
+
+
+def test_who_reads_the_folder_as_pictures_does_not_mind_them(drawn, tmp_path):
+    folder = drawn.outputs / "synthetic"
+    copied = shutil.copytree(folder, tmp_path / "passed_on")
+    # A set that was passed on without its record counts as made elsewhere.
+    (copied / "provenance.json").unlink()
+    table = read_pictures(copied)
+    assert table.notes == []
+    images, labels = oracles.read_images(folder / TABLE)
+    found = sorted((i.tobytes(), c) for i, c in zip(table.images, table.labels, strict=True))
+    assert found == sorted((i.tobytes(), c) for i, c in zip(images, labels, strict=True))
 
 
 def test_a_set_that_is_half_written_is_not_described_as_the_one_before(
