@@ -6,7 +6,7 @@ from lesiongan.data import classes, tables
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
 from lesiongan.files import checksums, claims, locks, records, writing
 from lesiongan.files.errors import InputError
-from lesiongan.nets import exports, onnx_export
+from lesiongan.nets import data_card, exports, onnx_export
 from lesiongan.run import published, streams
 
 # The provenance.json of a synthetic set begins with one of these.
@@ -176,7 +176,8 @@ def write_extras(folder, names, generator, images, labels, note):
 def write(place, generator, labels):
     """Write the synthetic set: CSV in Kaggle's layout, PNGs, contact sheet and what is exported.
 
-    The full provenance.json comes last. Images of an earlier set in the same folder are removed.
+    Its datasheet, its Croissant description and its licence follow, and the full provenance.json
+    comes last. Images of an earlier set in the same folder are removed.
     """
     from PIL import Image
 
@@ -184,10 +185,12 @@ def write(place, generator, labels):
     locks.lock_folder(folder)
     pictures = [] if args.no_png else [picture_name(i, code) for i, code in enumerate(labels)]
     extras = list_extras(args)
-    others = [classes.TABLE_NAME, "contact_sheet.png", *extras, place.record_path.name]
+    others = [classes.TABLE_NAME, "contact_sheet.png", *extras, *data_card.FILES]
+    others.append(place.record_path.name)
     mine = claims.claim(folder, [*others, *pictures], place.read_outputs())
     writing.write_json(place.record_path, {"what": WHAT[0]})
-    old = (exports.NPZ, GRID, ONNX)
+    # What describes an earlier set must not stand beside a new one that is half written.
+    old = (exports.NPZ, GRID, ONNX, *data_card.FILES)
     claims.remove(folder, [n for n in mine if n.startswith("images/") or n in old])
     shown: list[list[np.ndarray]] = [[] for _ in CLASSES]
     kept = []
@@ -213,6 +216,7 @@ def write(place, generator, labels):
     drawn = np.concatenate(kept) if kept else None
     write_extras(folder, extras, generator, drawn, labels, inputs.data_note)
     written = [table, sheet, *(folder / name for name in extras)]
+    written += data_card.write(folder, place.identity, labels, written, not args.no_png)
     network = place.identity.inputs["generator"]
     writing.write_json(
         place.record_path,

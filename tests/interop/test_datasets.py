@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lesiongan.data.classes import CLASSES
-from tests import oracles
+from tests import one_liners, oracles
 
 
 @pytest.fixture
@@ -42,3 +42,17 @@ def test_the_table_and_the_predictions_are_csv(load, evaluated):
     path = evaluated.outputs / "evaluation/predictions.csv"
     found = load("csv", data_files=str(path)).to_pandas()
     pd.testing.assert_frame_equal(found, pd.read_csv(path))
+
+
+def test_the_lines_of_the_documentation_load_the_set(load, drawn, monkeypatch):
+    import datasets
+
+    monkeypatch.chdir(drawn.outputs / "synthetic")
+    labels = oracles.read_images("hmnist_28_28_RGB.csv")[1]
+    table = one_liners.run_line("Hugging Face datasets, from the table", datasets=datasets)
+    assert table["label"][:] == labels.tolist()
+    pictures = one_liners.run_line("Hugging Face datasets, from the pictures", datasets=datasets)
+    names = pictures.features["label"].names
+    assert sorted(names[code] for code in pictures["label"][:]) == sorted(
+        CLASSES[code] for code in labels
+    )

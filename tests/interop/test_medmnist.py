@@ -1,4 +1,4 @@
-"""MedMNIST's own evaluator reads what evaluate.py --medmnist-csv writes.
+"""MedMNIST's own evaluator reads what evaluate.py --medmnist-csv writes, its data set our npz.
 
 It is skipped without the package `medmnist` (its evaluator needs scikit-learn and pandas alone).
 """
@@ -8,6 +8,8 @@ import pytest
 
 from lesiongan.data.tables import read_table
 from lesiongan.measures import medmnist
+from lesiongan.nets import exports
+from tests import one_liners, oracles
 from tests.npz import write_npz
 
 
@@ -46,3 +48,21 @@ def test_the_evaluator_finds_the_scores_of_the_files_name(evaluator, tmp_path):
         rtol=1e-7,
     )
     assert evaluator("dermamnist", "test").evaluate(p[:, ::-1]).ACC < 0.5
+
+
+def test_its_data_set_is_loaded_from_the_npz_of_a_synthetic_set(drawn, tmp_path, monkeypatch):
+    # The package makes a folder at home when it is imported.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    library = pytest.importorskip("medmnist")
+    images, labels = oracles.read_images(drawn.outputs / "synthetic/hmnist_28_28_RGB.csv")
+    (tmp_path / "medmnist").mkdir()
+    exports.write_npz(tmp_path / "medmnist/dermamnist.npz", images, labels)
+    monkeypatch.chdir(tmp_path)
+    data = one_liners.run_line("MedMNIST", medmnist=library)
+    np.testing.assert_array_equal(data.imgs, images)
+    # Its names of the classes begin with other words, but stand in the same order.
+    order = sorted(oracles.CLASSES)
+    assert [order[code] for code in data.labels[:, 0]] == [oracles.CLASSES[c] for c in labels]
+    picture, target = data[0]
+    np.testing.assert_array_equal(np.asarray(picture), images[0])
+    assert target.tolist() == data.labels[0].tolist()

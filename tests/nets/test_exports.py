@@ -23,6 +23,8 @@ MIX = "1,0,2,1,3,1,4"
 NPZ = "dermamnist_synthetic.npz"
 ALPHABETICAL = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 PARTS = ("train", "val", "test")
+# What describes a set, see test_data_card.py.
+CARD = {"croissant.json", "DATASHEET.md", "LICENSE"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -127,7 +129,8 @@ def test_the_image_grid_shows_one_latent_a_column_under_every_class(run, exporte
 def test_what_is_exported_is_on_record(exported):
     record = oracles.read(exported / "provenance.json")
     extras = {NPZ, "images/dataset.json", "image_grid.png"}
-    assert set(record["outputs"]) == {"hmnist_28_28_RGB.csv", "contact_sheet.png", *extras}
+    written = {"hmnist_28_28_RGB.csv", "contact_sheet.png", *extras, *CARD}
+    assert set(record["outputs"]) == written
     for name, digest in record["outputs"].items():
         assert digest == hashlib.sha256((exported / name).read_bytes()).hexdigest()
     sampling = record["options"]["sampling"]
@@ -141,7 +144,7 @@ def test_equal_runs_give_equal_bytes(run, exported):
     ours, theirs = contents(again), contents(exported)
     ours.pop("provenance.json"), theirs.pop("provenance.json")
     assert ours == theirs
-    assert len(ours) == 48 + 5
+    assert len(ours) == 48 + 5 + 3
 
 
 def test_a_set_without_exports_removes_those_of_before_and_nothing_else(run, exported):
@@ -153,7 +156,7 @@ def test_a_set_without_exports_removes_those_of_before_and_nothing_else(run, exp
     names = set(contents(folder))
     assert not names & {NPZ, "images/dataset.json", "image_grid.png"}
     assert mine.read_text() == "mine"
-    assert len(names) == 7 + 4
+    assert len(names) == 7 + 4 + 3
     # And a file of somebody else's is not replaced by an export.
     (folder / NPZ).write_text("mine")
     with pytest.raises(InputError, match=f"{NPZ}: is there and was not written by a run"):
@@ -168,6 +171,7 @@ def test_an_npz_needs_no_pictures_and_the_other_layouts_do(run, capsys):
         "contact_sheet.png",
         "provenance.json",
         NPZ,
+        *CARD,
     }
     for name in ("folders", "dataset.json", "npz,folders"):
         with pytest.raises(SystemExit) as caught:

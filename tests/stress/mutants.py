@@ -99,6 +99,8 @@ LIKELY = {
     "lesiongan/run/packages": "packages",
     "lesiongan/run": "identity commands pipeline parts",
     "lesiongan/nets/augmentation": "augmentation cnn cnn_loop",
+    "lesiongan/nets/croissant": "croissant loading",
+    "lesiongan/nets/data_card": "data_card croissant",
     "lesiongan/nets/gan_augmentation": "gan_steps gan gan_loop",
     "lesiongan/nets/inference": "cnn_training metrics recomputed",
     "lesiongan/nets/onnx_export": "onnx_export export own_code",
