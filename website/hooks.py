@@ -34,7 +34,9 @@ def on_files(files, config):
             path = find_in_repository(file.src_uri, target)
             name = name_on_site(path)
             if not (ROOT / path).is_file():
-                LOG.warning("%s links to %s, which is no file of the repository", file.src_uri, path)
+                LOG.warning(
+                    "%s links to %s, which is no file of the repository", file.src_uri, path
+                )
             elif files.get_file_from_path(name) is None:
                 copy = File.generated(config, name, abs_src_path=os.fspath(ROOT / path))
                 files.append(copy)

@@ -82,9 +82,8 @@ def describe(node, owner):
     if not isinstance(node, kinds) or node.name.startswith("_"):
         return []
     name = f"{owner}.{node.name}"
-    section = (
-        f"### {node.name} {{ #{name} }}\n\n{fence(sign(node), 'python')}\n\n"
-        + show(ast.get_docstring(node))
+    section = f"### {node.name} {{ #{name} }}\n\n{fence(sign(node), 'python')}\n\n" + show(
+        ast.get_docstring(node)
     )
     methods = node.body if isinstance(node, ast.ClassDef) else []
     return [section, *(part for method in methods for part in describe_method(method, name))]
