@@ -38,8 +38,8 @@ FRAME = (
 )
 # Pictures of the run: their names here, and how wide they are shown at most.
 FIGURES = {"phantoms": "eda/samples.png", "drawn": "figures/class_grid.png"}
-WIDTH = 800
-COLOURS = 128
+WIDTH = 620
+COLOURS = 256
 MOST_BYTES = 150_000
 
 
