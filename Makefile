@@ -91,8 +91,8 @@ test-interop: .venv/ready  ## the networks with PyTorch, other libraries reading
 	.venv-interop/bin/python -m pytest --record results/interop.json tests/interop
 
 docs: .venv/ready-dev  ## the documentation as a site, in site/ (seconds); open site/index.html
-	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet  # the switch silences an advertisement of the theme
-	echo "documentation -> site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict  # the switch silences an advertisement of the theme
+	echo "documentation -> site/index.html (its search needs a server: $(PY) -m http.server -d site)"
 
 lint: .venv/ready-dev  ## ruff alone, and format
 	@$(PY) -m ruff check --fix .
