@@ -228,3 +228,9 @@ def test_the_numbers_of_the_tutorial_are_those_of_its_phantoms(tmp_path):
     assert f"eda: {count} (hmnist_28_28_RGB.csv, sha256 {table.sha256[:12]})\n" in text
     assert f"  parts: {', '.join(sizes.values())} images; " in text
     assert f"an image split would leak {100 * share:.1f}% of the test images\n" in text
+
+
+def test_the_site_names_no_folder_of_the_machine_that_built_it(site):
+    for path in site[0].rglob("*.html"):
+        assert str(ROOT) not in path.read_text(), path
+        assert str(site[0]) not in path.read_text(), path
