@@ -31,7 +31,8 @@ PICTURES = ROOT / "docs" / "pictures"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Sizes in pixels. Windows of Chromium are no narrower than 500, so a frame is as narrow as a phone.
 SCREENS = {"desk": (1280, 860), "phone": (390, 780)}
-SCHEMES = {"dark": 0, "light": 1}
+SCHEMES = {"light": 1, "dark": 0}
+GAP = 24
 FRAME = (
     '<!doctype html><body style="margin:0">'
     '<iframe src="{}" style="border:0" width="{}" height="{}"></iframe>'
@@ -98,8 +99,8 @@ def check_phantoms(outputs):
             raise InputError(f"{outputs}: shows real lesions; only phantoms may be published")
 
 
-def photograph(browser, report, screen, scheme, path):
-    """Write one picture of a page: as wide as `screen` says, in the colours of `scheme`."""
+def photograph(browser, report, screen, scheme):
+    """Return a picture of a page: as large as `screen` says, in the colours of `scheme`."""
     from PIL import Image
 
     width, height = SCREENS[screen]
@@ -118,7 +119,18 @@ def photograph(browser, report, screen, scheme, path):
         ]
         subprocess.run([browser, *flags, page.as_uri()], check=True, capture_output=True)
         with Image.open(shot) as image:
-            save_small(image.crop((0, 0, width, height)), path)
+            return image.convert("RGB").crop((0, 0, width, height))
+
+
+def put_beside(images):
+    """Return one picture of several of one size, beside each other, with a gap on white."""
+    from PIL import Image
+
+    width, height = images[0].size
+    whole = Image.new("RGB", ((width + GAP) * len(images) - GAP, height), "white")
+    for i, image in enumerate(images):
+        whole.paste(image, ((width + GAP) * i, 0))
+    return whole
 
 
 def save_small(image, path):
@@ -141,10 +153,12 @@ def take(outputs, out):
     check_phantoms(outputs)
     browser = find_browser()
     writing.ensure_folder(out)
-    for screen in SCREENS:
-        for scheme in SCHEMES:
-            path = out / f"report-{screen}-{scheme}.png"
-            photograph(browser, outputs / "report.html", screen, scheme, path)
+    report = outputs / "report.html"
+    for scheme in SCHEMES:
+        desk = photograph(browser, report, "desk", scheme)
+        save_small(desk, out / f"report-desk-{scheme}.png")
+    phones = [photograph(browser, report, "phone", scheme) for scheme in SCHEMES]
+    save_small(put_beside(phones), out / "report-phone.png")
     for name, figure in FIGURES.items():
         with Image.open(outputs / figure) as image:
             shown = image.convert("RGB")

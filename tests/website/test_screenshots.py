@@ -55,3 +55,12 @@ def test_a_large_picture_is_refused_and_not_written(tmp_path):
     with pytest.raises(InputError, match="bytes"):
         screenshots.save_small(Image.fromarray(noise), tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_stand_beside_each_other_in_their_order():
+    colours = [(255, 0, 0), (0, 0, 255)]
+    whole = np.asarray(screenshots.put_beside([Image.new("RGB", (30, 20), c) for c in colours]))
+    assert whole.shape == (20, 60 + screenshots.GAP, 3)
+    assert (whole[:, :30] == colours[0]).all()
+    assert (whole[:, -30:] == colours[1]).all()
+    assert (whole[:, 30:-30] == 255).all()
