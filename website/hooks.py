@@ -33,7 +33,7 @@ def on_files(files, config):
         for target in find_links(file.content_string):
             path = find_in_repository(file.src_uri, target)
             name = name_on_site(path)
-            if not (ROOT / path).is_file():
+            if path.startswith("..") or not (ROOT / path).is_file():
                 LOG.warning(
                     "%s links to %s, which is no file of the repository", file.src_uri, path
                 )
