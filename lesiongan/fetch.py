@@ -41,7 +41,11 @@ RECIPE = """by hand:
 def parse_args(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=flags.HelpFormatter)
     p.add_argument(
-        "--out", type=Path, default=ROOT / "data", metavar="DIR", help="folder of the data"
+        "--out",
+        type=Path,
+        default=ROOT / "data",
+        metavar="DIR",
+        help="folder of the data (default: data/ of the project)",
     )
     p.add_argument(
         "--choose",

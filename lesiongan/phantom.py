@@ -265,7 +265,7 @@ def parse_args(argv=None):
         type=Path,
         default=ROOT / "data" / "phantom",
         metavar="DIR",
-        help="folder of the table",
+        help="folder of the table (default: data/phantom/ of the project)",
     )
     return p.parse_args(argv)
 

@@ -9,7 +9,7 @@ from lesiongan.files.progress import progress
 NEAR_DUPLICATE_DISTANCE = 50.0
 """L2 distance of 7 x 7 x 3 area means (grey levels) below which images count as one photograph.
 
-It was measured on the complete table: see results/run/eda_summary.json and docs/data.md for
+It was measured on the complete table: see results/run/eda_summary.json and docs/leakage.md for
 precision and recall.
 """
 

@@ -1,0 +1,1 @@
+"""The documentation site: what MkDocs does not do by itself, and the pictures of its pages."""
