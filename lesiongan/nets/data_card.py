@@ -7,6 +7,7 @@ What they say is in templates/, as a template of the facts that are gathered her
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from lesiongan.data import classes, protocols
 from lesiongan.data.classes import CLASS_NAMES, CLASSES, HAM10000_COUNTS, MALIGNANT, class_counts
@@ -91,7 +92,7 @@ def gather_facts(identity, labels, files, pictures):
     data, split, options = identity.data, identity.split, identity.options
     kind, network = find_kind(data, split), identity.inputs["generator"]
     drawn, seen = class_counts(labels), [int(n) for n in split["images"]["train"]]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": c, "diagnosis": CLASS_NAMES[c], "malignant": bool(m), "images": int(n), "seen": s}
         for c, m, n, s in zip(CLASSES, MALIGNANT, drawn, seen, strict=True)
     ]
