@@ -17,7 +17,7 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := all
-.PHONY: all data test test-interop docs smoke weights lint lock audit mutants clean help
+.PHONY: all data test test-interop notebook docs smoke weights lint lock audit mutants clean help
 
 all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, draw (DATA=table METADATA=csv FLAGS=...)
 	@data="$(DATA)"
@@ -90,6 +90,9 @@ test-interop: .venv/ready  ## the networks with PyTorch, other libraries reading
 	$$pip --no-deps -r requirements-interop.txt
 	$$pip --no-deps $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)"
 	.venv-interop/bin/python -m pytest --record results/interop.json tests/interop
+
+notebook: .venv/ready-dev  ## run notebooks/quickstart.ipynb on phantom lesions, as in an empty runtime (a minute)
+	@$(PY) -m tests.notebooks.quickstart
 
 docs: .venv/ready-dev  ## the documentation as a site, in site/ (seconds); open site/index.html
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict  # the switch silences an advertisement of the theme

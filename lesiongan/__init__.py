@@ -10,8 +10,9 @@ data       the table, its metadata, lesions and the split
 files      files on disk: atomic writes, locks, hashes, and reading what may be damaged or hostile
 
 `python -m lesiongan.phantom` draws phantom lesions, `python -m lesiongan.fetch` downloads HAM10000,
-`python -m lesiongan.photographs` makes a table of photographs, and `python -m lesiongan.clean`
-removes what runs wrote.
+`python -m lesiongan.photographs` makes a table of photographs, `python -m lesiongan.install`
+installs what a notebook's environment lacks, and `python -m lesiongan.clean` removes what runs
+wrote.
 """
 
 import sys

@@ -12,7 +12,7 @@ from lesiongan import ROOT
 # The rooms stand here from the ground up.
 ROOMS = ("files", "data", "run", "nets", "measures", "plots")
 SCRIPTS = {"eda", "train_gan", "train_cnn", "evaluate", "visualize_results"}
-COMMANDS = {"phantom", "fetch", "clean", "photographs"}
+COMMANDS = {"phantom", "fetch", "clean", "photographs", "install"}
 FILES = sorted((ROOT / "lesiongan").rglob("*.py"))
 
 

@@ -18,7 +18,7 @@ from unittest import mock
 from lesiongan import ROOT
 
 SCRIPTS = ("eda", "train_gan", "train_cnn", "evaluate", "visualize_results")
-MODULES = ("fetch", "phantom", "photographs", "clean")
+MODULES = ("fetch", "phantom", "photographs", "install", "clean")
 ROOMS = {
     "files": "Files: atomic writes, locks, hashes, reading what may be damaged",
     "data": "Data: classes, table, metadata, lesions, split",

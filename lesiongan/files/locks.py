@@ -1,5 +1,6 @@
 """Locks on folders: two processes that write to one folder would spoil each other's files."""
 
+import atexit
 import contextlib
 import os
 import sys
@@ -45,6 +46,8 @@ def lock_folder(folder: Path | str) -> Path:
     except OSError as e:
         raise InputError(f"{folder}: cannot be written ({e.strerror})") from None
     LOCKS[name] = lock
+    # An older filelock releases it when Python has taken itself apart, and says so on the screen.
+    atexit.register(lock.release)
     # An error is ignored here: the first write that matters reports a full disk.
     with contextlib.suppress(OSError, InputError):
         write_text(writer, f"process {os.getpid()} ({Path(sys.argv[0]).name})")

@@ -11,8 +11,10 @@ import hashlib
 import io
 import json
 import math
+import tempfile
 import warnings
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ import numpy as np
 from lesiongan.data.classes import IMAGE_SHAPE
 from lesiongan.files import archives, writing
 from lesiongan.files.errors import InputError, first_line
-from lesiongan.run import keras_setup
+from lesiongan.run import keras_setup, packages
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 # Both limits are in bytes.
@@ -44,19 +46,26 @@ MADE_OF = {
     None: "__keras_tensor__ __slice__",
 }
 """The classes of which this project's networks are made; a configuration may name no other."""
+NEWS = {
+    "input_axes": None,
+    "output_axes": None,
+    "renorm": False,
+    "renorm_clipping": None,
+    "renorm_momentum": 0.99,
+}
+"""Settings that Keras 3.15 writes and 3.13 refuses, each with the value that changes nothing."""
 
 
 def save(path, model):
     """Write a network as .keras, atomically, so that equal networks are equal files.
 
     What differs from one writing to the next is left out: the date, and the addresses of objects in
-    memory by which Keras tells shared ones.
+    memory by which Keras tells shared ones. So is what an older Keras does not know.
     """
     with writing.atomic(path) as t:
         model.save(t)
-        with zipfile.ZipFile(t) as archive:
-            members = {name: archive.read(name) for name in sorted(archive.namelist())}
-        config = json.loads(members["config.json"])
+        members = read_members(t)
+        config = forget_news(json.loads(members["config.json"]))
         numbers: dict[Any, int] = {}
         for value in objects(config):
             if "shared_object_id" in value:
@@ -67,10 +76,47 @@ def save(path, model):
         members["metadata.json"] = json.dumps(
             json.loads(members["metadata.json"]) | {"date_saved": ""}
         ).encode()
-        with zipfile.ZipFile(t, "w") as archive:
-            for name, content in members.items():
-                # A ZipInfo without a date is dated 1980.
-                archive.writestr(zipfile.ZipInfo(name), content)
+        write_members(t, members)
+
+
+def read_members(path):
+    """Return {name: bytes} of the members of a .keras file, sorted by name."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in sorted(archive.namelist())}
+
+
+def write_members(path, members):
+    """Write a .keras file from {name: bytes}."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            # A ZipInfo without a date is dated 1980.
+            archive.writestr(zipfile.ZipInfo(name), content)
+
+
+def forget_news(config):
+    """Remove from a configuration the settings of NEWS, where they change nothing; return it."""
+    for value in objects(config):
+        for key, plain in NEWS.items():
+            if key in value and value[key] == plain:
+                del value[key]
+    return config
+
+
+@contextlib.contextmanager
+def readable_by(version, path):
+    """Give the path of a .keras file that a Keras of this version reads: `path`, or a copy.
+
+    A copy is made of a file that a newer Keras wrote; see forget_news.
+    """
+    members = read_members(path)
+    writer = json.loads(members["metadata.json"])["keras_version"]
+    if packages.parse_version(writer) <= packages.parse_version(version):
+        yield path
+        return
+    members["config.json"] = json.dumps(forget_news(json.loads(members["config.json"]))).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        write_members(Path(folder) / "copy.keras", members)
+        yield Path(folder) / "copy.keras"
 
 
 def weights_sha256(model):
@@ -131,7 +177,8 @@ def load(path, made_by):
         with warnings.catch_warnings(), bounded_weights(numbers + SLACK):
             # Warnings are ignored, because what they would say follows as an error.
             warnings.simplefilter("ignore")
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+            with readable_by(keras.__version__, path) as own:
+                model = keras.saving.load_model(own, compile=False, safe_mode=True)
         finite = all(np.isfinite(w).all() for w in model.get_weights())
     except InputError as e:
         raise InputError(f"{path}: {e}; run {made_by} again") from None

@@ -247,3 +247,54 @@ def test_the_hash_of_the_weights_is_of_every_array_and_a_weight_that_is_no_numbe
             saved_models.save(tmp_path / "nan.keras", model)
             with pytest.raises(InputError, match="not finite"):
                 getattr(saved_models, load)(tmp_path / "nan.keras")
+
+
+# The names that Keras 3.13.2 said it does not know, of a network that 3.15.1 wrote.
+REFUSED = ("input_axes", "output_axes", "renorm", "renorm_clipping", "renorm_momentum")
+
+
+def names_refused(path):
+    """Which of REFUSED a .keras file's configuration has."""
+    with zipfile.ZipFile(path) as archive:
+        text = archive.read("config.json").decode()
+    return [name for name in REFUSED if f'"{name}"' in text]
+
+
+def test_a_saved_network_has_no_setting_that_keras_3_13_refuses(models, tmp_path):
+    import keras
+
+    for path, load in models.items():
+        model = getattr(saved_models, load)(path)
+        model.save(tmp_path / "stock.keras")
+        saved_models.save(tmp_path / "ours.keras", model)
+        assert names_refused(tmp_path / "ours.keras") == []
+        # Stock Keras reads it, and it is the same network.
+        again = keras.saving.load_model(tmp_path / "ours.keras", safe_mode=True)
+        assert again.get_config() == model.get_config()
+        assert saved_models.weights_sha256(again) == saved_models.weights_sha256(model)
+    assert names_refused(tmp_path / "stock.keras")
+
+
+def test_a_setting_that_changes_the_network_is_not_forgotten():
+    kept = {"config": [{"renorm": True, "renorm_momentum": 0.9, "input_axes": [0]}]}
+    wanted = json.loads(json.dumps(kept))
+    assert saved_models.forget_news(kept) == wanted
+
+
+def test_the_published_networks_are_read_by_an_older_keras(monkeypatch):
+    import keras
+
+    from lesiongan.run import published
+
+    for path in sorted(published.FOLDER.glob("*/*.keras")):
+        assert names_refused(path)
+        whole = saved_models.load(path, "")
+        with monkeypatch.context() as m:
+            m.setattr(keras, "__version__", "3.13.2")
+            with saved_models.readable_by("3.13.2", path) as copy:
+                assert names_refused(copy) == []
+            assert not copy.exists()
+            older = saved_models.load(path, "")
+        assert saved_models.weights_sha256(older) == saved_models.weights_sha256(whole)
+        with saved_models.readable_by("3.16", path) as same:
+            assert same == path
