@@ -10,6 +10,7 @@ would leak, or with --split official what that split leaks. It takes about a min
 from lesiongan.data.classes import PARTS
 from lesiongan.data.near_duplicates import near_pairs
 from lesiongan.files import writing
+from lesiongan.files.telling import say
 from lesiongan.run import flags, runs, script
 from lesiongan.run.folders import ResultFolder
 
@@ -39,7 +40,7 @@ def main(argv=None):
     run.files["metadata"] = table.metadata_sha256
     place = ResultFolder(run, args.outputs_dir / "eda" / "options.json", run.identify())
     if place.is_current():
-        print("  up to date")
+        say("  up to date")
         return 0
     figures = [name + suffix for name in FIGURES for suffix in (".png", ".pdf")]
     place.begin([*figures, "summary.json"], stale=figures)
@@ -82,7 +83,7 @@ def main(argv=None):
         leaks = f"{does} {shares['overall']:.1%} of the test images"
     writing.write_json(place.path / "summary.json", summary)
     sizes = ", ".join(f"{p} {(inputs.parts == p).sum()}" for p in PARTS)
-    print(f"  parts: {sizes} images; {leaks}")
+    say(f"  parts: {sizes} images; {leaks}")
     place.finish(written)
     return 0
 

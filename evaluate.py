@@ -22,6 +22,7 @@ from lesiongan.data import classes, metadata
 from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
+from lesiongan.files.telling import say
 from lesiongan.measures import (
     answers,
     copies,
@@ -104,12 +105,12 @@ def print_quality(quality):
     """Print how near the synthetic images are to real ones, or why that was not measured."""
     new = quality.get("passes_as_new")
     if new and not new["passes"]:
-        print(f"  note: the synthetic set does not pass as new: {new['reason']}")
+        say(f"  note: the synthetic set does not pass as new: {new['reason']}")
     if "distances" not in quality:
-        print(f"  synthetic images: {quality['reason']}")
+        say(f"  synthetic images: {quality['reason']}")
         return
     judge, ratio = quality["judge_balanced_accuracy"], quality["distances"]["frechet_ratio"]
-    print(
+    say(
         f"  synthetic images: Fréchet distance {ratio['value']:.1f} times that of real images "
         f"(judge: balanced accuracy {judge['value']:.2f} on held-out real images)"
     )
@@ -214,9 +215,7 @@ def main(argv=None):
         if args.dry_run:
             for path in (args.from_predictions, args.split):
                 checksums.file_sha256(path)
-            print(
-                f"evaluate: estimates of {args.from_predictions} with the lesions of {args.split}"
-            )
+            say(f"evaluate: estimates of {args.from_predictions} with the lesions of {args.split}")
         else:
             recompute.from_predictions(args.from_predictions, args.split, args.outputs_dir)
         return 0
@@ -252,14 +251,14 @@ def main(argv=None):
     synthetic, generator_path = read_synthetic(run)
     learned = models["classifier"]["inputs"].get("synthetic")
     if learned and synthetic is not None and learned != run.files["synthetic"]:
-        print(
+        say(
             "  note: the classifier learned from another synthetic set than the one measured; "
             "train_cnn.py trains it again"
         )
     folder = args.outputs_dir / "evaluation"
     place = ResultFolder(run, folder / "options.json", run.identify())
     if place.is_current():
-        print("  up to date")
+        say("  up to date")
     else:
         run.start_keras()
         place.begin(WRITTEN, stale=WRITTEN)

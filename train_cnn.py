@@ -31,6 +31,7 @@ from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, MALIGNANT, class_counts
 from lesiongan.data.split import half_a
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
+from lesiongan.files.telling import say
 from lesiongan.measures import calibration, copies, metrics
 from lesiongan.nets import (
     augmentation,
@@ -40,7 +41,7 @@ from lesiongan.nets import (
     saved_models,
     set_sources,
 )
-from lesiongan.run import classifier_flags, keras_setup, runs, script, streams
+from lesiongan.run import classifier_flags, keras_setup, runs, script, streams, tensorboard
 from lesiongan.run.folders import ResultFolder
 from lesiongan.run.training import train_epochs
 
@@ -248,6 +249,9 @@ def train(place, pool, val, shift, resuming=False):
     model, network = prepare(args, len(shift), sum(plan))
     batch = build_batches(images, targets, weights, args)
     best = {f"best{i}": np.asarray(v) for i, v in enumerate(network.variables)}
+    board = tensorboard.Board(place.path, resuming) if args.tensorboard else None
+    title = FOLDERS[args.role, args.task]
+    shown = {}
 
     def train_epoch(epoch):
         first = sum(plan[:epoch])
@@ -264,30 +268,58 @@ def train(place, pool, val, shift, resuming=False):
                 "--learning-rate"
             )
         decided = p.argmax(axis=1)
-        scores = metrics.summarise(metrics.confusion(val_targets, decided, p.shape[1]))
+        shown["confusion"] = metrics.confusion(val_targets, decided, p.shape[1])
+        scores = metrics.summarise(shown["confusion"])
         accuracy = (decided == val_targets).mean()
         return loss, metrics.log_loss(val_targets, p), accuracy, scores["balanced_accuracy"]
 
     def keep_best(epoch, history):
+        if board:
+            board.scalars(epoch + 1, {f"{title}/{n}": history[-1][n] for n in HISTORY[1:]})
+            picture = tensorboard.draw_confusion(shown["confusion"], class_names(args))
+            board.picture(epoch + 1, f"{title}/confusion of val", picture)
         if args.keep == "last" or history[-1]["val_log_loss"] <= min(
             h["val_log_loss"] for h in history
         ):
             best.update({f"best{i}": np.asarray(v) for i, v in enumerate(network.variables)})
 
     state = [*model.variables, *model.optimizer.variables]
-    title = FOLDERS[args.role, args.task]
     history = train_epochs(
-        place, len(plan), state, HISTORY, train_epoch, keep_best, best, resuming, title
+        place,
+        len(plan),
+        state,
+        HISTORY,
+        train_epoch,
+        keep_best,
+        best,
+        resuming,
+        title,
+        lambda epoch: plan[epoch] * args.batch,
     )
     for variable, value in zip(network.variables, best.values(), strict=True):
         variable.assign(value)
+    if board:
+        show_features(board, network, val_images, val_targets, class_names(args))
     return network, history
+
+
+def class_names(args):
+    """Return the names of the classes that --task asks for."""
+    return ("benign", "malignant") if args.task == "malignancy" else CLASSES
+
+
+def show_features(board, network, images, targets, names):
+    """Write the features of val images for TensorBoard's projector."""
+    import keras
+
+    features = keras.Model(network.inputs, network.get_layer("features").output)
+    board.embeddings(inference.predict(features, images), targets, images, names)
 
 
 def export(place):
     """Write what --export asks for, from the network of a finished folder."""
     if "onnx" in place.run.args.export:
-        names = ("benign", "malignant") if place.run.args.task == "malignancy" else CLASSES
+        names = class_names(place.run.args)
         place.run.start_keras()
         model = saved_models.load_classifier(place.path / "classifier.keras", len(names))
         place.add_export("classifier.onnx", lambda path: onnx_export.export(path, model, names))
@@ -311,12 +343,14 @@ def main(argv=None):
     added = {"real": "added"} if args.real not in ("table", "none") else {}
     place = ResultFolder(run, folder / "options.json", run.identify(PATHS, **added))
     if place.is_current():
-        print("  up to date")
+        say("  up to date")
         export(place)
         return 0
     resuming = place.can_resume()
     exported = ["classifier.onnx"] * ("onnx" in args.export)
-    place.begin([model_path.name, "history.csv", place.checkpoint.name, *exported], ["*.onnx"])
+    logged = tensorboard.FILES if args.tensorboard else ()
+    intended = [model_path.name, "history.csv", place.checkpoint.name, *exported, *logged]
+    place.begin(intended, ["*.onnx", *(() if resuming else tensorboard.FILES)])
     run.start_keras()
 
     def target(labels):

@@ -23,9 +23,10 @@ import numpy as np
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
+from lesiongan.files.telling import say
 from lesiongan.nets import onnx_export, saved_models, synthetic_set
 from lesiongan.nets.gan_augmentation import random_turns, shift_and_zoom
-from lesiongan.run import gan_flags, keras_setup, published, runs, script, streams
+from lesiongan.run import gan_flags, keras_setup, published, runs, script, streams, tensorboard
 from lesiongan.run.folders import ResultFolder, settle_split
 from lesiongan.run.training import train_epochs
 
@@ -320,17 +321,32 @@ def train(place, resuming):
             )
         return means.values()
 
+    board = tensorboard.Board(folder, resuming) if args.tensorboard else None
+
     def draw_samples(epoch, history):
+        if board:
+            board.scalars(epoch + 1, {f"GAN/{n}": history[-1][n] for n in HISTORY[1:]})
         if is_grid(epoch, args):
             name = f"epoch_{epoch + 1:04d}"
             grid = synthetic_set.fixed_grid(gan.ema)
             synthetic_set.save_grid(folder / "samples" / f"{name}.png", grid, run.inputs.data_note)
+            if board:
+                board.picture(epoch + 1, "GAN/samples", synthetic_set.flatten_grid(grid))
             if args.snapshots:
                 saved_models.save(folder / "snapshots" / f"{name}.keras", gan.ema)
 
     state = [*gan.variables, *gan.optimizer.variables]
     history = train_epochs(
-        place, args.epochs, state, HISTORY, train_epoch, draw_samples, {}, resuming, "GAN"
+        place,
+        args.epochs,
+        state,
+        HISTORY,
+        train_epoch,
+        draw_samples,
+        {},
+        resuming,
+        "GAN",
+        lambda _: each * args.batch,
     )
     # The average was frozen only so that the training would leave it alone.
     gan.ema.trainable = True
@@ -363,7 +379,7 @@ def main(argv=None):
         settle_split(run)
     elif not place.is_current():
         resuming = place.can_resume()
-        stale = () if resuming else ("samples/*.png", "snapshots/*.keras")
+        stale = () if resuming else ("samples/*.png", "snapshots/*.keras", *tensorboard.FILES)
         place.begin(list_files(args), (*stale, "*.onnx"))
         run.start_keras()
         history = train(place, resuming)
@@ -383,7 +399,7 @@ def main(argv=None):
             "generator.onnx", lambda path: onnx_export.export(path, generator, CLASSES)
         )
     if not trained and synthetic.is_current():
-        print("  up to date")
+        say("  up to date")
         return 0
     run.start_keras()
     synthetic_set.write(synthetic, saved_models.load_generator(generator_path), labels)
@@ -398,6 +414,7 @@ def list_files(args):
         "history.csv",
         "checkpoint.npz",
         *["generator.onnx"] * ("onnx" in args.export),
+        *(tensorboard.FILES if args.tensorboard else ()),
         *(f"samples/{name}.png" for name in grids),
         *(f"snapshots/{name}.keras" for name in grids if args.snapshots),
     ]

@@ -11,6 +11,7 @@ a network. With --only, --style or --columns it draws figures alone, those of ed
 
 from lesiongan.files import claims, writing
 from lesiongan.files.errors import InputError
+from lesiongan.files.telling import say
 from lesiongan.plots import pages
 from lesiongan.plots.sources import Missing, Sources
 from lesiongan.run import flags, published, runs, script
@@ -94,7 +95,7 @@ def draw_report(run, sources):
     place = ResultFolder(run, folder / "options.json", run.identify())
     note = f" ({run.inputs.data_note})" if run.inputs.data_note else ""
     if place.is_current():
-        print(f"  up to date\nreport: {page}{note}")
+        say(f"  up to date\nreport: {page}{note}")
         return
     if not run.args.no_models:
         run.start_keras()
@@ -129,7 +130,7 @@ def draw_report(run, sources):
     written = [path.with_suffix(suffix) for path, _ in drawn for suffix in SUFFIXES]
     written += [page, *tables.write_tables(made, folder / "tables")]
     place.finish(written, drawn=[p.stem for p, _ in drawn], left_out=left_out)
-    print(f"report: {page}{note}")
+    say(f"report: {page}{note}")
 
 
 def draw_alone(run, sources):
@@ -145,7 +146,7 @@ def draw_alone(run, sources):
     place = ResultFolder(run, folder / "options.json", identity)
     wanted = {name + suffix for name in names for suffix in SUFFIXES}
     if args.if_stale and wanted <= place.read_current():
-        print(f"  up to date -> {folder}/")
+        say(f"  up to date -> {folder}/")
         return
     if NEED_A_NETWORK & set(names) and not args.no_models:
         run.start_keras()
@@ -164,7 +165,7 @@ def draw_alone(run, sources):
 
 def tell_left_out(left_out):
     for text in left_out:
-        print(f"  left out {text}")
+        say(f"  left out {text}")
 
 
 if __name__ == "__main__":

@@ -156,7 +156,16 @@ def train(place, resuming):
             saved_models.save(folder / "snapshots" / f"{name}.keras", gan.generator)
 
     history = train_epochs(
-        place, args.epochs, gan.state, HISTORY, train_epoch, draw_samples, {}, resuming, "DCGAN"
+        place,
+        args.epochs,
+        gan.state,
+        HISTORY,
+        train_epoch,
+        draw_samples,
+        {},
+        resuming,
+        "DCGAN",
+        lambda _: max(1, len(labels) // BATCH) * BATCH,
     )
     saved_models.save(folder / "generator.keras", gan.generator)
     writing.write_csv(

@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+from lesiongan.files.telling import TELLER
+
 # The bars that are open: an error must not stand at the end of their line.
 BARS: list[Any] = []
 
@@ -17,7 +19,7 @@ def progress(total: int, initial: int, what: str, unit: str = "epoch", shown: bo
         initial=initial,
         desc=what,
         unit=unit,
-        disable=not shown,
+        disable=not shown or TELLER.quiet,
         mininterval=interval,
         maxinterval=interval * 2,
         dynamic_ncols=sys.stderr.isatty(),

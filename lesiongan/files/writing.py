@@ -22,6 +22,9 @@ def check_target(path: Path) -> None:
     """Raise InputError if no file can be written to `path`, before hours of work and not after."""
     if not path.name or path.is_dir():
         raise InputError(f"{path}: cannot be written (a folder, not a file)")
+    if path.exists() and not path.is_file():
+        # Renaming a file onto a device would remove it from the system.
+        raise InputError(f"{path}: cannot be written (a pipe or a device, not a file)")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as e:

@@ -15,9 +15,10 @@ import numpy as np
 
 from lesiongan.data.classes import CLASSES, MALIGNANT, MEL
 from lesiongan.data.photographs import find_photographs, read_photograph
-from lesiongan.files import checksums, errors, records, writing
+from lesiongan.files import checksums, errors, records, telling, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.progress import progress
+from lesiongan.files.telling import say
 from lesiongan.measures import likeness, metrics, networks
 from lesiongan.measures.predictions import check_isic, write_isic
 from lesiongan.nets import inference, saved_models
@@ -198,11 +199,12 @@ def answer(args, draw_maps=None):
 
     draw_maps: called with (args, answerer, images, answers) for --map; it adds to the answers.
     """
+    telling.start("evaluate", args.quiet, args.log_json)
     packages.check_packages(needs_networks=True)
     check_targets(args)
     paths, faults = list_photographs(args.image)
     if args.dry_run:
-        print(f"evaluate: {len(paths)} photographs; {NOTE}")
+        say(f"evaluate: {len(paths)} photographs; {NOTE}")
         return 0 if paths else 2
     answers, images, networks_used = [], [], {}
     if paths:
@@ -210,7 +212,7 @@ def answer(args, draw_maps=None):
         answerer = load(args)
         networks_used = published.identify_networks(answerer.hashes)
         print_head(args, answerer, len(paths))
-        print(f"  backend: {machine.describe_backend()}")
+        say(f"  backend: {machine.describe_backend()}")
         bar = progress(
             len(paths), 0, "photographs", "photograph", shown=len(paths) > SHOW_PROGRESS_ABOVE
         )
@@ -226,8 +228,8 @@ def answer(args, draw_maps=None):
             draw_maps(args, answerer, np.concatenate(images), answers)
         print_table(answers)
     for fault in faults:
-        print(f"  not answered: {fault['error']}")
-    print(f"evaluate: {len(answers)} of {len(answers) + len(faults)} answered. {NOTE}")
+        say(f"  not answered: {fault['error']}")
+    say(f"evaluate: {len(answers)} of {len(answers) + len(faults)} answered. {NOTE}")
     if answers:
         write_files(args, answerer, networks_used, answers, faults)
     return 0 if answers else 2
@@ -251,23 +253,23 @@ def answer_chunk(answerer, paths, images):
 def print_head(args, answerer, count):
     """Print which networks answer, and at which operating points."""
     points = answerer.options["operating_points"]
-    print(f"evaluate: {count} photographs. {answerer.note}")
+    say(f"evaluate: {count} photographs. {answerer.note}")
     own = f"networks of {args.models_dir}/, trained on {answerer.options['data']['name']}"
-    print(f"  {published.describe() if args.weights else own}")
+    say(f"  {published.describe() if args.weights else own}")
     limit = points["malignant_threshold_at_90_specificity"]
-    print(
+    say(
         f"  malignant: P(akiec) + P(bcc) + P(mel) of at least {limit:.2f}, which 90 % of benign "
         "val images stay below"
     )
     if answerer.known is None:
-        print("  no judge: nothing tells whether a photograph is like the training images")
+        say("  no judge: nothing tells whether a photograph is like the training images")
 
 
 def print_table(answers):
     """Print a line for each answered photograph."""
     names = [shorten(said["file"], 40) for said in answers]
     width = max(len("photograph"), *map(len, names))
-    print(f"  {'photograph':{width}}  diagnosis    malignant")
+    say(f"  {'photograph':{width}}  diagnosis    malignant")
     for name, said in zip(names, answers, strict=True):
         code, malignant = said["diagnosis"], said["malignant"]
         verdict = "malignant" if malignant["at_90_specificity"] else "benign"
@@ -280,7 +282,7 @@ def print_table(answers):
                 line += "  WARNING: unlike the training images, so this answer means nothing"
             if said["copy_of_a_training_image"]:
                 line += "  (a training image, or nearly)"
-        print("  " + line.rstrip())
+        say("  " + line.rstrip())
 
 
 def shorten(text, most):
@@ -335,4 +337,4 @@ def write_files(args, answerer, networks_used, answers, faults):
             "not_answered": faults,
         }
         writing.write_json(args.json, content)
-        print(f"  answers -> {args.json}")
+        say(f"  answers -> {args.json}")

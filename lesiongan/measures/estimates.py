@@ -13,6 +13,7 @@ import numpy as np
 from lesiongan.data.classes import CLASSES, MALIGNANT, class_counts
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError, printable
+from lesiongan.files.telling import say
 from lesiongan.measures import bootstrap, metrics
 
 DRAWS = 1000
@@ -293,11 +294,9 @@ def write(folder, predictions, lesions, context):
 def print_summary(folder):
     """Print the few estimates of `folder`'s metrics.json that a reader wants first."""
     found = records.read_json(folder / "metrics.json", "evaluate.py", METRICS)
-    print(
-        f"  {printable(found['protocol'])}: {found['images']} images of {found['lesions']} lesions"
-    )
+    say(f"  {printable(found['protocol'])}: {found['images']} images of {found['lesions']} lesions")
     if len(found["classes"]) < len(CLASSES):
-        print(f"  only {', '.join(found['classes'])}: macro averages are over these")
+        say(f"  only {', '.join(found['classes'])}: macro averages are over these")
 
     def show(block, name):
         f = block.get(name) or {}
@@ -307,13 +306,13 @@ def print_summary(folder):
             else f"{f['value']:.3f} [{f['low']:.3f}, {f['high']:.3f}]"
         )
 
-    print(
+    say(
         f"  majority class ({found['majority_baseline']['class']}): accuracy "
         f"{show(found['majority_baseline'], 'accuracy')}"
     )
     for name, model in found["models"].items():
         argmax, balanced = model["argmax"], model["balanced"]
-        print(
+        say(
             f"  {name}: accuracy {show(argmax, 'accuracy')}, balanced accuracy "
             f"{show(argmax, 'balanced_accuracy')} (argmax), {show(balanced, 'balanced_accuracy')} "
             f"(balanced), macro-F1 {show(argmax, 'macro_f1')}, AUC "
@@ -322,11 +321,11 @@ def print_summary(folder):
     difference = found.get("classifier_minus_control")
     if difference and "argmax" in difference:
         if "TRAINED BY DIFFERENT" in difference["auc"]["protocol"]:
-            print(
+            say(
                 "  note: classifier and control were trained by different code or packages; train "
                 "both again"
             )
-        print(
+        say(
             f"  classifier minus control: accuracy {show(difference['argmax'], 'accuracy')}, "
             f"balanced accuracy {show(difference.get('balanced', {}), 'balanced_accuracy')} "
             f"(balanced), AUC {show(difference, 'auc')}"

@@ -9,6 +9,7 @@ from lesiongan.data.near_duplicates import NEAR_DUPLICATE_DISTANCE
 from lesiongan.data.tables import read_table
 from lesiongan.files import errors, writing
 from lesiongan.files.errors import InputError
+from lesiongan.files.telling import say
 from lesiongan.measures import estimates, likeness, memorisation, networks, recompute
 from lesiongan.measures.predictions import (
     list_ids,
@@ -66,7 +67,7 @@ def evaluate(run, models, order="auto"):
     place = ResultFolder(run, folder / "options.json", run.identify())
     place.begin(WRITTEN, stale=WRITTEN)
     for note in table.notes:
-        print(f"  note: {note}")
+        say(f"  note: {note}")
     p = inference.predict_views(networks.load_model(run, "classifier"), table.images, args.views)
     # The submission has every image, as the challenge wants, near-duplicates too.
     if args.isic_submission:

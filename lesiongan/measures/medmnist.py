@@ -11,6 +11,7 @@ import numpy as np
 
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import errors, writing
+from lesiongan.files.telling import say
 from lesiongan.measures import metrics
 
 
@@ -40,4 +41,4 @@ def write(folder, test, p, run):
     path = Path(folder) / f"{name}_test_[AUC]{auc:.3f}_[ACC]{accuracy:.3f}@{run}.csv"
     lines = [",".join([str(i), *(f"{v:.9g}" for v in row)]) for i, row in enumerate(scores)]
     writing.write_text(path, "\n".join(lines) + "\n")
-    print(f"  predictions for MedMNIST's evaluator -> {path}")
+    say(f"  predictions for MedMNIST's evaluator -> {path}")

@@ -2,6 +2,7 @@
 
 from lesiongan.data.classes import CLASSES
 from lesiongan.files.errors import InputError
+from lesiongan.files.telling import say
 from lesiongan.measures import estimates, recompute
 from lesiongan.nets import saved_models
 from lesiongan.run import published
@@ -44,7 +45,7 @@ def find_models(run, names):
         path = folder / "classifier.keras"
         if name != "classifier" and not (folder / "options.json").is_file():
             if path.is_file():
-                print(f"  left out: {folder}: its training is unfinished")
+                say(f"  left out: {folder}: its training is unfinished")
             continue
         made_by = f"train_cnn.py (for {folder})"
         try:

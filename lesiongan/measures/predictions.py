@@ -14,6 +14,7 @@ from lesiongan.files import writing
 from lesiongan.files.compressed import open_narrow
 from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.opening import open_input
+from lesiongan.files.telling import say
 
 ISIC_ORDER = ("mel", "nv", "bcc", "akiec", "bkl", "df", "vasc")
 ISIC_HEADER = ",".join(["image", *(name.upper() for name in ISIC_ORDER)])
@@ -150,4 +151,4 @@ def write_isic(path, ids, p):
     """
     columns = {c.upper(): p[:, CLASSES.index(c)] for c in ISIC_ORDER}
     writing.write_csv(path, {"image": list(ids), **columns})
-    print(f"  ISIC submission -> {path}")
+    say(f"  ISIC submission -> {path}")

@@ -12,6 +12,7 @@ from lesiongan.files import checksums, claims, errors, locks, records, writing
 from lesiongan.files.compressed import open_table
 from lesiongan.files.errors import InputError
 from lesiongan.files.opening import open_input
+from lesiongan.files.telling import say
 from lesiongan.measures import estimates
 from lesiongan.measures.predictions import find_file, read_lesions, read_predictions
 from lesiongan.run import machine
@@ -77,7 +78,7 @@ def from_predictions(path, split, outputs_dir):
     made = {"script": "evaluate", "inputs": hashes, "environment": machine.environment()}
     writing.write_json(folder / "options.json", made)
     estimates.print_summary(folder)
-    print(f"evaluate: estimates of {path} -> {folder}/")
+    say(f"evaluate: estimates of {path} -> {folder}/")
 
 
 def derive_protocol(split, leaky):

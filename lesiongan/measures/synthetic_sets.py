@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lesiongan.data.classes import CLASSES, TABLE_NAME, class_counts
 from lesiongan.files import errors, records, writing
+from lesiongan.files.telling import say
 from lesiongan.measures import copies, synthetic_quality
 from lesiongan.measures.judge import Judge
 from lesiongan.nets import set_sources
@@ -63,7 +64,7 @@ def evaluate(run, load_judge):
     folder = run.args.outputs_dir / "evaluation"
     place = ResultFolder(run, folder / RECORD, run.identify(sets=names))
     if place.is_current():
-        print("  up to date")
+        say("  up to date")
         found = records.read_json(folder / NAME, "evaluate.py --synthetic", SHAPE)
     else:
         keras_setup.quiet_tensorflow(run.args.deterministic)
@@ -77,9 +78,9 @@ def evaluate(run, load_judge):
     for each in found["sets"]:
         name = short_name(each["name"])
         if "distances" not in each:
-            print(f"  {name}: {each['reason']}")
+            say(f"  {name}: {each['reason']}")
         if not each["passes_as_new"]["passes"]:
-            print(f"  {name} does not pass as new: {each['passes_as_new']['reason']}")
+            say(f"  {name} does not pass as new: {each['passes_as_new']['reason']}")
 
 
 def measure(inputs, judge, names, sets):
@@ -167,4 +168,4 @@ def print_table(head, rows):
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for label, *cells in (head, *rows):
         shown = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-        print("  ".join(["", label.ljust(widths[0]), *shown]))
+        say("  ".join(["", label.ljust(widths[0]), *shown]))

@@ -13,6 +13,7 @@ import numpy as np
 
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
+from lesiongan.files.telling import say
 
 # Both are those of ONNX 1.13, of 2022. What is newer than a runtime, the runtime refuses.
 OPSET, IR_VERSION = 18, 8
@@ -306,4 +307,4 @@ def export(path, model, classes):
     check(proto, model)
     with writing.atomic(path) as t:
         t.write_bytes(proto.SerializeToString(deterministic=True))
-    print(f"  ONNX -> {path}")
+    say(f"  ONNX -> {path}")

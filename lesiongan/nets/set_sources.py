@@ -7,6 +7,7 @@ from lesiongan.data.picture_folders import read_pictures
 from lesiongan.data.tables import Table, read_table
 from lesiongan.files import records
 from lesiongan.files.errors import InputError
+from lesiongan.files.telling import say
 from lesiongan.nets.synthetic_set import WHAT
 
 OURS, ELSEWHERE = "train_gan.py", "made elsewhere"
@@ -91,7 +92,7 @@ def note_elsewhere(run, name, table):
     """Return the SyntheticSet of a table made elsewhere, noted in the run."""
     run.files[name], run.origins[name] = table.sha256, ELSEWHERE
     for note in table.notes:
-        print(f"  note: {table.path}: {note}")
+        say(f"  note: {table.path}: {note}")
     return SyntheticSet(table, ELSEWHERE, {})
 
 

@@ -6,6 +6,7 @@ from lesiongan.data import classes, tables
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
 from lesiongan.files import checksums, claims, locks, records, writing
 from lesiongan.files.errors import InputError
+from lesiongan.files.telling import event, say
 from lesiongan.nets import data_card, exports, onnx_export
 from lesiongan.run import published, streams
 
@@ -102,11 +103,8 @@ def save_grid(path, grid, note="", scale=2):
     """
     from PIL import Image, ImageDraw
 
-    rows, columns, h, w, _ = grid.shape
-    padded = np.pad(grid, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
-    sheet = Image.fromarray(
-        padded.transpose(0, 2, 1, 3, 4).reshape(rows * (h + 2), columns * (w + 2), 3)
-    )
+    rows, h = grid.shape[0], grid.shape[2]
+    sheet = Image.fromarray(flatten_grid(grid))
     sheet = sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
     out = Image.new("RGB", (sheet.width + 40, sheet.height + (14 if note else 0)), "white")
     out.paste(sheet, (40, 0))
@@ -115,6 +113,13 @@ def save_grid(path, grid, note="", scale=2):
         ImageDraw.Draw(out).text((4, (i + 0.4) * (h + 2) * scale), name, fill="black")
     with writing.atomic(path) as t:
         out.save(t)
+
+
+def flatten_grid(grid):
+    """Return a grid of images, uint8 (rows, columns, h, w, 3), as one, with white lines between."""
+    rows, columns, h, w, _ = grid.shape
+    padded = np.pad(grid, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
+    return padded.transpose(0, 2, 1, 3, 4).reshape(rows * (h + 2), columns * (w + 2), 3)
 
 
 def check_folder(folder):
@@ -232,4 +237,5 @@ def write(place, generator, labels):
         },
     )
     claims.write_claims(folder, [*others, *pictures])
-    print(f"  {len(labels)} synthetic images -> {table}")
+    say(f"  {len(labels)} synthetic images -> {table}")
+    event("finished", folder=str(folder), images=len(labels))

@@ -10,6 +10,7 @@ from lesiongan.data.tables import read_table
 from lesiongan.files import claims, locks, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.progress import progress
+from lesiongan.files.telling import say
 from lesiongan.nets import maps
 from lesiongan.plots import style
 from lesiongan.run.inputs import find_table
@@ -42,7 +43,7 @@ def draw_all(args, answerer, images, answers):
         said["map"] = str(save(folder / name, image, found, said, args.map, near, answerer.note))
         bar.update()
     bar.close()
-    print(f"  {len(answers)} maps -> {folder}/")
+    say(f"  {len(answers)} maps -> {folder}/")
 
 
 def name_file(number, path, kind):

@@ -158,6 +158,7 @@ def add_training_flags(p: argparse.ArgumentParser) -> None:
         help="epoch whose weights are kept; default last, the judge's is best: least val log-loss",
     )
     g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
+    flags.add_tensorboard(g)
     g.add_argument(
         "--export",
         type=flags.several_of(("onnx",)),

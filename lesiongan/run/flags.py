@@ -72,6 +72,13 @@ def parser(doc: str | None, split_file: bool = False) -> argparse.ArgumentParser
         help="bit-equal repeats on a GPU too, at a cost in speed; TensorFlow on a CPU always does",
     )
     g.add_argument("--dry-run", action="store_true", help="print the resolved options and stop")
+    g.add_argument("--quiet", action="store_true", help="print errors alone")
+    g.add_argument(
+        "--log-json",
+        type=Path,
+        metavar="FILE",
+        help="also add what happens to a log for programs, one JSON object a line",
+    )
     g.add_argument(
         "--if-stale",
         action="store_true",
@@ -92,6 +99,15 @@ def parser(doc: str | None, split_file: bool = False) -> argparse.ArgumentParser
         help="folder of all else",
     )
     return p
+
+
+def add_tensorboard(group: argparse._ArgumentGroup) -> None:
+    """Add --tensorboard to a group of flags."""
+    group.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write a log for TensorBoard, in the folder tensorboard beside the network",
+    )
 
 
 def several_of(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:

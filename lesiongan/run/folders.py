@@ -14,6 +14,7 @@ from typing import Any
 
 from lesiongan.files import checksums, claims, locks, records, writing
 from lesiongan.files.errors import InputError
+from lesiongan.files.telling import event, say
 from lesiongan.run import checkpoints, machine
 from lesiongan.run.identity import Identity
 from lesiongan.run.runs import Run
@@ -83,7 +84,7 @@ class ResultFolder:
             )
         damaged = "the checkpoint is damaged, or of other data, options, code or packages"
         why = damaged if there else "no checkpoint"
-        print(f"  {why} in {self.path}/: starting from the first epoch")
+        say(f"  {why} in {self.path}/: starting from the first epoch")
         return False
 
     def begin(self, intended: Iterable[str], stale: Iterable[str] = ()) -> None:
@@ -144,8 +145,9 @@ class ResultFolder:
         self.checkpoint.unlink(missing_ok=True)
         mine = {*claims.read_claims(self.path), *names}
         claims.write_claims(self.path, [n for n in mine if (self.path / n).exists()])
-        minutes = (time.time() - self.run.began) / 60
-        print(f"{self.run.script}: done in {minutes:.1f} min -> {self.path}/")
+        seconds = time.time() - self.run.began
+        say(f"{self.run.script}: done in {seconds / 60:.1f} min -> {self.path}/")
+        event("finished", folder=str(self.path), seconds=round(seconds, 1), outputs=sorted(names))
 
     def add_export(self, name: str, write: Callable[[Path], object]) -> None:
         """Write a finished result in another form, by write(path), and note its hash on record.

@@ -55,6 +55,7 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
         help="keep the generator of every grid, in models/gan/snapshots/",
     )
     g.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
+    flags.add_tensorboard(g)
     g = p.add_argument_group("synthetic set")
     g.add_argument("--samples", type=flags.positive, default=1000, help="synthetic images to write")
     g.add_argument(

@@ -23,8 +23,8 @@ NEEDED = {
 }
 NEEDED_BY_NETWORKS = {"keras": "3.13", "h5py": "3.8"}
 BACKENDS = {"tensorflow": "2.18", "jax": "0.4", "torch": "2.1"}
-# The formats of --export that need a package, which has their name.
-FORMATS = {"onnx": "1.15"}
+# The formats of --export that need a package, which has their name; --tensorboard is one, too.
+FORMATS = {"onnx": "1.15", "tensorboard": "2.15"}
 
 
 def parse_version(text: str) -> tuple[int, ...]:
@@ -55,7 +55,8 @@ def check_formats(formats: Iterable[str]) -> None:
     """Raise InputError if a format of --export needs a package that is missing or too old."""
     for name in [f for f in formats if f in FORMATS]:
         mend = f"pip install '{name}>={FORMATS[name]}'"
-        check_package(name, FORMATS[name], f"and --export {name} needs it", mend)
+        flag = "--tensorboard" if name == "tensorboard" else f"--export {name}"
+        check_package(name, FORMATS[name], f"and {flag} needs it", mend)
 
 
 def check_package(name: str, least: str, why: str, mend: str) -> None:

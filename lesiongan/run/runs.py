@@ -8,8 +8,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from lesiongan.files import checksums, writing
+from lesiongan.files import checksums, telling, writing
 from lesiongan.files.errors import InputError
+from lesiongan.files.telling import say
 from lesiongan.run import keras_setup, machine, published
 from lesiongan.run.code_hash import hash_code
 from lesiongan.run.identity import Identity, options_of
@@ -27,8 +28,10 @@ class Run:
 
     def __init__(self, args: argparse.Namespace, script: str, origin: Origin | None = None) -> None:
         self.args, self.script, self.began = args, script, time.time()
+        telling.start(script, args.quiet, args.log_json)
         check_packages(needs_networks=script != "eda")
         check_formats(getattr(args, "export", ()))
+        check_formats(["tensorboard"] if getattr(args, "tensorboard", False) else ())
         # JAX reads this variable when it starts, so it is set before that.
         if args.deterministic:
             flags = os.environ.get("XLA_FLAGS", "")
@@ -63,7 +66,7 @@ class Run:
         """Import keras and print which backend runs on what; do nothing if this run has done so."""
         if not self.keras_started:
             keras_setup.quiet_tensorflow(self.args.deterministic)
-            print(f"  backend: {machine.describe_backend()}")
+            say(f"  backend: {machine.describe_backend()}")
             self.keras_started = True
 
     def announce(self, without: Collection[str] = ()) -> bool:
@@ -71,13 +74,15 @@ class Run:
 
         Returns False if the run should stop there.
         """
+        shown = {k: v for k, v in self.inputs.data.items() if k in ("name", "sha256", "rows")}
+        telling.event("start", data=shown, seed=self.args.seed, code_sha256=self.code_sha256)
         first, *others = self.inputs.describe()
-        print(f"{self.script}: {first}")
+        say(f"{self.script}: {first}")
         for line in others:
-            print(line)
+            say(line)
         if getattr(self.args, "weights", None):
-            print(f"  {published.describe()}")
+            say(f"  {published.describe()}")
         if self.args.dry_run:
             identity = self.identify(without).record()
-            print(json.dumps(identity, indent=1, default=writing.json_default))
+            say(json.dumps(identity, indent=1, default=writing.json_default))
         return not self.args.dry_run

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from lesiongan.files.errors import InputError, first_line, printable
 from lesiongan.files.progress import end_bars
+from lesiongan.files.telling import event
 
 # Warnings of libraries that are no user's business, and why each is none.
 LIBRARY_WARNINGS = (
@@ -78,5 +79,6 @@ def open_streams() -> None:
 def stop(text: str, code: int) -> NoReturn:
     """Write one line on stderr, after whatever progress bar is open, and exit."""
     end_bars()
+    event("error", text=printable(text), exit_code=code)
     print(printable(f"{Path(sys.argv[0]).name}: {text}"), file=sys.stderr)
     sys.exit(code)
