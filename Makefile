@@ -17,7 +17,7 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := all
-.PHONY: all data test test-interop notebook docs smoke weights lint lock audit mutants clean help
+.PHONY: all data test test-interop notebook docs smoke weights release lint lock audit mutants clean help
 
 all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, draw (DATA=table METADATA=csv FLAGS=...)
 	@data="$(DATA)"
@@ -75,6 +75,12 @@ weights: all  ## repeat the published run on HAM10000; replaces weights/ and res
 	echo "measuring the warning of images unlike the training, then writing weights/ and results/run/"
 	$(PY) -m benchmarks.likeness --data "$$data" --metadata "$$metadata"
 	$(PY) -m benchmarks.publish_run --metadata "$$metadata"
+
+release: .venv/ready-dev  ## build networks, pages and site of a version from one commit, and check them (hours)
+	@$(PY) -m benchmarks.release --before
+	$(MAKE) weights
+	$(MAKE) docs
+	$(PY) -m benchmarks.release --after
 
 test: .venv/ready-dev  ## ruff, mypy and all tests
 	@echo "checking style and types, then running all tests: 5 to 10 minutes on two cores"

@@ -12,19 +12,14 @@ from typing import Any
 from lesiongan.data import classes, protocols
 from lesiongan.data.classes import CLASS_NAMES, CLASSES, HAM10000_COUNTS, MALIGNANT, class_counts
 from lesiongan.files import checksums, writing
+from lesiongan.files.software import read_citation
 from lesiongan.nets import croissant, exports
 from lesiongan.run import published
 
 CROISSANT, DATASHEET, LICENCE = FILES = ("croissant.json", "DATASHEET.md", "LICENSE")
 TEMPLATES = Path(__file__).with_name("templates")
-# CITATION.cff says the same; a test compares them. A set has no date of its own: repeated runs are
-# to give equal bytes.
-SOFTWARE = {
-    "title": "Lesion GAN augmentation: an honest, reproducible pipeline on HAM10000 at 28 x 28",
-    "authors": "The project's authors",
-    "version": "0.1.0",
-    "released": "2026-11-22",
-}
+# A set has no date of its own, because repeated runs are to give equal bytes.
+SOFTWARE = read_citation()
 LICENCES = {
     "phantom": {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"},
     "ham10000": {
