@@ -18,8 +18,6 @@ from lesiongan.run import published
 
 CROISSANT, DATASHEET, LICENCE = FILES = ("croissant.json", "DATASHEET.md", "LICENSE")
 TEMPLATES = Path(__file__).with_name("templates")
-# A set has no date of its own, because repeated runs are to give equal bytes.
-SOFTWARE = read_citation()
 LICENCES = {
     "phantom": {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"},
     "ham10000": {
@@ -115,19 +113,21 @@ def gather_facts(identity, labels, files, pictures):
         "table_sha256": files[0]["sha256"],
         "pictures": pictures,
         "licence": LICENCES[kind],
-        "software": SOFTWARE,
+        # A set has no date of its own, because repeated runs are to give equal bytes.
+        "software": read_citation(),
     }
 
 
 def cite(facts, name):
     """Return the BibTeX of a set, and of HAM10000 where the generator learned from it."""
+    software = facts["software"]
     own = "\n".join(
         [
             f"@misc{{lesiongan_{facts['table_sha256'][:12]},",
-            f"  author = {{{{{SOFTWARE['authors']}}}}},",
+            f"  author = {{{{{software['authors']}}}}},",
             f"  title = {{{{{name}}}}},",
-            f"  year = {{{SOFTWARE['released'][:4]}}},",
-            f"  note = {{Drawn by: {SOFTWARE['title']}, version {SOFTWARE['version']}.",
+            f"  year = {{{software['released'][:4]}}},",
+            f"  note = {{Drawn by: {software['title']}, version {software['version']}.",
             f"          SHA-256 of the table: {facts['table_sha256']}}}",
             "}",
         ]
