@@ -87,7 +87,11 @@ test: .venv/ready-dev  ## ruff, mypy and all tests
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest -n 2 --dist loadfile --durations 10  # by files, because what they share is made once for each process
+	$(PY) -m coverage erase
+	$(PY) -m coverage run -m pytest -n 2 --dist loadfile --durations 10  # by files, because what they share is made once for each process
+	$(PY) -m coverage combine --quiet
+	echo "lines that no test has run, of the package and the five scripts:"
+	$(PY) -m coverage report
 
 test-interop: .venv/ready  ## the networks with PyTorch, other libraries reading our files (downloads 1.5 GB, minutes)
 	@[ -d .venv-interop ] || $(PY) -m venv .venv-interop
