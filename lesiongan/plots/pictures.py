@@ -23,19 +23,20 @@ PLACES = {
 # A figure that is wider for its height gets the whole width of the page, so that its small words
 # stay legible.
 WIDE = 1.9
-# The page shows a picture on 1100 pixels at most. A file for print has more.
-MOST = 1300
+# The page needs so many pixels an inch of a figure; a file for print has more.
+DENSITY = 170
 
 
 def shrink(content):
-    """Return a PNG as it is, or made smaller: wider than MOST pixels it would show no more."""
+    """Return a PNG as it is, or with DENSITY pixels an inch if it says that it has more."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(content), formats=["PNG"])
-    if image.width <= MOST:
+    share = DENSITY / image.info.get("dpi", (DENSITY,))[0]
+    if share > 0.99:
         return content
     smaller = io.BytesIO()
-    size = MOST, round(image.height * MOST / image.width)
+    size = [max(round(side * share), 1) for side in image.size]
     image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(smaller, "PNG", optimize=True)
     return smaller.getvalue()
 

@@ -83,7 +83,7 @@ def legend_above(ax, columns=1, title=None):
         bbox_to_anchor=(0, 1.0),
         ncols=columns,
         borderaxespad=0.2,
-        title=title and wrap(title, 0.7 * ax.figure.get_figwidth(), 0.83),
+        title=title and wrap(title, 0.8 * ax.figure.get_figwidth(), 0.83),
         alignment="left",
     )
 

@@ -215,17 +215,18 @@ def test_a_figure_without_its_input_is_one_line(pipeline, tmp_path, capsys):
     assert "'confusoin' is none of real_and_synthetic, " in capsys.readouterr().err
 
 
-def test_a_picture_wider_than_the_page_shows_is_made_smaller():
+def test_a_picture_for_print_is_made_smaller_for_the_page():
     from PIL import Image
 
     from lesiongan.plots import pictures
 
-    def png(width, height):
+    def png(**options):
         out = io.BytesIO()
-        Image.new("RGB", (width, height), (200, 30, 60)).save(out, "PNG")
+        Image.new("RGB", (2100, 900), (200, 30, 60)).save(out, "PNG", **options)
         return out.getvalue()
 
-    assert pictures.shrink(png(1300, 20)) == png(1300, 20)
-    smaller = Image.open(io.BytesIO(pictures.shrink(png(2600, 1000))))
-    assert smaller.size == (1300, 500)
+    for same in (png(), png(dpi=(150, 150))):
+        assert pictures.shrink(same) == same
+    smaller = Image.open(io.BytesIO(pictures.shrink(png(dpi=(300, 300)))))
+    assert smaller.size == (1190, 510)
     assert smaller.getpixel((7, 7)) == (200, 30, 60)

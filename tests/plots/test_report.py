@@ -293,11 +293,12 @@ def test_each_picture_is_its_file_under_its_own_caption(pipeline, page):
         assert caption == captions[name]
         with Image.open(files[name]) as image, Image.open(io.BytesIO(content)) as shown:
             assert (int(attributes["width"]), int(attributes["height"])) == shown.size
-            if image.width <= 1300:
+            if "dpi" not in image.info:
                 assert content == files[name].read_bytes(), name
                 continue
-            # A file for print is shown smaller, and is the same picture.
-            assert shown.size == (1300, round(image.height * 1300 / image.width))
+            # A file for print, of 300 pixels an inch, is shown smaller, and is the same picture.
+            assert image.info["dpi"][0] == pytest.approx(300, abs=0.1)
+            assert shown.size == pytest.approx([side * 170 / 300 for side in image.size], abs=1)
             smaller = image.convert("RGB").resize(shown.size, Image.Resampling.BOX)
             gap = np.abs(np.asarray(smaller, float) - np.asarray(shown.convert("RGB"), float))
             assert gap.mean() < 3, name
