@@ -88,7 +88,7 @@ test: .venv/ready-dev  ## ruff, mypy and all tests
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest -n 2 --dist loadfile --durations 10  # by files, because what they share is made once for each process
+	$(PY) -m coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10  # by files, because what they share is made once for each process; see tests/conftest.py for their order
 	$(PY) -m coverage combine --quiet
 	echo "lines that no test has run, of the package and the five scripts:"
 	$(PY) -m coverage report

@@ -55,6 +55,26 @@ def pytest_configure(config):
             config.addinivalue_line("filterwarnings", f"error::{kind}:{name}")
 
 
+# These files take longest. They are begun first, so that no worker is left with one at the end.
+LONGEST = (
+    "scripts/test_few_of_a_class.py",
+    "scripts/test_pipeline.py",
+    "scripts/test_notebook.py",
+    "run/test_published.py",
+    "nets/test_backends.py",
+    "run/test_disks_and_folders.py",
+    "run/test_tensorboard.py",
+    "run/test_identity.py",
+    "scripts/test_cnn.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first; all else stays in its order."""
+    order = {str(ROOT / "tests" / name): i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(str(item.path), len(order)))
+
+
 def load_benchmark(name):
     """Return a script of benchmarks/ as a module of its own.
 

@@ -11,16 +11,15 @@ tunes, with the halves swapped and val in place of test.)
 from typing import Any
 
 import numpy as np
-import scipy.stats
 
 from lesiongan.data.classes import CLASSES, class_counts
-from lesiongan.measures import bootstrap, distances, estimates, metrics, novelty
-from lesiongan.measures.shares import share_of, share_over_lesions
+from lesiongan.measures import bootstrap, distances, estimates, metrics, novelty, texture
+from lesiongan.measures.shares import DRAWS, mean_of_draws, share_of, share_over_lesions
 from lesiongan.nets.synthetic_set import draw_latents, generate
 from lesiongan.run import streams
 from lesiongan.run.inputs import Inputs
 
-IMAGES, DRAWS = 2000, 5
+IMAGES = 2000
 
 # A judge that knows real images no better than this has no features to measure synthetic ones in.
 # HAM10000's has .65.
@@ -35,14 +34,16 @@ def measure(
 ):
     """Return the whole of synthetic_quality.json as a dict.
 
-    synthetic: Table of the synthetic set; judge: Judge, or None, without which only its novelty is
-    measured, against the part `held_out`; generator: keras model, or None, without which distances
-    are measured on the synthetic set itself, for the classes that it has. nearest_path: where the
-    nearest training images are written, or None. most: images to measure distances of.
+    synthetic: Table of the synthetic set; judge: Judge, or None, without which only its novelty and
+    its texture are measured, against the part `held_out`; generator: keras model, or None, without
+    which distances are measured on the synthetic set itself, for the classes that it has.
+    nearest_path: where the nearest training images are written, or None. most: images to measure
+    distances of.
     """
 
-    def only_memorisation(reason, held_out, **more):
+    def without_judge(reason, held_out, **more):
         found = novelty.report(inputs, synthetic, held_out, nearest_path)
+        found |= texture.report(inputs, synthetic, generator, held_out, most)
         return {
             "value": None,
             "reason": reason,
@@ -54,7 +55,7 @@ def measure(
         }
 
     if judge is None:
-        return only_memorisation("no judge: run train_cnn.py --role judge", held_out)
+        return without_judge("no judge: run train_cnn.py --role judge", held_out)
     accuracy = estimate_judge(judge, inputs)
     if accuracy["value"] < LEAST_JUDGE:
         reason = (
@@ -62,16 +63,16 @@ def measure(
             f"images is {accuracy['value']:.2f}, and at least {LEAST_JUDGE:.2f} is needed; train "
             "it longer or on more images (train_cnn.py --role judge)"
         )
-        return only_memorisation(reason, judge.held_out, judge_balanced_accuracy=accuracy)
+        return without_judge(reason, judge.held_out, judge_balanced_accuracy=accuracy)
     if judge.floor.sum() < 2:
-        return only_memorisation(
+        return without_judge(
             "not measurable: half B, the train images that the judge never saw, has fewer than two "
             "images",
             judge.held_out,
             judge_balanced_accuracy=accuracy,
         )
     if generator is None and synthetic_in_mix(inputs, synthetic)[1] < 2:
-        return only_memorisation(
+        return without_judge(
             "too few synthetic images for distances in the train part's class mix",
             judge.held_out,
             judge_balanced_accuracy=accuracy,
@@ -112,6 +113,7 @@ def measure(
             features, synthetic.labels, held_features, held_out, lesions, measured
         ),
         **novelty.report(inputs, synthetic, judge.held_out, nearest_path),
+        **texture.report(inputs, synthetic, generator, judge.held_out, most),
     }
 
 
@@ -215,21 +217,6 @@ def compare_neighbours(held_out, fake, half_b, rng):
     ratios = {f"{k}_ratio": found[k] / max(floor[k], 1e-12) for k in ("density", "coverage")}
     values = {**found, **{f"{k}_half_b": v for k, v in floor.items()}, **ratios}
     return {k: (v, n) for k, v in values.items()}
-
-
-def mean_of_draws(values, n, protocol):
-    """Return an estimate: the mean over draws, with Student's 95 % interval of that mean."""
-    mean, std = np.mean(values), np.std(values, ddof=1)
-    half = scipy.stats.t.ppf(0.975, len(values) - 1) * std / np.sqrt(len(values))
-    return {
-        "value": mean,
-        "low": mean - half,
-        "high": mean + half,
-        "std": std,
-        "n": n,
-        "protocol": f"{protocol}; mean of {DRAWS} draws, Student's interval over them, held-out "
-        "part fixed",
-    }
 
 
 def label_agreement(judge, synthetic, test_images, test_labels, test_lesions, protocol):

@@ -41,13 +41,39 @@ def read_closure(path: Path) -> dict[Path, str]:
     Modules that are imported by the imported ones are included (the import closure). The text is
     that of `canonical`.
     """
-    found, pending = {}, [path]
+    return {path: text for path, (text, _) in read_modules(path).items()}
+
+
+def read_modules(path: Path) -> dict[Path, tuple[str, list[Path]]]:
+    """Return {path: (its syntax as text, the modules that it imports)} of a file's import closure.
+
+    Every module is read once, and looked for once.
+    """
+    found: dict[Path, tuple[str, list[Path]]] = {}
+    places: dict[str, Path | None] = {}
+    pending = [path]
     while pending:
         path = pending.pop()
         if path in found:
             continue
-        found[path], names = parse(path.read_bytes())
-        pending += filter(None, map(find_module, names))
+        text, names = parse(path.read_bytes())
+        for name in names:
+            if name not in places:
+                places[name] = find_module(name)
+        found[path] = text, [p for name in names if (p := places[name])]
+        pending += found[path][1]
+    return found
+
+
+def follow_imports(path: Path, modules: dict[Path, tuple[str, list[Path]]]) -> set[Path]:
+    """Return a module and all that it imports, given those modules by read_modules."""
+    found: set[Path] = set()
+    pending = [path]
+    while pending:
+        path = pending.pop()
+        if path not in found:
+            found.add(path)
+            pending += modules[path][1]
     return found
 
 
@@ -133,16 +159,14 @@ def hash_code(script: str) -> tuple[str, str]:
     their own subpackage. A training that was interrupted goes on only if the first is the same. Two
     networks were trained by the same code if the second is.
     """
-    closure = {
-        p.relative_to(ROOT).as_posix(): text
-        for p, text in read_closure(find_script(script)).items()
-    }
+    modules = read_modules(find_script(script))
+    closure = {p.relative_to(ROOT).as_posix(): text for p, (text, _) in modules.items()}
     trains = set()
     for name in closure:
         if name.startswith("lesiongan/run/"):
             trains |= {name} & set(TRAINING)
         elif name.startswith(TRAINING):
-            beside = {p.relative_to(ROOT).as_posix() for p in read_closure(ROOT / name)}
+            beside = {p.relative_to(ROOT).as_posix() for p in follow_imports(ROOT / name, modules)}
             trains |= {b for b in beside if b.rpartition("/")[0] == name.rpartition("/")[0]}
         elif not name.startswith("lesiongan/"):
             trains.add(name)

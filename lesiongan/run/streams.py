@@ -19,6 +19,10 @@ BALANCED_BATCHES = 5
 JUDGED_SAMPLES = 6
 # The number of the draw gives the real images beside which they are measured.
 JUDGED_REAL = 7
+# The number of the draw gives the images whose patches are compared, and the patches.
+PATCHES = 8
+# The class gives the latents of the images whose spectrum is measured.
+SPECTRA = 9
 
 # The numbers below are whole seeds: every run draws these latents alike, whatever its seed. The
 # first gives the sample grids of the training.

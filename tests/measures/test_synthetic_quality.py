@@ -8,20 +8,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lesiongan.measures import bootstrap, distances, synthetic_quality
+from lesiongan.measures import bootstrap, distances, shares, synthetic_quality
 from lesiongan.measures.judge import Judge
 from tests.measures.conftest import LEVELS
 
 
 def test_recall_varies_between_lesions_not_photographs():
     flags = np.random.default_rng(0).random(400) < 0.7
-    alone = synthetic_quality.share_over_lesions(flags, np.arange(400), "")
+    alone = shares.share_over_lesions(flags, np.arange(400), "")
     assert alone["se"] == pytest.approx(np.sqrt(flags.mean() * (1 - flags.mean()) / 400), rel=0.01)
-    fourfold = synthetic_quality.share_over_lesions(flags.repeat(4), np.arange(400).repeat(4), "")
+    fourfold = shares.share_over_lesions(flags.repeat(4), np.arange(400).repeat(4), "")
     assert fourfold["se"] == pytest.approx(alone["se"], rel=0.01)
     # For lesions of unequal size the interval is as the bootstrap over lesions has it.
     lesions = np.sort(np.random.default_rng(1).integers(0, 120, 400))
-    found = synthetic_quality.share_over_lesions(flags, lesions, "")
+    found = shares.share_over_lesions(flags, lesions, "")
     _, low, high = bootstrap.with_intervals(
         lambda w: {"a": (w * flags).sum(axis=1) / w.sum(axis=1)}, lesions
     )["a"]
@@ -60,9 +60,9 @@ def test_neighbour_ratios_are_one_for_real_images_and_fall_for_a_collapsed_set()
 @pytest.mark.parametrize("n", [10, 286])
 def test_an_interval_of_a_share_holds_the_share(n):
     for flags in (np.ones(n, bool), np.zeros(n, bool)):
-        found = synthetic_quality.share_of(flags, "p")
+        found = shares.share_of(flags, "p")
         assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1
-    half = synthetic_quality.share_of(np.arange(100) < 50, "p")
+    half = shares.share_of(np.arange(100) < 50, "p")
     # These are the ends of Wilson 1927, by statsmodels.
     assert (half["low"], half["high"]) == pytest.approx((0.4038, 0.5962), abs=1e-4)
 
@@ -161,7 +161,7 @@ def test_images_are_drawn_in_the_class_mix_of_the_train_part(bright, monkeypatch
     test = judge.features(inputs.part("test")[0])
     synthetic_quality.measure_distances(inputs, None, judge, painter, None, test, by_class=False)
     mix = np.bincount(inputs.table.labels[inputs.parts == "train"], minlength=7)
-    assert len(asked) == synthetic_quality.DRAWS
+    assert len(asked) == shares.DRAWS
     for labels, wanted in asked:
         np.testing.assert_array_equal(labels, inputs.table.labels[judge.floor])
         np.testing.assert_array_equal(wanted, mix)
@@ -197,7 +197,7 @@ def test_intervals_over_draws_are_students_and_no_draw_is_repeated(bright, monke
     import scipy.stats
 
     values = [3.0, 4.5, 2.5, 4.0, 3.5]
-    found = synthetic_quality.mean_of_draws(values, 9, "p")
+    found = shares.mean_of_draws(values, 9, "p")
     expected = scipy.stats.t.interval(0.95, 4, np.mean(values), scipy.stats.sem(values))
     assert (found["low"], found["high"]) == pytest.approx(expected, rel=1e-3)
     assert (found["value"], found["n"], found["std"]) == (
@@ -215,7 +215,7 @@ def test_intervals_over_draws_are_students_and_no_draw_is_repeated(bright, monke
     monkeypatch.setattr(synthetic_quality, "IMAGES", 200)
     test = judge.features(inputs.part("test")[0])
     synthetic_quality.measure_distances(inputs, None, judge, painter, None, test, by_class=False)
-    assert len({d.tobytes() for d in drawn}) == synthetic_quality.DRAWS == len(drawn)
+    assert len({d.tobytes() for d in drawn}) == shares.DRAWS == len(drawn)
     assert len(set(latents)) == len(latents)
 
 
@@ -241,8 +241,6 @@ def test_the_interval_of_the_diversity_is_the_middle_95_percent_of_a_bootstrap_o
 
 
 def test_the_error_of_a_recall_on_photographs_of_one_lesion_is_a_number():
-    found = synthetic_quality.share_over_lesions(
-        np.array([True, False, True]), np.array(["a", "a", "a"]), "p"
-    )
+    found = shares.share_over_lesions(np.array([True, False, True]), np.array(["a", "a", "a"]), "p")
     assert (found["value"], found["n"]) == (pytest.approx(2 / 3), 3)
     assert np.isfinite([found["se"], found["low"], found["high"]]).all()
