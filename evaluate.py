@@ -106,6 +106,11 @@ def print_quality(quality):
     new = quality.get("passes_as_new")
     if new and not new["passes"]:
         say(f"  note: the synthetic set does not pass as new: {new['reason']}")
+    if (patches := quality.get("patches", {}).get("swd_ratio", {})).get("value"):
+        say(
+            f"  synthetic images: patch distance {patches['value']:.1f} times that of real images "
+            f"(no network has a part in it; level of {patches['level']} pixels)"
+        )
     if "distances" not in quality:
         say(f"  synthetic images: {quality['reason']}")
         return

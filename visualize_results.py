@@ -25,6 +25,7 @@ FIGURES = (
     "gan_training",
     "embedding",
     "label_agreement",
+    "spectrum",
     "nearest_pairs",
     "cnn_training",
     "confusion",

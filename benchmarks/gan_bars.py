@@ -44,11 +44,15 @@ CAS_RECIPE = [
     if name != "epochs"
 ]
 CAS_IMAGES, CAS_EPOCHS = 20_000, 20
+SWD_ENDS = ("ratio", "control")
 NOT_AVERAGED = ("environment", "commits", "agreement_se")
 # A judge trained anew on another machine differs in its last digits and so in its hash. So the
 # baseline carries its own floor and recall, and is read against those.
 OF_BASELINE = (
     "frechet_ratio",
+    "swd_ratio",
+    "spectrum_least",
+    "spectrum_most",
     "frechet",
     "kid",
     "cas",
@@ -111,6 +115,7 @@ def read_row(models, outputs):
     quality = records.read_json(outputs / "evaluation" / "synthetic_quality.json", "evaluate.py")
     options = records.read_json(models / "gan" / "options.json", "train_gan.py")
     d, by_class = quality["distances"], quality["distances_by_class"]
+    patches, spectrum = quality["patches"], quality["spectrum"]
     agreement, memorisation = quality["label_agreement"], quality["memorisation"]
     recall = {c: f.get("real_recall", {}) for c, f in agreement.items()}
     cas = {
@@ -135,6 +140,16 @@ def read_row(models, outputs):
                 "coverage_ratio",
                 "density_ratio",
             )
+        },
+        **{
+            k: patches.get(k, {}).get("value")
+            for k in ("swd_ratio", *(f"swd_{n}_{of}" for n in (28, 14) for of in SWD_ENDS))
+        },
+        **{
+            f"spectrum_{name}": {
+                c: float(end(f["to_train"])) for c, f in spectrum.items() if "to_train" in f
+            }
+            for name, end in (("least", min), ("most", max))
         },
         "coverage_ratio_by_class": {c: f["coverage_ratio"]["value"] for c, f in by_class.items()},
         "density_ratio_by_class": {c: f["density_ratio"]["value"] for c, f in by_class.items()},
@@ -278,7 +293,8 @@ def collect(place):
     ]
     if baseline.is_file():
         dcgan = json.loads(baseline.read_text())
-        out |= {f"{k}_dcgan": dcgan[k] for k in OF_BASELINE}
+        # A baseline that was measured before a measure was there lacks that one.
+        out |= {f"{k}_dcgan": dcgan[k] for k in OF_BASELINE if k in dcgan}
         curve += [
             ("dcgan", 0, *point)
             for point in curve_points(dcgan["curve"], out.get("minutes_200_epochs_dcgan"))

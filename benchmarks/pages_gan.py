@@ -45,11 +45,29 @@ def build_row(found, label, name, worst="", form=".2f"):
     return label, f"{show_mean(found, name, form)}{worst}", dcgan
 
 
+def patch_rows(found):
+    """Return the rows of the measures without a network; none if they were not measured."""
+    if "swd_ratio" not in found:
+        return []
+    ends = ("spectrum_least", "spectrum_most")
+    return [
+        build_row(found, "patch distance over the floor, worse level", "swd_ratio"),
+        (
+            "power over that of train images, any radius: least, most",
+            show_spread(found, *ends),
+            show_spread(found, *(f"{end}_dcgan" for end in ends))
+            if "swd_ratio_dcgan" in found
+            else "not run",
+        ),
+    ]
+
+
 def quality_rows(found):
     """Return the rows of how near the images of both GANs are to real ones."""
     has_dcgan = "frechet_ratio_dcgan" in found
     return [
         build_row(found, "Fréchet distance over the floor (1 = real images)", "frechet_ratio"),
+        *patch_rows(found),
         build_row(found, "KID", "kid", form=".4f"),
         build_row(
             found,

@@ -43,6 +43,12 @@ DISTANCES = (
     ("Density", "density", "density_half_b"),
     ("Coverage", "coverage", "coverage_half_b"),
 )
+# The same, among the patch distances, which need no judge.
+PATCHES = (
+    ("Patch distance over that of real images", "swd_ratio", None),
+    ("Patch distance, fine level (28 px)", "swd_28", "swd_28_floor"),
+    ("Patch distance, coarse level (14 px)", "swd_14", "swd_14_floor"),
+)
 NOVELTY = (
     ("Nearly training images", "memorisation"),
     ("The same but for brightness and contrast", "copies"),
@@ -122,11 +128,13 @@ def tabulate(sets):
         row("Origin", lambda s: s["origin"]),
         row("Images", lambda s: str(sum(s["images"].values()))),
     ]
+    for block, names in (("distances", DISTANCES), ("patches", PATCHES)):
+        for label, key, floor in names:
+            if all(key in s.get(block, {}) for s in sets):
+                real = first[block][floor]["value"] if floor else ""
+                value = lambda s, block=block, key=key: s[block][key]["value"]  # noqa: E731
+                rows.append(row(label, value, real))
     if all("distances" in s for s in sets):
-        for label, key, floor in DISTANCES:
-            if all(key in s["distances"] for s in sets):
-                real = first["distances"][floor]["value"] if floor else ""
-                rows.append(row(label, lambda s, key=key: s["distances"][key]["value"], real))
         recall = {
             c: f["real_recall"]
             for c, f in first["label_agreement"].items()

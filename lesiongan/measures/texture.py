@@ -8,6 +8,7 @@ import numpy as np
 
 from lesiongan.data.classes import CLASSES, class_counts
 from lesiongan.data.split import half_a
+from lesiongan.files import records
 from lesiongan.measures import bootstrap, distances, image_space
 from lesiongan.measures.shares import DRAWS, mean_of_draws
 from lesiongan.nets.synthetic_set import draw_latents, generate
@@ -17,6 +18,9 @@ from lesiongan.run import streams
 PER_CLASS, LEAST = 2000, 20
 
 RESAMPLES = 300
+
+SPECTRA = {...: {"deviation": {"value": (*records.NUMBER, type(None))}}}
+"""What readers of a spectrum need of it (records.find_fault)."""
 
 
 def report(inputs, synthetic, generator, held_out, most=2000):
@@ -76,7 +80,7 @@ def measure_patches(inputs, synthetic, generator, held_out, most):
         of_made, of_a, of_b = (
             image_space.patch_distances(some, real, rng) for some in (made, images[a], images[b])
         )
-        draw = {}
+        draw: dict[str, float] = {}
         for level, m, x, y in zip((28, 14), of_made, of_a, of_b, strict=True):
             draw |= {
                 f"swd_{level}": m,
@@ -127,11 +131,12 @@ def measure_spectrum(inputs, synthetic, generator, held_out, code):
         "deviation": {"value": ratio[worst], "radius": int(image_space.RADII[worst])},
     }
     images, labels = inputs.part(held_out)
-    held = image_space.ring_powers(images[labels == code]) if (labels == code).any() else []
-    if len(held) < LEAST:
-        reason = f"the {held_out} part has {len(held)} images, {LEAST} are needed"
+    theirs = labels == code
+    if theirs.sum() < LEAST:
+        reason = f"the {held_out} part has {theirs.sum()} images, {LEAST} are needed"
         return found | {"to_held_out": None, "reason_held_out": reason}
-    lesions = inputs.lesions("train")[own], inputs.lesions(held_out)[labels == code]
+    held = image_space.ring_powers(images[theirs])
+    lesions = inputs.lesions("train")[own], inputs.lesions(held_out)[theirs]
     means = [
         np.concatenate([w @ p / w.sum(axis=1)[:, None] for w in weights])
         for p, weights in (

@@ -1,6 +1,10 @@
 """What each figure of the report shows, in a sentence for readers who do not see it."""
 
+import math
+
 from lesiongan.data.classes import CLASS_NAMES, CLASSES
+from lesiongan.files import records
+from lesiongan.measures import texture
 from lesiongan.plots.findings import cell, pick
 
 SEEN = {
@@ -27,6 +31,11 @@ SEEN = {
     "label_agreement": (
         "Pairs of bars for each diagnosis: the judge's recall on real images and its agreement "
         "with the labels of synthetic ones; for melanoma {recall} and {agreement}."
+    ),
+    "spectrum": (
+        "Two line charts over the spatial frequency, a line for each diagnosis: the power of "
+        "synthetic over real training images, and of real training over held-out images; the "
+        "ratio farthest from 1 is {deviation}."
     ),
     "nearest_pairs": (
         "Synthetic images in a row, each above the training image nearest to it, with their "
@@ -81,6 +90,18 @@ SEEN = {
 UNKNOWN = "not measured"
 
 
+def farthest(quality):
+    """Return the ratio of power that is farthest from 1, with its diagnosis, as words."""
+    spectra = quality.get("spectrum")
+    if records.find_fault(spectra, texture.SPECTRA, ""):
+        return UNKNOWN
+    known = {c: v for c, f in spectra.items() if (v := f["deviation"]["value"])}
+    if not known:
+        return UNKNOWN
+    worst = max(known, key=lambda c: abs(math.log(known[c])))
+    return f"{known[worst]:.2f} ({CLASS_NAMES[worst]})"
+
+
 def describe(name, split, found=None, quality=None, matrix=None, epoch=None):
     """Return the sentence that stands in place of figure `name`.
 
@@ -106,6 +127,7 @@ def describe(name, split, found=None, quality=None, matrix=None, epoch=None):
         commonest=f"{counts[commonest]} ({CLASS_NAMES[commonest]})",
         recall=show(agreement, ("real_recall",)),
         agreement=show(agreement),
+        deviation=farthest(quality or {}),
         memorised=show(quality or {}, ("memorisation",), "{:.1%}"),
         right=f"{right} of {sum(map(sum, matrix))}" if matrix else right,
         auc=show(model, ("auc",)),

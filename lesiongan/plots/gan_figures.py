@@ -4,6 +4,7 @@ import numpy as np
 
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import records
+from lesiongan.measures import texture
 from lesiongan.nets import inference
 from lesiongan.nets.synthetic_set import draw_latents, generate
 from lesiongan.plots import style
@@ -186,4 +187,37 @@ def draw_label_agreement(sources):
         title = f"balanced accuracy of the judge on real images: {judge['value']:.2f}"
     columns = 2 if sources.page.style == "paper" else 1
     style.legend_above(ax, columns, title=title)
+    return fig
+
+
+def draw_spectrum(sources):
+    """Draw the power of synthetic images over that of train images, by radius and class.
+
+    Beside it stand the train images over the held-out ones, with their intervals: so far do real
+    images differ from real ones.
+    """
+    sources.check_evaluation()
+    path = need(sources.evaluation / "synthetic_quality.json", "evaluate.py")
+    found = records.read_json(path, "evaluate.py").get("spectrum", {})
+    if fault := records.find_fault(found, texture.SPECTRA, "spectrum"):
+        raise Missing(f"synthetic_quality.json: {fault}; run evaluate.py again")
+    shown = {c: found[c] for c in CLASSES if c in found and "to_train" in found[c]}
+    if not shown:
+        raise Missing("synthetic_quality.json has no power spectrum")
+    fig, (ours, real) = style.panels(sources.page, 2, height=2.8, sharex=True, sharey=True)
+    for c, f in shown.items():
+        colour = style.COLOURS[c]
+        ours.plot(f["radius"], f["to_train"], color=colour, label=style.tick(c))
+        if f["to_held_out"]:
+            ends = f["real_to_held_out"]
+            real.plot(f["radius"], ends["value"], color=colour)
+            real.fill_between(f["radius"], ends["low"], ends["high"], color=colour, alpha=0.12)
+    for ax, title in ((ours, "synthetic / real (train)"), (real, "real (train) / real (held out)")):
+        ax.axhline(1, color="#666666", lw=sources.page.line / 2, ls="--")
+        ax.set(title=title, xlabel="radius (cycles per image)", yscale="log")
+        ax.set_yticks([0.5, 0.7, 1, 1.4, 2], ["0.5", "0.7", "1", "1.4", "2"], minor=False)
+        ax.set_yticks([], minor=True)
+    ours.set(ylabel="ratio of power", xticks=range(2, 15, 2))
+    columns = len(CLASSES) if sources.page.columns("two") == "two" else 4
+    fig.legend(*ours.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return fig

@@ -83,6 +83,21 @@ TERMS = {
         "Fréchet distance of the synthetic images to the test part, over that of as many real "
         "images; 1 is as near as real images are",
     ),
+    "patch_distance": (
+        "patch distance",
+        "sliced Wasserstein distance of 7 x 7 patches at two levels of an image pyramid; no "
+        "network has a part in it",
+    ),
+    "patch_ratio": (
+        "patch ratio",
+        "patch distance of the synthetic images to the test part over that of as many real images, "
+        "at the worse of the two levels; 1 is as near as real images are",
+    ),
+    "spectrum": (
+        "power spectrum",
+        "how much detail of each size the images have: the power of the grey image at each spatial "
+        "frequency",
+    ),
     "kid": ("KID", "kernel inception distance, in the same features"),
     "precision_recall": (
         "precision, recall, density, coverage",

@@ -31,6 +31,11 @@ FIGURES = {
         gan_figures.draw_label_agreement,
         "Judge's agreement with the labels of synthetic images, and its recall on real.",
     ),
+    "spectrum": (
+        gan_figures.draw_spectrum,
+        "Power of synthetic over real images by spatial frequency, and real over real with 95 % "
+        "intervals over lesions.",
+    ),
     "nearest_pairs": (
         gan_figures.draw_nearest_pairs,
         "The ten synthetic images nearest to training images; below each its L2 distance "

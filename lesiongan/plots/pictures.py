@@ -10,6 +10,7 @@ PLACES = {
     "pictures": ("real_and_synthetic",),
     "generator": (
         "label_agreement",
+        "spectrum",
         "nearest_pairs",
         "class_grid",
         "interpolation",

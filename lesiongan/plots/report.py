@@ -63,12 +63,18 @@ def quality_section(quality):
     counted = {"value": records.NUMBER, "n": int}
     if memorisation and (fault := records.find_fault(memorisation, counted, "memorisation")):
         raise InputError(f"synthetic_quality.json: {fault}; run evaluate.py again")
+    patches = quality.get("patches", {})
+    shape = {"swd_ratio": {"value": records.NUMBER, "level": int}}
+    shape |= {k: {"value": records.NUMBER} for names in tables.PATCHES for k in names[1:]}
+    if "swd_28" in patches and (fault := records.find_fault(patches, shape, "patches")):
+        raise InputError(f"synthetic_quality.json: {fault}; run evaluate.py again")
     table = tables.quality_table(quality)
     return render(
         "quality.html",
         quality={"reason": None, "protocol": "", "judge_sha256": ""} | quality,
         distances=d,
         memorisation=memorisation,
+        patches=patches if "swd_28" in patches else None,
         judge=cell(quality["judge_balanced_accuracy"])
         if "judge_balanced_accuracy" in quality
         else None,

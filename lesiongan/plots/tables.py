@@ -86,8 +86,11 @@ GROUP_SCORES = (
     ("Sensitivity, malignant", "malignant_sensitivity_at_val_threshold_90"),
     ("Specificity, malignant", "malignant_specificity_at_val_threshold_90"),
 )
-# The ratio stands in a sentence of its own.
-DISTANCES = tuple(row for row in synthetic_sets.DISTANCES if row[2])
+# The ratios stand in a sentence of their own.
+DISTANCES, PATCHES = (
+    tuple(row for row in rows if row[2])
+    for rows in (synthetic_sets.DISTANCES, synthetic_sets.PATCHES)
+)
 
 
 def metrics_table(found):
@@ -165,8 +168,13 @@ def quality_table(quality):
 
     quality: synthetic_quality.json; the table has no rows if nothing was measured.
     """
-    d = quality.get("distances", {})
-    rows = [(name, d[key], d[floor]) for name, key, floor in DISTANCES if key in d]
+    rows = [
+        (name, found[key], found[floor])
+        for block, names in (("distances", DISTANCES), ("patches", PATCHES))
+        for found in [quality.get(block, {})]
+        for name, key, floor in names
+        if key in found
+    ]
     caption = (
         "Distances of the synthetic images to held-out real ones, beside those of real images."
     )

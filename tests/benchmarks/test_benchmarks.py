@@ -26,6 +26,10 @@ def test_a_row_is_what_the_files_say(bars, pipeline):
     assert row["frechet_ratio"] == d["frechet_ratio"]["value"]
     # The ratio of means is not the mean of the draws' ratios, but it is near.
     assert row["frechet"] / row["frechet_floor"] == pytest.approx(row["frechet_ratio"], rel=0.2)
+    assert row["swd_ratio"] == quality["patches"]["swd_ratio"]["value"]
+    measured = {c: f["to_train"] for c, f in quality["spectrum"].items() if "to_train" in f}
+    assert row["spectrum_least"] == {c: min(f) for c, f in measured.items()}
+    assert row["spectrum_most"] == {c: max(f) for c, f in measured.items()}
     assert list(row["label_agreement"]) == list(row["diversity_ratio"]) == list(CLASSES)
     ends = []
     for folder, name in (("cnn", "predictions"), ("control", "predictions_control")):

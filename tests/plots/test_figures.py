@@ -40,6 +40,7 @@ def test_each_figure_is_drawn_by_its_own_function_under_its_own_caption():
         "gan_training": "losses of both players",
         "embedding": "t-SNE",
         "label_agreement": "agreement with the labels",
+        "spectrum": "by spatial frequency",
         "nearest_pairs": "nearest to training images",
         "cnn_training": "Classifier training",
         "confusion": "Confusion matrix",

@@ -129,3 +129,34 @@ def test_the_map_of_features_is_the_judges(inputs, monkeypatch):
     )
     gan_figures.draw_embedding(inputs)
     assert asked == ["judge"]
+
+
+def test_spectra_stand_under_their_diagnoses_with_real_images_beside_them(inputs, monkeypatch):
+    radius = list(range(1, 15))
+    ratios = {c: np.linspace(0.6, 1 + i / 10, 14) for i, c in enumerate(CLASSES)}
+    real = {"value": [1.0] * 14, "low": [0.8] * 14, "high": [1.3] * 14}
+    found = {
+        c: {
+            "radius": radius,
+            "to_train": list(r),
+            "deviation": {"value": 0.6, "radius": 1},
+            "to_held_out": [1.0] * 14,
+            "real_to_held_out": real,
+        }
+        for c, r in ratios.items()
+    }
+    # A class with too few held-out images has no line on the right, one with none at all has none.
+    found["df"] |= {"to_held_out": None}
+    found["vasc"] = {"deviation": {"value": None, "reason": "no images"}}
+    monkeypatch.setattr(gan_figures.records, "read_json", lambda *a: {"spectrum": found})
+    monkeypatch.setattr(inputs, "check_evaluation", lambda: None)
+    ours, theirs = gan_figures.draw_spectrum(inputs).axes
+    lines = lines_of(ours)
+    for c, name in zip(CLASSES, NAMES, strict=True):
+        if c != "vasc":
+            np.testing.assert_allclose(lines[name], [radius, ratios[c]])
+    assert "vasc" not in lines
+    drawn = [line for line in theirs.lines if len(line.get_ydata()) == 14]
+    assert len(drawn) == len(theirs.collections) == 5
+    assert ours.get_title() == "synthetic / real (train)"
+    assert theirs.get_title() == "real (train) / real (held out)"

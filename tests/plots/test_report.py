@@ -152,7 +152,7 @@ def test_every_distance_stands_beside_its_own_floor(pipeline):
         oracles.read(pipeline.outputs / "evaluation/synthetic_quality.json"), first=1001
     )
     text = report.quality_section(quality)
-    d = quality["distances"]
+    d = quality["distances"] | quality["patches"]
     head, *rows = Reader(text).tables[0]
     assert head == ["", "synthetic", "real (half B)"]
     pairs = {
@@ -162,12 +162,18 @@ def test_every_distance_stands_beside_its_own_floor(pipeline):
         "Recall": ("recall", "recall_half_b"),
         "Density": ("density", "density_half_b"),
         "Coverage": ("coverage", "coverage_half_b"),
+        "Patch distance, fine level (28 px)": ("swd_28", "swd_28_floor"),
+        "Patch distance, coarse level (14 px)": ("swd_14", "swd_14_floor"),
     }
     assert [row[0] for row in rows] == list(pairs)
     for label, *cells in rows:
         ends = [[f"{d[key][end]:.4f}" for end in ("value", "low", "high")] for key in pairs[label]]
         assert cells == ["{} [{}, {}]".format(*each) for each in ends], label
     assert f"ratio to the floor: {d['frechet_ratio']['value']:.1f}" in text
+    worse = d["swd_ratio"]
+    assert f"is {worse['value']:.1f}, at the level of {worse['level']} pixels" in " ".join(
+        text.replace("</dfn>", "").split()
+    )
     m = quality["memorisation"]
     assert f"{m['value']:.1%} of {m['n']} synthetic images" in " ".join(text.split())
 

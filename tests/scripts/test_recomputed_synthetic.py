@@ -235,3 +235,48 @@ def test_the_protocol_names_part_images_and_mix(parts, quality):
     assert words in quality["protocol"]
     assert quality["source"] == "fresh draws from the saved generator"
     assert "components fitted on half A" in quality["protocol"]
+
+
+def ring_means(images):
+    """Mean power of grey images in rings of integer radius, ring by ring, with SciPy."""
+    import scipy.fft
+
+    grey = images @ np.array([0.299, 0.587, 0.114])
+    power = np.abs(scipy.fft.fft2(grey - grey.mean(axis=(1, 2), keepdims=True))) ** 2
+    found = []
+    for radius in range(1, 15):
+        inside = [
+            power[:, i, j]
+            for i in range(28)
+            for j in range(28)
+            if round(float(np.hypot(min(i, 28 - i), min(j, 28 - j)))) == radius
+        ]
+        found.append(np.mean(inside))
+    return np.array(found)
+
+
+def test_the_spectrum_is_the_generators_over_the_train_parts(evaluated, parts, quality):
+    generator = oracles.load(evaluated.models / "gan/generator.keras")
+    rng = np.random.default_rng(0)
+    images, labels = parts.of("train")
+    measured = [c for c in CLASSES if "to_train" in quality["spectrum"][c]]
+    assert measured
+    for c in measured:
+        code = CLASSES.index(c)
+        latents = rng.standard_normal((2000, generator.inputs[0].shape[1]), dtype=np.float32)
+        made = generator.predict([latents, np.full(2000, code, np.int32)], verbose=0)
+        expected = ring_means(np.clip(np.rint(made), 0, 255)) / ring_means(images[labels == code])
+        assert quality["spectrum"][c]["to_train"] == pytest.approx(list(expected), rel=0.15), c
+        farthest = max(quality["spectrum"][c]["to_train"], key=lambda v: abs(np.log(v)))
+        assert quality["spectrum"][c]["deviation"]["value"] == farthest
+    for c in set(CLASSES) - set(measured):
+        assert "are needed" in quality["spectrum"][c]["deviation"]["reason"]
+
+
+def test_patches_of_a_generator_of_two_epochs_are_far_from_real_ones(quality):
+    patches = quality["patches"]
+    assert patches["swd_ratio"]["value"] > 2
+    for level in (28, 14):
+        ratio = patches[f"swd_{level}"]["value"] / patches[f"swd_{level}_floor"]["value"]
+        assert patches[f"swd_{level}_ratio"]["value"] == pytest.approx(ratio, rel=0.1)
+        assert patches[f"swd_{level}_control"]["value"] == pytest.approx(1, abs=0.5)

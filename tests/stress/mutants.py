@@ -116,6 +116,8 @@ LIKELY = {
     "lesiongan/measures/medmnist": "medmnist_format medmnist_csv",
     "lesiongan/measures/estimates": "estimates recomputed compared_networks evaluate",
     "lesiongan/measures/recompute": "from_predictions recomputed estimates evaluate",
+    "lesiongan/measures/image_space": "image_space texture recomputed_synthetic",
+    "lesiongan/measures/texture": "texture recomputed_synthetic gan_figures",
     "lesiongan/measures": (
         "distances memorisation synthetic_quality judge_must_work recomputed_synthetic evaluate "
         "from_predictions"
