@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lesiongan.data import classes, metadata
+from lesiongan.data import classes, clinical, metadata
 from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
@@ -80,13 +80,21 @@ def evaluate_test(run, models, synthetic, generator_path):
     }
     predictions = {}
     for name in (n for n in recompute.MODELS if n in models):
-        path = folder / ("predictions.csv" if name == "classifier" else f"predictions_{name}.csv")
-        p = inference.predict_views(networks.load_model(run, name), test.images, args.views)
-        write_predictions(path, test.rows, test.labels, p)
-        # The predictions are read as written, so that --from-predictions agrees to the last digit.
-        predictions[name] = read_predictions(path)
-        context["points"][name] = models[name]["operating_points"]
-        context["arms"][name] = networks.describe_arm(models[name])
+        network = networks.load_model(run, name)
+        known: dict[str, dict | None] = {name: None}
+        if name == "clinical":
+            n = len(test.labels)
+            known[name] = clinical.encode(test.metadata, n)
+            known[recompute.UNKNOWN] = clinical.unknown(n)
+        for label, values in known.items():
+            end = "" if label == "classifier" else f"_{label}"
+            path = folder / f"predictions{end}.csv"
+            p = inference.predict_views(network, test.images, args.views, values)
+            write_predictions(path, test.rows, test.labels, p)
+            # They are read as written, so that --from-predictions agrees to the last digit.
+            predictions[label] = read_predictions(path)
+            context["points"][label] = models[name]["operating_points"]
+            context["arms"][label] = networks.describe_arm(models[name])
     writing.write_json(folder / "context.json", context)
     estimates.write(folder, predictions, test.lesions, context)
     if test.metadata is not None:

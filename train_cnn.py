@@ -4,6 +4,7 @@
     python train_cnn.py --role control     # the same steps on real images alone -> models/control/
     python train_cnn.py --role judge       # the measuring instrument -> models/judge/
     python train_cnn.py --task malignancy  # benign / malignant -> models/malignancy/
+    python train_cnn.py --clinical         # age, sex and site beside the image -> models/clinical/
 
 The script reads the table's train part (val calibrates; test is never touched) and the synthetic
 table, whose rows can only enter training. --synthetic takes the images of any other generator too:
@@ -17,6 +18,9 @@ shift of the prior by synthetic images is taken out of the logits analytically (
 accuracy by a log-prior shift fitted on val (Menon et al. 2021). --sampler balanced draws every
 class equally often instead.
 
+With --clinical the network takes age, sex and site of the metadata beside the image. In training
+they are made unknown at random, so that it learns to do without any of them.
+
 Convolutions are trained by Muon, which needs half the steps that AdamW does here (results/LOG.md).
 
 An epoch is as many images as the real training part has, whatever is mixed in: arms with equal
@@ -27,6 +31,7 @@ import math
 
 import numpy as np
 
+from lesiongan.data import clinical
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, MALIGNANT, class_counts
 from lesiongan.data.split import half_a
 from lesiongan.files import checksums, writing
@@ -52,6 +57,14 @@ FOLDERS = {
     ("control", "malignancy"): "malignancy_control",
     ("judge", "dx"): "judge",
 }
+# With --clinical, each value is forgotten in this share of the images, and all in half as many.
+FORGET = 0.3
+CLINICAL_WIDTH = 8
+
+
+def find_folder(args):
+    """Return the folder of models/ in which a network is kept."""
+    return "clinical" if args.clinical else FOLDERS[args.role, args.task]
 
 
 def parse_args(argv=None):
@@ -61,12 +74,16 @@ def parse_args(argv=None):
 # ---------------------------------------------------------------- the network
 
 
-def build_network(classes, width=48, stem=2, middle=28):
+def build_network(classes, width=48, stem=2, middle=28, takes_clinical=False):
     """Build the network: image float32 (n, 28, 28, 3) in [0, 255] -> logits (n, classes).
 
     It is a functional model; its layer `features` is (n, 4 width). It is a residual network (He et
     al. 2016, pre-activation) of 14 x 14 and 7 x 7, and with `stem` 2, the stride of the first
     convolution, of 4 x 4 too: what 28 x 28 would cost is spent on depth and width below it instead.
+
+    takes_clinical: the network also takes age float32 (n,) in years, sex and site int32 (n,), as in
+    data/clinical.py. Each is embedded and joins the features before the last layer, which adds what
+    they say to what the image says.
 
     middle: side of the middle of the image that is enlarged to 28 x 28 before all else (layer
     `closer`). This is done only in use, not in training: the images it is trained on have been
@@ -95,9 +112,24 @@ def build_network(classes, width=48, stem=2, middle=28):
         x = short + conv(conv(x, filters, stride), filters)
     x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.95)(x))
     x = layers.GlobalAveragePooling2D(name="features")(x)
-    return keras.Model(
-        image, layers.Dense(classes, name="logits")(layers.Dropout(0.2)(x)), name="classifier"
-    )
+    x = layers.Dropout(0.2)(x)
+    if not takes_clinical:
+        return keras.Model(image, layers.Dense(classes, name="logits")(x), name="classifier")
+    age = keras.Input((), name="age")
+    sex, site = (keras.Input((), dtype="int32", name=name) for name in ("sex", "site"))
+    # Bin 0 is that of an unknown age; decades follow.
+    decade = layers.Discretization(bin_boundaries=list(range(0, 90, 10)))(age)
+    known = [
+        layers.Embedding(count, CLINICAL_WIDTH, name=f"{name}_embedding")(value)
+        for name, value, count in (
+            ("age", decade, 10),
+            ("sex", sex, len(clinical.SEXES)),
+            ("site", site, len(clinical.SITES)),
+        )
+    ]
+    logits = layers.Dense(classes, name="logits")(layers.Concatenate()([x, *known]))
+    inputs = {"image": image, "age": age, "sex": sex, "site": site}
+    return keras.Model(inputs, logits, name="clinical")
 
 
 # ---------------------------------------------------------------- the training pool
@@ -117,9 +149,7 @@ def gather_pool(run):
         images, labels = images[keep], labels[keep]
     images, labels, weights = [images], [labels], [np.ones(len(labels), np.float32)]
     if args.repeat_real:
-        again = np.random.default_rng([args.seed, streams.REPEATED_IMAGES]).integers(
-            len(labels[0]), size=args.repeat_real
-        )
+        again = choose_repeats(args, len(labels[0]))
         images.append(images[0][again])
         labels.append(labels[0][again])
         weights.append(np.ones(args.repeat_real, np.float32))
@@ -139,6 +169,30 @@ def gather_pool(run):
     return np.concatenate(images), np.concatenate(labels), np.concatenate(weights), synthetic
 
 
+def choose_repeats(args, n):
+    """Return the positions (k,) among n real images of those that --repeat-real repeats."""
+    rng = np.random.default_rng([args.seed, streams.REPEATED_IMAGES])
+    return rng.integers(n, size=args.repeat_real)
+
+
+def gather_clinical(run, n):
+    """Return ({age, sex, site} of a pool of n, the same of val); (None, None) without --clinical.
+
+    Nothing is known of images that are not of the table: synthetic ones and those of --real.
+    """
+    args, table, parts = run.args, run.inputs.table, run.inputs.parts
+    if not args.clinical:
+        return None, None
+    clinical.require(table.metadata, table.path)
+    values = clinical.encode(table.metadata, len(table))
+    train, val = (clinical.take(values, np.flatnonzero(parts == p)) for p in ("train", "val"))
+    known = [] if args.real == "none" else [train]
+    if args.repeat_real:
+        known.append(clinical.take(train, choose_repeats(args, len(train["age"]))))
+    left = n - sum(len(part["age"]) for part in known)
+    return clinical.join([*known, clinical.unknown(left)]), val
+
+
 def append_rows(table, weight, images, labels, weights):
     """Append the rows of a 28 x 28 RGB table to the pool's lists."""
     images.append(table.images)
@@ -146,10 +200,11 @@ def append_rows(table, weight, images, labels, weights):
     weights.append(np.full(len(table), weight, np.float32))
 
 
-def build_batches(images, targets, weights, args):
+def build_batches(images, targets, weights, args, known=None):
     """Return a function of the training step that gives (images float32, targets, weights).
 
-    A batch depends on the seed and the step alone.
+    A batch depends on the seed and the step alone. known: {age, sex, site} of the images; then the
+    first of the three is a dict of them and of the images, some of the values made unknown.
     """
     members = [np.flatnonzero(targets == c) for c in np.unique(targets)]
     orders: dict[int, np.ndarray] = {}
@@ -179,7 +234,11 @@ def build_batches(images, targets, weights, args):
 
     def batch(step):
         index = choose(step)
-        return images[index].astype(np.float32), targets[index], weights[index]
+        x = images[index].astype(np.float32)
+        if known is not None:
+            rng = np.random.default_rng([args.seed, streams.FORGOTTEN, step])
+            x = {"image": x, **clinical.forget(clinical.take(known, index), FORGET, rng)}
+        return x, targets[index], weights[index]
 
     return batch
 
@@ -213,14 +272,21 @@ def prepare(args, classes, steps):
     """Return (compiled model with augmentation, the network inside it) for `steps` steps."""
     import keras
 
-    network = trained = build_network(classes, args.width, args.stem, args.middle)
-    # In training the augmentation stands in the place of the crop, which is for use alone.
-    if args.middle < IMAGE_SHAPE[0]:
-        trained = keras.Model(network.get_layer("closer").output, network.output)
+    network = trained = build_network(classes, args.width, args.stem, args.middle, args.clinical)
     augment = augmentation.build_augmentation(
         args.augment, args.seed, args.colour_gain, args.sharpness
     )
-    model = keras.Sequential([keras.Input(IMAGE_SHAPE), *augment, trained])
+    if args.clinical:
+        image, *others = (network.input[n] for n in ("image", *clinical.NAMES))
+        seen = network.get_layer("closer").output if args.middle < IMAGE_SHAPE[0] else image
+        trained = keras.Model([seen, *others], network.output)
+        augmented = keras.Sequential([keras.Input(IMAGE_SHAPE), *augment])(image)
+        model = keras.Model(network.input, trained([augmented, *others]))
+    else:
+        # In training the augmentation stands in the place of the crop, which is for use alone.
+        if args.middle < IMAGE_SHAPE[0]:
+            trained = keras.Model(network.get_layer("closer").output, network.output)
+        model = keras.Sequential([keras.Input(IMAGE_SHAPE), *augment, trained])
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=args.learning_rate, warmup_steps=max(1, steps // 20)
     )
@@ -233,24 +299,24 @@ def prepare(args, classes, steps):
     return model, network
 
 
-def train(place, pool, val, shift, resuming=False):
+def train(place, pool, val, shift, resuming=False, known=(None, None)):
     """Train the network; return (network, history).
 
     It has the weights of the last epoch, or with --keep best those of the epoch with the least val
     log-loss.
 
     shift: float (k,), added to the logits before they are scored, so that every arm is chosen under
-    the same prior.
+    the same prior. known: {age, sex, site} of the pool and of val, for a network that takes them.
     """
     args = place.run.args
     keras_setup.seed_everything(args.seed, args.deterministic)
     (images, targets, weights), (val_images, val_targets) = pool, val
     plan = plan_epochs(args, epoch_images(place.run, targets))
     model, network = prepare(args, len(shift), sum(plan))
-    batch = build_batches(images, targets, weights, args)
+    batch = build_batches(images, targets, weights, args, known[0])
     best = {f"best{i}": np.asarray(v) for i, v in enumerate(network.variables)}
     board = tensorboard.Board(place.path, resuming) if args.tensorboard else None
-    title = FOLDERS[args.role, args.task]
+    title = find_folder(args)
     shown = {}
 
     def train_epoch(epoch):
@@ -260,7 +326,7 @@ def train(place, pool, val, shift, resuming=False):
         loss = np.mean(
             [model.train_on_batch(*batch(step)) for step in range(first, first + plan[epoch])]
         )
-        p = calibration.softmax(inference.predict(network, val_images) + shift)
+        p = calibration.softmax(inference.predict(network, val_images, known[1]) + shift)
         # Both are checked: the losses are from before each update, p is from after the last.
         if not np.isfinite([loss, p.sum()]).all():
             raise InputError(
@@ -299,7 +365,7 @@ def train(place, pool, val, shift, resuming=False):
     for variable, value in zip(network.variables, best.values(), strict=True):
         variable.assign(value)
     if board:
-        show_features(board, network, val_images, val_targets, class_names(args))
+        show_features(board, network, val_images, val_targets, class_names(args), known[1])
     return network, history
 
 
@@ -308,12 +374,12 @@ def class_names(args):
     return ("benign", "malignant") if args.task == "malignancy" else CLASSES
 
 
-def show_features(board, network, images, targets, names):
+def show_features(board, network, images, targets, names, known=None):
     """Write the features of val images for TensorBoard's projector."""
     import keras
 
-    features = keras.Model(network.inputs, network.get_layer("features").output)
-    board.embeddings(inference.predict(features, images), targets, images, names)
+    features = keras.Model(network.input, network.get_layer("features").output)
+    board.embeddings(inference.predict(features, images, known), targets, images, names)
 
 
 def export(place):
@@ -338,7 +404,8 @@ def main(argv=None):
     if not run.announce(PATHS):
         return 0
     pool_images, pool_labels, pool_weights, synthetic = gather_pool(run)
-    folder = args.models_dir / FOLDERS[args.role, args.task]
+    known = gather_clinical(run, len(pool_labels))
+    folder = args.models_dir / find_folder(args)
     model_path = folder / "classifier.keras"
     added = {"real": "added"} if args.real not in ("table", "none") else {}
     place = ResultFolder(run, folder / "options.json", run.identify(PATHS, **added))
@@ -368,8 +435,9 @@ def main(argv=None):
     # The logit of a class that it was not taught is not shifted, so the class stays unlikely.
     shift = np.where(counts > 0, np.log(prior) - np.log(taught), 0)
     val = (val_images, target(val_labels))
-    network, history = train(place, (pool_images, targets, pool_weights), val, shift, resuming)
-    temperature = calibration.fit_temperature(network, *val, shift)
+    pool = (pool_images, targets, pool_weights)
+    network, history = train(place, pool, val, shift, resuming, known)
+    temperature = calibration.fit_temperature(network, *val, shift, known[1])
     # The judge weighs every class alike, as the synthetic set has them. Its epoch, though, is
     # chosen under the train prior like that of any other network; otherwise the few val images of
     # the rare classes would decide.
@@ -377,7 +445,7 @@ def main(argv=None):
         network, temperature, np.zeros(k) if args.role == "judge" else shift
     )
     saved_models.save(model_path, model)
-    p = inference.predict_views(model, val_images)
+    p = inference.predict_views(model, val_images, clinical=known[1])
     writing.write_csv(
         folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY}
     )

@@ -26,16 +26,18 @@ def with_calibration(network, temperature, log_prior_shift):
     kernel, bias = last.get_weights()
     last.set_weights([kernel / temperature, (bias + log_prior_shift) / temperature])
     out = keras.layers.Softmax(name="probabilities")(network.output)
-    return keras.Model(network.input, out, name="classifier")
+    return keras.Model(network.input, out, name=network.name)
 
 
-def fit_temperature(network, images, targets, shift):
+def fit_temperature(network, images, targets, shift, clinical=None):
     """Return T in [0.25, 4] with the least val log-loss of the average of the eight views.
 
     That average is what evaluate.py writes. A single view of the same network is a little less
-    confident than it should be: averaging takes confidence away, and T gives it back.
+    confident than it should be: averaging takes confidence away, and T gives it back. clinical: as
+    in inference.predict.
     """
-    logits = np.stack([inference.predict(network, v) for v in dihedral_views(images)]) + shift
+    views = dihedral_views(images)
+    logits = np.stack([inference.predict(network, v, clinical) for v in views]) + shift
     grid = np.exp(np.linspace(np.log(0.25), np.log(4), 81))
     losses = [metrics.log_loss(targets, softmax(logits / t).mean(axis=0)) for t in grid]
     return float(grid[int(np.argmin(losses))])

@@ -183,7 +183,13 @@ def compute(predictions, lesions, context):
             y, probabilities, points, lesions, protocol
         )
     if "control" in measures:
-        out["classifier_minus_control"] = subtract_control(measures, len(y), lesions, context)
+        out["classifier_minus_control"] = subtract(
+            ("classifier", "control"), measures, len(y), lesions, context
+        )
+    if "clinical" in measures:
+        out["clinical_minus_classifier"] = subtract(
+            ("clinical", "classifier"), measures, len(y), lesions, context
+        )
     if "malignancy" in measures:
         out["sum_minus_binary"] = subtract_binary(measures, len(y), lesions, context)
     return out
@@ -218,23 +224,29 @@ def describe(context, name, what):
     return f"{context['protocol']}; {what}{warning}"
 
 
-def subtract_control(measures, n, lesions, context):
-    """Return classifier minus control, paired over lesions; null if more than data differs."""
-    if differ(context["arms"], "control", "same"):
-        return {
-            "value": None,
-            "reason": "classifier and control differ in more than their data",
-        }
+# What two networks must share for their difference to mean something: the control has other
+# images, the clinical network other inputs.
+SHARED = {
+    "control": ("same",),
+    "clinical": ("same", "trained_on", "synthetic_sha256", "synthetic_weight"),
+}
+
+
+def subtract(pair, measures, n, lesions, context):
+    """Return the first network of a pair minus the second, paired over lesions.
+
+    One of the pair is the classifier. It is null if they differ in more than their data.
+    """
+    first, second = pair
+    other = second if first == "classifier" else first
+    if differ(context["arms"], other, *SHARED[other]):
+        return {"value": None, "reason": f"{first} and {second} differ in more than their data"}
 
     def difference(w):
-        control = measures["control"](w)
-        return {
-            k: v - control[k]
-            for k, v in measures["classifier"](w).items()
-            if k in control and k != "ece"
-        }
+        less = measures[second](w)
+        return {k: v - less[k] for k, v in measures[first](w).items() if k in less and k != "ece"}
 
-    words = describe(context, "control", "paired over lesions, one seed each")
+    words = describe(context, other, "paired over lesions, one seed each")
     paired = bootstrap.with_intervals(difference, lesions, DRAWS)
     out = nest({name: estimate(*v, n, words) for name, v in paired.items()})
     # Noise raises the ECE of a well calibrated network more than that of another. In simulated
@@ -317,6 +329,14 @@ def print_summary(folder):
             f"{show(argmax, 'balanced_accuracy')} (argmax), {show(balanced, 'balanced_accuracy')} "
             f"(balanced), macro-F1 {show(argmax, 'macro_f1')}, AUC "
             f"{show(model, 'auc' if 'auc' in model else 'auc_malignant')}, ECE {show(model, 'ece')}"
+        )
+    told = found.get("clinical_minus_classifier", {})
+    if "argmax" in told:
+        say(
+            f"  with age, sex and site, less the image alone: accuracy "
+            f"{show(told['argmax'], 'accuracy')}, balanced accuracy "
+            f"{show(told.get('balanced', {}), 'balanced_accuracy')} (balanced), AUC "
+            f"{show(told, 'auc')}"
         )
     difference = found.get("classifier_minus_control")
     if difference and "argmax" in difference:

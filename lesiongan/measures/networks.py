@@ -23,6 +23,7 @@ TRAINED = {
 DATA_OPTIONS = (
     "role",
     "task",
+    "clinical",
     "real",
     "repeat_real",
     "synthetic_weight",
@@ -68,7 +69,8 @@ def load_model(run, name):
     Raises InputError if its file has been replaced since.
     """
     path = run.args.models_dir / FOLDERS.get(name, name) / "classifier.keras"
-    model = saved_models.load_classifier(path, recompute.COLUMNS.get(name, len(CLASSES)))
+    k = recompute.COLUMNS.get(name, len(CLASSES))
+    model = saved_models.load_classifier(path, k, takes_clinical=name == "clinical")
     run.check_not_replaced(name, path)
     return model
 
@@ -114,5 +116,5 @@ def name_protocol(run, views, classifier):
 
 def identify(run):
     """Return {name: {"sha256", "published"}} of the networks that a run has read."""
-    names = ("classifier", "control", "malignancy", "malignancy_control", "judge", "generator")
+    names = (*recompute.MODELS, "judge", "generator")
     return published.identify_networks({n: run.files[n] for n in names if n in run.files})

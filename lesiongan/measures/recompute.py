@@ -17,7 +17,16 @@ from lesiongan.measures import estimates
 from lesiongan.measures.predictions import find_file, read_lesions, read_predictions
 from lesiongan.run import machine
 
-MODELS = ("classifier", "control", "malignancy", "malignancy_control")
+MODELS = (
+    "classifier",
+    "control",
+    "clinical",
+    "clinical_unknown",
+    "malignancy",
+    "malignancy_control",
+)
+# The clinical network is scored a second time as if nothing were known but the image.
+UNKNOWN = "clinical_unknown"
 WRITTEN = ("metrics.json", "per_class.csv", "confusion.csv")
 # These models give so many probabilities; all others give those of the seven diagnoses.
 COLUMNS = {"malignancy": 2, "malignancy_control": 2}

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from lesiongan.data import clinical
 from lesiongan.data.classes import IMAGE_SHAPE
 from lesiongan.files import archives, writing
 from lesiongan.files.errors import InputError, first_line
@@ -37,7 +38,7 @@ MADE_OF = {
     "keras": "DTypePolicy",
     "keras.initializers": "GlorotUniform Ones RandomNormal RandomUniform Zeros",
     "keras.layers": "Activation AveragePooling2D BatchNormalization CenterCrop Concatenate Conv2D "
-    "Conv2DTranspose Dense Dropout Embedding GlobalAveragePooling2D InputLayer "
+    "Conv2DTranspose Dense Discretization Dropout Embedding GlobalAveragePooling2D InputLayer "
     "LeakyReLU Rescaling Reshape Resizing Softmax",
     "keras.src.models.functional": "Functional",
     "keras.src.ops.core": "Cast",
@@ -147,19 +148,29 @@ def load_generator(path):
     return model
 
 
-def load_classifier(path, classes=7):
+def load_classifier(path, classes=7, takes_clinical=False):
     """Return the classifier of a .keras file; raise InputError if it is none of so many classes.
 
     It takes image float32 (n, 28, 28, 3) in [0, 255] and gives probabilities float32 (n, classes).
+    takes_clinical: it takes a dict of the image and of age, sex and site (n,) instead, as in
+    data/clinical.py.
     """
-    model = load(path, "train_cnn.py")
-    shapes = [tuple(i.shape) for i in model.inputs]
+    made_by = "train_cnn.py" + takes_clinical * " --clinical"
+    model = load(path, made_by)
+    shapes = {i.name: tuple(i.shape) for i in model.inputs}
+    expected: dict[str, tuple] = {"image": (None, *IMAGE_SHAPE)}
+    if takes_clinical:
+        expected |= dict.fromkeys(clinical.NAMES, (None,))
+        named = isinstance(model.input, dict) and set(model.input) == set(expected)
+        fits = named and shapes == expected
+    else:
+        # An older network's input may have any name.
+        fits = list(shapes.values()) == list(expected.values())
     outputs = [tuple(o.shape) for o in model.outputs]
-    if shapes != [(None, *IMAGE_SHAPE)] or outputs != [(None, classes)]:
-        what = f"inputs {shapes}, outputs {outputs}"
-        raise InputError(
-            f"{path}: is no classifier of {classes} classes ({what}); run train_cnn.py again"
-        )
+    if not fits or outputs != [(None, classes)]:
+        what = f"inputs {list(shapes.values())}, outputs {outputs}"
+        kind = "clinical classifier" if takes_clinical else "classifier"
+        raise InputError(f"{path}: is no {kind} of {classes} classes ({what}); run {made_by} again")
     return model
 
 

@@ -44,8 +44,15 @@ def metrics_section(found):
 
     Its columns are with synthetic images, without, and the paired difference.
     """
-    table = tables.metrics_table(found)
-    return render("metrics.html", found=found, head=table.head, rows=table.words())
+    table, known = tables.metrics_table(found), tables.clinical_table(found)
+    return render(
+        "metrics.html",
+        found=found,
+        head=table.head,
+        rows=table.words(),
+        clinical_head=known.head,
+        clinical=known.words(),
+    )
 
 
 def quality_section(quality):

@@ -65,6 +65,18 @@ METRIC_ROWS = (
     ("Expected calibration error", ("ece",)),
     ("ECE if perfectly calibrated", ("ece_if_perfect",)),
 )
+CLINICAL_ROWS = tuple(
+    row
+    for row in METRIC_ROWS
+    if row[1]
+    in (
+        ("argmax", "accuracy"),
+        ("balanced", "balanced_accuracy"),
+        ("auc",),
+        ("ece",),
+        ("melanoma_sensitivity_at_90_specificity",),
+    )
+)
 # The points at which the classifier decides, and where what each costs stands in its estimates.
 OPERATING_POINTS = (
     ("Likeliest class: malignant", "argmax", "malignancy_sensitivity", "malignancy_specificity"),
@@ -114,6 +126,26 @@ def metrics_table(found):
     rows.append((label, baseline["accuracy"], *[""] * (len(columns) - 1)))
     caption = "Scores of the classifier and of the control on the test part."
     return Table(caption, ("", *(c for c, _ in columns)), rows)
+
+
+def clinical_table(found):
+    """Return the table of the network that takes age, sex and site, beside the image-only one.
+
+    found: metrics.json; the table has no rows if there is no such network.
+    """
+    models = found["models"]
+    columns = [
+        ("image alone", models["classifier"]),
+        ("image, age, sex, site", models.get("clinical")),
+        ("the same, all unknown", models.get("clinical_unknown")),
+        ("with all - image alone, paired", found.get("clinical_minus_classifier")),
+    ]
+    shown = [(head, block) for head, block in columns if block]
+    rows = []
+    if "clinical" in models:
+        rows = [(name, *(pick(block, path) for _, block in shown)) for name, path in CLINICAL_ROWS]
+    caption = "The classifier that is told age, sex and site, beside the one that sees the image."
+    return Table(caption, ("", *(head for head, _ in shown)), rows)
 
 
 def operating_table(model):
@@ -248,6 +280,7 @@ def list_tables(split, shown):
     made = {"class_counts": count_table(split)}
     if shown["found"]:
         made["metrics"] = metrics_table(shown["found"])
+        made["clinical"] = clinical_table(shown["found"])
         made["operating_points"] = operating_table(shown["found"]["models"]["classifier"])
         made["confusion"] = confusion_table(shown["matrix"])
         made["subgroups"] = group_table(shown["groups"])

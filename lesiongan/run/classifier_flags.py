@@ -121,6 +121,12 @@ def add_training_flags(p: argparse.ArgumentParser) -> None:
         default="dx",
         help="the seven diagnoses, or benign / malignant",
     )
+    g.add_argument(
+        "--clinical",
+        action="store_true",
+        help="the network takes age, sex and site of the metadata beside the image, each of which "
+        "may be unknown; it is kept in models/clinical/",
+    )
     g.add_argument("--batch", type=flags.positive, default=128, help="images a step")
     g.add_argument(
         "--steps", type=flags.positive, metavar="N", help="training steps, instead of --epochs"
@@ -177,6 +183,8 @@ def fill_in_role(args: argparse.Namespace, refuse: Callable[[str], object]) -> N
                 "alone"
             )
         args.seed = JUDGE_SEED
+    if args.clinical and (args.role != "classifier" or args.task != "dx"):
+        refuse("--clinical goes with --role classifier and --task dx, which are the defaults")
     if args.role == "control" and args.synthetic not in (None, "none"):
         refuse("--role control is real images alone: --synthetic contradicts it")
     if args.augment != "classic":

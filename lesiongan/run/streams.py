@@ -23,6 +23,8 @@ JUDGED_REAL = 7
 PATCHES = 8
 # The class gives the latents of the images whose spectrum is measured.
 SPECTRA = 9
+# Seed and step give which ages, sexes and sites the network is not told.
+FORGOTTEN = 10
 
 # The numbers below are whole seeds: every run draws these latents alike, whatever its seed. The
 # first gives the sample grids of the training.
