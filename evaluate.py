@@ -268,6 +268,9 @@ def main(argv=None):
             "  note: the classifier learned from another synthetic set than the one measured; "
             "train_cnn.py trains it again"
         )
+    # The scores by age, sex and site depend on it, and so does what the clinical network is told.
+    if run.inputs.table.metadata is not None:
+        run.files["metadata"] = run.inputs.table.metadata_sha256
     folder = args.outputs_dir / "evaluation"
     place = ResultFolder(run, folder / "options.json", run.identify())
     if place.is_current():

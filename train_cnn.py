@@ -184,6 +184,7 @@ def gather_clinical(run, n):
     if not args.clinical:
         return None, None
     clinical.require(table.metadata, table.path)
+    run.files["metadata"] = table.metadata_sha256
     values = clinical.encode(table.metadata, len(table))
     train, val = (clinical.take(values, np.flatnonzero(parts == p)) for p in ("train", "val"))
     known = [] if args.real == "none" else [train]

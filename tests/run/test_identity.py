@@ -48,6 +48,7 @@ ELSEWHERE = {
     "--role": "each role has a folder of its own",
     "--task": "likewise",
     "--out": "likewise",
+    "--clinical": "likewise",
     "--only": "likewise",
     "--style": "likewise",
     "--columns": "likewise",

@@ -1,0 +1,253 @@
+"""The classifier that takes age, sex and site beside the image: taught, saved, scored, compared."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics as sk
+
+import train_cnn
+from lesiongan.data import clinical
+from lesiongan.files.errors import InputError
+from lesiongan.nets import saved_models
+from lesiongan.run import runs
+from tests import oracles
+from tests.conftest import LEARNED
+from tests.oracles import P
+
+SITES = ["unknown", *sorted(set(clinical.SITES) - {"unknown"})]
+
+
+def inputs_of(images, meta):
+    """What the network takes, by pandas: ages in years, sexes and sites by number, or unknown."""
+    return {
+        "image": images.astype(np.float32),
+        "age": meta.age.fillna(-1).to_numpy(np.float32),
+        "sex": meta.sex.map({"female": 1, "male": 2}).fillna(0).to_numpy(np.int32),
+        "site": np.array([SITES.index(s) for s in meta.localization], np.int32),
+    }
+
+
+@pytest.fixture(scope="module")
+def run(networks, tmp_path_factory):
+    """A run with a clinical network beside the others, evaluated."""
+    copy = networks.copy(tmp_path_factory.mktemp("clinical"))
+    flags = [*LEARNED, "--clinical", "--epochs", "6", "--repeat-real", "5"]
+    assert copy.run("train_cnn", *flags) == 0
+    return copy
+
+
+@pytest.fixture(scope="module")
+def meta(run):
+    return pd.read_csv(run.table.with_name("HAM10000_metadata.csv"))
+
+
+@pytest.fixture(scope="module")
+def scored(run):
+    shutil.rmtree(run.models / "control")
+    assert run.run("train_cnn", *LEARNED, "--epochs", "6", "--repeat-real", "5") == 0
+    assert run.run("evaluate") == 0
+    return run
+
+
+def read_p(run, name):
+    return pd.read_csv(run.outputs / f"evaluation/predictions{name}.csv")
+
+
+def flags_of(run, *more):
+    return train_cnn.parse_args([*run.flags, "--clinical", *more])
+
+
+def test_it_takes_four_named_inputs_and_loads_in_stock_keras(run):
+    path = run.models / "clinical/classifier.keras"
+    model = oracles.load(path)
+    shapes = {name: tuple(i.shape) for name, i in model.input.items()}
+    assert shapes == {
+        "image": (None, 28, 28, 3),
+        "age": (None,),
+        "sex": (None,),
+        "site": (None,),
+    }
+    assert model.input["age"].dtype == "float32"
+    assert {model.input["sex"].dtype, model.input["site"].dtype} == {"int32"}
+    saved_models.load_classifier(path, takes_clinical=True)
+    with pytest.raises(InputError, match="is no classifier of 7 classes"):
+        saved_models.load_classifier(path)
+    with pytest.raises(InputError, match=r"is no clinical classifier.*train_cnn.py --clinical"):
+        saved_models.load_classifier(run.models / "cnn/classifier.keras", takes_clinical=True)
+
+
+def test_each_value_reaches_the_probabilities_and_ages_do_by_decade(run, meta):
+    images, _ = oracles.read_images(run.table)
+    model = oracles.load(run.models / "clinical/classifier.keras")
+    base = inputs_of(images[:6], meta[:6]) | clinical.unknown(6)
+
+    def ask(**values):
+        changed = base | {k: np.full_like(base[k], v) for k, v in values.items()}
+        return model.predict(changed, verbose=0)
+
+    for value in ({"age": 45}, {"sex": 1}, {"site": 3}):
+        assert np.abs(ask(**value) - ask()).max() > 1e-4
+    np.testing.assert_array_equal(ask(age=40), ask(age=49))
+    np.testing.assert_array_equal(ask(age=80), ask(age=120))
+    assert np.abs(ask(age=0) - ask()).max() > 1e-4
+    assert np.abs(ask(age=39) - ask(age=40)).max() > 1e-4
+
+
+def test_the_pool_knows_of_real_and_repeated_images_and_not_of_synthetic_ones(run, meta):
+    parts = oracles.Parts(run)
+    own = runs.Run(flags_of(run, "--repeat-real", "40"), "train_cnn")
+    images, _, _, synthetic = train_cnn.gather_pool(own)
+    pool, val = train_cnn.gather_clinical(own, len(images))
+    rows = parts.rows("train")
+    expected = inputs_of(images[: len(rows)], meta.iloc[rows])
+    theirs = inputs_of(parts.of("val")[0], meta.iloc[parts.rows("val")])
+    last = len(images) - synthetic
+    for name, nothing in (("age", -1), ("sex", 0), ("site", 0)):
+        np.testing.assert_array_equal(pool[name][: len(rows)], expected[name])
+        np.testing.assert_array_equal(val[name], theirs[name])
+        assert (pool[name][last:] == nothing).all()
+    # A repeated image carries the values of the image that it repeats.
+    at = {image.tobytes(): i for i, image in enumerate(images[: len(rows)])}
+    again = [at[image.tobytes()] for image in images[len(rows) : last]]
+    assert len(again) == 40
+    for name in clinical.NAMES:
+        np.testing.assert_array_equal(pool[name][len(rows) : last], pool[name][again])
+    alone = runs.Run(flags_of(run, "--real", "none"), "train_cnn")
+    drawn = len(train_cnn.gather_pool(alone)[0])
+    assert (train_cnn.gather_clinical(alone, drawn)[0]["age"] == -1).all()
+
+
+def test_batches_forget_values_and_no_others(run):
+    n = 300
+    args = flags_of(run, "--batch", "200")
+    images = np.arange(n, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 28, 28, 3), np.uint8)
+    known = {
+        "age": np.arange(n).astype(np.float32),
+        "sex": np.full(n, 2, np.int32),
+        "site": np.arange(n).astype(np.int32),
+    }
+    y, w = np.arange(n) % 7, np.ones(n, np.float32)
+    batch = train_cnn.build_batches(images, y, w, args, known)
+    x, targets, _ = batch(3)
+    seen = x["site"] > 0
+    # Image, age and site of a row belong together.
+    np.testing.assert_array_equal(x["image"][seen, 0, 0, 0], x["site"][seen].astype(np.uint8))
+    np.testing.assert_array_equal(targets[seen], x["site"][seen] % 7)
+    both = seen & (x["age"] >= 0)
+    np.testing.assert_array_equal(x["age"][both], x["site"][both])
+    assert 0.2 < np.mean(~seen) < 0.6
+    again = train_cnn.build_batches(images, y, w, args, known)(3)[0]
+    for name, values in x.items():
+        np.testing.assert_array_equal(values, again[name])
+    assert (batch(4)[0]["site"] != x["site"]).any()
+
+
+def test_a_diagnosis_that_the_site_alone_tells_is_learned_from_it(run):
+    """All images are alike; without the site the network can but guess."""
+    args = flags_of(run, "--width", "8", "--batch", "64", "--augment", "flips")
+    n = 640
+    site = np.arange(n) % 2 + 1
+    known = clinical.unknown(n) | {"site": site.astype(np.int32)}
+    images, y = np.full((n, 28, 28, 3), 120, np.uint8), (site == 1).astype(np.int32)
+    model, network = train_cnn.prepare(args, 2, 60)
+    batch = train_cnn.build_batches(images, y, np.ones(n, np.float32), args, known)
+    for step in range(60):
+        model.train_on_batch(*batch(step))
+    told = network.predict({"image": images.astype(np.float32), **known}, verbose=0)
+    assert (told.argmax(axis=1) == y).all()
+    blind = network.predict({"image": images.astype(np.float32), **clinical.unknown(n)}, verbose=0)
+    assert np.ptp(blind, axis=0).max() < 1e-4
+    margin = np.abs(blind[:, 0] - blind[:, 1]).mean()
+    assert margin < 0.3 * np.abs(told[:, 0] - told[:, 1]).mean()
+
+
+def test_predictions_are_the_networks_with_and_without_what_is_known(scored, meta):
+    parts = oracles.Parts(scored)
+    model = oracles.load(scored.models / "clinical/classifier.keras")
+    images, labels = parts.of("test")
+    known = inputs_of(images, meta.iloc[parts.rows("test")])
+    for name, values in (
+        ("_clinical", known),
+        ("_clinical_unknown", clinical.unknown(len(images))),
+    ):
+        found = read_p(scored, name)
+        views = [
+            model.predict({**known, **values, "image": v.astype(np.float32)}, verbose=0)
+            for v in oracles.eight_views(images)
+        ]
+        np.testing.assert_allclose(found[P], np.mean(views, axis=0), atol=1e-5)
+        assert found.row.tolist() == parts.rows("test").tolist()
+        assert found.label.tolist() == labels.tolist()
+
+
+def test_it_is_calibrated_and_kept_with_its_own_points(run, meta):
+    parts = oracles.Parts(run)
+    options = oracles.read(run.models / "clinical/options.json")
+    images, labels = parts.of("val")
+    known = inputs_of(images, meta.iloc[parts.rows("val")])
+    model = oracles.load(run.models / "clinical/classifier.keras")
+    views = [
+        model.predict({**known, "image": v.astype(np.float32)}, verbose=0).astype(float)
+        for v in oracles.eight_views(images)
+    ]
+    expected = oracles.log_loss(labels, np.mean(views, axis=0))
+    assert options["val"]["log_loss"] == pytest.approx(expected, rel=1e-4)
+    assert options["options"]["clinical"] is True
+    assert set(options["inputs"]) == {"synthetic", "metadata"}
+
+
+def test_it_is_compared_with_the_image_alone(scored):
+    found = oracles.read(scored.outputs / "evaluation/metrics.json")
+    told = found["clinical_minus_classifier"]
+    tables = {name: read_p(scored, name) for name in ("", "_clinical", "_clinical_unknown")}
+    auc = {}
+    for name, table in tables.items():
+        present = sorted(set(table.label))
+        auc[name] = np.mean([sk.roc_auc_score(table.label == c, table[P[c]]) for c in present])
+        model = found["models"]["classifier" if not name else name[1:]]
+        assert model["auc"]["value"] == pytest.approx(auc[name])
+    assert told["auc"]["value"] == pytest.approx(auc["_clinical"] - auc[""])
+    assert told["auc"]["low"] < told["auc"]["value"] < told["auc"]["high"]
+    assert "paired over lesions" in told["auc"]["protocol"]
+    page = (scored.outputs / "evaluation/metrics.json").read_text()
+    assert "clinical_unknown" in page
+
+
+def test_a_network_of_another_recipe_is_not_compared(networks, run, tmp_path):
+    other = networks.copy(tmp_path)
+    shutil.copytree(run.models / "clinical", other.models / "clinical")
+    assert other.run("evaluate") == 0
+    told = oracles.read(other.outputs / "evaluation/metrics.json")["clinical_minus_classifier"]
+    # The clinical network has other steps and other real images than the shared run's classifier.
+    assert told["value"] is None
+    assert "differ in more than their data" in told["reason"]
+
+
+def test_without_metadata_it_says_what_is_missing(run, tmp_path):
+    with pytest.raises(InputError, match=r"--clinical needs metadata with age"):
+        run.run("train_cnn", "--clinical", "--metadata", "none", "--outputs-dir", str(tmp_path),
+                "--synthetic", "none", "--models-dir", str(tmp_path))  # fmt: skip
+    assert not (tmp_path / "clinical").exists()
+
+
+@pytest.mark.parametrize(
+    "flags", [("--role", "control"), ("--role", "judge"), ("--task", "malignancy")]
+)
+def test_it_is_a_network_of_its_own(run, flags, capsys):
+    with pytest.raises(SystemExit):
+        flags_of(run, *flags)
+    assert "--clinical goes with --role classifier and --task dx" in capsys.readouterr().err
+
+
+def test_other_ages_of_the_same_lesions_make_it_stale(run, tmp_path, capsys):
+    copy = run.copy(tmp_path)
+    flags = [*LEARNED, "--clinical", "--epochs", "6", "--repeat-real", "5", "--if-stale"]
+    assert copy.run("train_cnn", *flags) == 0
+    assert "up to date" in capsys.readouterr().out
+    other = tmp_path / "other.csv"
+    text = run.table.with_name("HAM10000_metadata.csv").read_text()
+    other.write_text(text.replace(",female,", ",male,"))
+    assert copy.run("train_cnn", *flags, "--metadata", str(other)) == 0
+    assert "up to date" not in capsys.readouterr().out
