@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lesiongan.data import classes, clinical, metadata
+from lesiongan.data import classes, metadata
 from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
@@ -41,7 +41,7 @@ from lesiongan.measures.predictions import (
     write_isic,
     write_predictions,
 )
-from lesiongan.nets import inference, saved_models, set_sources
+from lesiongan.nets import saved_models, set_sources
 from lesiongan.run import evaluate_flags, published, runs, script
 from lesiongan.run.folders import ResultFolder
 from lesiongan.run.inputs import find_table
@@ -80,16 +80,8 @@ def evaluate_test(run, models, synthetic, generator_path):
     }
     predictions = {}
     for name in (n for n in recompute.MODELS if n in models):
-        network = networks.load_model(run, name)
-        known: dict[str, dict | None] = {name: None}
-        if name == "clinical":
-            n = len(test.labels)
-            known[name] = clinical.encode(test.metadata, n)
-            known[recompute.UNKNOWN] = clinical.unknown(n)
-        for label, values in known.items():
-            end = "" if label == "classifier" else f"_{label}"
-            path = folder / f"predictions{end}.csv"
-            p = inference.predict_views(network, test.images, args.views, values)
+        for label, p in networks.predict(run, name, test, args.views).items():
+            path = folder / networks.name_file(label)
             write_predictions(path, test.rows, test.labels, p)
             # They are read as written, so that --from-predictions agrees to the last digit.
             predictions[label] = read_predictions(path)
@@ -255,7 +247,7 @@ def main(argv=None):
         synthetic_sets.evaluate(run, judge)
         return 0
     models = networks.find_models(
-        run, ("classifier",) if args.external else (*recompute.MODELS, "judge")
+        run, ("classifier", "clinical") if args.external else (*recompute.MODELS, "judge")
     )
     if args.external:
         run.start_keras()

@@ -388,7 +388,8 @@ def export(place):
     if "onnx" in place.run.args.export:
         names = class_names(place.run.args)
         place.run.start_keras()
-        model = saved_models.load_classifier(place.path / "classifier.keras", len(names))
+        path = place.path / "classifier.keras"
+        model = saved_models.load_classifier(path, len(names), place.run.args.clinical)
         place.add_export("classifier.onnx", lambda path: onnx_export.export(path, model, names))
 
 

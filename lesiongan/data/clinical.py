@@ -74,6 +74,22 @@ def encode(metadata: "pd.DataFrame | None", n: int) -> dict[str, np.ndarray]:
     return found
 
 
+def encode_one(
+    age: float | None, sex: str | None, site: str | None
+) -> dict[str, np.ndarray] | None:
+    """Return {age, sex, site: (1,)} of one lesion, None where all three are None.
+
+    sex and site are words of SEXES and SITES; None is unknown.
+    """
+    if age is None and sex is None and site is None:
+        return None
+    return {
+        "age": np.array([UNKNOWN_AGE if age is None else age], np.float32),
+        "sex": np.array([find(sex or UNKNOWN, SEXES)], np.int32),
+        "site": np.array([find(site or UNKNOWN, SITES)], np.int32),
+    }
+
+
 def find(word: str, listed: tuple[str, ...]) -> int:
     """Return the position of a word in SEXES or SITES, 0 if it is not there."""
     return listed.index(word) if word in listed else 0
@@ -104,9 +120,14 @@ def forget(
     }
 
 
+def is_known(metadata: "pd.DataFrame | None") -> bool:
+    """Return whether metadata has age, sex or site."""
+    return metadata is not None and any(c in metadata for c in COLUMNS.values())
+
+
 def require(metadata: "pd.DataFrame | None", path: str) -> None:
     """Raise InputError unless the metadata of a table has age, sex or site."""
-    if metadata is None or not any(c in metadata for c in COLUMNS.values()):
+    if not is_known(metadata):
         raise InputError(
             f"{path}: --clinical needs metadata with age, sex or localization beside the table; "
             "name HAM10000_metadata.csv by --metadata"

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lesiongan.data import clinical
 from lesiongan.data.classes import CLASSES, MALIGNANT, MEL
 from lesiongan.data.photographs import find_photographs, read_photograph
 from lesiongan.files import checksums, errors, records, telling, writing
@@ -21,7 +22,7 @@ from lesiongan.files.progress import progress
 from lesiongan.files.telling import say
 from lesiongan.measures import likeness, metrics, networks
 from lesiongan.measures.predictions import check_isic, write_isic
-from lesiongan.nets import inference, saved_models
+from lesiongan.nets import clinical_network, inference, saved_models
 from lesiongan.run import keras_setup, machine, packages, published
 
 WHAT = "predictions of evaluate.py --image"
@@ -37,7 +38,8 @@ class Answerer:
     """The networks that answer.
 
     classifier: keras model; options: its options.json; features: keras model of the judge's
-    features, or None; known: Likeness, or None; hashes: {name: SHA-256} of the files.
+    features, or None; known: Likeness, or None; hashes: {name: SHA-256} of the files; told: {age,
+    sex, site} that the classifier was told, as words, or None.
     """
 
     classifier: Any
@@ -45,6 +47,7 @@ class Answerer:
     features: Any
     known: likeness.Likeness | None
     hashes: dict
+    told: dict | None = None
 
     @property
     def note(self):
@@ -73,25 +76,39 @@ def load(args):
     if args.weights:
         published.read_card()
     folder, near = args.models_dir, args.outputs_dir / "evaluation" / likeness.FILE
-    path = folder / networks.FOLDERS["classifier"] / "classifier.keras"
-    if not path.is_file():
+    values = clinical.encode_one(args.age, args.sex, args.site)
+    if values and args.weights:
         raise InputError(
-            f"{path}: no such file; add --weights published to use the published networks, or run "
-            "train_cnn.py first"
+            "--age, --sex and --site: the published networks take the image alone; leave them out, "
+            "or train your own network by train_cnn.py --clinical"
         )
+    name = "clinical" if values else "classifier"
+    path = folder / networks.FOLDERS.get(name, name) / "classifier.keras"
+    if not path.is_file():
+        mend = (
+            "run train_cnn.py --clinical first"
+            if values
+            else (
+                "add --weights published to use the published networks, or run train_cnn.py first"
+            )
+        )
+        raise InputError(f"{path}: no such file; {mend}")
     shape = networks.TRAINED | TRAINED_ON
     options = records.read_json(path.with_name("options.json"), "train_cnn.py", shape)
-    hashes = {"classifier": checksums.file_sha256(path)}
-    if hashes["classifier"] != options["model_sha256"]:
+    hashes = {name: checksums.file_sha256(path)}
+    if hashes[name] != options["model_sha256"]:
         raise InputError(
             f"{path}: is not the model its options.json describes; run train_cnn.py again"
         )
-    classifier = saved_models.load_classifier(path)
+    classifier, told = saved_models.load_classifier(path, takes_clinical=bool(values)), None
+    if values:
+        classifier = clinical_network.fix(classifier, values)
+        told = {"age": args.age, "sex": args.sex, "site": args.site}
     if args.weights:
         near = published.FOLDER / published.NEAREST
     judge_path = folder / "judge" / "classifier.keras"
     if not near.is_file() or not judge_path.is_file():
-        return Answerer(classifier, options, None, None, hashes)
+        return Answerer(classifier, options, None, None, hashes, told)
     judged = records.read_json(judge_path.with_name("options.json"), "train_cnn.py", TRAINED_ON)
     for what in ("data", "split"):
         if judged[what]["sha256"] != options[what]["sha256"]:
@@ -103,7 +120,7 @@ def load(args):
     if saved_models.weights_sha256(judge) != known.judge_sha256:
         raise InputError(f"{near}: is of another judge than {judge_path}; run evaluate.py again")
     hashes["judge"] = checksums.file_sha256(judge_path)
-    return Answerer(classifier, options, likeness.feature_network(judge), known, hashes)
+    return Answerer(classifier, options, likeness.feature_network(judge), known, hashes, told)
 
 
 # ---------------------------------------------------------------- reading the photographs
@@ -256,6 +273,9 @@ def print_head(args, answerer, count):
     say(f"evaluate: {count} photographs. {answerer.note}")
     own = f"networks of {args.models_dir}/, trained on {answerer.options['data']['name']}"
     say(f"  {published.describe() if args.weights else own}")
+    if answerer.told:
+        words = (f"{k} {'unknown' if v is None else v}" for k, v in answerer.told.items())
+        say(f"  told for all of them: {', '.join(words)}")
     limit = points["malignant_threshold_at_90_specificity"]
     say(
         f"  malignant: P(akiec) + P(bcc) + P(mel) of at least {limit:.2f}, which 90 % of benign "
@@ -330,6 +350,7 @@ def write_files(args, answerer, networks_used, answers, faults):
             "networks": networks_used,
             "trained_on": {"data": trained["data"], "split": trained["split"]},
             "views": 8,
+            "told": answerer.told,
             "crop": args.crop,
             "operating_points": trained["operating_points"],
             "unlike_above": answerer.known.unlike if answerer.known else None,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lesiongan.data import clinical
 from lesiongan.data.lesions import group_lesions
 from lesiongan.data.near_duplicates import NEAR_DUPLICATE_DISTANCE
 from lesiongan.data.tables import read_table
@@ -21,7 +22,11 @@ from lesiongan.nets import inference, saved_models
 from lesiongan.run import published
 from lesiongan.run.folders import ResultFolder
 
-WRITTEN = ("predictions.csv", "context.json", *recompute.WRITTEN)
+WRITTEN = (
+    *map(networks.name_file, ("classifier", "clinical", recompute.UNKNOWN)),
+    "context.json",
+    *recompute.WRITTEN,
+)
 
 
 def find_copies(run, images):
@@ -68,12 +73,21 @@ def evaluate(run, models, order="auto"):
     place.begin(WRITTEN, stale=WRITTEN)
     for note in table.notes:
         say(f"  note: {note}")
-    p = inference.predict_views(networks.load_model(run, "classifier"), table.images, args.views)
+    # Without age, sex or site the clinical network has nothing to be told.
+    told = "clinical" in models and clinical.is_known(table.metadata)
+    names = ("classifier", "clinical") if told else ("classifier",)
+    found, made_by = {}, {}
+    for name in names:
+        for label, p in networks.predict(run, name, table, args.views).items():
+            found[label], made_by[label] = p, models[name]
     # The submission has every image, as the challenge wants, near-duplicates too.
     if args.isic_submission:
-        write_isic(Path(args.isic_submission), list_ids(table), p)
-    table, p = table.take(np.flatnonzero(keep)), p[keep]
-    write_predictions(folder / "predictions.csv", table.rows, table.labels, p)
+        write_isic(Path(args.isic_submission), list_ids(table), found["classifier"])
+    table, predictions = table.take(np.flatnonzero(keep)), {}
+    for label, p in found.items():
+        path = folder / networks.name_file(label)
+        write_predictions(path, table.rows, table.labels, p[keep])
+        predictions[label] = read_predictions(path)
     searched = " (the --real table not searched)" if added else ""
     protocol = (
         f"external table {name}, {dropped} of {dropped + len(table)} images dropped as "
@@ -91,12 +105,11 @@ def evaluate(run, models, order="auto"):
         "data": {"name": name, "sha256": table.sha256, "note": note},
         "model_sha256": models["classifier"]["model_sha256"],
         "views": args.views,
-        "points": {"classifier": models["classifier"]["operating_points"]},
-        "arms": {"classifier": networks.describe_arm(models["classifier"])},
+        "points": {label: made["operating_points"] for label, made in made_by.items()},
+        "arms": {label: networks.describe_arm(made) for label, made in made_by.items()},
         "networks": networks.identify(run),
     }
     writing.write_json(folder / "context.json", context)
-    rows, labels, p = read_predictions(folder / "predictions.csv")
-    estimates.write(folder, {"classifier": (rows, labels, p)}, table.lesions, context)
+    estimates.write(folder, predictions, table.lesions, context)
     estimates.print_summary(folder)
     place.finish([folder / name for name in WRITTEN if (folder / name).is_file()])

@@ -1,10 +1,11 @@
 """The networks that evaluate.py scores: found, checked, and described as arms of a comparison."""
 
+from lesiongan.data import clinical
 from lesiongan.data.classes import CLASSES
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import say
 from lesiongan.measures import estimates, recompute
-from lesiongan.nets import saved_models
+from lesiongan.nets import inference, saved_models
 from lesiongan.run import published
 
 FOLDERS = {"classifier": "cnn"}
@@ -118,3 +119,24 @@ def identify(run):
     """Return {name: {"sha256", "published"}} of the networks that a run has read."""
     names = (*recompute.MODELS, "judge", "generator")
     return published.identify_networks({n: run.files[n] for n in names if n in run.files})
+
+
+def predict(run, name, table, views):
+    """Return {name of a set of predictions: float64 (n, k)} of one network for a Table.
+
+    The clinical network gives two sets: told what the metadata knows, and told nothing.
+    """
+    model = load_model(run, name)
+    if name != "clinical":
+        return {name: inference.predict_views(model, table.images, views)}
+    n = len(table.images)
+    told = {name: clinical.encode(table.metadata, n), recompute.UNKNOWN: clinical.unknown(n)}
+    return {
+        label: inference.predict_views(model, table.images, views, values)
+        for label, values in told.items()
+    }
+
+
+def name_file(label):
+    """Return the name of the file of a set of predictions."""
+    return "predictions.csv" if label == "classifier" else f"predictions_{label}.csv"

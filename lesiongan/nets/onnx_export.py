@@ -209,6 +209,16 @@ def average(graph, config, weights, x):
     return graph.add("ReduceMean", x, whole(1, 2), keepdims=int(config["keepdims"]))
 
 
+def find_bin(graph, config, weights, x):
+    """Append the number of boundaries that a value (n,) has reached."""
+    if config["output_mode"] != "int" or not config["bin_boundaries"]:
+        raise NotImplementedError
+    column = graph.add("Unsqueeze", x, whole(1))
+    reached = graph.add("GreaterOrEqual", column, np.array(config["bin_boundaries"], np.float32))
+    # 7 is ONNX's number of int64.
+    return graph.add("ReduceSum", graph.add("Cast", reached, to=7), whole(1), keepdims=0)
+
+
 LAYERS: dict[str, Callable[..., str]] = {
     "Activation": activate,
     "Add": lambda g, c, w, a, b: g.add("Add", a, b),
@@ -220,6 +230,7 @@ LAYERS: dict[str, Callable[..., str]] = {
     "Conv2D": convolve,
     "Conv2DTranspose": convolve_transposed,
     "Dense": dense,
+    "Discretization": find_bin,
     "Dropout": lambda g, c, w, x: x,
     "Embedding": lambda g, c, w, x: g.add("Gather", w[0], x, axis=0),
     "Flip": flip,
@@ -291,7 +302,7 @@ def check(proto, model):
         values = rng.uniform(0, 255, shape) if len(shape) == 4 else rng.standard_normal(shape)
         given[i.name] = (np.arange(2) if i.dtype == "int32" else values).astype(i.dtype)
     (found,) = ReferenceEvaluator(proto).run(None, given)
-    inputs = list(given.values())
+    inputs = given if isinstance(model.input, dict) else list(given.values())
     expected = model.predict_on_batch(inputs if len(inputs) > 1 else inputs[0])
     if not np.allclose(found, expected, rtol=1e-4, atol=1e-4):
         raise InputError(

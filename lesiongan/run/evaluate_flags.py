@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lesiongan.data import photographs
+from lesiongan.data import clinical, photographs
 from lesiongan.data.protocols import SPLITS
 from lesiongan.run import flags, published
 
@@ -88,6 +88,20 @@ def add_image_flags(p: argparse.ArgumentParser) -> None:
         help="classify these photographs and those in these folders (JPEG, PNG, TIFF, BMP, WebP; "
         "any size), instead of the test part",
     )
+    g.add_argument(
+        "--age",
+        type=age,
+        metavar="YEARS",
+        help="with --image: the patient's age; this, --sex and --site ask the network of "
+        "train_cnn.py --clinical, and what is left out is unknown to it",
+    )
+    g.add_argument("--sex", choices=clinical.SEXES, help="with --image: the patient's sex")
+    g.add_argument(
+        "--site",
+        choices=clinical.SITES,
+        metavar="SITE",
+        help=f"with --image: where the lesion is: {', '.join(clinical.SITES)}",
+    )
     g.add_argument("--json", type=Path, metavar="FILE", help="also write the answers to this file")
     g.add_argument(
         "--map",
@@ -104,11 +118,23 @@ def add_image_flags(p: argparse.ArgumentParser) -> None:
     )
 
 
+def age(text: str) -> float:
+    """Return the age in years that a flag names."""
+    years = flags.number(text)
+    if not 0 <= years <= clinical.OLDEST:
+        raise argparse.ArgumentTypeError(f"{text}: an age in years, from 0 to {clinical.OLDEST}")
+    return years
+
+
 def check_image_flags(args: argparse.Namespace, refuse: Callable[[str], object]) -> None:
     """Refuse flags of --image without it, and flags that contradict it."""
     if not args.image:
-        if args.json or args.map != "none" or args.crop != "full":
-            refuse("--json, --map and --crop belong to --image: name the photographs by it")
+        told = [args.age, args.sex, args.site] != [None] * 3
+        if args.json or args.map != "none" or args.crop != "full" or told:
+            refuse(
+                "--json, --map, --crop, --age, --sex and --site belong to --image: name the "
+                "photographs by it"
+            )
         return
     if "" in args.image or args.json == Path(""):
         refuse("--image and --json take the paths of files, not empty ones")

@@ -38,6 +38,9 @@ NOT_IDENTITY = {
     "json",
     "map",
     "crop",
+    "age",
+    "sex",
+    "site",
     "synthetic",
     "leaky_synthetic",
 }

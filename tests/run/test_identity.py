@@ -42,6 +42,9 @@ HARMLESS = {
     "--json": "likewise",
     "--map": "likewise",
     "--crop": "likewise",
+    "--age": "likewise",
+    "--sex": "likewise",
+    "--site": "likewise",
     "--medmnist-csv": "is written from predictions that are there",
 }
 ELSEWHERE = {

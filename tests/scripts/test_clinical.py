@@ -10,7 +10,7 @@ import sklearn.metrics as sk
 import train_cnn
 from lesiongan.data import clinical
 from lesiongan.files.errors import InputError
-from lesiongan.nets import saved_models
+from lesiongan.nets import clinical_network, onnx_export, saved_models
 from lesiongan.run import runs
 from tests import oracles
 from tests.conftest import LEARNED
@@ -251,3 +251,156 @@ def test_other_ages_of_the_same_lesions_make_it_stale(run, tmp_path, capsys):
     other.write_text(text.replace(",female,", ",male,"))
     assert copy.run("train_cnn", *flags, "--metadata", str(other)) == 0
     assert "up to date" not in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- in use
+
+
+@pytest.fixture(scope="module")
+def photograph(run, tmp_path_factory):
+    """(path of a picture of 28 x 28 pixels, the picture)."""
+    from PIL import Image
+
+    image = oracles.read_images(run.table)[0][5]
+    path = tmp_path_factory.mktemp("photographs") / "a.png"
+    Image.fromarray(image).save(path)
+    return path, image
+
+
+def test_with_fixed_values_it_is_a_network_of_images(run, meta):
+    images, _ = oracles.read_images(run.table)
+    model = oracles.load(run.models / "clinical/classifier.keras")
+    known = inputs_of(images[:9], meta[:9])
+    for i in range(9):
+        one = {name: v[i : i + 1] for name, v in known.items()}
+        fixed = clinical_network.fix(model, one)
+        np.testing.assert_allclose(
+            fixed.predict(one["image"], verbose=0), model.predict(one, verbose=0), atol=1e-5
+        )
+    assert fixed.get_layer("features").output.shape[-1] == fixed.get_layer("logits").input.shape[-1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "values"),
+    [
+        (["--age", "61", "--sex", "female", "--site", "lower extremity"], (61, 1, 10)),
+        (["--site", "face"], (-1, 0, 6)),
+        (["--age", "0", "--sex", "unknown"], (0, 0, 0)),
+    ],
+)
+def test_a_photograph_is_answered_with_what_is_told(run, photograph, tmp_path, flags, values):
+    path, image = photograph
+    out = tmp_path / "answers.json"
+    assert run.run("evaluate", "--image", str(path), "--json", str(out), *flags) == 0
+    found = oracles.read(out)
+    model = oracles.load(run.models / "clinical/classifier.keras")
+    age, sex, site = values
+    assert [clinical.SITES[site], clinical.SEXES[sex]] == [
+        found["told"]["site"] or "unknown",
+        found["told"]["sex"] or "unknown",
+    ]
+    views = [
+        model.predict(
+            {
+                "image": v.astype(np.float32),
+                "age": np.float32([age]),
+                "sex": np.int32([sex]),
+                "site": np.int32([site]),
+            },
+            verbose=0,
+        )[0]
+        for v in oracles.eight_views(image[None])
+    ]
+    p = list(found["images"][0]["probabilities"].values())
+    np.testing.assert_allclose(p, np.mean(views, axis=0), atol=1e-5)
+    assert set(found["networks"]) >= {"clinical"}
+
+
+def test_an_image_alone_is_answered_by_the_network_of_images(run, photograph, tmp_path):
+    path, image = photograph
+    out = tmp_path / "answers.json"
+    assert run.run("evaluate", "--image", str(path), "--json", str(out)) == 0
+    found = oracles.read(out)
+    model = oracles.load(run.models / "cnn/classifier.keras")
+    p = list(found["images"][0]["probabilities"].values())
+    np.testing.assert_allclose(p, oracles.average_of_views(model, image[None])[0], atol=1e-5)
+    assert found["told"] is None
+
+
+def test_maps_are_drawn_for_what_is_told(run, photograph, tmp_path):
+    path, _ = photograph
+    for kind in ("occlusion", "gradcam"):
+        out = tmp_path / kind
+        flags = ["--map", kind, "--age", "40", "--outputs-dir", str(out)]
+        assert run.run("evaluate", "--image", str(path), *flags) == 0
+        (drawn,) = (out / "predictions").glob("*.png")
+        assert drawn.stat().st_size > 1000
+
+
+def test_values_without_their_network_or_their_photograph_are_refused(
+    networks, run, photograph, capsys
+):
+    path, _ = photograph
+    with pytest.raises(InputError, match=r"clinical.*no such file; run train_cnn.py --clinical"):
+        networks.run("evaluate", "--image", str(path), "--age", "50")
+    import evaluate
+
+    with pytest.raises(InputError, match="the published networks take the image alone"):
+        evaluate.main(["--image", str(path), "--age", "50", "--weights", "published"])
+    for flags, words in (
+        (["--sex", "female"], "--age, --sex and --site belong to --image"),
+        (["--image", str(path), "--age", "131"], "an age in years, from 0 to 130"),
+        (["--image", str(path), "--age", "-1"], "an age in years, from 0 to 130"),
+        (["--image", str(path), "--site", "tail"], "invalid choice: 'tail'"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            run.run("evaluate", *flags)
+        assert stopped.value.code == 2
+        assert words in capsys.readouterr().err
+
+
+def test_an_external_table_with_metadata_is_scored_with_it(run, tmp_path):
+    from lesiongan.phantom import write_phantom
+
+    table = write_phantom(tmp_path / "other", 90, seed=11)
+    other = table.with_name("HAM10000_metadata.csv")
+    copy = run.copy(tmp_path / "copy")
+    flags = ["--external", str(table), "--external-metadata", str(other)]
+    assert copy.run("evaluate", *flags) == 0
+    (folder,) = (copy.outputs / "evaluation").glob("external_*")
+    found = pd.read_csv(folder / "predictions_clinical.csv")
+    images, _ = oracles.read_images(table)
+    model = oracles.load(copy.models / "clinical/classifier.keras")
+    known = inputs_of(images[found.row], pd.read_csv(other).iloc[found.row])
+    views = [
+        model.predict({**known, "image": v.astype(np.float32)}, verbose=0)
+        for v in oracles.eight_views(images[found.row])
+    ]
+    np.testing.assert_allclose(found[P], np.mean(views, axis=0), atol=1e-5)
+    assert "clinical" in oracles.read(folder / "metrics.json")["models"]
+    # Without metadata there is nothing to tell it.
+    assert copy.run("evaluate", "--external", str(table)) == 0
+    assert not (folder / "predictions_clinical.csv").exists()
+
+
+def test_its_onnx_form_takes_the_same_four_inputs(run, meta):
+    from onnx.reference import ReferenceEvaluator
+
+    model = oracles.load(run.models / "clinical/classifier.keras")
+    proto = onnx_export.build(model, oracles.CLASSES)
+    assert {i.name for i in proto.graph.input} == {"image", "age", "sex", "site"}
+    images, _ = oracles.read_images(run.table)
+    known = inputs_of(images[:12], meta[:12])
+    known["age"][:6] = [-1, 0, 9, 10, 89, 130]
+    (found,) = ReferenceEvaluator(proto).run(None, known)
+    np.testing.assert_allclose(found, model.predict(known, verbose=0), atol=1e-4)
+
+
+def test_the_report_has_a_table_of_it(scored):
+    assert scored.run("visualize_results", "--no-models") == 0
+    page = (scored.outputs / "report.html").read_text()
+    assert "image, age, sex, site" in page
+    rows = (scored.outputs / "figures/tables/clinical.md").read_text()
+    found = oracles.read(scored.outputs / "evaluation/metrics.json")
+    auc = found["models"]["clinical"]["auc"]
+    assert f"{auc['value']:.3f} [{auc['low']:.3f}, {auc['high']:.3f}]" in rows
