@@ -5,7 +5,8 @@
 The probe is the judge's counterpart: it has the same recipe with another seed and learns from half
 B of the train lesions, the floor being half A. It is trained once (about 4 minutes) and kept in
 bars/probe/. It prints one line a generator: Frechet distance over the floor, KID, precision,
-recall, coverage and density over half A's, diversity and label agreement by class.
+recall, coverage and density over half A's, patch distances over half B's, the least and greatest
+power over that of train images, diversity and label agreement by class.
 """
 
 import argparse
@@ -21,8 +22,9 @@ from lesiongan.data.split import half_a
 from lesiongan.data.tables import Table
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
-from lesiongan.measures import calibration, synthetic_quality
+from lesiongan.measures import calibration, synthetic_quality, texture
 from lesiongan.measures.judge import Judge
+from lesiongan.measures.synthetic_quality import IMAGES
 from lesiongan.nets import saved_models
 from lesiongan.nets.synthetic_set import draw_latents, generate
 from lesiongan.run import keras_setup, runs, script
@@ -88,6 +90,13 @@ def probe(inputs, judge, path):
     }
     out["density_by_class"] = {
         c: round(f["density_ratio"]["value"], 2) for c, f in by_class.items()
+    }
+    patches = texture.measure_patches(inputs, None, generator, "val", IMAGES)
+    out |= {k: round(patches[k]["value"], 2) for k in ("swd_28_ratio", "swd_14_ratio")}
+    out["spectrum"] = {
+        c: f"{min(f['to_train']):.2f} to {max(f['to_train']):.2f}"
+        for c, f in texture.report_spectra(inputs, None, generator, "val").items()
+        if "to_train" in f
     }
     lesions = inputs.lesions("val")
     spread = synthetic_quality.diversity(
