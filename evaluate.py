@@ -65,7 +65,7 @@ def parse_args(argv=None):
 # ---------------------------------------------------------------- the test part
 
 
-def evaluate_test(run, models, synthetic, generator_path):
+def evaluate_test(run, models, synthetic, generator_path, share=None):
     """Write the predictions, then everything derived from them, then the synthetic quality."""
     args = run.args
     folder = args.outputs_dir / "evaluation"
@@ -95,7 +95,7 @@ def evaluate_test(run, models, synthetic, generator_path):
             y, p, context["points"]["classifier"], test.lesions, test.metadata, context["protocol"]
         )
         writing.write_json(folder / subgroups.FILE, found)
-    quality = evaluate_synthetic(run, models, synthetic, generator_path)
+    quality = evaluate_synthetic(run, models, synthetic, generator_path, share)
     writing.write_json(folder / "synthetic_quality.json", quality)
     estimates.print_summary(folder)
     print_quality(quality)
@@ -126,8 +126,11 @@ def test_part(run):
     return run.inputs.table.take(np.flatnonzero(run.inputs.parts == "test"))
 
 
-def evaluate_synthetic(run, models, synthetic, generator_path):
-    """Return the content of synthetic_quality.json, or the reason why there is none."""
+def evaluate_synthetic(run, models, synthetic, generator_path, share=None):
+    """Return the content of synthetic_quality.json, or the reason why there is none.
+
+    share: the share of the train lesions that the generator learned from, see read_synthetic.
+    """
     from lesiongan.measures import synthetic_quality
     from lesiongan.measures.judge import Judge
 
@@ -144,35 +147,41 @@ def evaluate_synthetic(run, models, synthetic, generator_path):
         generator = saved_models.load_generator(generator_path)
         run.check_not_replaced("generator", generator_path)
     nearest_path = run.args.outputs_dir / "evaluation" / "nearest.csv"
-    found = synthetic_quality.measure(run.inputs, synthetic, judge, generator, nearest_path)
+    seen = run.inputs.of_share(share)
+    found = synthetic_quality.measure(
+        run.inputs, synthetic, judge, generator, nearest_path, seen=seen
+    )
     found |= {"networks": networks.identify(run)}
     elsewhere = run.origins.get("synthetic")
     return {"synthetic_origin": elsewhere, **found} if elsewhere else found
 
 
 def read_synthetic(run):
-    """Return (Table, generator path) of the synthetic set and of what drew it.
+    """Return (Table, generator path, share) of the synthetic set and of what drew it.
 
-    They are (None, None) without a synthetic set, and (Table, None) without a generator or if the
-    set was made elsewhere. Raises InputError if the set is of other data or of another generator.
+    The first is None without a synthetic set, the second without a generator or if the set was made
+    elsewhere. share: own or others, the share of the train lesions that the generator learned from,
+    or None without a --train-fraction. Raises InputError if the set is of other data or of another
+    generator.
     """
     path = run.args.outputs_dir / "synthetic" / classes.TABLE_NAME
     generator = run.args.models_dir / "gan" / "generator.keras"
     if not path.is_file():
-        return None, None
+        return None, None, None
     made = set_sources.read_set(run, "synthetic", path)
     table = made.table
     if made.origin != set_sources.OURS:
         copies.refuse_held_out(run.inputs, "synthetic set", path, table.images)
-        return table, None
+        return table, None, None
+    share = made.provenance["split"].get("train_share")
     if not generator.is_file():
-        return table, None
+        return table, None, share
     if run.hash_file("generator", generator) != made.provenance.get("generator_sha256"):
         raise InputError(
             f"{path}: was drawn from another generator than {generator}; run train_gan.py "
             "--sample-only"
         )
-    return table, generator
+    return table, generator, share
 
 
 def begin(args):
@@ -253,7 +262,7 @@ def main(argv=None):
         run.start_keras()
         external.evaluate(run, models, order)
         return 0
-    synthetic, generator_path = read_synthetic(run)
+    synthetic, generator_path, share = read_synthetic(run)
     learned = models["classifier"]["inputs"].get("synthetic")
     if learned and synthetic is not None and learned != run.files["synthetic"]:
         say(
@@ -270,7 +279,7 @@ def main(argv=None):
     else:
         run.start_keras()
         place.begin(WRITTEN, stale=WRITTEN)
-        evaluate_test(run, models, synthetic, generator_path)
+        evaluate_test(run, models, synthetic, generator_path, share)
         place.finish([folder / name for name in WRITTEN if (folder / name).is_file()])
     if args.isic_submission:
         write_isic(

@@ -17,6 +17,9 @@ from lesiongan.data.tables import Table
 
 SHARES = (0.70, 0.10, 0.20)
 
+# A fraction of the train lesions has so many of every class at least.
+LEAST_OWN = 3
+
 
 def hash_order(names: Iterable[object], salt: str) -> np.ndarray:
     """Return positions of `names` in an order that depends on each name and the salt alone.
@@ -77,6 +80,25 @@ def split_table(table: Table, kind: str = "lesion", seed: int = 0) -> np.ndarray
             if "val" not in part[own]:
                 part[own[-2]] = "val"
     return part[codes]
+
+
+def own_part(table: Table, parts: np.ndarray, fraction: float, seed: int = 0) -> np.ndarray:
+    """Return str (n,): the parts with `own` and `others` in the place of `train`.
+
+    own has a fraction of the train lesions of each class, three at least where they exist, and all
+    their photographs; others has the rest. The lesions of a smaller fraction are among those of a
+    larger one, and depend on the lesions' names and the seed alone.
+    """
+    names, classes, codes = lesion_classes(table.lesions, table.labels)
+    in_train = np.zeros(len(names), dtype=bool)
+    in_train[codes[parts == "train"]] = True
+    chosen = np.zeros(len(names), dtype=bool)
+    for code in range(len(CLASSES)):
+        members = np.flatnonzero((classes == code) & in_train)
+        members = members[hash_order(names[members], f"fraction{seed}")]
+        chosen[members[: max(LEAST_OWN, round(fraction * len(members)))]] = True
+    share = np.where(chosen[codes], "own", "others")
+    return np.where(parts == "train", share, parts)
 
 
 def half_a(table: Table, parts: np.ndarray) -> np.ndarray:

@@ -5,6 +5,8 @@ colour cast away, in units that grow with the contrast of the image. results/cop
 share of copies that are found and of unseen lesions that are taken for copies.
 """
 
+import numpy as np
+
 from lesiongan.data.near_duplicates import NEAR_DUPLICATE_DISTANCE, area_means
 from lesiongan.files.errors import InputError
 from lesiongan.measures import memorisation
@@ -71,7 +73,7 @@ def refuse_held_out(inputs, flag, path, images, real=False):
     One copy is one too many. Of synthetic images a few may come near a photograph by chance; with
     `real` none may be a near-duplicate.
     """
-    held_out = inputs.table.images[inputs.parts != "train"]
+    held_out = inputs.table.images[np.isin(inputs.parts, ("val", "test"))]
     relative, _ = nearest(images, held_out)
     plain, _ = memorisation.nearest(images, held_out)
     copied = relative < COPY_DISTANCE

@@ -52,6 +52,7 @@ def find_models(run, names):
         made_by = f"train_cnn.py (for {folder})"
         try:
             options = run.inputs.check_made_from(folder / "options.json", made_by, TRAINED)
+            check_share(run, folder, options)
             if run.hash_file(name, path) != options["model_sha256"]:
                 raise InputError(
                     f"{path}: is not the model its options.json describes; run {made_by} again"
@@ -62,6 +63,15 @@ def find_models(run, names):
             ) from None
         found[name] = options
     return found
+
+
+def check_share(run, folder, options):
+    """Raise InputError if a network was trained on the other share of the train lesions."""
+    theirs, ours = (s.get("train_share") for s in (options["split"], run.inputs.split))
+    if theirs != ours:
+        raise InputError(
+            f"{folder}: was trained with --train-share {theirs}, and this run has {ours}"
+        )
 
 
 def load_model(run, name):

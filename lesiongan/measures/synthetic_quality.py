@@ -30,7 +30,14 @@ CLASS_IMAGES = 50
 
 
 def measure(
-    inputs: Inputs, synthetic, judge, generator, nearest_path=None, held_out="test", most=IMAGES
+    inputs: Inputs,
+    synthetic,
+    judge,
+    generator,
+    nearest_path=None,
+    held_out="test",
+    most=IMAGES,
+    seen: Inputs | None = None,
 ):
     """Return the whole of synthetic_quality.json as a dict.
 
@@ -38,11 +45,13 @@ def measure(
     its texture are measured, against the part `held_out`; generator: keras model, or None, without
     which distances are measured on the synthetic set itself, for the classes that it has.
     nearest_path: where the nearest training images are written, or None. most: images to measure
-    distances of.
+    distances of. seen: inputs whose train part the generator learned from, if that is the other
+    share of a --train-fraction; what is nearly a training image is asked of that part.
     """
+    seen = seen or inputs
 
     def without_judge(reason, held_out, **more):
-        found = novelty.report(inputs, synthetic, held_out, nearest_path)
+        found = novelty.report(seen, synthetic, held_out, nearest_path)
         found |= texture.report(inputs, synthetic, generator, held_out, most)
         return {
             "value": None,
@@ -112,7 +121,7 @@ def measure(
         "diversity": diversity(
             features, synthetic.labels, held_features, held_out, lesions, measured
         ),
-        **novelty.report(inputs, synthetic, judge.held_out, nearest_path),
+        **novelty.report(seen, synthetic, judge.held_out, nearest_path),
         **texture.report(inputs, synthetic, generator, judge.held_out, most),
     }
 

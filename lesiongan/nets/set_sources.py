@@ -71,9 +71,10 @@ def read_set(run, name, path):
     elif made["split"]["sha256"] != run.inputs.split["sha256"]:
         if not getattr(run.args, "leaky_synthetic", False):
             raise InputError(
-                f"{provenance}: made from other split (--subset, --split, --split-seed or "
-                "--metadata differ), so the generator may have seen test images; draw from one of "
-                "this split (train_gan.py), or add --leaky-synthetic, which every output will say"
+                f"{provenance}: made from other split (--subset, --split, --split-seed, "
+                "--train-fraction or --metadata differ), so the generator may have seen test "
+                "images; draw from one of this split (train_gan.py), or add --leaky-synthetic, "
+                "which every output will say"
             )
         origin = LEAKY
     table = read_rgb28(path)

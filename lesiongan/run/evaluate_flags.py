@@ -143,8 +143,11 @@ def check_image_flags(args: argparse.Namespace, refuse: Callable[[str], object])
             "--image classifies photographs: leave out --external, --from-predictions, --synthetic "
             "and --subset"
         )
-    if args.split != "lesion" or args.split_seed or args.medmnist_csv:
-        refuse("--image needs no split: leave out --split, --split-seed and --medmnist-csv")
+    if args.split != "lesion" or args.split_seed or args.train_fraction < 1 or args.medmnist_csv:
+        refuse(
+            "--image needs no split: leave out --split, --split-seed, --train-fraction and "
+            "--medmnist-csv"
+        )
     if args.views != 8:
         refuse("--image averages 8 views, for which the probabilities are calibrated: no --views")
 

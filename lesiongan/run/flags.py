@@ -64,6 +64,20 @@ def parser(doc: str | None, split_file: bool = False) -> argparse.ArgumentParser
         "--subset", type=positive, metavar="N", help="about N images: whole lesions of every class"
     )
     g.add_argument(
+        "--train-fraction",
+        type=fraction,
+        default=1.0,
+        metavar="F",
+        help="train on this fraction of the train lesions alone, 3 of each class at least; val and "
+        "test stay as they are",
+    )
+    g.add_argument(
+        "--train-share",
+        choices=("own", "others"),
+        default="own",
+        help="own: the fraction's lesions; others: all other train lesions, as somebody else's",
+    )
+    g.add_argument(
         "--epochs", type=positive, help="training epochs (default GAN 200, CNN 36, judge 40)"
     )
     g.add_argument(
@@ -132,6 +146,14 @@ def number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{value} is not finite")
+    return value
+
+
+def fraction(text: str) -> float:
+    """Parse a number above 0 and up to 1 (an argparse type)."""
+    value = number(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{value:g} is not above 0 and up to 1")
     return value
 
 

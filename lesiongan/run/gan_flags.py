@@ -117,9 +117,10 @@ def check_sampling(args: argparse.Namespace, refuse: Callable[[str], object]) ->
     if args.weights:
         if not args.sample_only:
             refuse("--weights published trains nothing: add --sample-only")
-        if args.data or args.subset or args.split != "lesion" or args.split_seed:
+        moved = args.split != "lesion" or args.split_seed or args.train_fraction < 1
+        if args.data or args.subset or moved:
             refuse(
-                "--weights published draws without a table: leave out --data, --subset, --split "
-                "and --split-seed"
+                "--weights published draws without a table: leave out --data, --subset, --split, "
+                "--split-seed and --train-fraction"
             )
     published.settle_flag(args, refuse)

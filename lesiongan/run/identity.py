@@ -18,6 +18,9 @@ NOT_IDENTITY = {
     "metadata",
     "label_order",
     "trust_row_order",
+    # The record of the split holds both.
+    "train_fraction",
+    "train_share",
     "deterministic",
     "dry_run",
     "quiet",

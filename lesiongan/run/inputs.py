@@ -2,7 +2,7 @@
 
 import argparse
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from lesiongan import ROOT
 from lesiongan.data import classes, protocols
 from lesiongan.data.classes import PARTS, class_counts
 from lesiongan.data.lesions import group_lesions
-from lesiongan.data.split import split_table, subset
+from lesiongan.data.split import own_part, split_table, subset
 from lesiongan.data.tables import Table, read_table
 from lesiongan.files import errors, records
 from lesiongan.files.errors import InputError
@@ -83,7 +83,7 @@ class Origin:
         for what, ours in (("data", self.data), ("split", self.split)):
             theirs = record.get(what)
             if not isinstance(theirs, dict) or theirs.get("sha256") != ours["sha256"]:
-                flags = " (--subset, --split, --split-seed or --metadata differ)"
+                flags = " (--subset, --split, --split-seed, --train-fraction or --metadata differ)"
                 name = what + flags * (what == "split")
                 raise InputError(
                     f"{record_path}: made from other {name}; run {made_by} again with this run's "
@@ -96,8 +96,9 @@ class Origin:
 class Inputs(Origin):
     """A table and the part of the split that each of its images is in.
 
-    table: Table after --subset; parts: str (n,) train / val / test; split_text: the content of
-    split.csv.
+    table: Table after --subset; parts: str (n,) train / val / test, and with a --train-fraction
+    also the share of the train lesions that is not trained on, own or others; split_text: the
+    content of split.csv, which names both shares.
     """
 
     table: Table
@@ -134,6 +135,17 @@ class Inputs(Origin):
         """Return str (k,): the lesion of each image of one part."""
         return self.table.lesions[self.parts == name]
 
+    def of_share(self, share: str | None) -> "Inputs":
+        """Return the same inputs with the other share of the train lesions as the train part.
+
+        share: own, others, or None without a --train-fraction, which changes nothing.
+        """
+        ours = self.split.get("train_share")
+        if share is None or ours is None or share == ours:
+            return self
+        parts = np.where(self.parts == "train", ours, self.parts)
+        return replace(self, parts=np.where(self.parts == share, "train", parts))
+
     def require_rgb28(self, script: str) -> None:
         """Raise InputError unless the table is of 28 x 28 colour images, some in every part."""
         if self.table.layout != "hmnist_28_28_RGB":
@@ -149,6 +161,27 @@ class Inputs(Origin):
             )
 
 
+def check_share(args: argparse.Namespace) -> None:
+    """Raise InputError unless --train-fraction and --train-share go with the other flags."""
+    if args.train_fraction == 1 and args.train_share == "others":
+        raise InputError(
+            "--train-share others: with all train lesions there are no others; give a "
+            "--train-fraction below 1"
+        )
+    if args.train_fraction < 1 and args.split != "lesion":
+        raise InputError(
+            f"--train-fraction {args.train_fraction:g}: is a fraction of lesions; it needs --split "
+            "lesion"
+        )
+
+
+def describe_share(args: argparse.Namespace) -> str:
+    """Return what the protocol says of the share of the train lesions that is trained on."""
+    percent = f"{100 * args.train_fraction:g} %"
+    whose = {"own": percent, "others": f"all but {percent}"}[args.train_share]
+    return f", {whose} of the train lesions"
+
+
 def load_inputs(args: argparse.Namespace) -> Inputs:
     """Return the Inputs that the common flags ask for; raise InputError if they cannot be had."""
     if args.split == "official" and args.split_seed:
@@ -156,14 +189,20 @@ def load_inputs(args: argparse.Namespace) -> Inputs:
             f"--split-seed {args.split_seed}: an official split is the file's own and has no seed; "
             "leave --split-seed out"
         )
+    check_share(args)
     table = read_table(find_table(args.data), args.label_order)
     group_lesions(table, args.metadata, trust=args.trust_row_order)
     # A subset is of the whole table's split, so whether that leaks is asked of the whole table.
     rows, protocol = len(table), protocols.name_split(table, args.split)
     if args.subset:
         table = subset(table, args.subset)
-    parts = split_table(table, args.split, args.split_seed)
-    lines = zip(table.rows, table.lesions, parts, strict=True)
+    parts = named = split_table(table, args.split, args.split_seed)
+    if args.train_fraction < 1:
+        # split.csv names both shares, so that it is the same file for both.
+        named = own_part(table, parts, args.train_fraction, args.split_seed)
+        parts = np.where(named == args.train_share, "train", named)
+        protocol += describe_share(args)
+    lines = zip(table.rows, table.lesions, named, strict=True)
     split_text = "row,lesion,part\n" + "".join(f"{r},{lesion},{p}\n" for r, lesion, p in lines)
     if table.metadata is None:
         protocol += f", no lesion ids: grouped by {table.grouping}"
@@ -184,4 +223,6 @@ def load_inputs(args: argparse.Namespace) -> Inputs:
         "grouping": table.grouping,
         "images": {p: class_counts(table.labels[parts == p]) for p in PARTS},
     }
+    if args.train_fraction < 1:
+        split |= {"train_fraction": args.train_fraction, "train_share": args.train_share}
     return Inputs(data, split, table, parts, split_text)

@@ -26,6 +26,8 @@ HARMLESS = {
     "--metadata": "likewise",
     "--label-order": "likewise: what is read shows in the hash of the data",
     "--trust-row-order": "shows in the protocol of the split",
+    "--train-fraction": "shows in the record of the split, as does the next",
+    "--train-share": "likewise",
     "--models-dir": "a copy elsewhere is the same run",
     "--outputs-dir": "likewise",
     "--deterministic": "TensorFlow on a CPU always is",

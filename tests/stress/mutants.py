@@ -90,7 +90,9 @@ LIKELY = {
     "lesiongan/data/photographs": "photographs",
     "lesiongan/data/photograph_labels": "photograph_labels photographs_command",
     "lesiongan/data/protocols": "official_split official_inputs figures from_predictions pipeline",
-    "lesiongan/data/split": ("lesions official_split synthetic_quality memorisation table_figures"),
+    "lesiongan/data/split": (
+        "train_fraction lesions official_split synthetic_quality memorisation table_figures"
+    ),
     "lesiongan/data/clinical": "clinical",
     "lesiongan/data": "tables files_of_tools phantom fetch lesions identity hostile_files",
     "lesiongan/run/checkpoints": "checkpoints hostile_files gan_loop cnn_loop",
