@@ -175,8 +175,24 @@ def check_share(args: argparse.Namespace) -> None:
         )
 
 
+def choose_share(
+    table: Table, parts: np.ndarray, args: argparse.Namespace
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (the parts of a run, the parts that split.csv names), each str (n,).
+
+    With a --train-fraction split.csv names both shares, so that it is one file for both, and the
+    run's train part is the share that it asks for.
+    """
+    if args.train_fraction == 1:
+        return parts, parts
+    named = own_part(table, parts, args.train_fraction, args.split_seed)
+    return np.where(named == args.train_share, "train", named), named
+
+
 def describe_share(args: argparse.Namespace) -> str:
     """Return what the protocol says of the share of the train lesions that is trained on."""
+    if args.train_fraction == 1:
+        return ""
     percent = f"{100 * args.train_fraction:g} %"
     whose = {"own": percent, "others": f"all but {percent}"}[args.train_share]
     return f", {whose} of the train lesions"
@@ -196,12 +212,8 @@ def load_inputs(args: argparse.Namespace) -> Inputs:
     rows, protocol = len(table), protocols.name_split(table, args.split)
     if args.subset:
         table = subset(table, args.subset)
-    parts = named = split_table(table, args.split, args.split_seed)
-    if args.train_fraction < 1:
-        # split.csv names both shares, so that it is the same file for both.
-        named = own_part(table, parts, args.train_fraction, args.split_seed)
-        parts = np.where(named == args.train_share, "train", named)
-        protocol += describe_share(args)
+    parts, named = choose_share(table, split_table(table, args.split, args.split_seed), args)
+    protocol += describe_share(args)
     lines = zip(table.rows, table.lesions, named, strict=True)
     split_text = "row,lesion,part\n" + "".join(f"{r},{lesion},{p}\n" for r, lesion, p in lines)
     if table.metadata is None:

@@ -102,6 +102,7 @@ LIKELY = {
     "lesiongan/run/packages": "packages",
     "lesiongan/run": "identity commands pipeline parts",
     "lesiongan/nets/augmentation": "augmentation cnn cnn_loop",
+    "lesiongan/nets/clinical_network": "clinical",
     "lesiongan/nets/croissant": "croissant loading",
     "lesiongan/nets/data_card": "data_card croissant",
     "lesiongan/nets/gan_augmentation": "gan_steps gan gan_loop",
