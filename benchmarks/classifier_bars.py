@@ -15,7 +15,8 @@ The image split is the leaky 70/10/20 protocol of older work. `image` trains by 
 best on folds of its train and val part (90 epochs at 4e-3, results/LOG.md, try 47). So what leakage
 alone is worth is measured by the lesion split's recipe, `leak`. Under the lesion split, real plus
 synthetic images, drawn anew for each seed from one GAN (gan_bars.py seed 0), are compared with real
-images alone at equal steps. Malignancy is told by summed probabilities and, of seed 0, by a binary
+images alone at equal steps, and with a network that takes age, sex and site (--clinical,
+`lesion_split_clinical`). Malignancy is told by summed probabilities and, of seed 0, by a binary
 network. `collect` also scores the average of the seeds' predictions (`ensemble`).
 
 To try the commands on a small table: `classifier_bars.py lesion 0 --folder bars/try --data
@@ -29,6 +30,7 @@ import sys
 import numpy as np
 
 import evaluate
+from benchmarks.clinical_bars import compare_clinical
 from benchmarks.workplace import mean_and_std, pack, parse_args
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
@@ -156,12 +158,14 @@ def measure_lesion(place, seed):
         ignore=shutil.ignore_patterns(".lock", "snapshots"),
     )
     place.call("train_gan.py", name, *flags, "--sample-only", "--no-png")
-    arms = [["--role", "control"], ["--task", "malignancy"], []]
+    arms = [["--role", "control"], ["--clinical"], []]
     # One binary network will do: a paired interval tells it from the sum.
-    for arm in arms if seed == 0 else arms[::2]:
+    for arm in [["--task", "malignancy"], *arms] if seed == 0 else arms:
         place.call("train_cnn.py", name, *flags, *arm, "--resume")
     place.evaluate(
-        name, f"classifier, control{' and malignancy' * (seed == 0)} under the lesion split", *flags
+        name,
+        f"classifier, control, clinical{' and malignancy' * (seed == 0)} under the lesion split",
+        *flags,
     )
     write_row(place, "lesion_split", name, seed)
 
@@ -354,6 +358,8 @@ def collect(place):
     ]
     out = {"views": 8, **{name: collect_split(place, name) for name in splits}}
     lesion = out["lesion_split"]
+    if told := compare_clinical(place, read_seeds(place, "lesion_split")):
+        out["lesion_split_clinical"] = told
     if "leak_split" in out and (price := price_leakage(place, out["leak_split"], lesion)):
         lesion["price_of_leakage"] = price
     out |= {name: lesion[name] for name in ("minutes", "minutes_std")}

@@ -200,6 +200,7 @@ def test_the_arms_of_the_main_result_draw_their_images_with_their_own_seed(tmp_p
     assert calls.made == [
         ["train_gan.py", *seed, "--sample-only", "--no-png"],
         ["train_cnn.py", *seed, "--role", "control", "--resume"],
+        ["train_cnn.py", *seed, "--clinical", "--resume"],
         ["train_cnn.py", *seed, "--resume"],
         ["evaluate.py", *seed],
         ["lesion_split", "lesion_2", "2"],
