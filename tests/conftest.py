@@ -14,12 +14,16 @@ import time
 import pytest
 
 from lesiongan import ROOT
+from lesiongan.measures import texture
 from lesiongan.phantom import write_phantom
 from lesiongan.run import keras_setup
 from tests.npz import write_npz
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 keras_setup.quiet_tensorflow()
+
+# A spectrum of so many images of a class is near enough here, and each evaluation takes one.
+texture.PER_CLASS = 200
 
 GAN = ["--epochs", "2", "--samples", "35", "--width", "16", "--batch", "32"]
 CNN = ["--epochs", "2", "--width", "8", "--batch", "32"]

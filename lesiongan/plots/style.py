@@ -132,11 +132,13 @@ def save(fig, folder, name, note=""):
     if note:
         wrapped = wrap(note, 0.95 * fig.get_figwidth())
         fig.supxlabel(wrapped, fontsize="medium", color="#B00020")
-    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
+    for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
         # The figure is drawn in memory, because Matplotlib's PDF writer raises an error of its own
         # if the disk fills up under it.
         drawn = io.BytesIO()
         fig.savefig(drawn, format=suffix[1:], metadata=metadata)
+        # Everything has its place now. To find it again for the PDF would take as long.
+        fig.set_layout_engine("none")
         with writing.atomic(folder / (name + suffix)) as t:
             t.write_bytes(drawn.getvalue())
     return folder / f"{name}.png"

@@ -141,7 +141,7 @@ def test_a_disk_that_fills_up_under_a_figure_ends_in_one_line(tmp_path, monkeypa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(InputError, match=r"x\.pdf: cannot be written \(No space left"):
+    with pytest.raises(InputError, match=r"x\.png: cannot be written \(No space left"):
         style.save(style.subplots()[0], tmp_path, "x")
     assert not list(tmp_path.iterdir())
 

@@ -266,7 +266,7 @@ def test_the_spectrum_is_the_generators_over_the_train_parts(evaluated, parts, q
         latents = rng.standard_normal((2000, generator.inputs[0].shape[1]), dtype=np.float32)
         made = generator.predict([latents, np.full(2000, code, np.int32)], verbose=0)
         expected = ring_means(np.clip(np.rint(made), 0, 255)) / ring_means(images[labels == code])
-        assert quality["spectrum"][c]["to_train"] == pytest.approx(list(expected), rel=0.15), c
+        assert quality["spectrum"][c]["to_train"] == pytest.approx(list(expected), rel=0.25), c
         farthest = max(quality["spectrum"][c]["to_train"], key=lambda v: abs(np.log(v)))
         assert quality["spectrum"][c]["deviation"]["value"] == farthest
     for c in set(CLASSES) - set(measured):
