@@ -28,7 +28,7 @@ def test_every_figure_has_one_name_everywhere():
     assert tuple(paper.FIGURES) == visualize_results.FIGURES
     assert tuple(paper.TABLE_FIGURES) == visualize_results.TABLE_FIGURES == eda.FIGURES
     captions = [caption for _, caption in (paper.FIGURES | paper.TABLE_FIGURES).values()]
-    assert len(set(captions)) == len(captions) == 19
+    assert len(set(captions)) == len(captions) == 20
     assert {"class_grid", "interpolation", "embedding"} == visualize_results.NEED_A_NETWORK
 
 
