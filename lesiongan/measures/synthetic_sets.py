@@ -132,8 +132,8 @@ def tabulate(sets):
         for label, key, floor in names:
             if all(key in s.get(block, {}) for s in sets):
                 real = first[block][floor]["value"] if floor else ""
-                value = lambda s, block=block, key=key: s[block][key]["value"]  # noqa: E731
-                rows.append(row(label, value, real))
+                values = (show(s[block][key]["value"]) for s in sets)
+                rows.append((label, *values, show(real)))
     if all("distances" in s for s in sets):
         recall = {
             c: f["real_recall"]
