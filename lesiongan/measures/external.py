@@ -75,11 +75,10 @@ def evaluate(run, models, order="auto"):
         say(f"  note: {note}")
     # Without age, sex or site the clinical network has nothing to be told.
     told = "clinical" in models and clinical.is_known(table.metadata)
-    names = ("classifier", "clinical") if told else ("classifier",)
     found, made_by = {}, {}
-    for name in names:
-        for label, p in networks.predict(run, name, table, args.views).items():
-            found[label], made_by[label] = p, models[name]
+    for network in ("classifier", "clinical") if told else ("classifier",):
+        for label, p in networks.predict(run, network, table, args.views).items():
+            found[label], made_by[label] = p, models[network]
     # The submission has every image, as the challenge wants, near-duplicates too.
     if args.isic_submission:
         write_isic(Path(args.isic_submission), list_ids(table), found["classifier"])

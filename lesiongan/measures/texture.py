@@ -110,9 +110,10 @@ def measure_spectrum(inputs, synthetic, generator, held_out, code):
     """Return the power spectrum of a class of synthetic images over that of real ones.
 
     to_train: power over that of train images at each radius, 1 to 14 cycles per image; deviation:
-    the ratio that is farthest from 1, with its radius; to_held_out: the same over held-out images;
-    real_to_held_out: train images over held-out ones, with the 95 % interval of a bootstrap over
-    the lesions of both. Held-out images of a class are few, and real ones differ from them too.
+    the ratio that is farthest from 1, with its radius and 95 % interval; to_held_out: the same as
+    to_train over held-out images; real_to_held_out: train images over held-out ones, with the 95 %
+    interval of a bootstrap over the lesions of both. Held-out images of a class are few, and real
+    ones differ from them too.
     """
     train_images, train_labels = inputs.part("train")
     if generator is None:
@@ -124,16 +125,26 @@ def measure_spectrum(inputs, synthetic, generator, held_out, code):
     if min(len(made), own.sum()) < LEAST:
         reason = f"{len(made)} synthetic and {own.sum()} train images, {LEAST} are needed"
         return {"deviation": {"value": None, "reason": reason}}
-    power = image_space.ring_powers(made).mean(axis=0)
-    train = image_space.ring_powers(train_images[own])
-    ratio = divide(power, train.mean(axis=0))
+    power, train = image_space.ring_powers(made), image_space.ring_powers(train_images[own])
+    ratio = divide(power.mean(axis=0), train.mean(axis=0))
     worst = int(np.abs(np.log(ratio)).argmax())
+    of_made = resample(power, np.arange(len(power)), seed=0)
+    of_train = resample(train, inputs.lesions("train")[own], seed=1)
+    low, high = np.quantile(divide(of_made, of_train)[:, worst], [0.025, 0.975])
     found = {
         "radius": image_space.RADII,
-        "n": len(made),
+        "n": len(power),
         "to_train": ratio,
         "n_train": len(train),
-        "deviation": {"value": ratio[worst], "radius": int(image_space.RADII[worst])},
+        "deviation": {
+            "value": ratio[worst],
+            "low": low,
+            "high": high,
+            "n": len(power),
+            "radius": int(image_space.RADII[worst]),
+            "protocol": f"{inputs.split['protocol']}; power over that of the {len(train)} train "
+            "images, bootstrap over synthetic images and train lesions",
+        },
     }
     images, labels = inputs.part(held_out)
     theirs = labels == code
@@ -141,21 +152,23 @@ def measure_spectrum(inputs, synthetic, generator, held_out, code):
         reason = f"the {held_out} part has {theirs.sum()} images, {LEAST} are needed"
         return found | {"to_held_out": None, "reason_held_out": reason}
     held = image_space.ring_powers(images[theirs])
-    lesions = inputs.lesions("train")[own], inputs.lesions(held_out)[theirs]
-    means = [
-        np.concatenate([w @ p / w.sum(axis=1)[:, None] for w in weights])
-        for p, weights in (
-            (p, bootstrap.lesion_weights(of, RESAMPLES, seed))
-            for seed, (p, of) in enumerate(zip((train, held), lesions, strict=True))
-        )
-    ]
-    low, high = np.quantile(divide(*means), [0.025, 0.975], axis=0)
+    of_held = resample(held, inputs.lesions(held_out)[theirs], seed=2)
+    low, high = np.quantile(divide(of_train, of_held), [0.025, 0.975], axis=0)
     return found | {
         "n_held_out": len(held),
-        "to_held_out": divide(power, held.mean(axis=0)),
+        "to_held_out": divide(power.mean(axis=0), held.mean(axis=0)),
         "real_to_held_out": {
-            "value": divide(train.mean(axis=0), held.mean(axis=0)),
+            "ratio": divide(train.mean(axis=0), held.mean(axis=0)),
             "low": low,
             "high": high,
         },
     }
+
+
+def resample(power, units, seed):
+    """Return float (RESAMPLES, 14): the mean power of bootstrap samples of whole units.
+
+    power: (n, 14) of the images; units (n,): the lesion, or the image itself, of each.
+    """
+    weights = bootstrap.lesion_weights(units, RESAMPLES, seed)
+    return np.concatenate([w @ power / w.sum(axis=1)[:, None] for w in weights])

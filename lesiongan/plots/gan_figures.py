@@ -210,7 +210,7 @@ def draw_spectrum(sources):
         ours.plot(f["radius"], f["to_train"], color=colour, label=style.tick(c))
         if f["to_held_out"]:
             ends = f["real_to_held_out"]
-            real.plot(f["radius"], ends["value"], color=colour)
+            real.plot(f["radius"], ends["ratio"], color=colour)
             real.fill_between(f["radius"], ends["low"], ends["high"], color=colour, alpha=0.12)
     for ax, title in ((ours, "synthetic / real (train)"), (real, "real (train) / real (held out)")):
         ax.axhline(1, color="#666666", lw=sources.page.line / 2, ls="--")

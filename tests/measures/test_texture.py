@@ -77,15 +77,18 @@ def test_a_spectrum_is_over_that_of_the_same_class_of_the_train_part(grainy):
     assert nevus["to_train"] == pytest.approx(np.ones(14), abs=0.15)
     melanoma = texture.measure_spectrum(grainy, None, plain, "test", 6)
     assert melanoma["deviation"]["radius"] == 9
-    assert melanoma["deviation"]["value"] == melanoma["to_train"][8] < 0.2
+    deviation = melanoma["deviation"]
+    assert (
+        deviation["low"] < deviation["value"] == melanoma["to_train"][8] < deviation["high"] < 0.2
+    )
     assert np.delete(melanoma["to_train"], 8) == pytest.approx(np.ones(13), abs=0.15)
     # The test part's melanomas have no wave, so real images differ from real ones there.
     assert melanoma["to_held_out"] == pytest.approx(np.ones(14), abs=0.2)
     real = melanoma["real_to_held_out"]
     assert real["low"][8] > 5
     assert np.mean((real["low"] <= 1) & (real["high"] >= 1)) >= 0.8
-    assert (real["low"] <= real["value"]).all()
-    assert (real["value"] <= real["high"]).all()
+    assert (real["low"] <= real["ratio"]).all()
+    assert (real["ratio"] <= real["high"]).all()
     assert melanoma["n"] == texture.PER_CLASS
     assert melanoma["n_train"] == melanomas.sum()
 

@@ -134,7 +134,7 @@ def test_the_map_of_features_is_the_judges(inputs, monkeypatch):
 def test_spectra_stand_under_their_diagnoses_with_real_images_beside_them(inputs, monkeypatch):
     radius = list(range(1, 15))
     ratios = {c: np.linspace(0.6, 1 + i / 10, 14) for i, c in enumerate(CLASSES)}
-    real = {"value": [1.0] * 14, "low": [0.8] * 14, "high": [1.3] * 14}
+    real = {"ratio": [1.0] * 14, "low": [0.8] * 14, "high": [1.3] * 14}
     found = {
         c: {
             "radius": radius,

@@ -156,7 +156,7 @@ def test_networks_by_other_code_packages_or_accelerators_are_told_apart():
 def test_arms_must_agree_in_every_option_but_those_of_their_data(pipeline):
     options = records.read_json(pipeline.models / "cnn/options.json", "")
     same = networks.describe_arm(options)["same"]
-    of_data = {"role", "task", "real", "repeat_real", "synthetic_weight", "epochs"} | {
+    of_data = {"role", "task", "clinical", "real", "repeat_real", "synthetic_weight", "epochs"} | {
         "least_steps"
     }
     assert set(same) == set(options["options"]) - of_data | {"steps", "extra_real_sha256"}

@@ -61,7 +61,7 @@ def test_every_artifact_is_there(pipeline):
 def test_every_figure_was_drawn(pipeline):
     options = records.read_json(pipeline.outputs / "figures/options.json", "")
     assert options["left_out"] == []
-    assert len(options["drawn"]) == 12
+    assert len(options["drawn"]) == 13
     for name in options["drawn"]:
         assert (pipeline.outputs / "figures" / f"{name}.png").is_file()
         assert (pipeline.outputs / "figures" / f"{name}.pdf").is_file()
