@@ -46,13 +46,13 @@ def measure(
     which distances are measured on the synthetic set itself, for the classes that it has.
     nearest_path: where the nearest training images are written, or None. most: images to measure
     distances of. seen: inputs whose train part the generator learned from, if that is the other
-    share of a --train-fraction; what is nearly a training image is asked of that part.
+    share of a --train-fraction: copies, patches and spectra are compared with that part.
     """
     seen = seen or inputs
 
     def without_judge(reason, held_out, **more):
         found = novelty.report(seen, synthetic, held_out, nearest_path)
-        found |= texture.report(inputs, synthetic, generator, held_out, most)
+        found |= texture.report(seen, synthetic, generator, held_out, most)
         return {
             "value": None,
             "reason": reason,
@@ -122,7 +122,7 @@ def measure(
             features, synthetic.labels, held_features, held_out, lesions, measured
         ),
         **novelty.report(seen, synthetic, judge.held_out, nearest_path),
-        **texture.report(inputs, synthetic, generator, judge.held_out, most),
+        **texture.report(seen, synthetic, generator, judge.held_out, most),
     }
 
 

@@ -88,6 +88,12 @@ def test_copies_are_looked_for_where_the_generator_learned(shared):
     nearest = pd.read_csv(shared.outputs / "evaluation/nearest.csv")
     others = set(split.row[split.part == "others"])
     assert set(nearest.train_row) <= others
+    # So are spectra compared with the train images of that share.
+    quality = oracles.read(shared.outputs / "evaluation/synthetic_quality.json")
+    labels = oracles.read_images(shared.table)[1][split.part == "others"]
+    seen = {c: f["n_train"] for c, f in quality["spectrum"].items() if "n_train" in f}
+    assert seen
+    assert seen == {c: (labels == oracles.CLASSES.index(c)).sum() for c in seen}
     # The predictions are of the test part, which no fraction moves.
     rows = pd.read_csv(shared.outputs / "evaluation/predictions.csv").row
     assert set(rows) == set(split.row[split.part == "test"])
