@@ -120,7 +120,7 @@ def draw_embedding(sources):
         )
     handles = axes[1].get_legend_handles_labels()
     columns = len(CLASSES) if sources.page.columns("two") == "two" else 4
-    fig.legend(*handles, loc="outside lower center", ncols=columns, markerscale=2)
+    fig.legend(*handles, loc="outside upper center", ncols=columns, markerscale=2)
     return fig
 
 
@@ -215,9 +215,13 @@ def draw_spectrum(sources):
     for ax, title in ((ours, "synthetic / real (train)"), (real, "real (train) / real (held out)")):
         ax.axhline(1, color="#666666", lw=sources.page.line / 2, ls="--")
         ax.set(title=title, xlabel="radius (cycles per image)", yscale="log")
-        ax.set_yticks([0.5, 1, 2], ["0.5", "1", "2"])
+        low, high = ax.get_ylim()
+        # A generator that has learned little is off by powers of ten.
+        ticks = (0.5, 1, 2) if low > 0.2 and high < 5 else (0.001, 0.01, 0.1, 1, 10, 100)
+        shown_ticks = [t for t in ticks if low <= t <= high]
+        ax.set_yticks(shown_ticks, [f"{t:g}" for t in shown_ticks])
         ax.set_yticks([], minor=True)
     ours.set(ylabel="ratio of power", xticks=range(2, 15, 2))
     columns = len(CLASSES) if sources.page.columns("two") == "two" else 4
-    fig.legend(*ours.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
+    fig.legend(*ours.get_legend_handles_labels(), loc="outside upper center", ncols=columns)
     return fig

@@ -124,14 +124,19 @@ def plain(text, most=40):
     return (text if len(text) <= most else text[: most - 1] + "…").replace("$", r"\$")
 
 
+def add_note(fig, note):
+    """Put a note under a figure; it has the lower edge for itself, so legends stand above."""
+    wrapped = wrap(note, 0.95 * fig.get_figwidth())
+    return fig.supxlabel(wrapped, fontsize="medium", color="#B00020")
+
+
 def save(fig, folder, name, note=""):
     """Write folder/name.png and .pdf, and return the path of the PNG.
 
     `note` stands under the figure: phantom or leaky runs say so there.
     """
     if note:
-        wrapped = wrap(note, 0.95 * fig.get_figwidth())
-        fig.supxlabel(wrapped, fontsize="medium", color="#B00020")
+        add_note(fig, note)
     for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
         # The figure is drawn in memory, because Matplotlib's PDF writer raises an error of its own
         # if the disk fills up under it.

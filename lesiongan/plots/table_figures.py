@@ -116,7 +116,7 @@ def draw_colours(table, page=PAPER):
             linewidth=0.7,
             ax=ax,
         )
-        ax.set(title=f"{channel} channel", xlabel="diagnosis", ylabel="mean of an image (0-255)")
+        ax.set(title=f"{channel} channel", xlabel="diagnosis", ylabel="mean (0-255)")
         style.class_ticks(ax, 0.8 * panel_inches(fig, page, len(channels)))
     summary = {
         c: {

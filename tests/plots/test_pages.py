@@ -16,6 +16,7 @@ from lesiongan.run import runs
 from tests import oracles
 
 NAMES = (*visualize_results.FIGURES, *visualize_results.TABLE_FIGURES)
+NOTE = "PHANTOM DATA: drawn by code, no medical meaning; LEAKY image split; no lesion ids"
 # Widths in inches that a page of each style may have, and the smallest letters, in points.
 ASKED = {
     ("paper", "one"): ((89 / 25.4,), 5),
@@ -44,6 +45,7 @@ def drawn(request, pipeline):
     with style.use(page):
         for name in NAMES:
             fig = (paper.FIGURES | paper.TABLE_FIGURES)[name][0](sources)
+            style.add_note(fig, NOTE)
             fig.canvas.draw()
             figures[name] = fig
     return *ASKED[request.param], figures
@@ -86,18 +88,29 @@ def test_all_words_are_inside_the_figure_and_large_enough(drawn):
             assert text.get_fontsize() >= least, (name, text.get_text())
 
 
+def overlap(a, b):
+    """The pixels by which two parts of a figure lie over each other, 0 or less where they do not."""
+    a, b = a.get_window_extent(), b.get_window_extent()
+    return min(min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0))
+
+
 def test_no_legend_stands_over_a_curve_or_a_bar(drawn):
     _, _, figures = drawn
     seen = 0
     for name, fig in figures.items():
         legends = [*fig.legends, *(ax.get_legend() for ax in fig.axes if ax.get_legend())]
         for legend, ax in itertools.product(legends, fig.axes):
-            box, area = legend.get_window_extent(), ax.get_window_extent()
-            across = min(box.x1, area.x1) - max(box.x0, area.x0)
-            down = min(box.y1, area.y1) - max(box.y0, area.y0)
-            assert min(across, down) <= 1, (name, box, area)
+            assert overlap(legend, ax) <= 1, (name, legend.get_window_extent())
         seen += len(legends)
     assert seen >= 9
+
+
+def test_the_note_under_a_figure_stands_clear_of_all_else(drawn):
+    _, _, figures = drawn
+    for name, fig in figures.items():
+        (note,) = [t for t in texts(fig) if t.get_text().split() == NOTE.split()]
+        for other in (*fig.legends, *fig.axes, *(t for t in texts(fig) if t is not note)):
+            assert overlap(note, other) <= 1, (name, str(other))
 
 
 def test_labels_of_an_axis_do_not_run_into_each_other(drawn):
