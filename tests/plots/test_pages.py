@@ -89,7 +89,7 @@ def test_all_words_are_inside_the_figure_and_large_enough(drawn):
 
 
 def overlap(a, b):
-    """The pixels by which two parts of a figure lie over each other, 0 or less where they do not."""
+    """By how many pixels two parts of a figure lie over each other; 0 or less where they do not."""
     a, b = a.get_window_extent(), b.get_window_extent()
     return min(min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0))
 
