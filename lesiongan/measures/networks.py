@@ -70,7 +70,8 @@ def check_share(run, folder, options):
     theirs, ours = (s.get("train_share") for s in (options["split"], run.inputs.split))
     if theirs != ours:
         raise InputError(
-            f"{folder}: was trained with --train-share {theirs}, and this run has {ours}"
+            f"{folder}: was trained with --train-share {theirs}, and this run has {ours}; give "
+            f"--train-share {theirs}, or train it again"
         )
 
 
