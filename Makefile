@@ -12,12 +12,17 @@ PY := .venv/bin/python
 DATA ?=
 METADATA ?= auto
 FLAGS ?=
+# The study: its grid, how many of the grid's stages (empty for all), and where it runs: local or slurm.
+GRID ?= study/config.yaml
+STAGES ?=
+PROFILE ?= local
+SNAKEMAKE = $(CURDIR)/.venv-study/bin/python -m snakemake --snakefile study/Snakefile --profile study/profiles/$(PROFILE)
 # The build of PyTorch for `make test-interop`, and where it is; empty for pip's own index.
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := all
-.PHONY: all data test test-interop notebook docs smoke weights release lint lock audit mutants clean help
+.PHONY: all data test test-interop notebook docs smoke study study-plan study-smoke weights release lint lock audit mutants clean help
 
 all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, draw (DATA=table METADATA=csv FLAGS=...)
 	@data="$(DATA)"
@@ -60,6 +65,19 @@ smoke: .venv/ready  ## all five scripts on a small stratified subset, in smoke/ 
 	$(PY) evaluate.py "$${common[@]}"
 	echo "7/7 drawing figures and the report"
 	$(PY) visualize_results.py "$${common[@]}"
+
+study: .venv/ready .venv-study/ready  ## when does it help? the study's cells that are not done (days; PROFILE=slurm STAGES=1 GRID=file)
+	@$(PY) -m study.plan $(GRID) $(if $(STAGES),--stages $(STAGES)) --brief
+	$(SNAKEMAKE) --config grid=$(GRID) $(if $(STAGES),stages=$(STAGES))
+
+study-plan: .venv/ready  ## which cells of the study are done, and how long the rest takes
+	@$(PY) -m study.plan $(GRID) $(if $(STAGES),--stages $(STAGES))
+
+study-smoke: .venv/ready .venv-study/ready  ## the whole study on phantom lesions, in study/smoke/ (minutes)
+	@$(PY) -m study.clear study/smoke.yaml
+	$(PY) -m lesiongan.phantom --rows 400 --out study/smoke/table
+	$(PY) -m study.plan study/smoke.yaml --brief
+	$(SNAKEMAKE) --config grid=study/smoke.yaml
 
 weights: all  ## repeat the published run on HAM10000; replaces weights/ and results/run (1 to 3 hours)
 	@data="$(DATA)"
@@ -119,6 +137,7 @@ lock: .venv/ready-dev  ## resolve requirements*.in into requirements*.txt, with 
 	$$uv -c requirements.txt requirements-dev.in -o requirements-dev.txt
 	$$uv requirements-audit.in -o requirements-audit.txt
 	$$uv requirements-mutants.in -o requirements-mutants.txt
+	$$uv requirements-study.in -o requirements-study.txt
 	# medmnist and datasets name PyTorch among their packages, or could; see TORCH.
 	$$uv -c requirements-dev.txt --override <(printf '%s; python_version < "3"\n' torch torchvision) \
 		--custom-compile-command "make lock" requirements-interop.in -o requirements-interop.txt
@@ -180,4 +199,10 @@ export SUITABLE
 .venv/ready-dev: .venv/ready requirements-dev.txt
 	@echo "adding what the tests need"
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+.venv-study/ready: .venv/ready requirements-study.txt
+	@echo "setting up .venv-study with Snakemake, about a minute"
+	$(PY) -m venv .venv-study
+	.venv-study/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-study.txt
 	touch $@

@@ -67,6 +67,28 @@ def parse_args(argv=None):
 
 def evaluate_test(run, models, synthetic, generator_path, share=None):
     """Write the predictions, then everything derived from them, then the synthetic quality."""
+    folder = run.args.outputs_dir / "evaluation"
+    predictions, context, test = predict_test(run, models)
+    if run.args.predictions_only:
+        return
+    estimates.write(folder, predictions, test.lesions, context)
+    if test.metadata is not None:
+        _, y, p = predictions["classifier"]
+        found = subgroups.compute(
+            y, p, context["points"]["classifier"], test.lesions, test.metadata, context["protocol"]
+        )
+        writing.write_json(folder / subgroups.FILE, found)
+    quality = evaluate_synthetic(run, models, synthetic, generator_path, share)
+    writing.write_json(folder / "synthetic_quality.json", quality)
+    estimates.print_summary(folder)
+    print_quality(quality)
+
+
+def predict_test(run, models):
+    """Write the predictions of every network and context.json.
+
+    Return ({name: (rows, labels, p)}, the context, the Table of the test part).
+    """
     args = run.args
     folder = args.outputs_dir / "evaluation"
     test = test_part(run)
@@ -88,17 +110,7 @@ def evaluate_test(run, models, synthetic, generator_path, share=None):
             context["points"][label] = models[name]["operating_points"]
             context["arms"][label] = networks.describe_arm(models[name])
     writing.write_json(folder / "context.json", context)
-    estimates.write(folder, predictions, test.lesions, context)
-    if test.metadata is not None:
-        _, y, p = predictions["classifier"]
-        found = subgroups.compute(
-            y, p, context["points"]["classifier"], test.lesions, test.metadata, context["protocol"]
-        )
-        writing.write_json(folder / subgroups.FILE, found)
-    quality = evaluate_synthetic(run, models, synthetic, generator_path, share)
-    writing.write_json(folder / "synthetic_quality.json", quality)
-    estimates.print_summary(folder)
-    print_quality(quality)
+    return predictions, context, test
 
 
 def print_quality(quality):
@@ -262,7 +274,9 @@ def main(argv=None):
         run.start_keras()
         external.evaluate(run, models, order)
         return 0
-    synthetic, generator_path, share = read_synthetic(run)
+    synthetic, generator_path, share = (None,) * 3
+    if not args.predictions_only:
+        synthetic, generator_path, share = read_synthetic(run)
     learned = models["classifier"]["inputs"].get("synthetic")
     if learned and synthetic is not None and learned != run.files["synthetic"]:
         say(
@@ -273,7 +287,9 @@ def main(argv=None):
     if run.inputs.table.metadata is not None:
         run.files["metadata"] = run.inputs.table.metadata_sha256
     folder = args.outputs_dir / "evaluation"
-    place = ResultFolder(run, folder / "options.json", run.identify())
+    # Records of whole evaluations do not name the flag, so that those of before it stay current.
+    unnamed = () if args.predictions_only else ("predictions_only",)
+    place = ResultFolder(run, folder / "options.json", run.identify(unnamed))
     if place.is_current():
         say("  up to date")
     else:

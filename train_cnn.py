@@ -60,6 +60,8 @@ FOLDERS = {
 # With --clinical, each value is forgotten in this share of the images, and all in half as many.
 FORGET = 0.3
 CLINICAL_WIDTH = 8
+# To score val after fewer steps than these would take longer than the steps.
+EPOCH_STEPS = 50
 
 
 def find_folder(args):
@@ -259,13 +261,13 @@ def epoch_images(run, targets):
 def plan_epochs(args, real_images):
     """Return the steps of each epoch: --epochs times the real part, or exactly --steps.
 
-    The steps of --steps are spread over epochs of about the length of the others. Without either,
-    a small table gets as many epochs as LEAST_STEPS takes.
+    The steps of --steps are spread over epochs of about the length of the others, but of
+    EPOCH_STEPS at least. Without either, a small table gets as many epochs as LEAST_STEPS takes.
     """
     each = max(1, round(real_images / args.batch))
     if not args.steps:
         return [each] * max(args.epochs, math.ceil(args.least_steps / each))
-    epochs = max(1, round(args.steps / each))
+    epochs = max(1, round(args.steps / max(each, EPOCH_STEPS)))
     return [args.steps // epochs + (i < args.steps % epochs) for i in range(epochs)]
 
 

@@ -371,7 +371,11 @@ def main(argv=None):
     # Refuse a bad folder or mix before an hour of training, not after.
     synthetic_set.check_folder(args.out)
     labels = synthetic_set.class_mix(
-        args.class_mix, args.samples, run.inputs.train_counts(), args.classes
+        args.class_mix,
+        args.samples,
+        run.inputs.train_counts(),
+        args.classes,
+        args.least_images,
     )
     place = ResultFolder(run, folder / "options.json", run.identify(without=gan_flags.SAMPLING))
     trained = False

@@ -22,7 +22,8 @@ import numpy as np
 from benchmarks.workplace import pack, parse_args
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
-from lesiongan.measures import bootstrap, estimates
+from lesiongan.measures import estimates
+from lesiongan.measures.contrasts import adjust, compare, draw_measures
 from lesiongan.measures.predictions import find_file, read_lesions, read_predictions
 from lesiongan.run import script
 
@@ -50,8 +51,6 @@ MEASURES = {
     "auc": "auc",
 }
 DRAWS = 2000
-# A difference over fewer seeds is not tested, since its interval hardly knows how seeds differ.
-FEWEST_SEEDS = 3
 # Arms of one seed may differ in these options, besides their data, since they are what is compared.
 VARIED = ("augment", "middle", "sampler")
 
@@ -138,55 +137,6 @@ def build_measures(found, split):
     return out, read_lesions(split, np.array(first[0]))[0], protocol, first[3]["steps"]
 
 
-def draw_measures(measures, lesions, draws=DRAWS):
-    """Return {(arm, seed): {measure: value}} on the test part, and the same on resampled lesions.
-
-    In the second, each measure is (draws,).
-    """
-    ones = np.ones((1, len(lesions)))
-    values = {
-        key: {n: float(v[0]) for n, v in measure(ones).items()} for key, measure in measures.items()
-    }
-    blocks: dict[tuple[str, int], list[dict]] = {key: [] for key in measures}
-    for w in bootstrap.lesion_weights(lesions, draws):
-        for key, measure in measures.items():
-            blocks[key].append(measure(w))
-    return values, {
-        key: {n: np.concatenate([b[n] for b in bs]) for n in MEASURES} for key, bs in blocks.items()
-    }
-
-
-def compare(differences, drawn):
-    """Return {value, std over seeds, low, high, p or None} of a mean difference.
-
-    differences: (seeds,). drawn: (seeds, draws), each draw one resampling of the lesions, in which
-    the seeds are resampled as well.
-    """
-    n, draws = drawn.shape
-    # Each comparison has its own generator, so that one more arm changes no other's interval.
-    rng = np.random.default_rng(0)
-    means = drawn[rng.integers(n, size=(n, draws)), np.arange(draws)].mean(axis=0)
-    p = float(min(1, 2 * (min((means <= 0).sum(), (means >= 0).sum()) + 1) / (draws + 1)))
-    low, high = np.quantile(means, [0.025, 0.975])
-    return {
-        "value": float(np.mean(differences)),
-        "std": float(np.std(differences, ddof=1)) if n > 1 else None,
-        "low": float(low),
-        "high": float(high),
-        "p": p if n >= FEWEST_SEEDS else None,
-    }
-
-
-def adjust(p):
-    """Return Holm's step-down p-values (Holm 1979), float (m,) in the order given."""
-    p = np.asarray(p, float)
-    order = np.argsort(p)
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    out = np.empty(len(p))
-    out[order] = np.minimum(stepped, 1)
-    return out
-
-
 def build_rows(found, values, drawn):
     """Return {arm: its label, seeds, means over them and differences from real images}.
 
@@ -226,7 +176,7 @@ def collect(place):
         )
     split = place.split_file("lesion_split")
     measures, lesions, protocol, steps = build_measures(found, split)
-    values, drawn = draw_measures(measures, lesions)
+    values, drawn = draw_measures(measures, MEASURES, lesions, DRAWS)
     rows = build_rows(found, values, drawn)
     compared = [
         row["less_classic"][name]

@@ -5,7 +5,8 @@ classifier_bars.py calls it for results/classifier.json.
 
 import numpy as np
 
-from benchmarks.arms import MEASURES, build_measures, compare, draw_measures
+from benchmarks.arms import DRAWS, MEASURES, build_measures
+from lesiongan.measures.contrasts import compare, draw_measures
 from lesiongan.measures.predictions import find_file
 from lesiongan.measures.recompute import UNKNOWN
 
@@ -37,7 +38,7 @@ def compare_clinical(place, rows):
     }
     split = place.split_file("lesion_split")
     measures, lesions, protocol, _ = build_measures(found, split)
-    values, drawn = draw_measures(measures, lesions)
+    values, drawn = draw_measures(measures, MEASURES, lesions, DRAWS)
 
     def subtract(model):
         """Return {measure: the model less the image-only network}."""

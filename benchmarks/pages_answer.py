@@ -1,7 +1,8 @@
 """The README's answer and the table of all arms, as functions of results/arms.json."""
 
-from benchmarks.arms import ARMS, FEWEST_SEEDS
+from benchmarks.arms import ARMS
 from benchmarks.pages_markdown import render, show_estimate, show_mean
+from lesiongan.measures.contrasts import FEWEST_SEEDS
 
 NAMES = {
     "acc": "accuracy",

@@ -73,6 +73,8 @@ def find_command(sampling, is_published):
     # They are on record where they are not all seven.
     if "classes" in sampling:
         words += ["--classes", ",".join(sampling["classes"])]
+    if "least_images" in sampling:
+        words += ["--least-images", str(sampling["least_images"])]
     return shlex.join(words)
 
 

@@ -18,12 +18,13 @@ GRID_COLUMNS = 12
 SAMPLE_CHUNK = 1000
 
 
-def class_mix(text, n, trained, only=CLASSES):
+def class_mix(text, n, trained, only=CLASSES, least=1):
     """Return int32 (n,): the labels of n images for --class-mix, in class order.
 
-    trained: int (7,), the train images of each class; only: the classes that --classes asks for.
-    The classes with the largest remainders get the rest. Raises InputError for a bad --class-mix,
-    and for a class of --classes that the generator never saw.
+    trained: int (7,), the train images of each class; only: the classes that --classes asks for;
+    least: the train images that a class must have to be drawn. The classes with the largest
+    remainders get the rest. Raises InputError for a bad --class-mix, for a class of --classes that
+    the generator never saw, and if no class is left.
     """
     wanted = np.array([c in only for c in CLASSES])
     if text == "balanced":
@@ -46,10 +47,13 @@ def class_mix(text, n, trained, only=CLASSES):
                 f"{','.join(CLASSES)}"
             )
     # The generator knows nothing of a class it never saw.
-    known = np.asarray(trained) > 0
+    known = np.asarray(trained) >= max(1, least)
     unknown = [c for c, w, k in zip(CLASSES, wanted, known, strict=True) if w and not k]
     if unknown and not wanted.all():
-        raise InputError(f"--classes {unknown[0]}: has no images in the train part")
+        few = f"fewer than {least}" if least > 1 else "no"
+        raise InputError(f"--classes {unknown[0]}: has {few} images in the train part")
+    if not known.any():
+        raise InputError(f"--least-images {least}: no class has so many images in the train part")
     weights = weights / weights.max() * known * wanted
     if not weights.sum():
         what = "names only classes that have no images in the train part"

@@ -48,6 +48,12 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
     g.add_argument(
         "--from-predictions", metavar="CSV", help="recompute the estimates from a predictions.csv"
     )
+    g.add_argument(
+        "--predictions-only",
+        action="store_true",
+        help="write predictions.csv and context.json alone, in seconds; --from-predictions "
+        "computes the estimates from them",
+    )
     published.add_flag(g)
     add_image_flags(p)
     args = p.parse_args(argv)
@@ -59,6 +65,13 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
             "an empty one"
         )
     check_medmnist(args, p.error)
+    if args.predictions_only and any(
+        (args.external, args.image, args.synthetic, args.from_predictions)
+    ):
+        p.error(
+            "--predictions-only is of the test part: it takes no --external, --image, --synthetic "
+            "or --from-predictions"
+        )
     if args.from_predictions:
         if args.split in SPLITS:
             p.error(

@@ -9,9 +9,18 @@ from lesiongan.run import flags, published
 
 # These flags do not change the generator, only what is drawn from it. Those of the second line are
 # on record for a set only where they are given, so that older records stay valid.
-SAMPLING = ("samples", "class_mix", "no_png", "sample_only", "classes", "export", "image_grid")
+SAMPLING = (
+    "samples",
+    "class_mix",
+    "no_png",
+    "sample_only",
+    "classes",
+    "least_images",
+    "export",
+    "image_grid",
+)
 SAMPLING_ON_RECORD = ("samples", "class_mix", "no_png", "seed")
-SAMPLING_IF_GIVEN = {"classes": CLASSES, "export": (), "image_grid": False}
+SAMPLING_IF_GIVEN = {"classes": CLASSES, "least_images": 1, "export": (), "image_grid": False}
 EXPORTS = ("npz", "folders", "dataset.json", "onnx")
 
 
@@ -69,6 +78,13 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
         default=CLASSES,
         metavar="C[,C]",
         help="draw these classes alone, for example mel,df (default all)",
+    )
+    g.add_argument(
+        "--least-images",
+        type=flags.positive,
+        default=1,
+        metavar="N",
+        help="draw no class of which the generator saw fewer real images than this",
     )
     g.add_argument(
         "--export",

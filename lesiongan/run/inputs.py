@@ -161,6 +161,32 @@ class Inputs(Origin):
             )
 
 
+kept: dict[tuple, Table] | None = None
+"""Tables by the flags that they were read by, once keep_tables() was called."""
+
+
+def keep_tables() -> None:
+    """Read each table once from now on, for the later runs of this process too.
+
+    Reading and grouping take some seconds, for which a process that trains many networks need not
+    wait again. What a run says of its table, the hash too, is of what was read.
+    """
+    global kept
+    kept = {}
+
+
+def read_grouped(args: argparse.Namespace) -> Table:
+    """Return the table that the flags name, with its lesions."""
+    key = (args.data, args.label_order, args.metadata, args.trust_row_order)
+    if kept is not None and key in kept:
+        return kept[key]
+    table = read_table(find_table(args.data), args.label_order)
+    group_lesions(table, args.metadata, trust=args.trust_row_order)
+    if kept is not None:
+        kept[key] = table
+    return table
+
+
 def check_share(args: argparse.Namespace) -> None:
     """Raise InputError unless --train-fraction and --train-share go with the other flags."""
     if args.train_fraction == 1 and args.train_share == "others":
@@ -206,8 +232,7 @@ def load_inputs(args: argparse.Namespace) -> Inputs:
             "leave --split-seed out"
         )
     check_share(args)
-    table = read_table(find_table(args.data), args.label_order)
-    group_lesions(table, args.metadata, trust=args.trust_row_order)
+    table = read_grouped(args)
     # A subset is of the whole table's split, so whether that leaks is asked of the whole table.
     rows, protocol = len(table), protocols.name_split(table, args.split)
     if args.subset:

@@ -1,0 +1,254 @@
+"""Compute the study's answer from the records of its cells: study.json, study.csv and the map.
+
+    python -m study.collect study/config.yaml
+
+Every arm is compared with the base of its fraction, own images alone, on the seeds that both have.
+Intervals are over lesions, seeds of the classifier and seeds of the GAN, paired (see
+lesiongan/measures/contrasts.py). The contrasts of the grid's family are tested together by Holm's
+method; the others have no p-value. No contrast mixes cells of two backends.
+"""
+
+import argparse
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from lesiongan.files import writing
+from lesiongan.files.errors import InputError
+from lesiongan.measures import estimates
+from lesiongan.measures.contrasts import adjust, compare, draw_measures
+from lesiongan.measures.predictions import read_lesions, read_predictions
+from lesiongan.run import script
+from study import answer, study_map
+from study.grid import Grid, Group
+
+# Names of the measures here, and those of estimates.py. The first two are the primary ones.
+MEASURES = {
+    "auc": "auc",
+    "balanced_accuracy": "balanced.balanced_accuracy",
+    "accuracy": "argmax.accuracy",
+    "macro_f1": "argmax.macro_f1",
+    "melanoma_sensitivity": "melanoma_sensitivity_at_90_specificity",
+    "melanoma_average_precision": "average_precision_mel",
+    "ece": "ece",
+}
+COLUMNS = (
+    "fraction",
+    "lesions",
+    "arm",
+    "source",
+    "amount",
+    "measure",
+    "value",
+    "low",
+    "high",
+    "p_holm",
+    "minimum_detectable",
+    "base_value",
+    "gan_seeds",
+    "cnn_seeds",
+    "backend",
+)
+
+
+def name_backend(record):
+    """Return in words what a cell was trained on: the backend, and an accelerator if any."""
+    environment = record["environment"]
+    return " on ".join([environment["backend"], *(environment.get("accelerators") or [])[:1]])
+
+
+def check_cells(grid, done):
+    """Raise InputError unless there are cells, all of one table and one split of it."""
+    if not done:
+        raise InputError(f"{grid.records}: no cell is done; run `make study` first")
+    first = next(iter(done.values()))
+    for name, record in done.items():
+        same = [record["data"]["sha256"], record["split"]["split_seed"]]
+        if same != [first["data"]["sha256"], first["split"]["split_seed"]]:
+            raise InputError(
+                f"{grid.records / name}.json: of another table or split than {first['id']}; move "
+                "one of them away"
+            )
+
+
+def build_measures(grid, done):
+    """Return {ID: function of image weights (d, n) to {measure: (d,)}} and lesions str (n,)."""
+    found, first = {}, None
+    for name, record in done.items():
+        rows, labels, p = read_predictions(grid.records / f"{name}.csv.gz")
+        first = rows if first is None else first
+        if not np.array_equal(rows, first):
+            raise InputError(f"{grid.records / name}.csv.gz: of other test images than the others")
+        whole = estimates.build_measure(labels, p, record["points"])
+
+        def measure(w, whole=whole):
+            measured = whole(w)
+            return {short: measured[long] for short, long in MEASURES.items()}
+
+        found[name] = measure
+    return found, read_lesions(grid.results / "test.csv.gz", first)[0]
+
+
+def list_seeds(done, backend):
+    """Return {(fraction, arm): {seed of the GAN: seeds of the classifier}} of one backend."""
+    found: dict[tuple[int, str], dict[int | None, set[int]]] = {}
+    for record in done.values():
+        if name_backend(record) == backend:
+            seeds = found.setdefault((record["fraction"], record["arm"]), {})
+            seeds.setdefault(record["gan_seed"], set()).add(record["cnn_seed"])
+    return found
+
+
+def contrast(grid, key, seeds, base, values, drawn):
+    """Return the contrasts of one arm with the base, a list with one entry a measure.
+
+    key: (fraction, arm); seeds, base: {seed of the GAN: seeds of the classifier} of both.
+    """
+    fraction, arm = key
+    gans = sorted(seeds, key=str)
+    cnns = sorted(set.intersection(*seeds.values(), base[None]))
+    if not cnns:
+        return []
+    ids = [[Group(fraction, arm, g).cell(c) for c in cnns] for g in gans]
+    against = [Group(fraction, grid.values["base"], None).cell(c) for c in cnns]
+    rows = []
+    for name in MEASURES:
+        differences = [
+            [values[i][name] - values[b][name] for i, b in zip(row, against, strict=True)]
+            for row in ids
+        ]
+        draws = [
+            [drawn[i][name] - drawn[b][name] for i, b in zip(row, against, strict=True)]
+            for row in ids
+        ]
+        rows.append(
+            {
+                "fraction": fraction,
+                "arm": arm,
+                "label": grid.arms[arm]["label"],
+                "source": grid.arms[arm].get("source"),
+                "amount": grid.arms[arm].get("amount", 0),
+                "measure": name,
+                **compare(differences, draws),
+                "p_holm": None,
+                "base_value": float(np.mean([values[b][name] for b in against])),
+                "gan_seeds": [g for g in gans if g is not None],
+                "cnn_seeds": cnns,
+            }
+        )
+    return rows
+
+
+def adjust_family(grid, contrasts):
+    """Give the contrasts of the family their p-values by Holm, and take p from all others."""
+    family = grid.values["family"]
+    tested = [
+        c
+        for c in contrasts
+        if c["arm"] in family["arms"] and c["measure"] in family["measures"] and c["p"] is not None
+    ]
+    for c, p in zip(tested, adjust([c["p"] for c in tested]), strict=True):
+        c["p_holm"] = float(p)
+    for c in contrasts:
+        if all(c is not t for t in tested):
+            c["p"] = None
+    return len(tested)
+
+
+def average(done, seeds, values):
+    """Return [{fraction, arm, lesions, images, cells, <measure>, <measure>_std}] of every arm."""
+    rows = []
+    for (fraction, arm), by_gan in seeds.items():
+        ids = [Group(fraction, arm, g).cell(c) for g, cs in by_gan.items() for c in cs]
+        rows.append(
+            {
+                "fraction": fraction,
+                "arm": arm,
+                "lesions": done[ids[0]]["lesions"],
+                "images": int(np.sum(done[ids[0]]["split"]["images"]["train"])),
+                "cells": len(ids),
+                **{n: float(np.mean([values[i][n] for i in ids])) for n in MEASURES},
+                **{
+                    f"{n}_std": float(np.std([values[i][n] for i in ids], ddof=1))
+                    if len(ids) > 1
+                    else None
+                    for n in MEASURES
+                },
+            }
+        )
+    return sorted(rows, key=lambda r: r["fraction"])
+
+
+def collect(grid):
+    """Return the content of study.json."""
+    done = grid.read_done()
+    check_cells(grid, done)
+    measures, lesions = build_measures(grid, done)
+    values, drawn = draw_measures(measures, MEASURES, lesions, grid.values["draws"])
+    contrasts, arms = [], []
+    for backend in sorted({name_backend(r) for r in done.values()}):
+        seeds = list_seeds(done, backend)
+        arms += [row | {"backend": backend} for row in average(done, seeds, values)]
+        for key, mine in seeds.items():
+            base = seeds.get((key[0], grid.values["base"]))
+            if base and key[1] != grid.values["base"]:
+                found = contrast(grid, key, mine, base, values, drawn)
+                contrasts += [row | {"backend": backend} for row in found]
+    owned = {(a["fraction"], a["backend"]): a for a in arms if a["arm"] == grid.values["base"]}
+    for row in contrasts:
+        row["lesions"] = owned[row["fraction"], row["backend"]]["lesions"]
+    tested = adjust_family(grid, contrasts)
+    hours = sum(r["training_minutes"] + r["overhead_seconds"] / 60 for r in done.values()) / 60
+    first = next(iter(done.values()))
+    out = {
+        "data": first["data"],
+        "protocol": "lesion split, scored on the test part that all cells share",
+        "test_images": len(lesions),
+        "test_lesions": len(set(lesions)),
+        "draws": grid.values["draws"],
+        "tested_together": tested,
+        "cells": len(done),
+        "cells_planned": len(grid.groups) * len(grid.values["cnn_seeds"]),
+        "hours_of_classifiers": hours,
+        "overhead_seconds": float(np.median([r["overhead_seconds"] for r in done.values()])),
+        "environments": sorted({name_backend(r) for r in done.values()}),
+        "arms": arms,
+        "contrasts": contrasts,
+    }
+    return out | {"answers": answer.write_sentences(out, grid.values["base"])}
+
+
+def write_csv(path, contrasts):
+    """Write the contrasts as a table, one line each."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    for row in contrasts:
+        seeds = {k: " ".join(map(str, row[k])) for k in ("gan_seeds", "cnn_seeds")}
+        table.writerow(row | seeds)
+    writing.write_text(path, text.getvalue())
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("grid", type=Path)
+    p.add_argument("--marker", type=Path, help="also write this file when all is done")
+    args = p.parse_args(argv)
+    grid = Grid(args.grid)
+    found = collect(grid)
+    writing.write_json(grid.results.with_suffix(".json"), found)
+    write_csv(grid.results.with_suffix(".csv"), found["contrasts"])
+    study_map.draw(found, grid)
+    for sentence in found["answers"]:
+        print(sentence)
+    print(f"{grid.progress()} -> {grid.results.with_suffix('.json')}")
+    if args.marker:
+        writing.write_json(args.marker, {"cells": found["cells"]})
+
+
+if __name__ == "__main__":
+    script.script_main(main)

@@ -1,0 +1,244 @@
+"""The grid of the study: its cells, what each is trained by, and which are done.
+
+A cell is one classifier: one fraction, arm, seed of the GAN and seed of the classifier. Cells that
+share all but the last make a group, which one process trains. This module needs PyYAML alone, since
+Snakemake reads it from an environment of its own.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lesiongan.files import checksums
+from lesiongan.files.errors import InputError
+
+SOURCES = ("closed", "shared")
+KEYS = {
+    "data",
+    "metadata",
+    "results",
+    "work",
+    "split_seed",
+    "cnn_seeds",
+    "gan_seeds",
+    "draws",
+    "drawing",
+    "fractions",
+    "arms",
+    "base",
+    "family",
+    "stages",
+    "guess",
+    "memory_gb",
+}
+OPTIONAL = {"common", "cnn"}
+TABLE = "hmnist_28_28_RGB.csv"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The cells that differ in the classifier's seed alone.
+
+    fraction: percent of the train lesions; arm: its name in the grid; gan_seed: None without
+    synthetic images.
+    """
+
+    fraction: int
+    arm: str
+    gan_seed: int | None
+
+    @property
+    def name(self) -> str:
+        gan = "" if self.gan_seed is None else f"_g{self.gan_seed}"
+        return f"f{self.fraction}_{self.arm}{gan}"
+
+    def cell(self, seed: int) -> str:
+        """Return the ID of the cell of one seed of the classifier."""
+        return f"{self.name}_c{seed}"
+
+
+class Grid:
+    """What a file like config.yaml asks for.
+
+    stages: how many of its stages are asked for, from the first; None is all of them. Raises
+    InputError if the file is no grid, or names what it does not define.
+    """
+
+    def __init__(self, path: Path | str, stages: int | None = None) -> None:
+        self.path, self.stages = Path(path), stages
+        try:
+            self.values: dict[str, Any] = yaml.safe_load(self.path.read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+            raise InputError(f"{path}: is no readable grid ({str(e).splitlines()[0]})") from None
+        if not isinstance(self.values, dict):
+            raise InputError(f"{path}: is no grid; see study/config.yaml for one")
+        missing, unknown = KEYS - set(self.values), set(self.values) - KEYS - OPTIONAL
+        for keys, words in ((missing, "lacks"), (unknown, "has an unknown entry")):
+            if keys:
+                raise InputError(f"{path}: {words} {', '.join(sorted(map(str, keys)))}")
+        self.results, self.work = Path(self.values["results"]), Path(self.values["work"])
+        self.records = self.results / "cells"
+        self.fractions, self.arms = self.values["fractions"], self.values["arms"]
+        self.check()
+
+    def check(self) -> None:
+        """Raise InputError if a stage, the base or the family names what is not defined."""
+        family = self.values["family"]
+        named = [
+            *(("fraction", f) for s in self.values["stages"] for f in s["fractions"]),
+            *(("arm", a) for s in self.values["stages"] for a in s["arms"]),
+            *(("arm", a) for a in [self.values["base"], *family["arms"]]),
+        ]
+        for what, name in named:
+            if name not in (self.fractions if what == "fraction" else self.arms):
+                raise InputError(f"{self.path}: names the {what} {name}, which it does not define")
+        for name, arm in self.arms.items():
+            if arm.get("source", "closed") not in SOURCES or ("source" in arm) != ("amount" in arm):
+                raise InputError(
+                    f"{self.path}: the arm {name} needs both a source ({' or '.join(SOURCES)}) and "
+                    "an amount, or neither"
+                )
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """The groups in the order of the stages, each once."""
+        found = []
+        for stage in self.values["stages"][: self.stages]:
+            for fraction in stage["fractions"]:
+                for name in stage["arms"]:
+                    source = self.arms[name].get("source")
+                    if source and source not in self.fractions[fraction]:
+                        continue
+                    if self.arms[name].get("all") and fraction == 100:
+                        continue
+                    seeds = self.values["gan_seeds"] if source else [None]
+                    found += [Group(fraction, name, seed) for seed in seeds]
+        return list(dict.fromkeys(found))
+
+    def group(self, name: str) -> Group:
+        """Return the group of this name; raise InputError if the grid has none."""
+        for group in self.groups:
+            if group.name == name:
+                return group
+        raise InputError(f"{self.path}: has no group {name}")
+
+    # ------------------------------------------------------------ what a group is made by
+
+    def places(self) -> list[str]:
+        """Return the flags that say where the table lies."""
+        data = ["--data", str(self.values["data"])] if self.values["data"] else []
+        return [*data, "--metadata", str(self.values["metadata"])]
+
+    def share_flags(self, fraction: int, share: str | None) -> list[str]:
+        """Return the flags of split and share; share None is all train lesions."""
+        flags = [*self.values.get("common", []), "--split-seed", self.values["split_seed"]]
+        if share is not None and fraction < 100:
+            flags += ["--train-fraction", fraction / 100, "--train-share", share]
+        return [str(f) for f in flags]
+
+    def gan_folder(self, fraction: int, source: str, seed: int) -> Path:
+        """Return the folder of one GAN and its sets."""
+        return self.work / "gans" / f"f{fraction}_{source}_g{seed}"
+
+    def gan_recipe(self, fraction: int, source: str, seed: int) -> list[str]:
+        """Return the flags of train_gan.py for one GAN, without places and folders."""
+        share = self.share_flags(fraction, "own" if source == "closed" else "others")
+        return [*share, *map(str, self.fractions[fraction][source]), "--seed", str(seed)]
+
+    def set_path(self, group: Group) -> Path | None:
+        """Return the table of the synthetic images that a group learns from, or None."""
+        arm = self.arms[group.arm]
+        if group.gan_seed is None:
+            return None
+        folder = self.gan_folder(group.fraction, arm["source"], group.gan_seed)
+        return folder / "sets" / str(arm["amount"]) / TABLE
+
+    def cnn_recipe(self, group: Group, seed: int) -> list[str]:
+        """Return the flags of train_cnn.py for one cell, without places and folders."""
+        arm = self.arms[group.arm]
+        flags = self.share_flags(group.fraction, None if arm.get("all") else "own")
+        flags += ["--steps", self.fractions[group.fraction]["steps"], "--seed", seed]
+        return [str(f) for f in [*flags, *self.values.get("cnn", []), *arm["flags"]]]
+
+    def recipe(self, group: Group, seed: int) -> dict[str, Any]:
+        """Return what a cell's record must say for the cell to count as done.
+
+        Where the table lies is no part of it.
+        """
+        arm, made = self.arms[group.arm], {"train_cnn": self.cnn_recipe(group, seed)}
+        if group.gan_seed is None:
+            return made
+        gan = self.gan_recipe(group.fraction, arm["source"], group.gan_seed)
+        drawn = ["--samples", arm["amount"], *self.values["drawing"]]
+        return {**made, "train_gan": gan, "drawn": [str(f) for f in drawn]}
+
+    # ------------------------------------------------------------ what is done
+
+    def read_record(self, group: Group, seed: int) -> dict[str, Any] | None:
+        """Return the record of a cell that is done, or None.
+
+        It is done if its record is of the grid's recipe and its predictions are those on record.
+        """
+        path = self.records / f"{group.cell(seed)}.json"
+        try:
+            record = json.loads(path.read_text())
+            digest = checksums.file_sha256(path.with_suffix(".csv.gz"))
+            same = record["recipe"] == self.recipe(group, seed)
+            return record if same and record["predictions_sha256"] == digest else None
+        except (OSError, ValueError, KeyError, TypeError, InputError):
+            return None
+
+    def read_done(self) -> dict[str, dict[str, Any]]:
+        """Return {ID: record} of the cells that are done."""
+        cells = [(g, s) for g in self.groups for s in self.values["cnn_seeds"]]
+        found = {g.cell(s): self.read_record(g, s) for g, s in cells}
+        return {name: record for name, record in found.items() if record is not None}
+
+    def seeds_left(self, group: Group) -> list[int]:
+        """Return the seeds of a group's cells that are not done."""
+        return [s for s in self.values["cnn_seeds"] if self.read_record(group, s) is None]
+
+    def groups_left(self) -> list[Group]:
+        """Return the groups that have cells to train, in order."""
+        return [group for group in self.groups if self.seeds_left(group)]
+
+    def gans_left(self) -> list[tuple[int, str, int]]:
+        """Return (fraction, source, seed) of the GANs that cells to train need and that are not."""
+        needed = [
+            (g.fraction, self.arms[g.arm]["source"], g.gan_seed)
+            for g in self.groups_left()
+            if g.gan_seed is not None
+        ]
+        records = {gan: self.gan_folder(*gan) / "models/gan/options.json" for gan in needed}
+        return [gan for gan, record in records.items() if not record.is_file()]
+
+    # ------------------------------------------------------------ how long it takes
+
+    def hours_left(self) -> float:
+        """Return the estimated hours of all that is left, one job after another.
+
+        It goes by the minutes that a step took in the cells that are done, wherever they ran, and
+        by the grid's guess where there are none.
+        """
+        done, guess = self.read_done().values(), self.values["guess"]
+        steps = sum(r["steps"] for r in done)
+        minutes = sum(r["training_minutes"] + r["overhead_seconds"] / 60 for r in done)
+        most = max(f["steps"] for f in self.fractions.values())
+        each = minutes / steps if steps else guess["cnn_minutes"] / most
+        left = [
+            len(self.seeds_left(g)) * self.fractions[g.fraction]["steps"]
+            for g in self.groups_left()
+        ]
+        return (sum(left) * each + len(self.gans_left()) * guess["gan_minutes"]) / 60
+
+    def progress(self) -> str:
+        """Return in one line how far the study is."""
+        done, total = len(self.read_done()), len(self.groups) * len(self.values["cnn_seeds"])
+        hours = self.hours_left()
+        left = f"{hours:.1f} hours" if hours >= 1 else f"{math.ceil(60 * hours)} minutes"
+        return f"study: {done} of {total} cells done" + f", about {left} left" * (done < total)

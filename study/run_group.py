@@ -1,0 +1,141 @@
+"""Train and score the cells of one group that are not done, and write their records.
+
+    python -m study.run_group study/config.yaml f10_shared_5000_g0
+
+Snakemake calls it. It runs train_cnn.py and evaluate.py --predictions-only for every seed, in one
+process, so that the table is read and Keras started once. A cell's record,
+results/study/cells/ID.json, is written last, after the predictions, ID.csv.gz. A cell that was
+interrupted goes on from its last epoch.
+"""
+
+import argparse
+import gzip
+import time
+from pathlib import Path
+
+import evaluate
+import train_cnn
+from benchmarks.workplace import pack
+from lesiongan import ROOT
+from lesiongan.files import checksums, locks, records, writing
+from lesiongan.files.errors import InputError
+from lesiongan.measures import estimates
+from lesiongan.run import inputs, script
+from study.grid import Grid
+
+
+def train_cell(grid, group, seed):
+    """Train and score one cell, and write its record."""
+    began, folder = time.time(), grid.work / "cells" / group.cell(seed)
+    folders = ["--models-dir", folder / "models", "--outputs-dir", folder / "outputs"]
+    recipe, table = grid.cnn_recipe(group, seed), grid.set_path(group)
+    synthetic = ["--synthetic", table] if table else []
+    flags = [str(f) for f in [*grid.places(), *folders, "--if-stale", "--quiet"]]
+    train_cnn.main([*recipe, *map(str, synthetic), *flags, "--resume"])
+    # What trained the network is nothing to evaluate.py: it takes the split alone.
+    share = grid.share_flags(group.fraction, None if grid.arms[group.arm].get("all") else "own")
+    evaluate.main([*share, *flags, "--seed", str(seed), "--predictions-only"])
+    minutes = write_record(grid, group, seed, folder, began)
+    print(f"{group.cell(seed)}: trained and scored in {minutes:.1f} minutes", flush=True)
+    print(grid.progress(), flush=True)
+
+
+def write_record(grid, group, seed, folder, began):
+    """Write the predictions and the record of a cell; return the minutes that it took."""
+    evaluation, trained = folder / "outputs/evaluation", folder / "models/cnn"
+    made = records.read_json(trained / "options.json", "train_cnn.py")
+    context = records.read_json(evaluation / "context.json", "evaluate.py", estimates.CONTEXT)
+    predictions = grid.records / f"{group.cell(seed)}.csv.gz"
+    pack(evaluation / "predictions.csv", predictions)
+    keep_test_rows(grid, folder / "outputs/split.csv")
+    seconds, took = read_seconds(trained / "history.csv"), time.time() - began
+    writing.write_json(
+        grid.records / f"{group.cell(seed)}.json",
+        {
+            "id": group.cell(seed),
+            "fraction": group.fraction,
+            "arm": group.arm,
+            "source": grid.arms[group.arm].get("source"),
+            "amount": grid.arms[group.arm].get("amount", 0),
+            "gan_seed": group.gan_seed,
+            "cnn_seed": seed,
+            "recipe": grid.recipe(group, seed),
+            "predictions_sha256": checksums.file_sha256(predictions),
+            "protocol": context["protocol"],
+            "data": made["data"],
+            "split": made["split"],
+            "lesions": count_lesions(folder / "outputs/split.csv"),
+            "points": context["points"]["classifier"],
+            "trained": context["arms"]["classifier"],
+            "steps": made["steps"],
+            "training_minutes": seconds / 60,
+            "overhead_seconds": max(0, took - seconds),
+            "val": made["val"],
+            "environment": made["environment"],
+            "commit": made["environment"]["commit"],
+        },
+    )
+    return took / 60
+
+
+def read_seconds(path):
+    """Return the seconds of all epochs of a history.csv."""
+    header, *rows = (line.split(",") for line in path.read_text().splitlines())
+    return sum(float(row[header.index("seconds")]) for row in rows)
+
+
+def count_lesions(path):
+    """Return the number of lesions that a split.csv gives to the classifier."""
+    rows = [line.rsplit(",", 1) for line in path.read_text().splitlines()]
+    return len({name.split(",", 1)[1] for name, part in rows[1:] if part in ("own", "train")})
+
+
+def keep_test_rows(grid, path):
+    """Keep the test rows of a split.csv, which are the same for every cell, beside the records.
+
+    Intervals are over the lesions of these rows. InputError if cells before had others.
+    """
+    header, *rows = path.read_text().splitlines(keepends=True)
+    content = "".join([header, *(row for row in rows if row.endswith(",test\n"))]).encode()
+    target = grid.results / "test.csv.gz"
+    if not target.is_file():
+        with writing.atomic(target) as t:
+            t.write_bytes(gzip.compress(content, mtime=0))
+    elif gzip.decompress(target.read_bytes()) != content:
+        raise InputError(
+            f"{target}: has other test rows than {path}; give the grid other results and work"
+        )
+
+
+def log_reading(grid, group, seeds):
+    """Note in results/TEST_LOG.md that test was read, if these are the committed results."""
+    if (ROOT / grid.results).resolve() != ROOT / "results" / "study":
+        return
+    record = records.read_json(grid.records / f"{group.cell(seeds[-1])}.json", "study")
+    numbers = ", ".join(map(str, seeds))
+    line = f"`study.run_group`, {group.name}: classifiers of seed {numbers}"
+    # The line is one write, so that two jobs side by side lose none.
+    with (ROOT / "results" / "TEST_LOG.md").open("a") as f:
+        f.write(f"| {time.strftime('%Y-%m-%d')} | {record['commit']} | {line} |\n")
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("grid", type=Path)
+    p.add_argument("group", help="for example f10_shared_5000_g0")
+    args = p.parse_args(argv)
+    grid = Grid(args.grid)
+    group = grid.group(args.group)
+    locks.lock_folder(grid.work / "groups" / group.name)
+    inputs.keep_tables()
+    for seed in (seeds := grid.seeds_left(group)):
+        train_cell(grid, group, seed)
+    if seeds:
+        log_reading(grid, group, seeds)
+    writing.write_json(grid.work / "groups" / group.name / "done.json", {"group": group.name})
+
+
+if __name__ == "__main__":
+    script.script_main(main)
