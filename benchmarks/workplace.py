@@ -1,7 +1,6 @@
 """Where the benchmarks work, how they call the scripts, and how they gather seeds."""
 
 import argparse
-import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -90,8 +89,7 @@ class Workplace:
 
 def pack(source, target):
     """Write a file's content to `target` by gzip, the same bytes from the same content."""
-    with writing.atomic(target) as t:
-        t.write_bytes(gzip.compress(source.read_bytes(), mtime=0))
+    writing.write_gzip(target, source.read_bytes())
 
 
 def parse_args(doc, what, choices, argv=None):

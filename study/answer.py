@@ -36,7 +36,7 @@ def is_shown(row):
 
 def list_real(arms, backend, measure, base):
     """Return [(lesions, mean)] of classifiers of real images alone, by number of lesions."""
-    found = {}
+    found: dict[int, float] = {}
     # Where an arm of the base has as many lesions as a ceiling, the base counts.
     for row in sorted(arms, key=lambda row: row["arm"] != base):
         if row["backend"] == backend and row["arm"] in (base, "all_real"):

@@ -136,7 +136,8 @@ class Grid:
 
     def share_flags(self, fraction: int, share: str | None) -> list[str]:
         """Return the flags of split and share; share None is all train lesions."""
-        flags = [*self.values.get("common", []), "--split-seed", self.values["split_seed"]]
+        flags: list[Any] = self.values.get("common", [])
+        flags = [*flags, "--split-seed", self.values["split_seed"]]
         if share is not None and fraction < 100:
             flags += ["--train-fraction", fraction / 100, "--train-share", share]
         return [str(f) for f in flags]
@@ -162,7 +163,8 @@ class Grid:
         """Return the flags of train_cnn.py for one cell, without places and folders."""
         arm = self.arms[group.arm]
         flags = self.share_flags(group.fraction, None if arm.get("all") else "own")
-        flags += ["--steps", self.fractions[group.fraction]["steps"], "--seed", seed]
+        steps = self.fractions[group.fraction]["steps"]
+        flags += ["--steps", str(steps), "--seed", str(seed)]
         return [str(f) for f in [*flags, *self.values.get("cnn", []), *arm["flags"]]]
 
     def recipe(self, group: Group, seed: int) -> dict[str, Any]:

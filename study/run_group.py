@@ -15,7 +15,6 @@ from pathlib import Path
 
 import evaluate
 import train_cnn
-from benchmarks.workplace import pack
 from lesiongan import ROOT
 from lesiongan.files import checksums, locks, records, writing
 from lesiongan.files.errors import InputError
@@ -46,7 +45,7 @@ def write_record(grid, group, seed, folder, began):
     made = records.read_json(trained / "options.json", "train_cnn.py")
     context = records.read_json(evaluation / "context.json", "evaluate.py", estimates.CONTEXT)
     predictions = grid.records / f"{group.cell(seed)}.csv.gz"
-    pack(evaluation / "predictions.csv", predictions)
+    writing.write_gzip(predictions, (evaluation / "predictions.csv").read_bytes())
     keep_test_rows(grid, folder / "outputs/split.csv")
     seconds, took = read_seconds(trained / "history.csv"), time.time() - began
     writing.write_json(
@@ -99,8 +98,7 @@ def keep_test_rows(grid, path):
     content = "".join([header, *(row for row in rows if row.endswith(",test\n"))]).encode()
     target = grid.results / "test.csv.gz"
     if not target.is_file():
-        with writing.atomic(target) as t:
-            t.write_bytes(gzip.compress(content, mtime=0))
+        writing.write_gzip(target, content)
     elif gzip.decompress(target.read_bytes()) != content:
         raise InputError(
             f"{target}: has other test rows than {path}; give the grid other results and work"

@@ -4,6 +4,7 @@ Every writer writes beside its target and renames, so that a reader never meets 
 """
 
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -99,6 +100,12 @@ def write_text(path: Path | str, text: str) -> None:
     """Write a whole text file atomically."""
     with atomic(path) as t:
         t.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_gzip(path: Path | str, content: bytes) -> None:
+    """Write bytes packed by gzip, the same file from the same content."""
+    with atomic(path) as t:
+        t.write_bytes(gzip.compress(content, mtime=0))
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -21,43 +21,6 @@ def arms():
     return load_benchmark("arms")
 
 
-def test_holm_rejects_what_the_sequential_procedure_rejects(arms):
-    """Holm 1979: from the smallest p on, reject while p_(i) <= alpha / (m - i + 1)."""
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        p = rng.uniform(size=7) ** 3
-        adjusted = arms.adjust(p)
-        for alpha in (0.01, 0.05, 0.2, 0.5):
-            rejected, left = set(), len(p)
-            for i in np.argsort(p):
-                if p[i] > alpha / left:
-                    break
-                rejected.add(i)
-                left -= 1
-            assert {i for i in range(7) if adjusted[i] <= alpha} == rejected
-    np.testing.assert_allclose(arms.adjust([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
-
-
-def test_a_difference_is_the_mean_over_seeds_with_both_kinds_of_noise(arms):
-    rng = np.random.default_rng(0)
-    # One resampling of the lesions is the same for every seed.
-    lesions = rng.normal(0.01, 0.003, 2000)
-    one = arms.compare(np.array([0.01]), lesions[None])
-    assert (one["low"], one["high"]) == pytest.approx(tuple(np.quantile(lesions, [0.025, 0.975])))
-    assert one["std"] is None
-    # One training does not tell how much trainings differ.
-    assert one["p"] is None
-    three = arms.compare(np.full(3, 0.01), np.tile(lesions, (3, 1)))
-    assert three["p"] == pytest.approx(2 * ((lesions <= 0).sum() + 1) / 2001)
-    seeds = np.array([-0.02, 0.0, 0.01, 0.03])
-    several = arms.compare(seeds, seeds[:, None] + lesions - 0.01)
-    assert several["value"] == pytest.approx(seeds.mean())
-    assert several["std"] == pytest.approx(seeds.std(ddof=1))
-    # The width is of four seeds drawn with replacement, and of the lesions.
-    width = 2 * 1.96 * np.sqrt(seeds.var() / 4 + 0.003**2)
-    assert several["high"] - several["low"] == pytest.approx(width, rel=0.1)
-
-
 def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(
     arms, pipeline, tmp_path, capsys
 ):

@@ -1,0 +1,205 @@
+"""The study's answer from the records of its cells, against scikit-learn and by meaning."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from lesiongan.files.errors import InputError
+from study import answer, collect
+from study.grid import Grid, Group
+from tests.study.conftest import write_cell, write_grid, write_test_rows
+
+SKILLS = {"real": 0.05, "all_real": 0.25, "closed_70": 0.05, "shared_70": 0.15}
+
+
+@pytest.fixture
+def filled(grid, labels):
+    """The grid with every cell of 30 % done; returns it and {ID: probabilities}."""
+    write_test_rows(grid, len(labels))
+    found = {}
+    for group in grid.groups:
+        if group.fraction == 30:
+            for seed in (0, 1, 2):
+                p = write_cell(grid, group, seed, labels, SKILLS[group.arm])
+                found[group.cell(seed)] = p
+    return grid, found
+
+
+def pick(found, arm, measure, fraction=30):
+    (row,) = [
+        c
+        for c in found["contrasts"]
+        if (c["arm"], c["measure"], c["fraction"]) == (arm, measure, fraction)
+    ]
+    return row
+
+
+def test_a_contrast_is_the_mean_over_the_seeds_of_both_players(filled, labels):
+    grid, p = filled
+    found = collect.collect(grid)
+    auc = {name: roc_auc_score(labels, q, multi_class="ovr") for name, q in p.items()}
+    wanted = np.mean(
+        [auc[f"f30_shared_70_g{g}_c{c}"] - auc[f"f30_real_c{c}"] for g in (0, 1) for c in (0, 1, 2)]
+    )
+    row = pick(found, "shared_70", "auc")
+    assert row["value"] == pytest.approx(wanted, abs=1e-6)
+    assert row["low"] < row["value"] < row["high"]
+    assert (row["gan_seeds"], row["cnn_seeds"]) == ([0, 1], [0, 1, 2])
+    assert (row["source"], row["amount"], row["lesions"]) == ("shared", 70, 150)
+    base = np.mean([auc[f"f30_real_c{c}"] for c in (0, 1, 2)])
+    assert row["base_value"] == pytest.approx(base, abs=1e-6)
+    (arm,) = [a for a in found["arms"] if a["arm"] == "shared_70"]
+    each = [auc[f"f30_shared_70_g{g}_c{c}"] for g in (0, 1) for c in (0, 1, 2)]
+    assert arm["auc"] == pytest.approx(np.mean(each), abs=1e-6)
+    assert arm["auc_std"] == pytest.approx(np.std(each, ddof=1), abs=1e-6)
+    assert arm["cells"] == 6
+
+
+def test_only_the_family_named_beforehand_is_tested_and_by_holm(filled):
+    grid, _ = filled
+    found = collect.collect(grid)
+    family = {("closed_70", "auc"), ("closed_70", "balanced_accuracy")}
+    family |= {("shared_70", "auc"), ("shared_70", "balanced_accuracy")}
+    tested = {(c["arm"], c["measure"]) for c in found["contrasts"] if c["p_holm"] is not None}
+    assert tested == family
+    assert found["tested_together"] == 4
+    least = min(c["p"] for c in found["contrasts"] if c["p"] is not None)
+    assert min(c["p_holm"] for c in found["contrasts"] if c["p_holm"]) == pytest.approx(4 * least)
+    assert all(c["p"] is None for c in found["contrasts"] if c["p_holm"] is None)
+    assert all(c["minimum_detectable"] > 0 for c in found["contrasts"])
+
+
+def test_seeds_that_one_arm_lacks_are_left_out_of_both(filled):
+    grid, _ = filled
+    (grid.records / "f30_real_c1.json").unlink()
+    (grid.records / "f30_shared_70_g1_c2.json").unlink()
+    found = collect.collect(grid)
+    row = pick(found, "shared_70", "auc")
+    assert (row["gan_seeds"], row["cnn_seeds"]) == ([0, 1], [0])
+    assert row["p_holm"] is None
+    assert pick(found, "closed_70", "auc")["cnn_seeds"] == [0, 2]
+    sentence = next(s for s in found["answers"] if "other people" in s)
+    assert "too few seeds" in sentence
+
+
+def test_no_contrast_mixes_two_backends(filled, labels):
+    grid, _ = filled
+    on_jax = {"backend": "jax", "accelerators": ["H200"]}
+    for seed in (0, 1, 2):
+        write_cell(grid, Group(30, "shared_70", 1), seed, labels, 0.9, environment=on_jax)
+    found = collect.collect(grid)
+    # The base has no cell on JAX, so its cells there are compared with nothing.
+    row = pick(found, "shared_70", "auc")
+    assert (row["gan_seeds"], row["backend"]) == ([0], "tensorflow")
+    assert found["environments"] == ["jax on H200", "tensorflow"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"data": {"sha256": "other", "phantom": True}}, {"split": {"split_seed": 1}}]
+)
+def test_cells_of_another_table_or_split_are_refused(filled, labels, changes):
+    grid, _ = filled
+    write_cell(grid, Group(30, "shared_70", 1), 2, labels, 0.5, **changes)
+    with pytest.raises(InputError, match="another table or split"):
+        collect.collect(grid)
+
+
+def test_cells_of_other_test_images_are_refused(filled, labels):
+    grid, _ = filled
+    write_cell(grid, Group(30, "shared_70", 1), 2, labels[:-1], 0.5)
+    with pytest.raises(InputError, match="other test images"):
+        collect.collect(grid)
+
+
+def test_without_a_cell_it_says_what_to_run(grid):
+    with pytest.raises(InputError, match="make study"):
+        collect.collect(grid)
+
+
+def test_the_command_writes_json_table_map_and_sentences(filled, capsys):
+    grid, _ = filled
+    collect.main([str(grid.path)])
+    folder = grid.results.parent
+    found = json.loads((folder / "study.json").read_text())
+    table = pd.read_csv(folder / "study.csv", float_precision="round_trip")
+    assert len(table) == len(found["contrasts"]) == 3 * len(collect.MEASURES)
+    np.testing.assert_array_equal(table["value"], [c["value"] for c in found["contrasts"]])
+    assert {"study_map.png", "study_map.pdf"} <= {p.name for p in folder.iterdir()}
+    said = capsys.readouterr().out
+    assert all(sentence in said for sentence in found["answers"])
+    assert (found["cells"], found["cells_planned"]) == (18, 27)
+    shared = next(s for s in found["answers"] if "other people" in s)
+    assert shared.startswith("With 30 % of the lesions (150), 70 images")
+    assert "2 x 3 seeds" in shared
+
+
+# ---------------------------------------------------------------- what images are worth
+
+ARMS = [
+    {"arm": "real", "backend": "tensorflow", "lesions": 100, "auc": 0.80},
+    {"arm": "real", "backend": "tensorflow", "lesions": 400, "auc": 0.84},
+    {"arm": "real", "backend": "tensorflow", "lesions": 1600, "auc": 0.88},
+    {"arm": "all_real", "backend": "tensorflow", "lesions": 1600, "auc": 0.5},
+    {"arm": "real", "backend": "jax", "lesions": 200, "auc": 0.99},
+]
+
+
+@pytest.mark.parametrize(
+    ("gain", "more"),
+    [(0.02, 100), (0.04, 300), (0.06, 700), (0.08, 1500), (0.081, np.inf), (-0.01, None)],
+)
+def test_a_gain_is_worth_the_real_lesions_that_give_as_much(gain, more):
+    """AUC rises by .04 for every fourfold number of lesions: .02 is worth twice as many."""
+    row = {"lesions": 100, "base_value": 0.80, "value": gain, "measure": "auc"}
+    found = answer.worth(row | {"backend": "tensorflow"}, ARMS, "real")
+    assert found == more
+
+
+def test_without_a_second_point_nothing_is_said_of_worth():
+    row = {"lesions": 200, "base_value": 0.9, "value": 0.01, "measure": "auc", "backend": "jax"}
+    assert answer.worth(row, ARMS, "real") is None
+
+
+def row_of(**changes):
+    row = {
+        "measure": "auc",
+        "value": 0.02,
+        "low": 0.01,
+        "high": 0.03,
+        "p_holm": 0.01,
+        "minimum_detectable": 0.0145,
+        "lesions": 100,
+        "base_value": 0.80,
+        "backend": "tensorflow",
+        "cnn_seeds": [0, 1, 2],
+    }
+    return row | changes
+
+
+def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_be_seen():
+    assert answer.say_gain(row_of(), ARMS, "real") == (
+        "add .020 of AUC [+.010, +.030], as much as 100 more real lesions"
+    )
+    loss = row_of(value=-0.02, low=-0.03, high=-0.01)
+    assert answer.say_gain(loss, ARMS, "real") == "take .020 of AUC [-.030, -.010]"
+    for changes in ({"low": -0.001}, {"p_holm": 0.06}):
+        words = answer.say_gain(row_of(**changes), ARMS, "real")
+        assert words.startswith("no change of AUC that we could see (+.020 [")
+        assert words.endswith("we would have seen .015)") or words.endswith("seen .014)")
+
+
+def test_the_ceiling_of_a_grid_is_its_largest_number_of_lesions(tmp_path, labels):
+    """With one fraction alone, its ceiling is the second point of the curve."""
+    grid = Grid(write_grid(tmp_path, cnn_seeds=[0, 1, 2], gan_seeds=[0]))
+    write_test_rows(grid, len(labels))
+    for arm in SKILLS:
+        gan = 0 if "70" in arm else None
+        for seed in (0, 1, 2):
+            more = {"lesions": 500} if arm == "all_real" else {}
+            write_cell(grid, Group(30, arm, gan), seed, labels, SKILLS[arm], **more)
+    found = collect.collect(grid)
+    more = answer.worth(pick(found, "shared_70", "auc"), found["arms"], "real")
+    assert 0 < more < 350

@@ -1,0 +1,156 @@
+"""The grid: which cells there are, what makes one done, and what the rest will take."""
+
+import json
+
+import pytest
+
+from lesiongan import ROOT
+from lesiongan.files.errors import InputError
+from study.grid import Grid, Group
+from tests.study.conftest import write_cell, write_grid
+
+
+def test_stages_come_first_and_what_a_fraction_cannot_have_is_left_out(grid):
+    names = [g.name for g in grid.groups]
+    assert names == [
+        "f30_real",
+        "f30_all_real",
+        "f30_closed_70_g0",
+        "f30_closed_70_g1",
+        "f30_shared_70_g0",
+        "f30_shared_70_g1",
+        "f100_real",
+        "f100_closed_70_g0",
+        "f100_closed_70_g1",
+    ]
+    assert len(set(names)) == len(names)
+    assert [g.name for g in Grid(grid.path, stages=1).groups] == names[:6]
+
+
+def test_the_committed_grid_can_be_read_and_tests_what_it_names():
+    grid = Grid(ROOT / "study/config.yaml")
+    first = [g for g in grid.groups if g.fraction == 10][: 3 + 2 * 3]
+    assert {g.arm for g in first} == {
+        "real",
+        "repeated_5000",
+        "all_real",
+        "closed_5000",
+        "shared_5000",
+    }
+    assert not [g for g in grid.groups if g.fraction == 100 and "shared" in g.arm]
+    # Arms of one fraction take equal steps.
+    for group in grid.groups:
+        flags = grid.cnn_recipe(group, 0)
+        steps = flags[flags.index("--steps") + 1]
+        assert steps == str(grid.fractions[group.fraction]["steps"])
+
+
+def test_a_closed_gan_learns_from_own_lesions_and_a_shared_one_from_the_others(grid):
+    for source, share in (("closed", "own"), ("shared", "others")):
+        flags = grid.gan_recipe(30, source, 1)
+        assert flags[flags.index("--train-share") + 1] == share
+        assert flags[flags.index("--train-fraction") + 1] == "0.3"
+        assert flags[flags.index("--seed") + 1] == "1"
+    assert "--train-fraction" not in grid.gan_recipe(100, "closed", 0)
+    flags = grid.cnn_recipe(Group(30, "shared_70", 0), 2)
+    assert flags[flags.index("--train-share") + 1] == "own"
+    # The ceiling is of all train lesions.
+    assert "--train-fraction" not in grid.cnn_recipe(Group(30, "all_real", None), 2)
+
+
+def test_two_jobs_share_no_folder(grid):
+    sets = [p for g in grid.groups if (p := grid.set_path(g))]
+    assert len({p.parent for p in sets}) == len(sets)
+    cells = [g.cell(s) for g in grid.groups for s in grid.values["cnn_seeds"]]
+    assert len(set(cells)) == len(cells)
+
+
+def test_a_cell_is_done_if_its_record_is_of_this_recipe_and_these_predictions(
+    grid, labels, tmp_path
+):
+    group = grid.groups[2]
+    assert grid.seeds_left(group) == [0, 1, 2]
+    write_cell(grid, group, 1, labels, 0.5)
+    assert grid.seeds_left(group) == [0, 2]
+    # Where the table lies is no part of it.
+    moved = write_grid(tmp_path, cnn_seeds=[0, 1, 2], gan_seeds=[0, 1], data="elsewhere.csv")
+    assert Grid(moved).seeds_left(group) == [0, 2]
+    predictions = grid.records / f"{group.cell(1)}.csv.gz"
+    kept = predictions.read_bytes()
+    predictions.write_bytes(kept + b"x")
+    assert grid.seeds_left(group) == [0, 1, 2]
+    predictions.unlink()
+    assert grid.seeds_left(group) == [0, 1, 2]
+    predictions.write_bytes(kept)
+    assert grid.seeds_left(group) == [0, 2]
+    grid.fractions[30]["steps"] = 21
+    assert grid.seeds_left(group) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("flags", [["--epochs", 3], ["--epochs", 2, "--width", 16]])
+def test_another_gan_or_another_drawing_makes_its_cells_undone(grid, labels, flags):
+    closed, shared = grid.groups[2], grid.groups[4]
+    for group in (closed, shared, grid.groups[0]):
+        write_cell(grid, group, 0, labels, 0.5)
+    grid.fractions[30]["closed"] = flags
+    assert grid.seeds_left(closed) == [0, 1, 2]
+    assert grid.seeds_left(shared) == grid.seeds_left(grid.groups[0]) == [1, 2]
+    grid.values["drawing"] = ["--least-images", 7]
+    assert grid.seeds_left(shared) == [0, 1, 2]
+    assert grid.seeds_left(grid.groups[0]) == [1, 2]
+
+
+def test_a_damaged_record_is_not_done(grid, labels):
+    group = grid.groups[0]
+    write_cell(grid, group, 0, labels, 0.5)
+    path = grid.records / f"{group.cell(0)}.json"
+    for content in ("", "[]", "{}", json.dumps({"recipe": None})):
+        path.write_text(content)
+        assert grid.seeds_left(group) == [0, 1, 2]
+
+
+def test_the_time_left_goes_by_the_minutes_of_cells_that_are_done(grid, labels):
+    cells, gans = 9 * 3, 6
+    # 20 steps a cell everywhere; the guess is a minute each.
+    assert grid.hours_left() == pytest.approx((cells * 1 + gans * 1) / 60)
+    for seed in (0, 1, 2):
+        write_cell(grid, grid.groups[0], seed, labels, 0.5)
+    # Each took 3 minutes and 6 seconds.
+    assert grid.hours_left() == pytest.approx(((cells - 3) * 3.1 + gans) / 60)
+    options = grid.gan_folder(30, "closed", 0) / "models/gan/options.json"
+    options.parent.mkdir(parents=True)
+    options.write_text("{}")
+    assert grid.hours_left() == pytest.approx(((cells - 3) * 3.1 + gans - 1) / 60)
+    assert grid.progress() == "study: 3 of 27 cells done, about 1.3 hours left"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"base": "rael"}, "names the arm rael"),
+        ({"family": {"arms": ["x"], "measures": []}}, "names the arm x"),
+        ({"stages": [{"fractions": [7], "arms": []}]}, "names the fraction 7"),
+        ({"sedes": 1}, "unknown entry sedes"),
+        (
+            {
+                "arms": {"real": {"source": "closed", "flags": []}},
+                "stages": [],
+                "family": {"arms": [], "measures": []},
+            },
+            "the arm real needs both a source",
+        ),
+    ],
+)
+def test_a_grid_that_names_what_it_does_not_define_is_refused(tmp_path, changes, words):
+    with pytest.raises(InputError, match=words):
+        Grid(write_grid(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2]", "a: [", "a: 1"])
+def test_what_is_no_grid_is_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "grid.yaml"
+    path.write_text(content)
+    with pytest.raises(InputError) as e:
+        Grid(path)
+    assert len(str(e.value).splitlines()) == 1
+    assert str(path) in str(e.value)
