@@ -214,6 +214,18 @@ def test_the_mix_train_is_of_the_chosen_classes_alone():
     assert np.bincount(labels, minlength=7).tolist() == [0, 0, 0, 3, 0, 0, 6]
 
 
+def test_a_class_of_which_the_generator_saw_too_few_images_is_not_drawn():
+    train = [10, 19, 20, 21, 60, 0, 40]
+    labels = synthetic_set.class_mix("balanced", 12, train, least=20)
+    assert np.bincount(labels, minlength=7).tolist() == [0, 0, 3, 3, 3, 0, 3]
+    # Without the flag every class that it saw at all is drawn.
+    assert set(synthetic_set.class_mix("balanced", 12, train)) == {0, 1, 2, 3, 4, 6}
+    with pytest.raises(InputError, match=r"^--least-images 61: no class has so many images"):
+        synthetic_set.class_mix("balanced", 12, train, least=61)
+    with pytest.raises(InputError, match=r"^--classes akiec: has fewer than 20 images"):
+        synthetic_set.class_mix("balanced", 12, train, ("akiec", "mel"), least=20)
+
+
 def test_classes_that_cannot_be_drawn_are_refused(capsys):
     for text in ("melanoma", "mel,", "MEL", "", "mel;df"):
         with pytest.raises(SystemExit) as caught:
@@ -252,6 +264,7 @@ def test_sets_without_the_new_flags_are_recorded_as_they_were_before_these_exist
 
 def test_each_new_flag_makes_a_set_stale(run, monkeypatch, capsys):
     flags = {"--classes": ["mel,df"], "--export": ["npz"], "--image-grid": []}
+    flags["--least-images"] = ["2"]
     every = [word for name, value in flags.items() for word in (name, *value)]
     sample(run, "--samples", "7", *every, out="stale")
     capsys.readouterr()

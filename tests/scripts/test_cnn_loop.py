@@ -241,6 +241,10 @@ def test_an_epoch_is_as_many_images_as_are_real_and_the_judges_as_its_own(networ
     assert steps["judge"] == 60 * round(len(parts.halves()[0]) / 32)
     args = train_cnn.parse_args(["--steps", "103", "--synthetic", "none"])
     assert sum(train_cnn.plan_epochs(args, 1280)) == 103
+    # On a small table val is not scored after every few steps.
+    args = train_cnn.parse_args(["--steps", "1000", "--synthetic", "none"])
+    assert train_cnn.plan_epochs(args, 705) == [50] * 20
+    assert train_cnn.plan_epochs(args, 7008) == [56] * 10 + [55] * 8
 
 
 def test_balanced_batches_are_drawn_anew_at_each_step_and_from_every_class(loop):

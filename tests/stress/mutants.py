@@ -120,6 +120,7 @@ LIKELY = {
     "lesiongan/measures/medmnist": "medmnist_format medmnist_csv",
     "lesiongan/measures/estimates": "estimates recomputed compared_networks evaluate",
     "lesiongan/measures/recompute": "from_predictions recomputed estimates evaluate",
+    "lesiongan/measures/contrasts": "contrasts arms collect",
     "lesiongan/measures/image_space": "image_space texture recomputed_synthetic",
     "lesiongan/measures/texture": "texture recomputed_synthetic gan_figures",
     "lesiongan/measures": (
@@ -141,6 +142,9 @@ LIKELY = {
     "benchmarks/workplace": "benchmark_commands benchmark_runs benchmarks arms",
     "benchmarks/pages": "benchmarks arms results",
     "benchmarks": "benchmark_runs benchmark_commands",
+    "study/collect": "collect",
+    "study/answer": "collect",
+    "study": "grid run_group collect",
 }
 
 
@@ -187,7 +191,12 @@ def read_mutants(folder):
     ]
     modules = [
         *ROOT.glob("*.py"),
-        *(p for p in (ROOT / "lesiongan").rglob("*.py") if p.name != "__init__.py"),
+        *(
+            p
+            for room in ("lesiongan", "study")
+            for p in (ROOT / room).rglob("*.py")
+            if p.name != "__init__.py"
+        ),
     ]
     modules = {p.relative_to(ROOT).as_posix() for p in modules} - {m["file"] for m in mutants}
     # Any other list need not cover everything.

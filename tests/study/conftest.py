@@ -26,9 +26,12 @@ def write_grid(folder, **changes):
     return path
 
 
-def write_cell(grid, group, seed, labels, skill, **changes):
-    """Write the record of a cell whose probabilities hold so much of the truth."""
-    rng = np.random.default_rng([seed, zlib.crc32(group.name.encode())])
+def write_cell(grid, group, seed, labels, skill, name=None, **changes):
+    """Write the record of a cell whose probabilities hold so much of the truth.
+
+    name: groups given the same name have the same probabilities; default the group's own.
+    """
+    rng = np.random.default_rng([seed, zlib.crc32((name or group.name).encode())])
     p = rng.dirichlet(np.ones(7), len(labels)) * (1 - skill)
     p[np.arange(len(labels)), labels] += skill
     grid.records.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from lesiongan.files.errors import InputError
 from study import answer, collect
@@ -56,6 +56,28 @@ def test_a_contrast_is_the_mean_over_the_seeds_of_both_players(filled, labels):
     assert arm["auc"] == pytest.approx(np.mean(each), abs=1e-6)
     assert arm["auc_std"] == pytest.approx(np.std(each, ddof=1), abs=1e-6)
     assert arm["cells"] == 6
+
+
+def test_differences_are_paired_by_the_classifiers_seed(grid, labels):
+    """Seeds that differ alike in both arms leave a difference without spread."""
+    write_test_rows(grid, len(labels))
+    for seed, skill in ((0, 0.1), (1, 0.4), (2, 0.7)):
+        for arm in ("real", "all_real"):
+            write_cell(grid, Group(30, arm, None), seed, labels, skill, name="f30_real")
+    for c in collect.collect(grid)["contrasts"]:
+        assert (c["value"], c["std"], c["low"], c["high"]) == (0, 0, 0, 0)
+
+
+def test_balanced_accuracy_is_that_of_the_balanced_point(grid, labels):
+    write_test_rows(grid, len(labels))
+    shift = np.array([9.0, 0, 0, 0, 0, 0, 0])
+    points = {"balanced_shift": shift.tolist(), "train_prior": [1 / 7] * 7}
+    p = write_cell(grid, Group(30, "real", None), 0, labels, 0.3, points=points)
+    (arm,) = collect.collect(grid)["arms"]
+    decided = (np.log(p) + shift).argmax(1)
+    assert arm["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, decided))
+    assert arm["accuracy"] == pytest.approx((p.argmax(1) == labels).mean())
+    assert arm["accuracy"] != arm["balanced_accuracy"]
 
 
 def test_only_the_family_named_beforehand_is_tested_and_by_holm(filled):

@@ -1,0 +1,75 @@
+"""The study's small commands: the map that is drawn, and clearing what a trial wrote."""
+
+import numpy as np
+import pytest
+
+from lesiongan import ROOT
+from lesiongan.files.errors import InputError
+from study import clear, study_map
+from study.grid import Group
+from tests.study.conftest import write_cell
+
+
+@pytest.fixture
+def found(grid):
+    """Contrasts of two sources at two numbers of lesions, as collect.py gives them."""
+
+    def row(arm, lesions, value, low, high):
+        label, source = grid.arms[arm]["label"], grid.arms[arm].get("source")
+        return {
+            "arm": arm,
+            "label": label,
+            "source": source,
+            "measure": "auc",
+            "lesions": lesions,
+            "value": value,
+            "low": low,
+            "high": high,
+        }
+
+    rows = [
+        row("closed_70", 400, 0.01, -0.02, 0.02),
+        row("closed_70", 100, 0.03, 0.0, 0.04),
+        row("shared_70", 100, 0.05, 0.04, 0.09),
+        row("all_real", 100, 0.1, 0.05, 0.11),
+    ]
+    return {"contrasts": rows, "arms": [], "data": {"phantom": True}}
+
+
+def test_the_map_shows_each_gain_with_its_interval_at_its_number_of_lesions(found, grid):
+    from lesiongan.plots.headless import subplots
+
+    _, ax = subplots()
+    study_map.draw_panel(ax, found, grid, "auc")
+    drawn = {c.get_label(): c for c in ax.containers}
+    assert set(drawn) == {grid.arms[a]["label"] for a in ("closed_70", "shared_70", "all_real")}
+    points, _, (spans,) = drawn[grid.arms["closed_70"]["label"]].lines
+    x, y = (np.array(v, float) for v in points.get_data())
+    np.testing.assert_allclose(y, [0.03, 0.01])
+    # They stand at their numbers of lesions, but for what keeps intervals apart.
+    np.testing.assert_allclose(x, [100, 400], rtol=0.11)
+    ends = [[segment[0, 1], segment[1, 1]] for segment in spans.get_segments()]
+    np.testing.assert_allclose(ends, [[0.0, 0.04], [-0.02, 0.02]], atol=1e-12)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["100", "400"]
+
+
+def test_the_committed_records_are_never_cleared():
+    with pytest.raises(InputError, match="committed results"):
+        clear.main([str(ROOT / "study/config.yaml")])
+
+
+def test_clearing_removes_what_the_grid_wrote_and_nothing_else(grid, labels, capsys):
+    group = Group(30, "real", None)
+    write_cell(grid, group, 0, labels, 0.5)
+    mine = grid.work / "groups" / group.name / "done.json"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("{}")
+    others = [grid.records / "notes.txt", grid.results.parent / "paper.pdf", grid.work / "notes"]
+    for path in others:
+        path.write_text("mine")
+    clear.main([str(grid.path)])
+    assert not list(grid.records.glob("f30*"))
+    assert not mine.exists()
+    assert all(path.read_text() == "mine" for path in others)
+    # Where nothing was written nothing is missing.
+    clear.main([str(grid.path)])
