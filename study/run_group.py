@@ -27,9 +27,10 @@ def train_cell(grid, group, seed):
     """Train and score one cell, and write its record."""
     began, folder = time.time(), grid.work / "cells" / group.cell(seed)
     folders = ["--models-dir", folder / "models", "--outputs-dir", folder / "outputs"]
+    logged = ["--log-json", writing.ensure_folder(folder) / "log.jsonl"]
     recipe, table = grid.cnn_recipe(group, seed), grid.set_path(group)
     synthetic = ["--synthetic", table] if table else []
-    flags = [str(f) for f in [*grid.places(), *folders, "--if-stale", "--quiet"]]
+    flags = [str(f) for f in [*grid.places(), *folders, "--if-stale", "--quiet", *logged]]
     train_cnn.main([*recipe, *map(str, synthetic), *flags, "--resume"])
     # What trained the network is nothing to evaluate.py: it takes the split alone.
     share = grid.share_flags(group.fraction, None if grid.arms[group.arm].get("all") else "own")
