@@ -1,12 +1,12 @@
 """The generated sections of README.md and docs/results.md, as functions of the files in results/.
 
 This module reads the files and puts each section between its marks. What a section says of them is
-in pages_answer.py, pages_run.py, pages_classifier.py and pages_gan.py, its Markdown in templates/.
+in pages_answer.py, pages_study.py, pages_run.py, pages_classifier.py and pages_gan.py, its Markdown in templates/.
 """
 
 import json
 
-from benchmarks import pages_answer, pages_classifier, pages_gan, pages_run
+from benchmarks import pages_answer, pages_classifier, pages_gan, pages_run, pages_study
 from benchmarks.pages_classifier import beside_leak
 from benchmarks.pages_markdown import cores, name_commit, where_trained
 from lesiongan import ROOT
@@ -159,8 +159,22 @@ def build_classifier_section():
     return pages_classifier.render_classifier(found)
 
 
+def build_study():
+    """Return the study's sentences about the arms named beforehand, for the README."""
+    found = read_json(RUN.parent / "study.json")
+    return pages_study.render_study(found, found["family"]["arms"] if found else None)
+
+
+def build_whole_study():
+    """Return the sentences about every arm of the study, and what has run."""
+    return pages_study.render_study(read_json(RUN.parent / "study.json"))
+
+
 RESULTS = {"run": build_table, "gan": build_gan_section, "classifier": build_classifier_section}
-PAGES = {"README.md": {"answer": build_answer}, "docs/results.md": {"arms": build_arms} | RESULTS}
+PAGES = {
+    "README.md": {"answer": build_answer, "study": build_study},
+    "docs/results.md": {"study": build_whole_study, "arms": build_arms} | RESULTS,
+}
 
 
 def insert_sections(text, sections):

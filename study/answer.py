@@ -92,7 +92,7 @@ def say_gain(row, arms, base):
 
 
 def write_sentences(found, base):
-    """Return one sentence for each fraction and arm with synthetic images, in order."""
+    """Return [{fraction, arm, sentence}] of each fraction and arm with synthetic images."""
     out = []
     arms = found["arms"]
     keys = dict.fromkeys(
@@ -109,8 +109,9 @@ def write_sentences(found, base):
         whose = SOURCE_NAMES[first["source"]]
         alone = "" if "alone" not in arm else ", in the place of the real ones,"
         seeds = f"{max(1, len(first['gan_seeds']))} x {len(first['cnn_seeds'])} seeds"
-        out.append(
+        sentence = (
             f"With {fraction} % of the lesions ({first['lesions']}), {first['amount']} images "
             f"{whose}{alone}: {gains[0]}; {gains[1]} ({seeds})."
         )
+        out.append({"fraction": fraction, "arm": arm, "sentence": sentence})
     return out

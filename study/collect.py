@@ -208,6 +208,7 @@ def collect(grid):
         "test_images": len(lesions),
         "test_lesions": len(set(lesions)),
         "draws": grid.values["draws"],
+        "family": grid.values["family"],
         "tested_together": tested,
         "cells": len(done),
         "cells_planned": len(grid.groups) * len(grid.values["cnn_seeds"]),
@@ -243,8 +244,8 @@ def main(argv=None):
     writing.write_json(grid.results.with_suffix(".json"), found)
     write_csv(grid.results.with_suffix(".csv"), found["contrasts"])
     study_map.draw(found, grid)
-    for sentence in found["answers"]:
-        print(sentence)
+    for found_answer in found["answers"]:
+        print(found_answer["sentence"])
     print(f"{grid.progress()} -> {grid.results.with_suffix('.json')}")
     if args.marker:
         writing.write_json(args.marker, {"cells": found["cells"]})

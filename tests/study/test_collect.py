@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from benchmarks import pages_study
 from lesiongan.files.errors import InputError
 from study import answer, collect
 from study.grid import Grid, Group
@@ -103,7 +104,7 @@ def test_seeds_that_one_arm_lacks_are_left_out_of_both(filled):
     assert (row["gan_seeds"], row["cnn_seeds"]) == ([0, 1], [0])
     assert row["p_holm"] is None
     assert pick(found, "closed_70", "auc")["cnn_seeds"] == [0, 2]
-    sentence = next(s for s in found["answers"] if "other people" in s)
+    sentence = next(a["sentence"] for a in found["answers"] if a["arm"] == "shared_70")
     assert "too few seeds" in sentence
 
 
@@ -151,9 +152,9 @@ def test_the_command_writes_json_table_map_and_sentences(filled, capsys):
     np.testing.assert_array_equal(table["value"], [c["value"] for c in found["contrasts"]])
     assert {"study_map.png", "study_map.pdf"} <= {p.name for p in folder.iterdir()}
     said = capsys.readouterr().out
-    assert all(sentence in said for sentence in found["answers"])
+    assert all(a["sentence"] in said for a in found["answers"])
     assert (found["cells"], found["cells_planned"]) == (18, 27)
-    shared = next(s for s in found["answers"] if "other people" in s)
+    shared = next(a["sentence"] for a in found["answers"] if a["arm"] == "shared_70")
     assert shared.startswith("With 30 % of the lesions (150), 70 images")
     assert "2 x 3 seeds" in shared
 
@@ -225,3 +226,16 @@ def test_the_ceiling_of_a_grid_is_its_largest_number_of_lesions(tmp_path, labels
     found = collect.collect(grid)
     more = answer.worth(pick(found, "shared_70", "auc"), found["arms"], "real")
     assert 0 < more < 350
+
+
+def test_the_pages_have_a_sentence_a_line_and_the_readme_those_named_beforehand_alone(filled):
+    grid, _ = filled
+    found = collect.collect(grid)
+    short = pages_study.render_study(found, ["shared_70"])
+    lines = [line for line in short.splitlines() if line.startswith("* ")]
+    assert lines == ["* " + a["sentence"] for a in found["answers"] if a["arm"] == "shared_70"]
+    assert "results/study_map.png" in short
+    whole = pages_study.render_study(found)
+    assert all(f"\n* {a['sentence']}\n" in f"\n{whole}\n" for a in found["answers"])
+    assert "18 of 27 trainings" in whole
+    assert "No cell of it has been run yet" in pages_study.render_study(None)

@@ -1,0 +1,18 @@
+"""The study's answer for the pages, as a function of results/study.json."""
+
+from benchmarks.pages_markdown import render
+
+
+def render_study(found, family=None):
+    """Return the study's sentences as Markdown.
+
+    found: content of study.json, or None before the first cell; family: the arms whose sentences
+    are shown, or None for all of them.
+    """
+    if found is None:
+        return (
+            "How the answer depends on the number of lesions one owns, and on whose generator it "
+            "is, is what `make study` measures. No cell of it has been run yet."
+        )
+    shown = [a for a in found["answers"] if family is None or a["arm"] in family]
+    return render("study", found=found, shown=shown, whole=family is None)
