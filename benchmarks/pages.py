@@ -1,7 +1,8 @@
 """The generated sections of README.md and docs/results.md, as functions of the files in results/.
 
 This module reads the files and puts each section between its marks. What a section says of them is
-in pages_answer.py, pages_study.py, pages_run.py, pages_classifier.py and pages_gan.py, its Markdown in templates/.
+in pages_answer.py, pages_study.py, pages_run.py, pages_classifier.py and pages_gan.py, its Markdown
+in templates/.
 """
 
 import json
