@@ -12,7 +12,7 @@ a network. With --only, --style or --columns it draws figures alone, those of ed
 from lesiongan.files import claims, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import say
-from lesiongan.plots import pages
+from lesiongan.plots import pages, study
 from lesiongan.plots.sources import Missing, Sources
 from lesiongan.run import flags, published, runs, script
 from lesiongan.run.folders import ResultFolder
@@ -85,6 +85,9 @@ def main(argv=None):
     sources = Sources(run, page)
     for path in sources.files():
         run.hash_file(f"{path.parent.name}/{path.name}", path)
+    # The report alone shows the study.
+    for path in [] if alone else study.find_files(run.inputs.data):
+        run.hash_file(path.name, path)
     draw = draw_alone if alone else draw_report
     draw(run, sources)
     return 0

@@ -11,7 +11,7 @@ from lesiongan.data.classes import CLASS_NAMES, CLASSES, MALIGNANT
 from lesiongan.files import checksums, records
 from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates, synthetic_sets
-from lesiongan.plots import alt_texts, findings, pictures, provenance, tables
+from lesiongan.plots import alt_texts, findings, pictures, provenance, study, tables
 from lesiongan.plots.findings import cell
 from lesiongan.plots.glossary import TERMS
 
@@ -200,6 +200,7 @@ def build(run, drawn, left_out, missing, grids=()):
         leaked=leaked,
         left_out=left_out,
         sets=sets_section(run),
+        study=study.read(inputs.data),
         made=provenance.describe(run, shown["networks"]),
         **shown | {"groups": tables.group_table(shown["groups"])},
     )

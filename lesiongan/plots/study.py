@@ -1,0 +1,53 @@
+"""What the study in results/ found at other sizes of the training set, for the report."""
+
+from lesiongan import ROOT
+from lesiongan.files import records
+from lesiongan.files.errors import InputError
+
+FOLDER = ROOT / "results"
+SHAPE = {
+    "data": {"sha256": str},
+    "cells": int,
+    "cells_planned": int,
+    "answers": [{"sentence": str}],
+}
+CAPTION = (
+    "What synthetic images add to AUC and balanced accuracy, over the number of lesions one owns "
+    "(make study)."
+)
+
+
+def find_files(data):
+    """Return the files of the study, if there is one and it is of this table; else [].
+
+    data: as Inputs has it.
+    """
+    path = FOLDER / "study.json"
+    if not path.is_file():
+        return []
+    try:
+        found = records.read_json(path, "make study", SHAPE)
+    except InputError:
+        # A study that cannot be read is none of this run's business.
+        return []
+    drawn = [FOLDER / "study_map.png"]
+    return (
+        [path, *drawn] if found["data"]["sha256"] == data["sha256"] and drawn[0].is_file() else []
+    )
+
+
+def read(data):
+    """Return {sentences, cells, cells_planned, picture} of the study of this table, or None."""
+    from lesiongan.plots import pictures
+
+    files = find_files(data)
+    if not files:
+        return None
+    found = records.read_json(files[0], "make study", SHAPE)
+    sentences = [answer["sentence"] for answer in found["answers"]]
+    alt = "Two panels, AUC and balanced accuracy: gains with intervals. " + " ".join(sentences)
+    return {
+        "sentences": sentences,
+        "picture": pictures.show("study_map", CAPTION, alt, files[1].read_bytes()),
+        **{name: found[name] for name in ("cells", "cells_planned")},
+    }
