@@ -30,10 +30,9 @@ def find_files(data):
     except InputError:
         # A study that cannot be read is none of this run's business.
         return []
-    drawn = [FOLDER / "study_map.png"]
-    return (
-        [path, *drawn] if found["data"]["sha256"] == data["sha256"] and drawn[0].is_file() else []
-    )
+    drawn = FOLDER / "study_map.png"
+    is_ours = found["data"]["sha256"] == data["sha256"]
+    return [path, drawn] if is_ours and drawn.is_file() else []
 
 
 def read(data):
