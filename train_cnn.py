@@ -37,7 +37,7 @@ from lesiongan.data.split import half_a
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import say
-from lesiongan.measures import calibration, copies, metrics
+from lesiongan.measures import calibration, copies, metrics, teacher
 from lesiongan.nets import (
     augmentation,
     inference,
@@ -171,6 +171,23 @@ def gather_pool(run):
     return np.concatenate(images), np.concatenate(labels), np.concatenate(weights), synthetic
 
 
+def soften_labels(run, images, labels, weights, synthetic):
+    """Return (images, soft labels, weights, labels, number of synthetic rows) of what is kept.
+
+    Soft labels are float32 (n, 7): the teachers' probabilities of synthetic rows (and with
+    --soft-of all of real ones), else 1 for the label. Synthetic rows on whose label the teachers
+    do not agree are left out.
+    """
+    args, real = run.args, len(labels) - synthetic
+    soft = np.eye(len(CLASSES), dtype=np.float32)[labels]
+    first = 0 if args.soft_of == "all" else real
+    soft[first:] = teacher.soften(run, args.soft_labels, images[first:])
+    kept = np.ones(len(labels), dtype=bool)
+    if synthetic:
+        kept[real:] = teacher.keep_agreeing(soft[real:], labels[real:], args.least_agreement)
+    return images[kept], soft[kept], weights[kept], labels[kept], int(kept[real:].sum())
+
+
 def choose_repeats(args, n):
     """Return the positions (k,) among n real images of those that --repeat-real repeats."""
     rng = np.random.default_rng([args.seed, streams.REPEATED_IMAGES])
@@ -203,23 +220,24 @@ def append_rows(table, weight, images, labels, weights):
     weights.append(np.full(len(table), weight, np.float32))
 
 
-def build_batches(images, targets, weights, args, known=None):
+def build_batches(images, targets, weights, args, known=None, finish=None):
     """Return a function of the training step that gives (images float32, targets, weights).
 
     A batch depends on the seed and the step alone. known: {age, sex, site} of the images; then the
-    first of the three is a dict of them and of the images, some of the values made unknown.
+    first of the three is a dict of them and of the images, some of the values made unknown. finish:
+    (step, n): from this step on batches are of the first n images, the real ones, alone.
     """
     members = [np.flatnonzero(targets == c) for c in np.unique(targets)]
-    orders: dict[int, np.ndarray] = {}
+    orders: dict[tuple[int, int], np.ndarray] = {}
 
-    def shuffled(number):
-        """Return the pool's positions in the order of pass `number` over the pool."""
-        if number not in orders:
+    def shuffled(number, size):
+        """Return `size` positions in the order of pass `number` over the pool."""
+        if (number, size) not in orders:
             orders.clear()
-            orders[number] = np.random.default_rng(
+            orders[number, size] = np.random.default_rng(
                 [args.seed, streams.IMAGE_ORDER, number]
-            ).permutation(len(targets))
-        return orders[number]
+            ).permutation(size)
+        return orders[number, size]
 
     def choose(step):
         if args.sampler == "balanced":
@@ -227,12 +245,10 @@ def build_batches(images, targets, weights, args, known=None):
             return np.array(
                 [rng.choice(members[c]) for c in rng.integers(len(members), size=args.batch)]
             )
+        size = finish[1] if finish and step >= finish[0] else len(targets)
         at = np.arange(step * args.batch, (step + 1) * args.batch)
         return np.concatenate(
-            [
-                shuffled(n)[at[at // len(targets) == n] % len(targets)]
-                for n in np.unique(at // len(targets))
-            ]
+            [shuffled(n, size)[at[at // size == n] % size] for n in np.unique(at // size)]
         )
 
     def batch(step):
@@ -247,6 +263,22 @@ def build_batches(images, targets, weights, args, known=None):
 
 
 # ---------------------------------------------------------------- training
+
+
+def find_shift(args, targets, prior, weights):
+    """Return float (k,): what is added to the logits so that they hold under the train prior.
+
+    targets: int (n,) of the pool; prior: float (k,) of the train part; weights: float (n,). The
+    network is taught the pool's prior, or the uniform one by --sampler balanced. What soft labels
+    say holds under the train prior whatever is mixed in, and so does what --finish-real ends with.
+    """
+    if args.soft_labels or args.finish_real:
+        return np.zeros(len(prior))
+    counts = np.bincount(targets, minlength=len(prior))
+    drawn = np.ones(len(targets)) if args.sampler == "natural" else len(targets) / counts[targets]
+    taught = calibration.prior_of(targets, len(prior), weights * drawn)
+    # The logit of a class that it was not taught is not shifted, so the class stays unlikely.
+    return np.where(counts > 0, np.log(prior) - np.log(taught), 0)
 
 
 def epoch_images(run, targets):
@@ -271,8 +303,11 @@ def plan_epochs(args, real_images):
     return [args.steps // epochs + (i < args.steps % epochs) for i in range(epochs)]
 
 
-def prepare(args, classes, steps):
-    """Return (compiled model with augmentation, the network inside it) for `steps` steps."""
+def prepare(args, classes, steps, soft=False):
+    """Return (compiled model with augmentation, the network inside it) for `steps` steps.
+
+    soft: the labels are probabilities (n, classes), not codes (n,).
+    """
     import keras
 
     network = trained = build_network(classes, args.width, args.stem, args.middle, args.clinical)
@@ -295,14 +330,16 @@ def prepare(args, classes, steps):
     )
     model.compile(
         optimizer=optimizers.build_optimizer(args.optimizer, rate, args.weight_decay),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True)
+        if soft
+        else keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile="auto" if keras.backend.backend() != "tensorflow" else False,
     )
     model.optimizer.build(model.trainable_variables)
     return model, network
 
 
-def train(place, pool, val, shift, resuming=False, known=(None, None)):
+def train(place, pool, val, shift, resuming=False, known=(None, None), real=0):
     """Train the network; return (network, history).
 
     It has the weights of the last epoch, or with --keep best those of the epoch with the least val
@@ -310,13 +347,15 @@ def train(place, pool, val, shift, resuming=False, known=(None, None)):
 
     shift: float (k,), added to the logits before they are scored, so that every arm is chosen under
     the same prior. known: {age, sex, site} of the pool and of val, for a network that takes them.
+    real: how many images of the pool, its first ones, are real (for --finish-real).
     """
     args = place.run.args
     keras_setup.seed_everything(args.seed, args.deterministic)
     (images, targets, weights), (val_images, val_targets) = pool, val
     plan = plan_epochs(args, epoch_images(place.run, targets))
-    model, network = prepare(args, len(shift), sum(plan))
-    batch = build_batches(images, targets, weights, args, known[0])
+    model, network = prepare(args, len(shift), sum(plan), soft=targets.ndim == 2)
+    finish = (round(sum(plan) * (1 - args.finish_real)), real) if args.finish_real else None
+    batch = build_batches(images, targets, weights, args, known[0], finish)
     best = {f"best{i}": np.asarray(v) for i, v in enumerate(network.variables)}
     board = tensorboard.Board(place.path, resuming) if args.tensorboard else None
     title = find_folder(args)
@@ -396,7 +435,7 @@ def export(place):
 
 
 # Of the file that such a flag names only the content matters; its hash is among the inputs.
-PATHS = ("synthetic",)
+PATHS = ("synthetic", "soft_labels")
 HISTORY = ("epoch", "loss", "val_log_loss", "val_accuracy", "val_balanced_accuracy", "seconds")
 
 
@@ -408,6 +447,7 @@ def main(argv=None):
     if not run.announce(PATHS):
         return 0
     pool_images, pool_labels, pool_weights, synthetic = gather_pool(run)
+    teacher.check(run, args.soft_labels or ())
     known = gather_clinical(run, len(pool_labels))
     folder = args.models_dir / find_folder(args)
     model_path = folder / "classifier.keras"
@@ -429,18 +469,14 @@ def main(argv=None):
 
     k = 2 if args.task == "malignancy" else len(CLASSES)
     val_images, val_labels = inputs.part("val")
-    targets = target(pool_labels)
-    # The network is taught the pool's (or the uniform) prior, but its probabilities should hold
-    # under the train prior.
+    targets, real = target(pool_labels), len(pool_labels) - synthetic
     prior = calibration.prior_of(target(inputs.part("train")[1]), k)
-    counts = np.bincount(targets, minlength=k)
-    drawn = np.ones(len(targets)) if args.sampler == "natural" else len(targets) / counts[targets]
-    taught = calibration.prior_of(targets, k, pool_weights * drawn)
-    # The logit of a class that it was not taught is not shifted, so the class stays unlikely.
-    shift = np.where(counts > 0, np.log(prior) - np.log(taught), 0)
-    val = (val_images, target(val_labels))
+    shift = find_shift(args, targets, prior, pool_weights)
     pool = (pool_images, targets, pool_weights)
-    network, history = train(place, pool, val, shift, resuming, known)
+    if args.soft_labels:
+        *pool, pool_labels, synthetic = soften_labels(run, *pool, synthetic)
+    val = (val_images, target(val_labels))
+    network, history = train(place, pool, val, shift, resuming, known, real)
     temperature = calibration.fit_temperature(network, *val, shift, known[1])
     # The judge weighs every class alike, as the synthetic set has them. Its epoch, though, is
     # chosen under the train prior like that of any other network; otherwise the few val images of
@@ -457,7 +493,7 @@ def main(argv=None):
         [model_path, folder / "history.csv"],
         steps=sum(plan_epochs(args, epoch_images(run, targets))),
         trained_on=class_counts(pool_labels),
-        real_images=len(pool_labels) - synthetic,
+        real_images=real,
         synthetic_images=synthetic,
         **{f"{name}_origin": origin for name, origin in run.origins.items()},
         code_sha256=run.code_sha256,

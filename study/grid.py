@@ -26,6 +26,7 @@ KEYS = {
     "split_seed",
     "cnn_seeds",
     "gan_seeds",
+    "teacher_seeds",
     "draws",
     "drawing",
     "fractions",
@@ -172,12 +173,31 @@ class Grid:
 
         Where the table lies is no part of it.
         """
-        arm, made = self.arms[group.arm], {"train_cnn": self.cnn_recipe(group, seed)}
+        arm: dict[str, Any] = self.arms[group.arm]
+        made: dict[str, Any] = {"train_cnn": self.cnn_recipe(group, seed)}
+        if arm.get("teachers"):
+            seeds = self.values["teacher_seeds"]
+            made["teachers"] = [self.teacher_recipe(group.fraction, s) for s in seeds]
         if group.gan_seed is None:
             return made
         gan = self.gan_recipe(group.fraction, arm["source"], group.gan_seed)
         drawn = ["--samples", arm["amount"], *self.values["drawing"]]
         return {**made, "train_gan": gan, "drawn": [str(f) for f in drawn]}
+
+    def teacher_recipe(self, fraction: int, seed: int) -> list[str]:
+        """Return the flags of train_cnn.py for a teacher: the base of its fraction, other seeds."""
+        return self.cnn_recipe(Group(fraction, self.values["base"], None), seed)
+
+    def teacher_folder(self, fraction: int, seed: int) -> Path:
+        """Return the folder of a teacher, without the models/cnn in it."""
+        return self.work / "teachers" / f"f{fraction}_c{seed}"
+
+    def teachers(self, group: Group) -> list[Path]:
+        """Return the folders of the networks that soften a group's labels, [] for most."""
+        if not self.arms[group.arm].get("teachers"):
+            return []
+        folders = [self.teacher_folder(group.fraction, s) for s in self.values["teacher_seeds"]]
+        return [folder / "models/cnn" for folder in folders]
 
     # ------------------------------------------------------------ what is done
 

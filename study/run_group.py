@@ -30,6 +30,8 @@ def train_cell(grid, group, seed):
     logged = ["--log-json", writing.ensure_folder(folder) / "log.jsonl"]
     recipe, table = grid.cnn_recipe(group, seed), grid.set_path(group)
     synthetic = ["--synthetic", table] if table else []
+    if teachers := grid.teachers(group):
+        synthetic += ["--soft-labels", *(folder / "classifier.keras" for folder in teachers)]
     flags = [str(f) for f in [*grid.places(), *folders, "--if-stale", "--quiet", *logged]]
     train_cnn.main([*recipe, *map(str, synthetic), *flags, "--resume"])
     # What trained the network is nothing to evaluate.py: it takes the split alone.

@@ -43,9 +43,11 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
     p = flags.parser(doc)
     add_data_flags(p)
     add_training_flags(p)
+    add_teacher_flags(p)
     args = p.parse_args(argv)
     fill_in_role(args, p.error)
     check_ranges(args, p.error)
+    check_teacher(args, p.error)
     return args
 
 
@@ -104,6 +106,37 @@ def add_data_flags(p: argparse.ArgumentParser) -> None:
         type=flags.number,
         metavar="W",
         help="loss weight of synthetic rows; default 0.25, by val (results/LOG.md)",
+    )
+
+
+def add_teacher_flags(p: argparse.ArgumentParser) -> None:
+    g = p.add_argument_group("soft labels")
+    g.add_argument(
+        "--soft-labels",
+        nargs="+",
+        metavar="NETWORK",
+        help="learn what these classifiers (classifier.keras, of this data and split) say of the "
+        "synthetic images, in place of their labels",
+    )
+    g.add_argument(
+        "--soft-of",
+        choices=("synthetic", "all"),
+        default="synthetic",
+        help="all: of the real images too (a control, with --synthetic none of these alone)",
+    )
+    g.add_argument(
+        "--least-agreement",
+        type=flags.number,
+        default=0.0,
+        metavar="P",
+        help="leave out synthetic images to which the classifiers give less than P of their label",
+    )
+    g.add_argument(
+        "--finish-real",
+        type=flags.number,
+        default=0.0,
+        metavar="F",
+        help="the last share F of the training steps is on real images alone",
     )
 
 
@@ -227,6 +260,22 @@ def check_ranges(args: argparse.Namespace, refuse: Callable[[str], object]) -> N
         refuse("--colour-gain must be in [0, 1]")
     if not 0 <= args.sharpness <= 5:
         refuse("--sharpness must be in [0, 5]")
+
+
+def check_teacher(args: argparse.Namespace, refuse: Callable[[str], object]) -> None:
+    """Refuse flags of soft labels that contradict each other or the others."""
+    if not 0 <= args.least_agreement <= 1 or not 0 <= args.finish_real < 1:
+        refuse("--least-agreement must be in [0, 1], --finish-real in [0, 1)")
+    if args.least_agreement and not args.soft_labels:
+        refuse("--least-agreement asks the classifiers that --soft-labels names")
+    if args.finish_real and (args.real == "none" or args.sampler == "balanced"):
+        refuse("--finish-real needs real images, and goes with --sampler natural")
+    if not args.soft_labels:
+        return
+    if args.task != "dx" or args.role != "classifier" or args.sampler == "balanced":
+        refuse("--soft-labels goes with --role classifier, --task dx and --sampler natural")
+    if args.synthetic == "none" and args.soft_of == "synthetic":
+        refuse("--soft-labels: without synthetic images, --soft-of all softens those of real ones")
 
 
 def fill_in(args: argparse.Namespace, defaults: dict[str, Any]) -> None:

@@ -60,6 +60,8 @@ ELSEWHERE = {
     "--external": "likewise",
     "--from-predictions": "likewise",
     "--leaky-synthetic": "allows a set, whose hash counts",
+    "--soft-labels": "names networks, whose hashes count",
+    "--least-agreement": "goes with --soft-labels alone; test_teacher.py shows that it counts",
     "--weights": "names other networks, whose hashes count",
     "--sample-only": "trains nothing, and draws what --samples and the like say",
 }

@@ -122,6 +122,7 @@ LIKELY = {
     "lesiongan/measures/recompute": "from_predictions recomputed estimates evaluate",
     "lesiongan/measures/contrasts": "contrasts arms collect",
     "lesiongan/measures/image_space": "image_space texture recomputed_synthetic",
+    "lesiongan/measures/teacher": "teacher",
     "lesiongan/measures/texture": "texture recomputed_synthetic gan_figures",
     "lesiongan/measures": (
         "distances memorisation synthetic_quality judge_must_work recomputed_synthetic evaluate "

@@ -125,6 +125,24 @@ def test_cells_of_one_process_read_the_table_once(study, table_path, monkeypatch
     assert other.split["sha256"] != first.split["sha256"]
 
 
+def test_soft_labels_are_of_classifiers_of_own_lesions_with_seeds_of_their_own(study, monkeypatch):
+    asked = []
+    group = study.group("f30_closed_soft_g0")
+    monkeypatch.setattr(run_group.train_cnn, "main", lambda words: asked.append(words))
+    monkeypatch.setattr(run_group.evaluate, "main", lambda words: None)
+    monkeypatch.setattr(run_group, "write_record", lambda *a: 0.1)
+    run_group.train_cell(study, group, 1)
+    (words,) = asked
+    folder = study.work / "teachers/f30_c7/models/cnn"
+    assert words[words.index("--soft-labels") + 1] == str(folder / "classifier.keras")
+    recipe = study.teacher_recipe(30, 7)
+    assert recipe == study.cnn_recipe(study.group("f30_real"), 7)
+    assert recipe[recipe.index("--train-share") + 1] == "own"
+    assert not set(study.values["teacher_seeds"]) & set(study.values["cnn_seeds"])
+    assert study.recipe(group, 1)["teachers"] == [recipe]
+    assert study.teachers(study.group("f30_closed_70_g0")) == []
+
+
 def test_a_group_of_no_such_name_is_refused(study):
     with pytest.raises(InputError, match="no group f31_real"):
         run_group.main([str(study.path), "f31_real"])
@@ -144,7 +162,7 @@ def test_the_plan_counts_what_is_done_and_the_answer_is_of_it(study, capsys):
     assert found["f30_real"] == ["2", "of", "2"]
     assert found["f30_shared_70_g0"] == ["2", "of", "2", "there", "or", "not", "needed"]
     assert found["f30_closed_70_g0"] == ["0", "of", "2", "to", "train"]
-    assert lines[-1].startswith("study: 4 of 12 cells done, about ")
+    assert lines[-1].startswith("study: 4 of 14 cells done, about ")
     answer = collect.collect(study)
     assert (answer["cells"], answer["data"]["phantom"]) == (4, True)
     assert {c["arm"] for c in answer["contrasts"]} == {"shared_70"}
