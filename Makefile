@@ -68,7 +68,7 @@ smoke: .venv/ready  ## all five scripts on a small stratified subset, in smoke/ 
 
 study: .venv/ready .venv-study/ready  ## when does it help? the study's cells that are not done (days; PROFILE=slurm STAGES=1 GRID=file)
 	@$(PY) -m study.plan $(GRID) $(if $(STAGES),--stages $(STAGES)) --brief
-	$(SNAKEMAKE) --config grid=$(GRID) $(if $(STAGES),stages=$(STAGES))
+	$(SNAKEMAKE) --forcerun collect --config grid=$(GRID) $(if $(STAGES),stages=$(STAGES))
 
 study-plan: .venv/ready  ## which cells of the study are done, and how long the rest takes
 	@$(PY) -m study.plan $(GRID) $(if $(STAGES),--stages $(STAGES))

@@ -25,7 +25,7 @@ def main(argv=None):
     if grid.work.is_dir():
         clean.main([str(grid.work)])
     for group in grid.groups:
-        (grid.work / "groups" / group.name / "done.json").unlink(missing_ok=True)
+        grid.mark(group).unlink(missing_ok=True)
         for seed in grid.values["cnn_seeds"]:
             for end in (".json", ".csv.gz"):
                 (grid.records / f"{group.cell(seed)}{end}").unlink(missing_ok=True)

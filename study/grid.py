@@ -229,6 +229,18 @@ class Grid:
         """Return the groups that have cells to train, in order."""
         return [group for group in self.groups if self.seeds_left(group)]
 
+    def mark(self, group: Group) -> Path:
+        """Return the file that tells Snakemake that a group has run."""
+        return self.work / "groups" / group.name / "done.json"
+
+    def drop_stale_marks(self) -> None:
+        """Remove the marks of groups that have cells to train again.
+
+        Their records are gone, or of another recipe; by its mark Snakemake would take one for done.
+        """
+        for group in self.groups_left():
+            self.mark(group).unlink(missing_ok=True)
+
     def gans_left(self) -> list[tuple[int, str, int]]:
         """Return (fraction, source, seed) of the GANs that cells to train need and that are not."""
         needed = [

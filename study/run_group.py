@@ -129,13 +129,13 @@ def main(argv=None):
     args = p.parse_args(argv)
     grid = Grid(args.grid)
     group = grid.group(args.group)
-    locks.lock_folder(grid.work / "groups" / group.name)
+    locks.lock_folder(grid.mark(group).parent)
     inputs.keep_tables()
     for seed in (seeds := grid.seeds_left(group)):
         train_cell(grid, group, seed)
     if seeds:
         log_reading(grid, group, seeds)
-    writing.write_json(grid.work / "groups" / group.name / "done.json", {"group": group.name})
+    writing.write_json(grid.mark(group), {"group": group.name})
 
 
 if __name__ == "__main__":

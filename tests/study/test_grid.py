@@ -107,6 +107,22 @@ def test_another_gan_or_another_drawing_makes_its_cells_undone(grid, labels, fla
     assert grid.seeds_left(grid.groups[0]) == [1, 2]
 
 
+def test_a_group_whose_records_are_gone_is_not_taken_for_done_by_its_mark(grid, labels):
+    first, second = grid.groups[:2]
+    for group in (first, second):
+        grid.mark(group).parent.mkdir(parents=True)
+        grid.mark(group).write_text("{}")
+        for seed in (0, 1, 2):
+            write_cell(grid, group, seed, labels, 0.5)
+    grid.drop_stale_marks()
+    assert grid.mark(first).is_file()
+    assert grid.mark(second).is_file()
+    (grid.records / f"{first.cell(1)}.json").unlink()
+    grid.drop_stale_marks()
+    assert not grid.mark(first).exists()
+    assert grid.mark(second).is_file()
+
+
 def test_a_damaged_record_is_not_done(grid, labels):
     group = grid.groups[0]
     write_cell(grid, group, 0, labels, 0.5)
