@@ -1,6 +1,7 @@
 """Measure what a training step costs: train_gan.py's GAN beside the textbook DCGAN.
 
-Measured is also where the time goes and how it grows:
+Measured is also where the time goes, how it grows, and the arithmetic beside that of the machine's
+matrix products:
 
     python -m benchmarks.gan_speed  # a few minutes on an idle machine -> results/gan/speed.json
 
@@ -75,6 +76,45 @@ def median_rates(work):
             if block:
                 rates[name].append(n / (time.perf_counter() - began))
     return {name: float(np.median(r)) for name, r in rates.items()}
+
+
+def count_products(model):
+    """Return the multiply-adds of one image in a network's convolutions and dense layers."""
+    total = 0
+    for layer in model.layers:
+        kind = type(layer).__name__
+        if kind not in ("Conv2D", "Conv2DTranspose", "Dense"):
+            continue
+        # Each weight is used once at every place of the smaller side: that of the output, or of the
+        # input where a transposed convolution enlarges it.
+        side = layer.input if kind == "Conv2DTranspose" else layer.output
+        total += int(np.prod(layer.kernel.shape)) * int(np.prod(side.shape[1:-1]))
+    return total
+
+
+def step_arithmetic(gan, batch):
+    """Return the GFLOP of a training step of train_gan.py's GAN.
+
+    batch: one batch. The generator makes each image once; the critic sees it, a real one and the
+    four points of two slopes at some of them. The backward pass takes twice the forward one's.
+    """
+    n, pairs = len(batch["label"]), len(batch["noise"])
+    forward = n * count_products(gan.generator) + (2 * n + 2 * pairs) * count_products(gan.critic)
+    return 3 * 2 * forward / 1e9
+
+
+def matrix_rate(size=2048, repeats=10):
+    """Return the GFLOP/s that products of square float32 matrices reach, the median of some."""
+    from keras import ops
+
+    a = ops.convert_to_tensor(np.ones((size, size), np.float32))
+    rates = []
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        float(ops.matmul(a, a)[0, 0])
+        rates.append(2 * size**3 / (time.perf_counter() - began) / 1e9)
+    # The first one warms up.
+    return float(np.median(rates[1:]))
 
 
 KINDS = (
@@ -155,7 +195,15 @@ def main(argv=None):
         block, _, _ = build_block(pictures, names, ("--batch", n, "--width", width), steps=5)
         growth[f"batch {n}, width {width}, {size} x {size}"] = median_rates({"": block})[""]
     minutes = {name: 200 * len(labels) / rates[name] / 60 for name in ("ours", "dcgan")}
+    gflop = step_arithmetic(gan, batch(0, 0))
+    reached, most = gflop * rates["ours"] / len(batch(0, 0)["label"]), matrix_rate()
     out = {
+        "arithmetic": {
+            "gflop_a_step": gflop,
+            "gflops": reached,
+            "gflops_of_matrix_products": most,
+            "share": reached / most,
+        },
         "train_images_per_second": rates["ours"],
         "train_images_per_second_dcgan": rates["dcgan"],
         "minutes_200_epochs": minutes["ours"],

@@ -112,6 +112,7 @@ def speed_rows(found):
     if "minutes_200_epochs" not in found:
         return []
     processor = found.get("environment_speed", {}).get("processor", "processor not recorded")
+    reached = found.get("arithmetic")
     return [
         build_row(
             found,
@@ -121,6 +122,15 @@ def speed_rows(found):
         ),
         build_row(found, "training images a second", "train_images_per_second", form=".0f"),
         ("images sampled a second", f"{found['sample_images_per_second']:.0f}", ""),
+        *[
+            (
+                "GFLOP/s of a training step, of those that matrix products reach",
+                f"{reached['gflops']:.0f} of {reached['gflops_of_matrix_products']:.0f}",
+                "",
+            )
+            for reached in [reached]
+            if reached
+        ],
     ]
 
 
