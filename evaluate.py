@@ -267,9 +267,9 @@ def main(argv=None):
         judge = (lambda: networks.load_model(run, "judge")) if models else None
         synthetic_sets.evaluate(run, judge)
         return 0
-    judge = () if args.predictions_only else ("judge",)
+    measured = () if args.predictions_only else ("judge",)
     models = networks.find_models(
-        run, ("classifier", "clinical") if args.external else (*recompute.MODELS, *judge)
+        run, ("classifier", "clinical") if args.external else (*recompute.MODELS, *measured)
     )
     if args.external:
         run.start_keras()

@@ -227,7 +227,9 @@ def build_batches(images, targets, weights, args, known=None, finish=None):
     first of the three is a dict of them and of the images, some of the values made unknown. finish:
     (step, n): from this step on batches are of the first n images, the real ones, alone.
     """
-    members = [np.flatnonzero(targets == c) for c in np.unique(targets)]
+    members = []
+    if args.sampler == "balanced":
+        members = [np.flatnonzero(targets == c) for c in np.unique(targets)]
     orders: dict[tuple[int, int], np.ndarray] = {}
 
     def shuffled(number, size):
@@ -447,12 +449,14 @@ def main(argv=None):
     if not run.announce(PATHS):
         return 0
     pool_images, pool_labels, pool_weights, synthetic = gather_pool(run)
-    teacher.check(run, args.soft_labels or ())
-    known = gather_clinical(run, len(pool_labels))
     folder = args.models_dir / find_folder(args)
+    teacher.check(run, args.soft_labels or (), folder)
+    known = gather_clinical(run, len(pool_labels))
     model_path = folder / "classifier.keras"
     added = {"real": "added"} if args.real not in ("table", "none") else {}
-    place = ResultFolder(run, folder / "options.json", run.identify(PATHS, **added))
+    # Records of before these flags were there do not name them.
+    unused = [name for name, value in classifier_flags.UNUSED.items() if vars(args)[name] == value]
+    place = ResultFolder(run, folder / "options.json", run.identify((*PATHS, *unused), **added))
     if place.is_current():
         say("  up to date")
         export(place)

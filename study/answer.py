@@ -13,10 +13,6 @@ MEASURE_NAMES = {
     "melanoma_average_precision": "average precision of melanoma",
     "ece": "calibration error",
 }
-SOURCE_NAMES = {
-    "closed": "of a GAN of the same lesions",
-    "shared": "of a GAN of other people's lesions",
-}
 
 
 def signed(value):
@@ -94,7 +90,7 @@ def say_gain(row, arms, base):
 def write_sentences(found, base):
     """Return [{fraction, arm, sentence}] of each fraction and arm with synthetic images."""
     out = []
-    arms = found["arms"]
+    arms, several = found["arms"], len(found["environments"]) > 1
     keys = dict.fromkeys(
         (c["fraction"], c["arm"], c["backend"]) for c in found["contrasts"] if c["source"]
     )
@@ -106,12 +102,11 @@ def write_sentences(found, base):
         }
         first = rows["auc"]
         gains = [say_gain(rows[name], arms, base) for name in ("auc", "balanced_accuracy")]
-        whose = SOURCE_NAMES[first["source"]]
-        alone = "" if "alone" not in arm else ", in the place of the real ones,"
         seeds = f"{max(1, len(first['gan_seeds']))} x {len(first['cnn_seeds'])} seeds"
+        on = f", {backend}" if several else ""
         sentence = (
-            f"With {fraction} % of the lesions ({first['lesions']}), {first['amount']} images "
-            f"{whose}{alone}: {gains[0]}; {gains[1]} ({seeds})."
+            f"With {fraction} % of the lesions ({first['lesions']}), {first['label']}: {gains[0]}; "
+            f"{gains[1]} ({seeds}{on})."
         )
         out.append({"fraction": fraction, "arm": arm, "sentence": sentence})
     return out

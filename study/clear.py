@@ -32,7 +32,7 @@ def main(argv=None):
     (grid.results / "test.csv.gz").unlink(missing_ok=True)
     (grid.work / "collected.json").unlink(missing_ok=True)
     for end in (".json", ".csv", "_map.png", "_map.pdf"):
-        (grid.results.parent / f"{grid.results.name}{end}").unlink(missing_ok=True)
+        grid.beside(end).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,10 @@ from lesiongan.measures.contrasts import adjust, compare, draw_measures
 from lesiongan.measures.predictions import read_lesions, read_predictions
 from lesiongan.run import script
 from study import answer, study_map
+from study.grid import MEASURES as COMPARED
 from study.grid import Grid, Group
 
-# Names of the measures here, and those of estimates.py. The first two are the primary ones.
+# Names of the measures here and in estimates.py.
 MEASURES = {
     "auc": "auc",
     "balanced_accuracy": "balanced.balanced_accuracy",
@@ -32,6 +33,7 @@ MEASURES = {
     "macro_f1": "argmax.macro_f1",
     "melanoma_sensitivity": "melanoma_sensitivity_at_90_specificity",
     "melanoma_average_precision": "average_precision_mel",
+    # No contrast is made of it: intervals of its differences would be wrong (see estimates.py).
     "ece": "ece",
 }
 COLUMNS = (
@@ -64,7 +66,15 @@ def check_cells(grid, done):
     if not done:
         raise InputError(f"{grid.records}: no cell is done; run `make study` first")
     first = next(iter(done.values()))
+    images: dict[tuple, str] = {}
     for name, record in done.items():
+        drawn = record["trained"].get("synthetic_sha256")
+        key = (record["fraction"], record["arm"], record["gan_seed"])
+        if images.setdefault(key, drawn) != drawn:
+            raise InputError(
+                f"{grid.records / name}.json: of other synthetic images than the other seeds of "
+                "this group, as if two machines had drawn them; remove the records of one"
+            )
         same = [record["data"]["sha256"], record["split"]["split_seed"]]
         if same != [first["data"]["sha256"], first["split"]["split_seed"]]:
             raise InputError(
@@ -101,20 +111,34 @@ def list_seeds(done, backend):
     return found
 
 
+def choose_seeds(seeds, base):
+    """Return (seeds of the GAN, seeds of the classifier) of which every pair is done.
+
+    Of the sets that are, it is the one with most pairs: a GAN whose classifiers have just begun is
+    left out. seeds: {seed of the GAN: seeds of the classifier}; base: those of the base.
+    """
+    shared = {gan: cnns & base for gan, cnns in seeds.items()}
+    order = sorted(shared, key=lambda gan: (-len(shared[gan]), str(gan)))
+    found = []
+    for i in range(1, len(order) + 1):
+        both = sorted(set.intersection(*(shared[gan] for gan in order[:i])))
+        found.append((sorted(order[:i], key=str), both))
+    return max(found, key=lambda f: (len(f[0]) * len(f[1]), len(f[1])))
+
+
 def contrast(grid, key, seeds, base, values, drawn):
     """Return the contrasts of one arm with the base, a list with one entry a measure.
 
     key: (fraction, arm); seeds, base: {seed of the GAN: seeds of the classifier} of both.
     """
     fraction, arm = key
-    gans = sorted(seeds, key=str)
-    cnns = sorted(set.intersection(*seeds.values(), base[None]))
+    gans, cnns = choose_seeds(seeds, base[None])
     if not cnns:
         return []
     ids = [[Group(fraction, arm, g).cell(c) for c in cnns] for g in gans]
     against = [Group(fraction, grid.values["base"], None).cell(c) for c in cnns]
     rows = []
-    for name in MEASURES:
+    for name in COMPARED:
         differences = [
             [values[i][name] - values[b][name] for i, b in zip(row, against, strict=True)]
             for row in ids
@@ -123,6 +147,8 @@ def contrast(grid, key, seeds, base, values, drawn):
             [drawn[i][name] - drawn[b][name] for i, b in zip(row, against, strict=True)]
             for row in ids
         ]
+        if not np.isfinite(differences).all():
+            continue
         rows.append(
             {
                 "fraction": fraction,
@@ -142,19 +168,27 @@ def contrast(grid, key, seeds, base, values, drawn):
 
 
 def adjust_family(grid, contrasts):
-    """Give the contrasts of the family their p-values by Holm, and take p from all others."""
+    """Give the contrasts of the family their p-values by Holm, and take p from all others.
+
+    Return how many comparisons the family has. Those that the grid plans and that have not run
+    count, as if they were to show nothing: otherwise an early answer would be tested less strictly
+    than the whole.
+    """
     family = grid.values["family"]
     tested = [
         c
         for c in contrasts
         if c["arm"] in family["arms"] and c["measure"] in family["measures"] and c["p"] is not None
     ]
-    for c, p in zip(tested, adjust([c["p"] for c in tested]), strict=True):
+    planned = {(g.fraction, g.arm) for g in grid.groups if g.arm in family["arms"]}
+    count = max(len(tested), len(planned) * len(family["measures"]))
+    adjusted = adjust([c["p"] for c in tested] + [1.0] * (count - len(tested)))
+    for c, p in zip(tested, adjusted, strict=False):
         c["p_holm"] = float(p)
     for c in contrasts:
         if all(c is not t for t in tested):
             c["p"] = None
-    return len(tested)
+    return count
 
 
 def average(done, seeds, values):
@@ -197,6 +231,9 @@ def collect(grid):
                 found = contrast(grid, key, mine, base, values, drawn)
                 contrasts += [row | {"backend": backend} for row in found]
     owned = {(a["fraction"], a["backend"]): a for a in arms if a["arm"] == grid.values["base"]}
+    lonely = {b for _, b in {(a["fraction"], a["backend"]) for a in arms} - set(owned)}
+    for backend in sorted(lonely):
+        print(f"note: cells on {backend} have no base there, so some are compared with nothing")
     for row in contrasts:
         row["lesions"] = owned[row["fraction"], row["backend"]]["lesions"]
     tested = adjust_family(grid, contrasts)
@@ -241,9 +278,10 @@ def main(argv=None):
     args = p.parse_args(argv)
     grid = Grid(args.grid)
     found = collect(grid)
-    writing.write_json(grid.results.with_suffix(".json"), found)
-    write_csv(grid.results.with_suffix(".csv"), found["contrasts"])
+    writing.write_json(grid.beside(".json"), found)
+    write_csv(grid.beside(".csv"), found["contrasts"])
     study_map.draw(found, grid)
+    print(f"of {found['data']['name']}, sha256 {found['data']['sha256'][:12]}:")
     for found_answer in found["answers"]:
         print(found_answer["sentence"])
     print(f"{grid.progress()} -> {grid.results.with_suffix('.json')}")

@@ -14,30 +14,44 @@ from typing import Any
 
 import yaml
 
-from lesiongan.files import checksums
+from lesiongan.files import checksums, records
 from lesiongan.files.errors import InputError
 
 SOURCES = ("closed", "shared")
-KEYS = {
-    "data",
-    "metadata",
-    "results",
-    "work",
-    "split_seed",
-    "cnn_seeds",
-    "gan_seeds",
-    "teacher_seeds",
-    "draws",
-    "drawing",
-    "fractions",
-    "arms",
-    "base",
-    "family",
-    "stages",
-    "guess",
-    "memory_gb",
+FLAGS = [(str, int, float)]
+SHAPE = {
+    "data": (str, type(None)),
+    "metadata": str,
+    "results": str,
+    "work": str,
+    "split_seed": int,
+    "cnn_seeds": [int],
+    "gan_seeds": [int],
+    "teacher_seeds": [int],
+    "draws": int,
+    "drawing": FLAGS,
+    "fractions": {...: {"steps": int, "closed": FLAGS}},
+    "arms": {...: {"label": str, "flags": FLAGS}},
+    "base": str,
+    "family": {"arms": [str], "measures": [str]},
+    "stages": [{"fractions": [int], "arms": [str]}],
+    "guess": {"gan_minutes": int, "cnn_minutes": int},
+    "memory_gb": int,
 }
-OPTIONAL = {"common", "cnn"}
+OPTIONAL = {"common": FLAGS, "cnn": FLAGS}
+# What an arm and a fraction may have beside what SHAPE asks of them.
+ARM = {"label", "flags", "source", "amount", "teachers", "all"}
+FRACTION = {"steps", "closed", "shared"}
+MEASURES = (
+    "auc",
+    "balanced_accuracy",
+    "accuracy",
+    "macro_f1",
+    "melanoma_sensitivity",
+    "melanoma_average_precision",
+)
+"""The measures that arms are compared by; the first two are the primary ones."""
+
 TABLE = "hmnist_28_28_RGB.csv"
 
 
@@ -76,19 +90,20 @@ class Grid:
             self.values: dict[str, Any] = yaml.safe_load(self.path.read_text())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
             raise InputError(f"{path}: is no readable grid ({str(e).splitlines()[0]})") from None
-        if not isinstance(self.values, dict):
-            raise InputError(f"{path}: is no grid; see study/config.yaml for one")
-        missing, unknown = KEYS - set(self.values), set(self.values) - KEYS - OPTIONAL
-        for keys, words in ((missing, "lacks"), (unknown, "has an unknown entry")):
-            if keys:
-                raise InputError(f"{path}: {words} {', '.join(sorted(map(str, keys)))}")
+        if fault := records.find_fault(self.values, SHAPE, ""):
+            raise InputError(f"{path}: {fault}; see study/config.yaml")
+        if unknown := set(self.values) - set(SHAPE) - set(OPTIONAL):
+            raise InputError(f"{path}: has an unknown entry {sorted(map(str, unknown))[0]}")
+        given = {k: v for k, v in OPTIONAL.items() if k in self.values}
+        if fault := records.find_fault(self.values, given, ""):
+            raise InputError(f"{path}: {fault}; see study/config.yaml")
         self.results, self.work = Path(self.values["results"]), Path(self.values["work"])
         self.records = self.results / "cells"
         self.fractions, self.arms = self.values["fractions"], self.values["arms"]
         self.check()
 
     def check(self) -> None:
-        """Raise InputError if a stage, the base or the family names what is not defined."""
+        """Raise InputError for what the grid names and does not define, or defines amiss."""
         family = self.values["family"]
         named = [
             *(("fraction", f) for s in self.values["stages"] for f in s["fractions"]),
@@ -98,12 +113,40 @@ class Grid:
         for what, name in named:
             if name not in (self.fractions if what == "fraction" else self.arms):
                 raise InputError(f"{self.path}: names the {what} {name}, which it does not define")
-        for name, arm in self.arms.items():
-            if arm.get("source", "closed") not in SOURCES or ("source" in arm) != ("amount" in arm):
+        for fault in filter(None, map(self.find_fault_of_arm, self.arms)):
+            raise InputError(f"{self.path}: the arm {fault}")
+        for percent, value in self.fractions.items():
+            if not isinstance(percent, int) or not 0 < percent <= 100 or set(value) - FRACTION:
                 raise InputError(
-                    f"{self.path}: the arm {name} needs both a source ({' or '.join(SOURCES)}) and "
-                    "an amount, or neither"
+                    f"{self.path}: the fraction {percent} is no whole percent from 1 to 100 with "
+                    f"{', '.join(sorted(FRACTION))}"
                 )
+            if percent == 100 and "shared" in value:
+                raise InputError(f"{self.path}: with all lesions there is nobody to share a GAN")
+        for name in ("cnn_seeds", "gan_seeds", "teacher_seeds"):
+            if len(set(self.values[name])) != len(self.values[name]):
+                raise InputError(f"{self.path}: {name} names a seed twice")
+        if unknown := set(family["measures"]) - set(MEASURES):
+            raise InputError(
+                f"{self.path}: the family's measure {min(unknown)} is none of {', '.join(MEASURES)}"
+            )
+
+    def find_fault_of_arm(self, name: str) -> str | None:
+        """Return what is wrong with an arm, or None."""
+        arm = self.arms[name]
+        if unknown := set(arm) - ARM:
+            return f"{name} has an unknown entry {min(unknown)}"
+        if arm.get("source", "closed") not in SOURCES or ("source" in arm) != ("amount" in arm):
+            return f"{name} needs both a source ({' or '.join(SOURCES)}) and an amount, or neither"
+        if not isinstance(arm.get("amount", 1), int):
+            return f"{name} needs a whole number as its amount"
+        if name == self.values["base"] and ("source" in arm or arm.get("teachers")):
+            return f"{name} is the base, and so of real images alone"
+        return None
+
+    def beside(self, end: str) -> Path:
+        """Return the path of a file beside the folder of the records, such as study.json."""
+        return self.results.parent / (self.results.name + end)
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -256,19 +299,32 @@ class Grid:
     def hours_left(self) -> float:
         """Return the estimated hours of all that is left, one job after another.
 
-        It goes by the minutes that a step took in the cells that are done, wherever they ran, and
-        by the grid's guess where there are none.
+        It goes by the minutes that a step took in the cells that are done, wherever they ran, by
+        those of the GANs that this machine has trained, and by the grid's guess where there are
+        none.
         """
         done, guess = self.read_done().values(), self.values["guess"]
         steps = sum(r["steps"] for r in done)
         minutes = sum(r["training_minutes"] + r["overhead_seconds"] / 60 for r in done)
         most = max(f["steps"] for f in self.fractions.values())
         each = minutes / steps if steps else guess["cnn_minutes"] / most
-        left = [
-            len(self.seeds_left(g)) * self.fractions[g.fraction]["steps"]
-            for g in self.groups_left()
-        ]
-        return (sum(left) * each + len(self.gans_left()) * guess["gan_minutes"]) / 60
+        left = [(g, self.fractions[g.fraction]["steps"]) for g in self.groups_left()]
+        cells = sum(len(self.seeds_left(g)) * n for g, n in left)
+        teachers = {(f, n) for g, n in left for f in self.teachers(g)}
+        cells += sum(n for f, n in teachers if not (f / "options.json").is_file())
+        gans = sum(self.gan_minutes(*gan[:2]) for gan in self.gans_left())
+        return (cells * each + gans) / 60
+
+    def gan_minutes(self, fraction: int, source: str) -> float:
+        """Return the minutes of a GAN: those of others of its kind here, or the guess."""
+        found = []
+        for seed in self.values["gan_seeds"]:
+            path = self.gan_folder(fraction, source, seed) / "models/gan/options.json"
+            try:
+                found.append(json.loads(path.read_text())["training_seconds"] / 60)
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+        return sum(found) / len(found) if found else self.values["guess"]["gan_minutes"]
 
     def progress(self) -> str:
         """Return in one line how far the study is."""

@@ -5,7 +5,12 @@ set -euo pipefail
 do=$1 d=$(realpath -m "$2")
 if [ "$do" = stop ]; then
   for p in slurmctld slurmd munge/munged; do [ -s "$d/$p.pid" ] && kill "$(cat "$d/$p.pid")" || true; done
-  rm -f /etc/slurm/slurm.conf; exit 0
+  grep -q "^StateSaveLocation=$d/state" /etc/slurm/slurm.conf 2> /dev/null && rm -f /etc/slurm/slurm.conf
+  exit 0
+fi
+if [ -e /etc/slurm/slurm.conf ]; then
+  echo "/etc/slurm/slurm.conf is there: this machine has a Slurm, or one was not stopped; nothing done" >&2
+  exit 2
 fi
 h=$(hostname -s)
 mkdir -p "$d"/{state,spool,log,munge} /etc/slurm; chmod 711 "$d/munge"

@@ -10,16 +10,18 @@ interrupted goes on from its last epoch.
 
 import argparse
 import gzip
+import json
 import time
 from pathlib import Path
 
 import evaluate
 import train_cnn
+import train_gan
 from lesiongan import ROOT
 from lesiongan.files import checksums, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates
-from lesiongan.run import inputs, script
+from lesiongan.run import classifier_flags, gan_flags, identity, inputs, machine, script
 from study.grid import Grid
 
 
@@ -40,6 +42,40 @@ def train_cell(grid, group, seed):
     minutes = write_record(grid, group, seed, folder, began)
     print(f"{group.cell(seed)}: trained and scored in {minutes:.1f} minutes", flush=True)
     print(grid.progress(), flush=True)
+
+
+def check_table(grid, group):
+    """Raise InputError if records of cells are of another table than this one."""
+    args = train_cnn.parse_args([*grid.places(), *grid.cnn_recipe(group, 0)])
+    ours = inputs.load_inputs(args).data["sha256"]
+    for path in sorted(grid.records.glob("*.json")):
+        theirs = records.read_json(path, "make study", {"data": {"sha256": str}})["data"]["sha256"]
+        if theirs != ours:
+            raise InputError(
+                f"{path}: is of another table than {args.data or 'the one in data/'}; give a grid "
+                "of your own other results and work"
+            )
+
+
+def check_made(grid, group):
+    """Raise InputError unless GAN and teachers of a group are those that the grid describes."""
+    made: list[tuple] = []
+    if group.gan_seed is not None:
+        gan = (group.fraction, grid.arms[group.arm]["source"], group.gan_seed)
+        folder = grid.gan_folder(*gan) / "models/gan"
+        made.append((folder, train_gan, grid.gan_recipe(*gan), gan_flags.SAMPLING))
+    for seed, folder in zip(grid.values["teacher_seeds"], grid.teachers(group), strict=False):
+        recipe = grid.teacher_recipe(group.fraction, seed)
+        made.append((folder, train_cnn, recipe, (*train_cnn.PATHS, *classifier_flags.UNUSED)))
+    for folder, maker, recipe, without in made:
+        record = records.read_json(folder / "options.json", "make study", {"options": dict})
+        args = maker.parse_args([*grid.places(), *recipe])
+        wanted = json.loads(json.dumps(identity.options_of(args, without)))
+        share = None if args.train_fraction == 1 else args.train_share
+        if record["options"] != wanted or record["split"].get("train_share") != share:
+            raise InputError(
+                f"{folder}: was made by other flags than {grid.path} has; remove the folder"
+            )
 
 
 def write_record(grid, group, seed, folder, began):
@@ -109,15 +145,14 @@ def keep_test_rows(grid, path):
 
 
 def log_reading(grid, group, seeds):
-    """Note in results/TEST_LOG.md that test was read, if these are the committed results."""
+    """Note in results/TEST_LOG.md that test is read, if these are the committed results."""
     if (ROOT / grid.results).resolve() != ROOT / "results" / "study":
         return
-    record = records.read_json(grid.records / f"{group.cell(seeds[-1])}.json", "study")
     numbers = ", ".join(map(str, seeds))
     line = f"`study.run_group`, {group.name}: classifiers of seed {numbers}"
     # The line is one write, so that two jobs side by side lose none.
     with (ROOT / "results" / "TEST_LOG.md").open("a") as f:
-        f.write(f"| {time.strftime('%Y-%m-%d')} | {record['commit']} | {line} |\n")
+        f.write(f"| {time.strftime('%Y-%m-%d')} | {machine.environment()['commit']} | {line} |\n")
 
 
 def main(argv=None):
@@ -131,10 +166,13 @@ def main(argv=None):
     group = grid.group(args.group)
     locks.lock_folder(grid.mark(group).parent)
     inputs.keep_tables()
-    for seed in (seeds := grid.seeds_left(group)):
-        train_cell(grid, group, seed)
-    if seeds:
+    if seeds := grid.seeds_left(group):
+        check_table(grid, group)
+        check_made(grid, group)
+        # What will be read is noted before, so that a run that is killed leaves no reading out.
         log_reading(grid, group, seeds)
+    for seed in seeds:
+        train_cell(grid, group, seed)
     writing.write_json(grid.mark(group), {"group": group.name})
 
 

@@ -15,15 +15,17 @@ def draw(found, grid):
             ax.set_ylabel(f"{label}, less own images alone")
         style.legend_above(axes[0])
         note = "PHANTOM DATA: drawn by code, no medical meaning" * found["data"]["phantom"]
-        folder = writing.ensure_folder(grid.results.parent)
-        style.save(fig, folder, f"{grid.results.name}_map", note)
+        path = grid.beside("_map")
+        style.save(fig, writing.ensure_folder(path.parent), path.name, note)
 
 
 def draw_panel(ax, found, grid, measure):
     """Draw one measure: a line of intervals for each arm with synthetic images, and real ones."""
     from lesiongan.plots import style
 
-    rows = [c for c in found["contrasts"] if c["measure"] == measure]
+    # One line is of one backend: that of the most cells.
+    most = max(found["arms"], key=lambda a: a["cells"])["backend"]
+    rows = [c for c in found["contrasts"] if (c["measure"], c["backend"]) == (measure, most)]
     shown = [a for a in grid.values["family"]["arms"] if any(c["arm"] == a for c in rows)]
     extra = [a for a in grid.arms if a == "all_real" and any(c["arm"] == a for c in rows)]
     marks = {"closed": ("o", style.SYNTHETIC), "shared": ("s", "#009E73"), None: ("^", style.REAL)}

@@ -44,9 +44,11 @@ def compare(differences, drawn):
 
     differences: float (seeds,) or (seeds of the GAN, seeds of the classifier); drawn: the same with
     a last axis of draws, each one resampling of the lesions. In each draw the seeds of every axis
-    are resampled, too (crossed random effects, Owen 2007). std is that over all seeds, or None; p
-    is None where an axis has fewer than three seeds, but for an axis of one. minimum_detectable is
-    the difference that a test at 5 % would show in four of five studies like this one.
+    are resampled, too (crossed random effects, Owen 2007): one fewer than there are, because the
+    mean of as many would vary too little by a factor of n / (n - 1) (Rao and Wu 1988). Draws in
+    which the measure is undefined are left out. std is that over all seeds, or None; p is None
+    where an axis has fewer than three seeds. minimum_detectable is the difference that a test at
+    5 % would show in four of five studies like this one.
     """
     differences, drawn = np.asarray(differences), np.asarray(drawn)
     shape, draws = differences.shape, drawn.shape[-1]
@@ -56,18 +58,19 @@ def compare(differences, drawn):
     for axis in range(len(shape) - 1, -1, -1):
         n = shape[axis]
         # Every draw has its own seeds; weights count how often each is in.
-        chosen = rng.integers(n, size=(n, draws))
-        weights = np.stack([(chosen == i).sum(axis=0) for i in range(n)]) / n
+        chosen = rng.integers(n, size=(max(1, n - 1), draws))
+        weights = np.stack([(chosen == i).mean(axis=0) for i in range(n)])
         means = (means * weights).sum(axis=-2)
+    means = means[np.isfinite(means)]
     low, high = np.quantile(means, [0.025, 0.975])
-    p = min(1, 2 * (min((means <= 0).sum(), (means >= 0).sum()) + 1) / (draws + 1))
+    p = min(1, 2 * (min((means <= 0).sum(), (means >= 0).sum()) + 1) / (len(means) + 1))
     return {
         "value": float(differences.mean()),
         "std": float(differences.std(ddof=1)) if differences.size > 1 else None,
         "low": float(low),
         "high": float(high),
         "minimum_detectable": float(SEEN_AT * means.std(ddof=1)),
-        "p": float(p) if shape[-1] >= FEWEST_SEEDS else None,
+        "p": float(p) if min(shape) >= FEWEST_SEEDS else None,
     }
 
 

@@ -15,17 +15,25 @@ from lesiongan.measures import networks
 from lesiongan.nets import inference, saved_models
 
 
-def check(run, paths):
+def check(run, paths, folder):
     """Raise InputError unless every teacher is a classifier of this run's data, split and share.
 
     Their hashes become inputs of the run. paths: of the files classifier.keras, each with its
-    options.json beside it. Another teacher may have seen val or test, or lesions that are not ours.
+    options.json beside it; folder: where the new network is kept. Another teacher may have seen val
+    or test, or lesions that are not ours.
     """
     for i, path in enumerate(map(Path, paths)):
         options = run.inputs.check_made_from(
             path.parent / "options.json", "train_cnn.py", {"model_sha256": str, "options": dict}
         )
         networks.check_share(run, path.parent, options)
+        if str(options.get("synthetic_origin")).startswith("LEAKY"):
+            raise InputError(f"{path}: has learned from images of a leaky generator; name another")
+        if path.parent.resolve() == Path(folder).resolve():
+            raise InputError(
+                f"{path}: would be replaced by the network that learns from it; copy its folder, "
+                "or give another --models-dir"
+            )
         if options["options"].get("task") != "dx" or options["options"].get("clinical"):
             raise InputError(
                 f"{path}: is no classifier of the seven diagnoses by the image alone; name a "

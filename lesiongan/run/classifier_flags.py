@@ -36,6 +36,8 @@ JUDGE_RECIPE = {
     "middle": 28,
     "synthetic_weight": 1.0,
 }
+# Of these flags a record says something only where they are given.
+UNUSED = {"soft_of": "synthetic", "least_agreement": 0.0, "finish_real": 0.0}
 
 
 def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -38,13 +38,13 @@ def test_a_difference_is_the_mean_over_seeds_with_both_kinds_of_noise():
     several = contrasts.compare(seeds, seeds[:, None] + lesions - 0.01)
     assert several["value"] == pytest.approx(seeds.mean())
     assert several["std"] == pytest.approx(seeds.std(ddof=1))
-    # The width is of four seeds drawn with replacement, and of the lesions.
-    width = 2 * 1.96 * np.sqrt(seeds.var() / 4 + 0.003**2)
+    # The width is that of the mean of four seeds, and of the lesions.
+    width = 2 * 1.96 * np.sqrt(seeds.var(ddof=1) / 4 + 0.003**2)
     assert several["high"] - several["low"] == pytest.approx(width, rel=0.1)
 
 
 def test_seeds_of_both_players_are_drawn_crossed():
-    """Owen 2007: the variance of the mean of a crossed table, each axis drawn with replacement.
+    """Owen 2007, Rao and Wu 1988: the variance of the mean of a crossed table, without bias.
 
     For effects that add up it is the sum of the variances of both axes' means.
     """
@@ -54,7 +54,7 @@ def test_seeds_of_both_players_are_drawn_crossed():
     found = contrasts.compare(table, np.repeat(table[..., None], 20_000, axis=-1))
     assert found["value"] == pytest.approx(table.mean())
     assert found["std"] == pytest.approx(table.std(ddof=1))
-    error = np.sqrt(gan.var() / 4 + cnn.var() / 5)
+    error = np.sqrt(gan.var(ddof=1) / 4 + cnn.var(ddof=1) / 5)
     # A test at 5 % sees this difference in four studies of five: 2.80 standard errors.
     assert found["minimum_detectable"] == pytest.approx(2.8016 * error, rel=0.03)
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * error, rel=0.1)
@@ -66,13 +66,27 @@ def test_one_seed_of_the_gan_leaves_the_interval_to_the_classifiers():
     lesions = rng.normal(0, 0.01, 4000)
     one = contrasts.compare(each, each[:, None] + lesions)
     crossed = contrasts.compare(each[None], (each[:, None] + lesions)[None])
-    for name in ("value", "low", "high", "p"):
+    for name in ("value", "low", "high"):
         assert crossed[name] == pytest.approx(one[name], rel=0.1, abs=1e-3)
+    # One generator does not tell how much generators differ.
+    assert one["p"] is not None
+    assert crossed["p"] is None
 
 
-def test_two_classifiers_are_not_tested():
-    assert contrasts.compare(np.zeros((3, 2)), np.zeros((3, 2, 50)))["p"] is None
-    assert contrasts.compare(np.zeros((1, 3)), np.zeros((1, 3, 50)))["p"] == 1
+def test_two_seeds_of_either_player_are_not_tested():
+    for shape in ((3, 2), (2, 3), (2,)):
+        assert contrasts.compare(np.zeros(shape), np.zeros((*shape, 50)))["p"] is None
+    assert contrasts.compare(np.zeros((3, 3)), np.zeros((3, 3, 50)))["p"] == 1
+
+
+def test_draws_in_which_a_measure_is_undefined_are_left_out():
+    """A draw of lesions may hold no melanoma."""
+    drawn = np.tile(np.linspace(0.01, 0.03, 200), (3, 1))
+    whole = contrasts.compare(np.full(3, 0.02), drawn)
+    drawn = np.concatenate([drawn, np.full((3, 50), np.nan)], axis=1)
+    found = contrasts.compare(np.full(3, 0.02), drawn)
+    for name in ("low", "high", "minimum_detectable", "p"):
+        assert found[name] == pytest.approx(whole[name], abs=1e-3)
 
 
 def test_measures_are_drawn_alike_for_every_key():

@@ -52,6 +52,7 @@ def ask(path, images):
 def test_synthetic_images_get_the_mean_of_what_the_teachers_say_and_real_ones_keep_their_label(
     pool_of, control, networks
 ):
+    # Networks elsewhere are asked, not those that are about to be replaced.
     classifier = networks.models / "cnn" / "classifier.keras"
     found = pool_of("--soft-labels", str(control), str(classifier))
     (images, soft, _), real = found["pool"], found["real"]
@@ -163,6 +164,7 @@ def test_a_teacher_of_another_split_is_refused(scratch, control):
     ("changes", "words"),
     [
         ({"model_sha256": "0"}, "is not the model that its options.json describes"),
+        ({"synthetic_origin": "LEAKY: of x"}, "has learned from images of a leaky generator"),
         ({"options": {"task": "malignancy"}}, "is no classifier of the seven diagnoses"),
         ({"options": {"task": "dx", "clinical": True}}, "is no classifier of the seven"),
     ],
@@ -173,6 +175,15 @@ def test_what_is_no_teacher_is_refused(networks, tmp_path, changes, words):
     record.write_text(json.dumps(oracles.read(record) | changes))
     with pytest.raises(InputError, match=words):
         copy.run("train_cnn", *CNN, "--soft-labels", str(record.with_name("classifier.keras")))
+
+
+def test_a_teacher_is_not_replaced_by_its_pupil(networks, tmp_path):
+    copy = networks.copy(tmp_path)
+    path = copy.models / "cnn" / "classifier.keras"
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="would be replaced by the network that learns from it"):
+        copy.run("train_cnn", *CNN, "--soft-labels", str(path))
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(

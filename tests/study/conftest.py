@@ -55,6 +55,7 @@ def write_cell(grid, group, seed, labels, skill, name=None, **changes):
         "data": {"name": "t.csv", "sha256": "d", "rows": 700, "phantom": True},
         "split": {"split_seed": 0, "images": {"train": [group.fraction] * 7}},
         "lesions": 5 * group.fraction,
+        "trained": {"synthetic_sha256": None if group.gan_seed is None else group.name},
         "points": {"balanced_shift": [0.0] * 7, "train_prior": [1 / 7] * 7},
         "steps": 20,
         "training_minutes": 3.0,
@@ -74,7 +75,7 @@ def write_test_rows(grid, count):
 
 @pytest.fixture
 def grid(tmp_path):
-    return Grid(write_grid(tmp_path, cnn_seeds=[0, 1, 2], gan_seeds=[0, 1]))
+    return Grid(write_grid(tmp_path, cnn_seeds=[0, 1, 2], gan_seeds=[0, 1, 2]))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from benchmarks import pages_study
 from lesiongan.files.errors import InputError
 from study import answer, collect
+from study import grid as grids
 from study.grid import Grid, Group
 from tests.study.conftest import write_cell, write_grid, write_test_rows
 
@@ -43,20 +44,24 @@ def test_a_contrast_is_the_mean_over_the_seeds_of_both_players(filled, labels):
     found = collect.collect(grid)
     auc = {name: roc_auc_score(labels, q, multi_class="ovr") for name, q in p.items()}
     wanted = np.mean(
-        [auc[f"f30_shared_70_g{g}_c{c}"] - auc[f"f30_real_c{c}"] for g in (0, 1) for c in (0, 1, 2)]
+        [
+            auc[f"f30_shared_70_g{g}_c{c}"] - auc[f"f30_real_c{c}"]
+            for g in (0, 1, 2)
+            for c in (0, 1, 2)
+        ]
     )
     row = pick(found, "shared_70", "auc")
     assert row["value"] == pytest.approx(wanted, abs=1e-6)
     assert row["low"] < row["value"] < row["high"]
-    assert (row["gan_seeds"], row["cnn_seeds"]) == ([0, 1], [0, 1, 2])
+    assert (row["gan_seeds"], row["cnn_seeds"]) == ([0, 1, 2], [0, 1, 2])
     assert (row["source"], row["amount"], row["lesions"]) == ("shared", 70, 150)
     base = np.mean([auc[f"f30_real_c{c}"] for c in (0, 1, 2)])
     assert row["base_value"] == pytest.approx(base, abs=1e-6)
     (arm,) = [a for a in found["arms"] if a["arm"] == "shared_70"]
-    each = [auc[f"f30_shared_70_g{g}_c{c}"] for g in (0, 1) for c in (0, 1, 2)]
+    each = [auc[f"f30_shared_70_g{g}_c{c}"] for g in (0, 1, 2) for c in (0, 1, 2)]
     assert arm["auc"] == pytest.approx(np.mean(each), abs=1e-6)
     assert arm["auc_std"] == pytest.approx(np.std(each, ddof=1), abs=1e-6)
-    assert arm["cells"] == 6
+    assert arm["cells"] == 9
 
 
 def test_differences_are_paired_by_the_classifiers_seed(grid, labels):
@@ -88,9 +93,10 @@ def test_only_the_family_named_beforehand_is_tested_and_by_holm(filled):
     family |= {("shared_70", "auc"), ("shared_70", "balanced_accuracy")}
     tested = {(c["arm"], c["measure"]) for c in found["contrasts"] if c["p_holm"] is not None}
     assert tested == family
-    assert found["tested_together"] == 4
+    # Those of 100 %, which have not run, count too: closed images by two measures.
+    assert found["tested_together"] == 6
     least = min(c["p"] for c in found["contrasts"] if c["p"] is not None)
-    assert min(c["p_holm"] for c in found["contrasts"] if c["p_holm"]) == pytest.approx(4 * least)
+    assert min(c["p_holm"] for c in found["contrasts"] if c["p_holm"]) == pytest.approx(6 * least)
     assert all(c["p"] is None for c in found["contrasts"] if c["p_holm"] is None)
     assert all(c["minimum_detectable"] > 0 for c in found["contrasts"])
 
@@ -101,11 +107,32 @@ def test_seeds_that_one_arm_lacks_are_left_out_of_both(filled):
     (grid.records / "f30_shared_70_g1_c2.json").unlink()
     found = collect.collect(grid)
     row = pick(found, "shared_70", "auc")
-    assert (row["gan_seeds"], row["cnn_seeds"]) == ([0, 1], [0])
+    # A GAN whose classifiers are not all done is left out, not the classifiers of the others.
+    assert (row["gan_seeds"], row["cnn_seeds"]) == ([0, 2], [0, 2])
     assert row["p_holm"] is None
     assert pick(found, "closed_70", "auc")["cnn_seeds"] == [0, 2]
     sentence = next(a["sentence"] for a in found["answers"] if a["arm"] == "shared_70")
     assert "too few seeds" in sentence
+
+
+def test_other_images_under_one_seed_of_the_gan_are_refused(filled, labels):
+    """Two machines may have trained the GAN of one seed."""
+    grid, _ = filled
+    other = {"synthetic_sha256": "other"}
+    write_cell(grid, Group(30, "shared_70", 1), 2, labels, 0.15, trained=other)
+    with pytest.raises(InputError, match="of other synthetic images than the other seeds"):
+        collect.collect(grid)
+
+
+def test_a_measure_that_is_undefined_here_is_not_compared(grid):
+    """Without a melanoma in test its sensitivity is no number, and nothing fails."""
+    labels = np.arange(120) % 6
+    write_test_rows(grid, len(labels))
+    for arm in ("real", "all_real"):
+        write_cell(grid, Group(30, arm, None), 0, labels, 0.3)
+    measures = {c["measure"] for c in collect.collect(grid)["contrasts"]}
+    assert "auc" in measures
+    assert "melanoma_sensitivity" not in measures
 
 
 def test_no_contrast_mixes_two_backends(filled, labels):
@@ -116,7 +143,7 @@ def test_no_contrast_mixes_two_backends(filled, labels):
     found = collect.collect(grid)
     # The base has no cell on JAX, so its cells there are compared with nothing.
     row = pick(found, "shared_70", "auc")
-    assert (row["gan_seeds"], row["backend"]) == ([0], "tensorflow")
+    assert (row["gan_seeds"], row["backend"]) == ([0, 2], "tensorflow")
     assert found["environments"] == ["jax on H200", "tensorflow"]
 
 
@@ -148,15 +175,17 @@ def test_the_command_writes_json_table_map_and_sentences(filled, capsys):
     folder = grid.results.parent
     found = json.loads((folder / "study.json").read_text())
     table = pd.read_csv(folder / "study.csv", float_precision="round_trip")
-    assert len(table) == len(found["contrasts"]) == 3 * len(collect.MEASURES)
+    assert len(table) == len(found["contrasts"]) == 3 * len(grids.MEASURES)
+    assert "ece" in found["arms"][0]
+    assert "ece" not in set(table.measure)
     np.testing.assert_array_equal(table["value"], [c["value"] for c in found["contrasts"]])
     assert {"study_map.png", "study_map.pdf"} <= {p.name for p in folder.iterdir()}
     said = capsys.readouterr().out
     assert all(a["sentence"] in said for a in found["answers"])
-    assert (found["cells"], found["cells_planned"]) == (18, 33)
+    assert (found["cells"], found["cells_planned"]) == (24, 45)
     shared = next(a["sentence"] for a in found["answers"] if a["arm"] == "shared_70")
-    assert shared.startswith("With 30 % of the lesions (150), 70 images")
-    assert "2 x 3 seeds" in shared
+    assert shared.startswith("With 30 % of the lesions (150), own images + 70 of a shared GAN: ")
+    assert "3 x 3 seeds" in shared
 
 
 # ---------------------------------------------------------------- what images are worth
@@ -237,5 +266,5 @@ def test_the_pages_have_a_sentence_a_line_and_the_readme_those_named_beforehand_
     assert "results/study_map.png" in short
     whole = pages_study.render_study(found)
     assert all(f"\n* {a['sentence']}\n" in f"\n{whole}\n" for a in found["answers"])
-    assert "18 of 33 trainings" in whole
+    assert "24 of 45 trainings" in whole
     assert "No cell of it has been run yet" in pages_study.render_study(None)

@@ -25,6 +25,7 @@ def found(grid):
             "value": value,
             "low": low,
             "high": high,
+            "backend": "tensorflow",
         }
 
     rows = [
@@ -33,7 +34,10 @@ def found(grid):
         row("shared_70", 100, 0.05, 0.04, 0.09),
         row("all_real", 100, 0.1, 0.05, 0.11),
     ]
-    return {"contrasts": rows, "arms": [], "data": {"phantom": True}}
+    # Another backend has fewer cells, and is not drawn into the same line.
+    rows.append(row("closed_70", 100, 0.9, 0.8, 1.0) | {"backend": "jax"})
+    arms = [{"cells": 9, "backend": "tensorflow"}, {"cells": 3, "backend": "jax"}]
+    return {"contrasts": rows, "arms": arms, "data": {"phantom": True}}
 
 
 def test_the_map_shows_each_gain_with_its_interval_at_its_number_of_lesions(found, grid):

@@ -17,16 +17,20 @@ def test_stages_come_first_and_what_a_fraction_cannot_have_is_left_out(grid):
         "f30_all_real",
         "f30_closed_70_g0",
         "f30_closed_70_g1",
+        "f30_closed_70_g2",
         "f30_shared_70_g0",
         "f30_shared_70_g1",
+        "f30_shared_70_g2",
         "f30_closed_soft_g0",
         "f30_closed_soft_g1",
+        "f30_closed_soft_g2",
         "f100_real",
         "f100_closed_70_g0",
         "f100_closed_70_g1",
+        "f100_closed_70_g2",
     ]
     assert len(set(names)) == len(names)
-    assert [g.name for g in Grid(grid.path, stages=1).groups] == names[:6]
+    assert [g.name for g in Grid(grid.path, stages=1).groups] == names[:8]
 
 
 def test_the_committed_grid_can_be_read_and_tests_what_it_names():
@@ -80,7 +84,7 @@ def test_a_cell_is_done_if_its_record_is_of_this_recipe_and_these_predictions(
     write_cell(grid, group, 1, labels, 0.5)
     assert grid.seeds_left(group) == [0, 2]
     # Where the table lies is no part of it.
-    moved = write_grid(tmp_path, cnn_seeds=[0, 1, 2], gan_seeds=[0, 1], data="elsewhere.csv")
+    moved = write_grid(tmp_path, cnn_seeds=[0, 1, 2], gan_seeds=[0, 1, 2], data="elsewhere.csv")
     assert Grid(moved).seeds_left(group) == [0, 2]
     predictions = grid.records / f"{group.cell(1)}.csv.gz"
     kept = predictions.read_bytes()
@@ -96,7 +100,7 @@ def test_a_cell_is_done_if_its_record_is_of_this_recipe_and_these_predictions(
 
 @pytest.mark.parametrize("flags", [["--epochs", 3], ["--epochs", 2, "--width", 16]])
 def test_another_gan_or_another_drawing_makes_its_cells_undone(grid, labels, flags):
-    closed, shared = grid.groups[2], grid.groups[4]
+    closed, shared = grid.groups[2], grid.groups[5]
     for group in (closed, shared, grid.groups[0]):
         write_cell(grid, group, 0, labels, 0.5)
     grid.fractions[30]["closed"] = flags
@@ -133,18 +137,19 @@ def test_a_damaged_record_is_not_done(grid, labels):
 
 
 def test_the_time_left_goes_by_the_minutes_of_cells_that_are_done(grid, labels):
-    cells, gans = 11 * 3, 6
+    cells, gans = 15 * 3, 9
     # 20 steps a cell everywhere; the guess is a minute each.
-    assert grid.hours_left() == pytest.approx((cells * 1 + gans * 1) / 60)
+    assert grid.hours_left() == pytest.approx(((cells + 1) * 1 + gans * 1) / 60)
     for seed in (0, 1, 2):
         write_cell(grid, grid.groups[0], seed, labels, 0.5)
-    # Each took 3 minutes and 6 seconds.
-    assert grid.hours_left() == pytest.approx(((cells - 3) * 3.1 + gans) / 60)
+    # Each took 3 minutes and 6 seconds, and one teacher has to be trained.
+    assert grid.hours_left() == pytest.approx(((cells - 2) * 3.1 + gans) / 60)
     options = grid.gan_folder(30, "closed", 0) / "models/gan/options.json"
     options.parent.mkdir(parents=True)
-    options.write_text("{}")
-    assert grid.hours_left() == pytest.approx(((cells - 3) * 3.1 + gans - 1) / 60)
-    assert grid.progress() == "study: 3 of 33 cells done, about 1.6 hours left"
+    options.write_text(json.dumps({"training_seconds": 600}))
+    # The other closed GANs of this fraction take ten minutes, too; the rest take the guess.
+    assert grid.hours_left() == pytest.approx(((cells - 2) * 3.1 + 20 + 6) / 60)
+    assert grid.progress() == "study: 3 of 45 cells done, about 2.7 hours left"
 
 
 @pytest.mark.parametrize(
@@ -154,14 +159,48 @@ def test_the_time_left_goes_by_the_minutes_of_cells_that_are_done(grid, labels):
         ({"family": {"arms": ["x"], "measures": []}}, "names the arm x"),
         ({"stages": [{"fractions": [7], "arms": []}]}, "names the fraction 7"),
         ({"sedes": 1}, "unknown entry sedes"),
+        ({"cnn_seeds": 5}, "cnn_seeds is no list"),
+        ({"cnn_seeds": [1, 1]}, "names a seed twice"),
+        ({"cnn": "--width"}, "cnn is no list"),
+        ({"family": {"arms": [], "measures": ["acu"]}}, "measure acu is none of auc"),
+        ({"stages": [{"fractions": [30]}]}, "arms is missing"),
+        ({"arms": None}, "arms is no object"),
+        ({"fractions": {30: {"closed": []}}}, "fractions.30.steps is missing"),
+        (
+            {"fractions": {"30": {"steps": 1, "closed": []}}, "stages": []},
+            "30 is no whole",
+        ),
+        (
+            {"fractions": {150: {"steps": 1, "closed": []}}, "stages": []},
+            "150 is no whole",
+        ),
+        (
+            {"fractions": {100: {"steps": 1, "closed": [], "shared": []}}, "stages": []},
+            "nobody to share",
+        ),
         (
             {
-                "arms": {"real": {"source": "closed", "flags": []}},
+                "arms": {"real": {"label": "", "source": "closed", "flags": []}},
                 "stages": [],
                 "family": {"arms": [], "measures": []},
             },
             "the arm real needs both a source",
         ),
+        *[
+            (
+                {
+                    "arms": {"real": {"label": "", "flags": [], **arm}},
+                    "stages": [],
+                    "family": {"arms": [], "measures": []},
+                },
+                words,
+            )
+            for arm, words in (
+                ({"teacher": True}, "unknown entry teacher"),
+                ({"source": "closed", "amount": "70"}, "whole number"),
+                ({"source": "closed", "amount": 70}, "is the base"),
+            )
+        ],
     ],
 )
 def test_a_grid_that_names_what_it_does_not_define_is_refused(tmp_path, changes, words):
