@@ -33,7 +33,7 @@ def train_cell(grid, group, seed):
     recipe, table = grid.cnn_recipe(group, seed), grid.set_path(group)
     synthetic = ["--synthetic", table] if table else []
     if teachers := grid.teachers(group):
-        synthetic += ["--soft-labels", *(folder / "classifier.keras" for folder in teachers)]
+        synthetic += ["--soft-labels", *(t / "classifier.keras" for t in teachers)]
     flags = [str(f) for f in [*grid.places(), *folders, "--if-stale", "--quiet", *logged]]
     train_cnn.main([*recipe, *map(str, synthetic), *flags, "--resume"])
     # What trained the network is nothing to evaluate.py: it takes the split alone.
@@ -71,11 +71,19 @@ def check_made(grid, group):
         record = records.read_json(folder / "options.json", "make study", {"options": dict})
         args = maker.parse_args([*grid.places(), *recipe])
         wanted = json.loads(json.dumps(identity.options_of(args, without)))
-        share = None if args.train_fraction == 1 else args.train_share
-        if record["options"] != wanted or record["split"].get("train_share") != share:
+        whole = args.train_fraction == 1
+        share = [None, None] if whole else [args.train_fraction, args.train_share]
+        theirs = [record["split"].get(name) for name in ("train_fraction", "train_share")]
+        if record["options"] != wanted or theirs != share:
             raise InputError(
                 f"{folder}: was made by other flags than {grid.path} has; remove the folder"
             )
+    if table := grid.set_path(group):
+        path = table.with_name("provenance.json")
+        shape = {"options": {"sampling": {"samples": int}}}
+        drawn = records.read_json(path, "make study", shape)["options"]["sampling"]["samples"]
+        if drawn != grid.arms[group.arm]["amount"]:
+            raise InputError(f"{path}: has {drawn} images; remove the folder")
 
 
 def write_record(grid, group, seed, folder, began):

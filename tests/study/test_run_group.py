@@ -125,6 +125,44 @@ def test_cells_of_one_process_read_the_table_once(study, table_path, monkeypatch
     assert other.split["sha256"] != first.split["sha256"]
 
 
+@pytest.mark.parametrize(
+    ("what", "words"), [("gan", "was made by other flags"), ("set", "has 70 images")]
+)
+def test_a_gan_or_a_set_of_another_recipe_is_refused(study, what, words):
+    """Its files may be of before a change of the grid."""
+    grid = Grid(study.path)
+    group = grid.group("f30_shared_70_g0")
+    run_group.check_made(grid, group)
+    if what == "set":
+        table = grid.set_path(group)
+        grid.arms["shared_70"]["amount"] = 71
+        grid.set_path = lambda _: table
+    else:
+        grid.fractions[30]["shared"] = ["--epochs", 3, "--width", 8]
+    with pytest.raises(InputError, match=words):
+        run_group.check_made(grid, group)
+
+
+def test_a_gan_of_the_other_share_is_refused(study):
+    grid = Grid(study.path)
+    group = grid.group("f30_shared_70_g0")
+    grid.arms["shared_70"]["source"] = "closed"
+    grid.fractions[30]["closed"] = grid.fractions[30]["shared"]
+    folder = study.gan_folder(30, "shared", 0)
+    grid.gan_folder = lambda *_: folder
+    with pytest.raises(InputError, match="was made by other flags"):
+        run_group.check_made(grid, group)
+
+
+def test_records_of_another_table_stop_a_group_before_it_trains(study, npz_path):
+    grid = Grid(study.path)
+    run_group.check_table(grid, grid.group("f30_real"))
+    grid.values["data"] = str(npz_path)
+    inputs.kept = None
+    with pytest.raises(InputError, match="is of another table than"):
+        run_group.check_table(grid, grid.group("f30_real"))
+
+
 def test_soft_labels_are_of_classifiers_of_own_lesions_with_seeds_of_their_own(study, monkeypatch):
     asked = []
     group = study.group("f30_closed_soft_g0")
