@@ -8,7 +8,7 @@ It is for trials. The grid of the committed results is refused.
 import argparse
 from pathlib import Path
 
-from lesiongan import ROOT, clean
+from lesiongan import clean
 from lesiongan.files.errors import InputError
 from lesiongan.run import script
 from study.grid import Grid
@@ -20,7 +20,7 @@ def main(argv=None):
     )
     p.add_argument("grid", type=Path)
     grid = Grid(p.parse_args(argv).grid)
-    if (ROOT / grid.results).resolve() == ROOT / "results" / "study":
+    if grid.is_committed():
         raise InputError(f"{grid.path}: its records are the committed results; remove them by hand")
     if grid.work.is_dir():
         clean.main([str(grid.work)])

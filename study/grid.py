@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from lesiongan import ROOT
 from lesiongan.files import checksums, records
 from lesiongan.files.errors import InputError
 
@@ -143,6 +144,10 @@ class Grid:
         if name == self.values["base"] and ("source" in arm or arm.get("teachers")):
             return f"{name} is the base, and so of real images alone"
         return None
+
+    def is_committed(self) -> bool:
+        """Return whether the records are those of this repository, which its pages are made of."""
+        return (ROOT / self.results).resolve() == ROOT / "results" / "study"
 
     def beside(self, end: str) -> Path:
         """Return the path of a file beside the folder of the records, such as study.json."""

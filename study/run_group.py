@@ -154,7 +154,7 @@ def keep_test_rows(grid, path):
 
 def log_reading(grid, group, seeds):
     """Note in results/TEST_LOG.md that test is read, if these are the committed results."""
-    if (ROOT / grid.results).resolve() != ROOT / "results" / "study":
+    if not grid.is_committed():
         return
     numbers = ", ".join(map(str, seeds))
     line = f"`study.run_group`, {group.name}: classifiers of seed {numbers}"
