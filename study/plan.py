@@ -6,8 +6,16 @@ python -m study.plan study/config.yaml
 import argparse
 from pathlib import Path
 
+from lesiongan.files.errors import InputError
 from lesiongan.run import script
+from lesiongan.run.inputs import find_table
 from study.grid import Grid
+
+
+def check_is_there(path):
+    """Raise InputError unless the table is a file."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such table; put it there, or name another as the grid's data")
 
 
 def main(argv=None):
@@ -16,9 +24,14 @@ def main(argv=None):
     )
     p.add_argument("grid", type=Path)
     p.add_argument("--stages", type=int, help="the first so many stages alone")
-    p.add_argument("--brief", action="store_true", help="print the last line alone")
+    p.add_argument(
+        "--brief", action="store_true", help="print the last line alone, and refuse a missing table"
+    )
     args = p.parse_args(argv)
     grid = Grid(args.grid, args.stages)
+    if args.brief:
+        # Said before any job starts, and not by each of them.
+        check_is_there(find_table(grid.values["data"]))
     seeds, gans = grid.values["cnn_seeds"], set(grid.gans_left())
     if not args.brief:
         print(f"{'group':<26}{'classifiers done':>17}  GAN")

@@ -205,3 +205,11 @@ def test_the_plan_counts_what_is_done_and_the_answer_is_of_it(study, capsys):
     assert (answer["cells"], answer["data"]["phantom"]) == (4, True)
     assert {c["arm"] for c in answer["contrasts"]} == {"shared_70"}
     assert len(answer["answers"]) == 1
+
+
+def test_a_missing_table_is_said_before_any_job_starts(study, tmp_path, capsys):
+    plan.main([str(study.path), "--brief"])
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    path = write_grid(tmp_path, data=str(tmp_path / "none.csv"))
+    with pytest.raises(InputError, match="no such table"):
+        plan.main([str(path), "--brief"])
