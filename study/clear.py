@@ -27,6 +27,7 @@ def main(argv=None):
     for group in grid.groups:
         grid.mark(group).unlink(missing_ok=True)
         for seed in grid.values["cnn_seeds"]:
+            (grid.work / "cells" / group.cell(seed) / "log.jsonl").unlink(missing_ok=True)
             for end in (".json", ".csv.gz"):
                 (grid.records / f"{group.cell(seed)}{end}").unlink(missing_ok=True)
     (grid.results / "test.csv.gz").unlink(missing_ok=True)

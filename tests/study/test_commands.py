@@ -68,12 +68,16 @@ def test_clearing_removes_what_the_grid_wrote_and_nothing_else(grid, labels, cap
     mine = grid.work / "groups" / group.name / "done.json"
     mine.parent.mkdir(parents=True)
     mine.write_text("{}")
+    log = grid.work / "cells" / group.cell(0) / "log.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text("{}")
     others = [grid.records / "notes.txt", grid.results.parent / "paper.pdf", grid.work / "notes"]
     for path in others:
         path.write_text("mine")
     clear.main([str(grid.path)])
     assert not list(grid.records.glob("f30*"))
     assert not mine.exists()
+    assert not log.exists()
     assert all(path.read_text() == "mine" for path in others)
     # Where nothing was written nothing is missing.
     clear.main([str(grid.path)])
