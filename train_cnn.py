@@ -438,6 +438,18 @@ def export(place):
 
 # Of the file that such a flag names only the content matters; its hash is among the inputs.
 PATHS = ("synthetic", "soft_labels")
+
+
+def list_unnamed(args):
+    """Return the flags that the identity of a network does not name.
+
+    Besides PATHS these are flags that records of before they existed do not name, where they are
+    left out.
+    """
+    unused = [name for name, value in classifier_flags.UNUSED.items() if vars(args)[name] == value]
+    return (*PATHS, *unused)
+
+
 HISTORY = ("epoch", "loss", "val_log_loss", "val_accuracy", "val_balanced_accuracy", "seconds")
 
 
@@ -454,9 +466,8 @@ def main(argv=None):
     known = gather_clinical(run, len(pool_labels))
     model_path = folder / "classifier.keras"
     added = {"real": "added"} if args.real not in ("table", "none") else {}
-    # Records of before these flags were there do not name them.
-    unused = [name for name, value in classifier_flags.UNUSED.items() if vars(args)[name] == value]
-    place = ResultFolder(run, folder / "options.json", run.identify((*PATHS, *unused), **added))
+    identity = run.identify(list_unnamed(args), **added)
+    place = ResultFolder(run, folder / "options.json", identity)
     if place.is_current():
         say("  up to date")
         export(place)

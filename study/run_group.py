@@ -21,7 +21,7 @@ from lesiongan import ROOT
 from lesiongan.files import checksums, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates
-from lesiongan.run import classifier_flags, gan_flags, identity, inputs, machine, script
+from lesiongan.run import gan_flags, identity, inputs, machine, script
 from study.grid import Grid
 
 
@@ -66,7 +66,8 @@ def check_made(grid, group):
         made.append((folder, train_gan, grid.gan_recipe(*gan), gan_flags.SAMPLING))
     for seed, folder in zip(grid.values["teacher_seeds"], grid.teachers(group), strict=False):
         recipe = grid.teacher_recipe(group.fraction, seed)
-        made.append((folder, train_cnn, recipe, (*train_cnn.PATHS, *classifier_flags.UNUSED)))
+        unnamed = train_cnn.list_unnamed(train_cnn.parse_args(recipe))
+        made.append((folder, train_cnn, recipe, unnamed))
     for folder, maker, recipe, without in made:
         record = records.read_json(folder / "options.json", "make study", {"options": dict})
         args = maker.parse_args([*grid.places(), *recipe])

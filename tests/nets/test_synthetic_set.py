@@ -146,7 +146,7 @@ def test_names_beside_a_grid_stand_in_the_order_of_its_rows(tmp_path, monkeypatc
 def test_the_mix_train_is_that_of_the_train_part(drawn, tmp_path, monkeypatch):
     asked = []
 
-    def stop(text, n, trained, only):
+    def stop(text, n, trained, only, least):
         asked.append((text, n, trained))
         raise KeyboardInterrupt
 

@@ -99,7 +99,9 @@ def test_a_record_without_its_environment_is_not_current(networks, tmp_path, env
         if path.is_file():
             (tmp_path / path.name).write_bytes(path.read_bytes())
     run = build_run(networks, *LEARNED, "--role", "control", "--if-stale", "--deterministic")
-    place = ResultFolder(run, tmp_path / "options.json", run.identify(train_cnn.PATHS))
+    place = ResultFolder(
+        run, tmp_path / "options.json", run.identify(train_cnn.list_unnamed(run.args))
+    )
     record = records.read_json(tmp_path / "options.json", "")
     assert record["fingerprint"] == place.identity.fingerprint
     writing.write_json(tmp_path / "options.json", record | {"environment": {"deterministic": True}})

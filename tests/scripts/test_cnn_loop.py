@@ -80,7 +80,7 @@ def loop(table_path, tmp_path, monkeypatch):
         notes = Notes(round((n if args.role == "judge" else n - 43) / 32), predictions)
         asked = []
         monkeypatch.setattr(
-            train_cnn, "prepare", lambda *a: asked.append(a[1:]) or (notes, Network(notes))
+            train_cnn, "prepare", lambda *a, soft: asked.append(a[1:]) or (notes, Network(notes))
         )
         monkeypatch.setattr(keras_setup, "seed_everything", lambda *a: asked.append(a))
         images = np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones(

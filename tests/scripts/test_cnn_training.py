@@ -31,7 +31,7 @@ class Lesson:
     """
 
     def __init__(self, run, monkeypatch, *flags):
-        def train(place, pool, val, shift, resuming=False, known=None):
+        def train(place, pool, val, shift, resuming=False, known=None, real=0):
             self.pool, self.val, self.shift = pool, val, shift
             self.teacher = Teacher(pool[0], pool[1], len(shift))
             losses = (3.0, 2.0, 2.5)

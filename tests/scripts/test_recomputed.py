@@ -190,7 +190,7 @@ def test_networks_of_benign_and_malignant_are_found_scored_and_compared(
     teacher.py's classifiers take the place of trained ones.
     """
 
-    def teach(place, pool, val, shift, resuming=False, known=None):
+    def teach(place, pool, val, shift, resuming=False, known=None, real=0):
         return Teacher(*pool[:2], len(shift)).build_network(), [
             dict.fromkeys(train_cnn.HISTORY, 1.0)
         ]
