@@ -18,6 +18,9 @@ shift of the prior by synthetic images is taken out of the logits analytically (
 accuracy by a log-prior shift fitted on val (Menon et al. 2021). --sampler balanced draws every
 class equally often instead.
 
+With --soft-labels it learns what other classifiers of this split say of the synthetic images, in
+place of their labels (distillation, Hinton et al. 2015).
+
 With --clinical the network takes age, sex and site of the metadata beside the image. In training
 they are made unknown at random, so that it learns to do without any of them.
 

@@ -28,7 +28,11 @@ def draw_panel(ax, found, grid, measure):
     rows = [c for c in found["contrasts"] if (c["measure"], c["backend"]) == (measure, most)]
     shown = [a for a in grid.values["family"]["arms"] if any(c["arm"] == a for c in rows)]
     extra = [a for a in grid.arms if a == "all_real" and any(c["arm"] == a for c in rows)]
-    marks = {"closed": ("o", style.SYNTHETIC), "shared": ("s", "#009E73"), None: ("^", style.REAL)}
+    marks = {
+        "closed": ("o", style.SYNTHETIC),
+        "shared": ("s", style.SHARED),
+        None: ("^", style.REAL),
+    }
     ax.axhline(0, color="0.4", linewidth=0.8)
     for i, arm in enumerate([*extra, *shown]):
         mine = sorted((c for c in rows if c["arm"] == arm), key=lambda c: c["lesions"])

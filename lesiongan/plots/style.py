@@ -23,7 +23,7 @@ COLOURS = dict(
         strict=True,
     )
 )
-REAL, SYNTHETIC = "#0072B2", "#D55E00"
+REAL, SYNTHETIC, SHARED = "#0072B2", "#D55E00", "#009E73"
 
 
 def settings(page):
