@@ -12,7 +12,7 @@ def draw(found, grid):
         fig, axes = style.panels(pages.PAPER, 2, height=3.2)
         for ax, (measure, label) in zip(axes, names.items(), strict=True):
             draw_panel(ax, found, grid, measure)
-            ax.set_ylabel(f"{label}, less own images alone")
+            ax.set_ylabel(f"gain of {label}")
         style.legend_above(axes[0])
         note = "PHANTOM DATA: drawn by code, no medical meaning" * found["data"]["phantom"]
         path = grid.beside("_map")

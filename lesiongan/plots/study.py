@@ -12,7 +12,7 @@ SHAPE = {
     "answers": [{"sentence": str}],
 }
 CAPTION = (
-    "What synthetic images add to AUC and balanced accuracy, over the number of lesions one owns "
+    "What is gained over own images alone, by the number of lesions one owns, with 95 % intervals "
     "(make study)."
 )
 
