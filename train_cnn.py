@@ -36,20 +36,18 @@ import numpy as np
 
 from lesiongan.data import clinical
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, MALIGNANT, class_counts
-from lesiongan.data.split import half_a
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import say
-from lesiongan.measures import calibration, copies, metrics, teacher
+from lesiongan.measures import calibration, metrics, teacher, training_pool
 from lesiongan.nets import (
     augmentation,
     inference,
     onnx_export,
     optimizers,
     saved_models,
-    set_sources,
 )
-from lesiongan.run import classifier_flags, keras_setup, runs, script, streams, tensorboard
+from lesiongan.run import classifier_flags, keras_setup, runs, script, tensorboard
 from lesiongan.run.folders import ResultFolder
 from lesiongan.run.training import train_epochs
 
@@ -60,8 +58,6 @@ FOLDERS = {
     ("control", "malignancy"): "malignancy_control",
     ("judge", "dx"): "judge",
 }
-# With --clinical, each value is forgotten in this share of the images, and all in half as many.
-FORGET = 0.3
 CLINICAL_WIDTH = 8
 # To score val after fewer steps than these would take longer than the steps.
 EPOCH_STEPS = 50
@@ -135,136 +131,6 @@ def build_network(classes, width=48, stem=2, middle=28, takes_clinical=False):
     logits = layers.Dense(classes, name="logits")(layers.Concatenate()([x, *known]))
     inputs = {"image": image, "age": age, "sex": sex, "site": site}
     return keras.Model(inputs, logits, name="clinical")
-
-
-# ---------------------------------------------------------------- the training pool
-
-
-def gather_pool(run):
-    """Return (images uint8, labels int32, weights float32, number of synthetic rows) to train on.
-
-    Real rows come first, then repeats, then synthetic rows. Synthetic rows are read from their own
-    file, so they cannot reach val or test. If train_gan.py drew them, provenance.json must name
-    this run's data and split; no set may hold val or test images.
-    """
-    args, inputs = run.args, run.inputs
-    images, labels = inputs.part("train")
-    if args.role == "judge":
-        keep = half_a(inputs.table, inputs.parts)[inputs.parts == "train"]
-        images, labels = images[keep], labels[keep]
-    images, labels, weights = [images], [labels], [np.ones(len(labels), np.float32)]
-    if args.repeat_real:
-        again = choose_repeats(args, len(labels[0]))
-        images.append(images[0][again])
-        labels.append(labels[0][again])
-        weights.append(np.ones(args.repeat_real, np.float32))
-    if args.real == "none":
-        images, labels, weights = [], [], []
-    elif args.real != "table":
-        added = set_sources.read_rgb28(args.real)
-        run.files["real"] = added.sha256
-        copies.refuse_held_out(inputs, "--real", args.real, added.images, real=True)
-        append_rows(added, 1.0, images, labels, weights)
-    if args.synthetic != "none":
-        made = set_sources.read_set(run, "synthetic", args.synthetic).table
-        # Provenance can be forged, or the generator be another's that has seen the test part.
-        copies.refuse_held_out(inputs, "--synthetic", made.path, made.images)
-        append_rows(made, args.synthetic_weight, images, labels, weights)
-    synthetic = len(labels[-1]) if args.synthetic != "none" else 0
-    return np.concatenate(images), np.concatenate(labels), np.concatenate(weights), synthetic
-
-
-def soften_labels(run, images, labels, weights, synthetic):
-    """Return (images, soft labels, weights, labels, number of synthetic rows) of what is kept.
-
-    Soft labels are float32 (n, 7): the teachers' probabilities of synthetic rows (and with
-    --soft-of all of real ones), else 1 for the label. Synthetic rows on whose label the teachers
-    do not agree are left out.
-    """
-    args, real = run.args, len(labels) - synthetic
-    soft = np.eye(len(CLASSES), dtype=np.float32)[labels]
-    first = 0 if args.soft_of == "all" else real
-    soft[first:] = teacher.soften(run, args.soft_labels, images[first:])
-    kept = np.ones(len(labels), dtype=bool)
-    if synthetic:
-        kept[real:] = teacher.keep_agreeing(soft[real:], labels[real:], args.least_agreement)
-    return images[kept], soft[kept], weights[kept], labels[kept], int(kept[real:].sum())
-
-
-def choose_repeats(args, n):
-    """Return the positions (k,) among n real images of those that --repeat-real repeats."""
-    rng = np.random.default_rng([args.seed, streams.REPEATED_IMAGES])
-    return rng.integers(n, size=args.repeat_real)
-
-
-def gather_clinical(run, n):
-    """Return ({age, sex, site} of a pool of n, the same of val); (None, None) without --clinical.
-
-    Nothing is known of images that are not of the table: synthetic ones and those of --real.
-    """
-    args, table, parts = run.args, run.inputs.table, run.inputs.parts
-    if not args.clinical:
-        return None, None
-    clinical.require(table.metadata, table.path)
-    run.files["metadata"] = table.metadata_sha256
-    values = clinical.encode(table.metadata, len(table))
-    train, val = (clinical.take(values, np.flatnonzero(parts == p)) for p in ("train", "val"))
-    known = [] if args.real == "none" else [train]
-    if args.repeat_real:
-        known.append(clinical.take(train, choose_repeats(args, len(train["age"]))))
-    left = n - sum(len(part["age"]) for part in known)
-    return clinical.join([*known, clinical.unknown(left)]), val
-
-
-def append_rows(table, weight, images, labels, weights):
-    """Append the rows of a 28 x 28 RGB table to the pool's lists."""
-    images.append(table.images)
-    labels.append(table.labels)
-    weights.append(np.full(len(table), weight, np.float32))
-
-
-def build_batches(images, targets, weights, args, known=None, finish=None):
-    """Return a function of the training step that gives (images float32, targets, weights).
-
-    A batch depends on the seed and the step alone. known: {age, sex, site} of the images; then the
-    first of the three is a dict of them and of the images, some of the values made unknown. finish:
-    (step, n): from this step on batches are of the first n images, the real ones, alone.
-    """
-    members = []
-    if args.sampler == "balanced":
-        members = [np.flatnonzero(targets == c) for c in np.unique(targets)]
-    orders: dict[tuple[int, int], np.ndarray] = {}
-
-    def shuffled(number, size):
-        """Return `size` positions in the order of pass `number` over the pool."""
-        if (number, size) not in orders:
-            orders.clear()
-            orders[number, size] = np.random.default_rng(
-                [args.seed, streams.IMAGE_ORDER, number]
-            ).permutation(size)
-        return orders[number, size]
-
-    def choose(step):
-        if args.sampler == "balanced":
-            rng = np.random.default_rng([args.seed, streams.BALANCED_BATCHES, step])
-            return np.array(
-                [rng.choice(members[c]) for c in rng.integers(len(members), size=args.batch)]
-            )
-        size = finish[1] if finish and step >= finish[0] else len(targets)
-        at = np.arange(step * args.batch, (step + 1) * args.batch)
-        return np.concatenate(
-            [shuffled(n, size)[at[at // size == n] % size] for n in np.unique(at // size)]
-        )
-
-    def batch(step):
-        index = choose(step)
-        x = images[index].astype(np.float32)
-        if known is not None:
-            rng = np.random.default_rng([args.seed, streams.FORGOTTEN, step])
-            x = {"image": x, **clinical.forget(clinical.take(known, index), FORGET, rng)}
-        return x, targets[index], weights[index]
-
-    return batch
 
 
 # ---------------------------------------------------------------- training
@@ -360,7 +226,7 @@ def train(place, pool, val, shift, resuming=False, known=(None, None), real=0):
     plan = plan_epochs(args, epoch_images(place.run, targets))
     model, network = prepare(args, len(shift), sum(plan), soft=targets.ndim == 2)
     finish = (round(sum(plan) * (1 - args.finish_real)), real) if args.finish_real else None
-    batch = build_batches(images, targets, weights, args, known[0], finish)
+    batch = training_pool.build_batches(images, targets, weights, args, known[0], finish)
     best = {f"best{i}": np.asarray(v) for i, v in enumerate(network.variables)}
     board = tensorboard.Board(place.path, resuming) if args.tensorboard else None
     title = find_folder(args)
@@ -463,10 +329,10 @@ def main(argv=None):
     inputs.require_rgb28("train_cnn")
     if not run.announce(PATHS):
         return 0
-    pool_images, pool_labels, pool_weights, synthetic = gather_pool(run)
+    pool_images, pool_labels, pool_weights, synthetic = training_pool.gather(run)
     folder = args.models_dir / find_folder(args)
     teacher.check(run, args.soft_labels or (), folder)
-    known = gather_clinical(run, len(pool_labels))
+    known = training_pool.gather_clinical(run, len(pool_labels))
     model_path = folder / "classifier.keras"
     added = {"real": "added"} if args.real not in ("table", "none") else {}
     identity = run.identify(list_unnamed(args), **added)
@@ -492,7 +358,7 @@ def main(argv=None):
     shift = find_shift(args, targets, prior, pool_weights)
     pool = (pool_images, targets, pool_weights)
     if args.soft_labels:
-        *pool, pool_labels, synthetic = soften_labels(run, *pool, synthetic)
+        *pool, pool_labels, synthetic = training_pool.soften_labels(run, *pool, synthetic)
     val = (val_images, target(val_labels))
     network, history = train(place, pool, val, shift, resuming, known, real)
     temperature = calibration.fit_temperature(network, *val, shift, known[1])

@@ -18,6 +18,7 @@ from lesiongan import ROOT
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
+from lesiongan.measures import training_pool
 from lesiongan.run import flags, keras_setup, machine, runs, script
 
 BATCH, EPOCHS, BLOCK_STEPS = 128, 100, 6
@@ -64,7 +65,7 @@ def time_steps(run, blocks):
         keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
     models = {"resnet18": resnet, "ours": train_cnn.prepare(args, len(CLASSES), 1000)[0]}
-    batch = train_cnn.build_batches(images, labels, weights, args)
+    batch = training_pool.build_batches(images, labels, weights, args)
     seconds: dict[str, list[float]] = {name: [] for name in models}
     for block in range(blocks + 1):
         for name, model in models.items():

@@ -20,6 +20,7 @@ from lesiongan import ROOT
 from lesiongan.data import tables
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
+from lesiongan.measures import training_pool
 from lesiongan.phantom import draw_table, write_phantom
 from lesiongan.run import inputs, published, runs, script
 from tests import oracles
@@ -203,7 +204,7 @@ def test_a_set_drawn_without_the_table_is_taken_for_its_split_and_for_no_other(
 
     def gather(*flags):
         given = ["--data", str(pipeline.table), *CNN, "--synthetic", str(table), *flags]
-        return train_cnn.gather_pool(runs.Run(train_cnn.parse_args(given), "train_cnn"))
+        return training_pool.gather(runs.Run(train_cnn.parse_args(given), "train_cnn"))
 
     pool, targets, _, synthetic = gather()
     assert synthetic == 21

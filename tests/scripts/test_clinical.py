@@ -10,6 +10,7 @@ import sklearn.metrics as sk
 import train_cnn
 from lesiongan.data import clinical
 from lesiongan.files.errors import InputError
+from lesiongan.measures import training_pool
 from lesiongan.nets import clinical_network, onnx_export, saved_models
 from lesiongan.run import runs
 from tests import oracles
@@ -98,8 +99,8 @@ def test_each_value_reaches_the_probabilities_and_ages_do_by_decade(run, meta):
 def test_the_pool_knows_of_real_and_repeated_images_and_not_of_synthetic_ones(run, meta):
     parts = oracles.Parts(run)
     own = runs.Run(flags_of(run, "--repeat-real", "40"), "train_cnn")
-    images, _, _, synthetic = train_cnn.gather_pool(own)
-    pool, val = train_cnn.gather_clinical(own, len(images))
+    images, _, _, synthetic = training_pool.gather(own)
+    pool, val = training_pool.gather_clinical(own, len(images))
     rows = parts.rows("train")
     expected = inputs_of(images[: len(rows)], meta.iloc[rows])
     theirs = inputs_of(parts.of("val")[0], meta.iloc[parts.rows("val")])
@@ -115,8 +116,8 @@ def test_the_pool_knows_of_real_and_repeated_images_and_not_of_synthetic_ones(ru
     for name in clinical.NAMES:
         np.testing.assert_array_equal(pool[name][len(rows) : last], pool[name][again])
     alone = runs.Run(flags_of(run, "--real", "none"), "train_cnn")
-    drawn = len(train_cnn.gather_pool(alone)[0])
-    assert (train_cnn.gather_clinical(alone, drawn)[0]["age"] == -1).all()
+    drawn = len(training_pool.gather(alone)[0])
+    assert (training_pool.gather_clinical(alone, drawn)[0]["age"] == -1).all()
 
 
 def test_batches_forget_values_and_no_others(run):
@@ -129,7 +130,7 @@ def test_batches_forget_values_and_no_others(run):
         "site": np.arange(n).astype(np.int32),
     }
     y, w = np.arange(n) % 7, np.ones(n, np.float32)
-    batch = train_cnn.build_batches(images, y, w, args, known)
+    batch = training_pool.build_batches(images, y, w, args, known)
     x, targets, _ = batch(3)
     seen = x["site"] > 0
     # Image, age and site of a row belong together.
@@ -138,7 +139,7 @@ def test_batches_forget_values_and_no_others(run):
     both = seen & (x["age"] >= 0)
     np.testing.assert_array_equal(x["age"][both], x["site"][both])
     assert 0.2 < np.mean(~seen) < 0.6
-    again = train_cnn.build_batches(images, y, w, args, known)(3)[0]
+    again = training_pool.build_batches(images, y, w, args, known)(3)[0]
     for name, values in x.items():
         np.testing.assert_array_equal(values, again[name])
     assert (batch(4)[0]["site"] != x["site"]).any()
@@ -152,7 +153,7 @@ def test_a_diagnosis_that_the_site_alone_tells_is_learned_from_it(run):
     known = clinical.unknown(n) | {"site": site.astype(np.int32)}
     images, y = np.full((n, 28, 28, 3), 120, np.uint8), (site == 1).astype(np.int32)
     model, network = train_cnn.prepare(args, 2, 60)
-    batch = train_cnn.build_batches(images, y, np.ones(n, np.float32), args, known)
+    batch = training_pool.build_batches(images, y, np.ones(n, np.float32), args, known)
     for step in range(60):
         model.train_on_batch(*batch(step))
     told = network.predict({"image": images.astype(np.float32), **known}, verbose=0)

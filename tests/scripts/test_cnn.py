@@ -8,7 +8,7 @@ from lesiongan.data import tables
 from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, records, writing
 from lesiongan.files.errors import InputError
-from lesiongan.measures import copies
+from lesiongan.measures import copies, training_pool
 from lesiongan.nets import set_sources
 from lesiongan.run import classifier_flags, runs
 from lesiongan.run.folders import ResultFolder
@@ -27,7 +27,7 @@ def hashes(images):
 
 def test_pool_is_train_plus_synthetic_and_nothing_else(networks):
     run = build_run(networks)
-    images, labels, weights, count = train_cnn.gather_pool(run)
+    images, labels, weights, count = training_pool.gather(run)
     synthetic = read_table(networks.outputs / "synthetic/hmnist_28_28_RGB.csv")
     train, train_labels = run.inputs.part("train")
     np.testing.assert_array_equal(images, np.concatenate([train, synthetic.images]))
@@ -46,7 +46,7 @@ def test_pool_is_train_plus_synthetic_and_nothing_else(networks):
 def test_judge_and_control_never_see_synthetic_rows(networks):
     for role in ("judge", "control"):
         run = build_run(networks, "--role", role)
-        images, _, _, _ = train_cnn.gather_pool(run)
+        images, _, _, _ = training_pool.gather(run)
         assert hashes(images) <= hashes(run.inputs.part("train")[0])
     assert len(images) == (run.inputs.parts == "train").sum()
     options = records.read_json(networks.models / "judge/options.json", "")
@@ -59,7 +59,7 @@ def test_synthetic_table_of_another_split_is_refused(networks, tmp_path):
     for other in (["--split-seed", "1"], ["--split", "image"], ["--metadata", "none"]):
         run = build_run(networks, *flags, *other)
         with pytest.raises(InputError, match="made from other split"):
-            train_cnn.gather_pool(run)
+            training_pool.gather(run)
 
 
 def test_a_changed_synthetic_table_is_refused(networks, tmp_path):
@@ -70,7 +70,7 @@ def test_a_changed_synthetic_table_is_refused(networks, tmp_path):
     with open(folder / "hmnist_28_28_RGB.csv", "a") as f:
         f.write(",".join(["0"] * 2353) + "\n")
     with pytest.raises(InputError, match="is not the table"):
-        train_cnn.gather_pool(
+        training_pool.gather(
             build_run(networks, "--synthetic", str(folder / "hmnist_28_28_RGB.csv"))
         )
 
@@ -89,7 +89,7 @@ def test_a_synthetic_table_replaced_while_it_is_read_is_refused(networks, tmp_pa
     run = build_run(networks, "--synthetic", str(tmp_path / "hmnist_28_28_RGB.csv"))
     monkeypatch.setattr(set_sources, "read_table", replace_and_read)
     with pytest.raises(InputError, match=r"was replaced while train_cnn\.py ran"):
-        train_cnn.gather_pool(run)
+        training_pool.gather(run)
 
 
 @pytest.mark.parametrize("environment", [None, "odd", [1]])
@@ -121,22 +121,22 @@ def test_held_out_photographs_are_refused_as_extra_real_data(networks, tmp_path)
         near = np.clip(images[3:5].astype(int) + 2, 0, 255).astype(np.uint8)
         tables.write_table(tmp_path / f"near_{part}.csv", [(near, labels[3:5])])
         with pytest.raises(InputError, match="2 of its 2 images are val or test"):
-            train_cnn.gather_pool(
+            training_pool.gather(
                 build_run(
                     networks, "--real", str(tmp_path / f"near_{part}.csv"), "--synthetic", "none"
                 )
             )
         with pytest.raises(InputError, match="3 of its 3 images are val or test"):
-            train_cnn.gather_pool(
+            training_pool.gather(
                 build_run(networks, "--real", str(tmp_path / f"{part}.csv"), "--synthetic", "none")
             )
 
 
 def test_repeat_real_adds_images_and_real_none_leaves_the_synthetic_ones(networks):
     run = build_run(networks, "--repeat-real", "30", "--synthetic", "none")
-    images, _, _, _ = train_cnn.gather_pool(run)
+    images, _, _, _ = training_pool.gather(run)
     assert len(images) == (run.inputs.parts == "train").sum() + 30
-    images, _, weights, _ = train_cnn.gather_pool(
+    images, _, weights, _ = training_pool.gather(
         build_run(networks, "--real", "none", "--synthetic-weight", "0.5")
     )
     assert len(images) == 35
@@ -147,7 +147,7 @@ def test_batches_cover_the_pool_and_follow_the_step(table_path):
     table = read_table(table_path)
     args = train_cnn.parse_args(["--batch", "32", "--synthetic", "none"])
     w = np.arange(len(table), dtype=np.float32)
-    build = train_cnn.build_batches
+    build = training_pool.build_batches
     # The batches make four passes over 200 images.
     whole = [build(table.images, table.labels, w, args)(i) for i in range(25)]
     seen = np.concatenate([b[2] for b in whole])

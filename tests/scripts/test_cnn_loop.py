@@ -11,6 +11,7 @@ from scipy.special import log_softmax
 
 import train_cnn
 from lesiongan import ROOT
+from lesiongan.measures import training_pool
 from lesiongan.nets import augmentation, optimizers
 from lesiongan.run import classifier_flags, keras_setup, runs
 from lesiongan.run.folders import ResultFolder
@@ -278,7 +279,7 @@ def test_random_streams_of_the_batches_are_those_of_published_networks():
     found = {}
     for sampler in ("natural", "balanced"):
         args = train_cnn.parse_args(["--synthetic", "none", "--seed", "3", "--sampler", sampler])
-        batch = train_cnn.build_batches(images, y, np.arange(n, dtype=np.float32), args)
+        batch = training_pool.build_batches(images, y, np.arange(n, dtype=np.float32), args)
         found[sampler] = hashlib.sha256(
             b"".join(batch(i)[2].tobytes() for i in (0, 1, 9))
         ).hexdigest()[:16]

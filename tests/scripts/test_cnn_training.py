@@ -17,7 +17,7 @@ from lesiongan.data import tables
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import checksums
 from lesiongan.files.errors import InputError
-from lesiongan.measures import calibration
+from lesiongan.measures import calibration, training_pool
 from lesiongan.run import runs
 from tests import oracles
 from tests.conftest import Pipeline
@@ -263,7 +263,7 @@ def test_repeated_images_are_drawn_by_the_stream_of_published_arms(drawn):
     run = runs.Run(args, "train_cnn")
     images, labels = oracles.Parts(drawn).of("train")
     again = np.random.default_rng([2, 3]).integers(len(labels), size=40)
-    pool = train_cnn.gather_pool(run)
+    pool = training_pool.gather(run)
     np.testing.assert_array_equal(pool[0][len(labels) :], images[again])
     np.testing.assert_array_equal(pool[1][len(labels) :], labels[again])
 
@@ -274,7 +274,7 @@ def test_added_real_images_weigh_as_much_as_the_tables_own(drawn, tmp_path):
     images, labels, _ = draw_table(90, seed=7)
     tables.write_table(tmp_path / "other.csv", [(images, labels)])
     args = train_cnn.parse_args([*drawn.flags, "--real", str(tmp_path / "other.csv")])
-    pool = train_cnn.gather_pool(runs.Run(args, "train_cnn"))
+    pool = training_pool.gather(runs.Run(args, "train_cnn"))
     n = len(oracles.Parts(drawn).rows("train"))
     np.testing.assert_array_equal(pool[0][n : n + 90], images)
     np.testing.assert_array_equal(pool[1][n : n + 90], labels)
@@ -326,7 +326,7 @@ def test_held_out_images_are_refused_among_whatever_else_is_added(drawn, tmp_pat
         [*drawn.flags, "--repeat-real", "9", "--real", str(tmp_path / "test.csv")]
     )
     with pytest.raises(InputError, match="4 of its 4 images are val or test"):
-        train_cnn.gather_pool(runs.Run(args, "train_cnn"))
+        training_pool.gather(runs.Run(args, "train_cnn"))
 
 
 def test_images_labels_and_lesions_of_a_part_are_those_of_the_split_on_file(drawn):

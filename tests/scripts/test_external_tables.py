@@ -13,6 +13,7 @@ from lesiongan.data.classes import CLASSES
 from lesiongan.data.tables import read_table
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
+from lesiongan.measures import training_pool
 from lesiongan.measures.predictions import read_predictions
 from lesiongan.run import runs
 from tests import oracles
@@ -83,7 +84,7 @@ def test_extra_training_data_is_no_external_table_however_it_is_packed(pipeline,
     tables.write_table(tmp_path / "other.csv", [draw_table(90, seed=7)[:2]])
     flags = [*copy.flags, *CNN, "--synthetic", "none", "--real", str(tmp_path / "other.csv")]
     run = runs.Run(train_cnn.parse_args(flags), "train_cnn")
-    train_cnn.gather_pool(run)
+    training_pool.gather(run)
     options = copy.models / "cnn" / "options.json"
     writing.write_json(options, records.read_json(options, "") | {"inputs": run.files})
     with gzip.open(tmp_path / "packed.csv.gz", "wb") as f:

@@ -8,7 +8,7 @@ import pytest
 import train_cnn
 from lesiongan.data.near_duplicates import dihedral_views
 from lesiongan.files.errors import InputError
-from lesiongan.measures import teacher
+from lesiongan.measures import teacher, training_pool
 from lesiongan.nets import saved_models
 from tests import oracles
 from tests.conftest import CNN
@@ -96,13 +96,13 @@ def test_from_a_step_on_batches_are_of_real_images_alone():
     args = train_cnn.parse_args(["--synthetic", "none", "--batch", "8", "--finish-real", "0.25"])
     images = np.arange(50, dtype=np.uint8)[:, None, None, None] * np.ones((28, 28, 3), np.uint8)
     labels, weights = np.zeros(50, int), np.ones(50)
-    batch = train_cnn.build_batches(images, labels, weights, args, finish=(30, 20))
+    batch = training_pool.build_batches(images, labels, weights, args, finish=(30, 20))
     seen = [set(batch(step)[0][:, 0, 0, 0].astype(int)) for step in range(40)]
     assert max(max(s) for s in seen[:30]) == 49
     assert all(max(s) < 20 for s in seen[30:])
     # Every real image has its turn.
     assert set.union(*seen[30:]) == set(range(20))
-    same = train_cnn.build_batches(images, labels, weights, args)
+    same = training_pool.build_batches(images, labels, weights, args)
     np.testing.assert_array_equal(same(7)[0], batch(7)[0])
 
 
@@ -113,7 +113,7 @@ def test_the_share_of_finishing_steps_reaches_the_training(scratch, drawn, monke
         seen.append(finish)
         raise Caught
 
-    monkeypatch.setattr(train_cnn, "build_batches", note)
+    monkeypatch.setattr(training_pool, "build_batches", note)
     words = ["--synthetic", "none", "--steps", "40", "--finish-real", "0.25", "--quiet"]
     with pytest.raises(Caught):
         scratch.run("train_cnn", *CNN, *words)

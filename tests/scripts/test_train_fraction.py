@@ -9,7 +9,7 @@ import evaluate
 import train_cnn
 import train_gan
 from lesiongan.files.errors import InputError
-from lesiongan.measures import predictions
+from lesiongan.measures import predictions, training_pool
 from lesiongan.run import runs
 from tests import oracles
 from tests.conftest import CNN, GAN, LEARNED, Pipeline
@@ -63,7 +63,7 @@ def test_training_sees_one_share_alone(shared, share):
     np.testing.assert_array_equal(found_images, images[split.part == share])
     np.testing.assert_array_equal(found_labels, labels[split.part == share])
     flags = ["--synthetic", "none", "--train-fraction", "0.3", "--train-share", share]
-    pool = train_cnn.gather_pool(start(shared, "train_cnn", *flags))
+    pool = training_pool.gather(start(shared, "train_cnn", *flags))
     np.testing.assert_array_equal(pool[0], images[split.part == share])
     val, _ = run.inputs.part("val")
     np.testing.assert_array_equal(val, images[split.part == "val"])
@@ -120,7 +120,7 @@ def test_another_fraction_is_another_split(shared):
     with pytest.raises(InputError, match=r"made from other (data|split)"):
         shared.run("evaluate", *TENTH)
     with pytest.raises(InputError, match="--train-fraction or --metadata differ"):
-        train_cnn.gather_pool(start(shared, "train_cnn", *TENTH))
+        training_pool.gather(start(shared, "train_cnn", *TENTH))
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,7 @@ LIKELY = {
     "lesiongan/measures/contrasts": "contrasts arms collect",
     "lesiongan/measures/image_space": "image_space texture recomputed_synthetic",
     "lesiongan/measures/teacher": "teacher",
+    "lesiongan/measures/training_pool": "cnn cnn_training clinical cnn_loop teacher",
     "lesiongan/measures/texture": "texture recomputed_synthetic gan_figures",
     "lesiongan/measures": (
         "distances memorisation synthetic_quality judge_must_work recomputed_synthetic evaluate "
