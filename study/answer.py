@@ -13,6 +13,7 @@ MEASURE_NAMES = {
     "melanoma_average_precision": "average precision of melanoma",
     "ece": "calibration error",
 }
+ORDER = ("low", "value", "high")
 
 
 def signed(value):
@@ -40,29 +41,46 @@ def list_real(arms, backend, measure, base):
     return sorted(found.items())
 
 
-def worth(row, arms, base):
-    """Return how many more real lesions would have given a contrast's gain, or None.
+def find_worth(row, arms, base):
+    """Return {value, low, high, most}: the real lesions more that would have given the same gain.
 
-    The curve of real images alone is interpolated linearly over the logarithm of the number of
-    lesions. None without a gain or a second point of the curve; infinity if the gain is above that
-    of the largest number of lesions.
+    low and high are those of the gain's interval; the curve of real images alone has none here. It
+    is interpolated linearly over the logarithm of the number of lesions. No gain is worth 0, and
+    none is worth more than `most`, up to the last point of the curve: there it means as much or
+    more. None without a second point of the curve.
     """
+    own = row["lesions"]
     curve = list_real(arms, row["backend"], row["measure"], base)
-    larger = [(n, v) for n, v in curve if n >= row["lesions"]]
-    wanted = row["base_value"] + row["value"]
-    if row["value"] <= 0 or len(larger) < 2:
+    larger = [(n, v) for n, v in curve if n > own]
+    if not larger:
         return None
-    before = np.log(row["lesions"]), row["base_value"]
-    for n, value in larger[1:]:
+    gains = {name: row[name] for name in ("value", "low", "high")}
+    found = {
+        name: read_off([(own, row["base_value"]), *larger], row["base_value"] + gain) - own
+        for name, gain in gains.items()
+    }
+    return found | {"most": larger[-1][0] - own}
+
+
+def read_off(curve, wanted):
+    """Return the number of lesions at which a curve [(lesions, value)] first reaches a value.
+
+    It is not below the curve's first number and not above its last.
+    """
+    (n, value), *others = curve
+    before = np.log(n), value
+    if wanted <= value:
+        return n
+    for n, value in others:
         after = np.log(n), value
         if value >= wanted:
-            slope = (after[0] - before[0]) / max(after[1] - before[1], 1e-12)
-            return round(np.exp(before[0] + slope * (wanted - before[1]))) - row["lesions"]
+            slope = (after[0] - before[0]) / (after[1] - before[1])
+            return round(np.exp(before[0] + slope * (wanted - before[1])))
         before = after
-    return np.inf
+    return n
 
 
-def say_gain(row, arms, base):
+def say_gain(row):
     """Return a clause: what one kind of images does to one measure."""
     measure = MEASURE_NAMES[row["measure"]]
     interval = f"[{signed(row['low'])}, {signed(row['high'])}]"
@@ -76,21 +94,20 @@ def say_gain(row, arms, base):
         )
     word = "add" if row["value"] > 0 else "take"
     clause = f"{word} {unsigned(abs(row['value']))} of {measure} {interval}"
-    more = worth(row, arms, base)
-    if row["measure"] == "auc" and more is not None:
-        most = max(n for n, _ in list_real(arms, row["backend"], "auc", base))
-        clause += (
-            f", as much as {more} more real lesions"
-            if np.isfinite(more)
-            else f", more than all {most} real lesions do"
+    worth = row["worth"] if row["measure"] == "auc" and row["value"] > 0 else None
+    if worth:
+        most = worth["most"]
+        low, value, high = (
+            f"{n} or more" if n == most else str(n) for n in (worth[k] for k in ORDER)
         )
+        clause += f", as much as {value} more real lesions [{low}, {high}]"
     return clause
 
 
-def write_sentences(found, base):
+def write_sentences(found):
     """Return [{fraction, arm, sentence}] of each fraction and arm with synthetic images."""
     out = []
-    arms, several = found["arms"], len(found["environments"]) > 1
+    several = len(found["environments"]) > 1
     keys = dict.fromkeys(
         (c["fraction"], c["arm"], c["backend"]) for c in found["contrasts"] if c["source"]
     )
@@ -101,7 +118,7 @@ def write_sentences(found, base):
             if (c["fraction"], c["arm"], c["backend"]) == (fraction, arm, backend)
         }
         first = rows["auc"]
-        gains = [say_gain(rows[name], arms, base) for name in ("auc", "balanced_accuracy")]
+        gains = [say_gain(rows[name]) for name in ("auc", "balanced_accuracy")]
         seeds = f"{max(1, len(first['gan_seeds']))} x {len(first['cnn_seeds'])} seeds"
         on = f", {backend}" if several else ""
         sentence = (

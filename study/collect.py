@@ -50,6 +50,9 @@ COLUMNS = (
     "p_holm",
     "minimum_detectable",
     "base_value",
+    "worth",
+    "worth_low",
+    "worth_high",
     "gan_seeds",
     "cnn_seeds",
     "backend",
@@ -237,6 +240,8 @@ def collect(grid):
         print(f"note: cells on {backend} have no base there, so some are compared with nothing")
     for row in contrasts:
         row["lesions"] = owned[row["fraction"], row["backend"]]["lesions"]
+        is_drawn = row["source"] is not None
+        row["worth"] = answer.find_worth(row, arms, grid.values["base"]) if is_drawn else None
     tested = adjust_family(grid, contrasts)
     hours = sum(r["training_minutes"] + r["overhead_seconds"] / 60 for r in done.values()) / 60
     first = next(iter(done.values()))
@@ -256,7 +261,7 @@ def collect(grid):
         "arms": arms,
         "contrasts": contrasts,
     }
-    return out | {"answers": answer.write_sentences(out, grid.values["base"])}
+    return out | {"answers": answer.write_sentences(out)}
 
 
 def write_csv(path, contrasts):
@@ -266,7 +271,9 @@ def write_csv(path, contrasts):
     table.writeheader()
     for row in contrasts:
         seeds = {k: " ".join(map(str, row[k])) for k in ("gan_seeds", "cnn_seeds")}
-        table.writerow(row | seeds)
+        worth = row["worth"] or {"value": None, "low": None, "high": None}
+        lesions = {"worth": worth["value"], "worth_low": worth["low"], "worth_high": worth["high"]}
+        table.writerow(row | seeds | lesions)
     writing.write_text(path, text.getvalue())
 
 

@@ -1,52 +1,96 @@
 """The map: what synthetic images add, over the number of lesions that a researcher owns."""
 
 from lesiongan.files import writing
+from study import answer
+
+NAMES = {"auc": "AUC", "balanced_accuracy": "balanced accuracy"}
+# A line between fewer points would say more than has been measured.
+FEWEST_ON_A_LINE = 3
 
 
 def draw(found, grid):
-    """Draw the map of AUC and balanced accuracy beside study.json, as PNG and PDF."""
+    """Draw the map beside study.json, as PNG and PDF.
+
+    Its panels are the gains of AUC and of balanced accuracy over own images alone, and AUC itself:
+    there a set is worth the lesions at which the curve of real images is as high.
+    """
     from lesiongan.plots import pages, style
 
-    names = {"auc": "AUC", "balanced_accuracy": "balanced accuracy"}
+    # A panel is of one backend: that of the most cells.
+    backend = max(found["arms"], key=lambda a: a["cells"])["backend"]
     with style.use(pages.PAPER):
-        fig, axes = style.panels(pages.PAPER, 2, height=3.2)
-        for ax, (measure, label) in zip(axes, names.items(), strict=True):
-            draw_panel(ax, found, grid, measure)
+        fig, axes = style.panels(pages.PAPER, len(NAMES) + 1, height=2.6)
+        for ax, (measure, label) in zip(axes, NAMES.items(), strict=False):
+            draw_gains(ax, found, grid, measure, backend)
             ax.set_ylabel(f"gain of {label}")
-        style.legend_above(axes[0])
+        draw_level(axes[-1], found, grid, backend)
         note = "PHANTOM DATA: drawn by code, no medical meaning" * found["data"]["phantom"]
         path = grid.beside("_map")
         style.save(fig, writing.ensure_folder(path.parent), path.name, note)
 
 
-def draw_panel(ax, found, grid, measure):
-    """Draw one measure: a line of intervals for each arm with synthetic images, and real ones."""
+def mark_of(source):
+    """Return (marker, colour) of a source of synthetic images, or of real ones (None)."""
     from lesiongan.plots import style
 
-    # One line is of one backend: that of the most cells.
-    most = max(found["arms"], key=lambda a: a["cells"])["backend"]
-    rows = [c for c in found["contrasts"] if (c["measure"], c["backend"]) == (measure, most)]
-    shown = [a for a in grid.values["family"]["arms"] if any(c["arm"] == a for c in rows)]
-    extra = [a for a in grid.arms if a == "all_real" and any(c["arm"] == a for c in rows)]
-    marks = {
+    return {
         "closed": ("o", style.SYNTHETIC),
         "shared": ("s", style.SHARED),
         None: ("^", style.REAL),
-    }
+    }[source]
+
+
+def style_of(source, points):
+    """Return Matplotlib's format and colour of an arm with so many points."""
+    mark, colour = mark_of(source)
+    return f"{mark}-" if points >= FEWEST_ON_A_LINE else mark, colour
+
+
+def draw_gains(ax, found, grid, measure, backend):
+    """Draw the gains of one measure, by synthetic images and by real ones, with intervals."""
+    from lesiongan.plots import style
+
+    rows = [c for c in found["contrasts"] if (c["measure"], c["backend"]) == (measure, backend)]
+    shown = [a for a in grid.values["family"]["arms"] if any(c["arm"] == a for c in rows)]
+    extra = [a for a in grid.arms if a == "all_real" and any(c["arm"] == a for c in rows)]
     ax.axhline(0, color="0.4", linewidth=0.8)
     for i, arm in enumerate([*extra, *shown]):
         mine = sorted((c for c in rows if c["arm"] == arm), key=lambda c: c["lesions"])
-        mark, colour = marks[mine[0]["source"]]
+        form, colour = style_of(mine[0]["source"], len(mine))
         # Arms of one number of lesions stand a little apart, so that no interval hides another.
         x = [c["lesions"] * 1.05 ** (i - 1) for c in mine]
         y = [c["value"] for c in mine]
         spans = [[v - c["low"] for v, c in zip(y, mine, strict=True)]]
         spans.append([c["high"] - v for v, c in zip(y, mine, strict=True)])
-        ax.errorbar(
-            x, y, yerr=spans, fmt=f"{mark}-", color=colour, capsize=2, label=mine[0]["label"]
-        )
+        ax.errorbar(x, y, yerr=spans, fmt=form, color=colour, capsize=2, label=mine[0]["label"])
+    if measure == next(iter(NAMES)):
+        style.legend_above(ax)
+    scale_lesions(ax, {c["lesions"] for c in rows}, "own lesions")
+
+
+def draw_level(ax, found, grid, backend):
+    """Draw AUC over lesions: of real images alone, and of own images with synthetic ones."""
+    base, arms = grid.values["base"], found["arms"]
+    mine = [a for a in arms if a["backend"] == backend]
+    owned = {a["fraction"]: a["lesions"] for a in mine if a["arm"] == base}
+    curve = answer.list_real(arms, backend, "auc", base)
+    _, colour = mark_of(None)
+    ax.plot(*zip(*curve, strict=True), "^-", color=colour, label="real images alone")
+    for name in grid.values["family"]["arms"]:
+        points = sorted((owned[a["fraction"]], a["auc"]) for a in mine if a["arm"] == name)
+        if points:
+            form, colour = style_of(grid.arms[name]["source"], len(points))
+            ax.plot(*zip(*points, strict=True), form, color=colour)
+    ax.set_ylabel("AUC")
+    ax.legend(loc="lower right")
+    scale_lesions(ax, dict(curve), "real lesions")
+
+
+def scale_lesions(ax, numbers, label):
+    """Give an axis the logarithm of lesions, with these numbers as its ticks."""
     ax.set_xscale("log")
-    owned = sorted({c["lesions"] for c in rows})
-    ax.set_xticks(owned, [str(n) for n in owned])
+    ticks = sorted(numbers)
+    ax.set_xticks(ticks, [str(n) for n in ticks])
     ax.minorticks_off()
-    ax.set_xlabel("own lesions")
+    ax.set_xlim(ticks[0] / 1.4, ticks[-1] * 1.4)
+    ax.set_xlabel(label)

@@ -12,8 +12,9 @@ SHAPE = {
     "answers": [{"sentence": str}],
 }
 CAPTION = (
-    "What is gained over own images alone, by the number of lesions one owns, with 95 % intervals "
-    "(make study)."
+    "What is gained over own images alone, by the number of lesions one owns, with 95 % intervals; "
+    "on the right the AUC itself: a set is worth the lesions at which real images alone reach the "
+    "same AUC (make study)."
 )
 
 
@@ -44,7 +45,10 @@ def read(data):
         return None
     found = records.read_json(files[0], "make study", SHAPE)
     sentences = [answer["sentence"] for answer in found["answers"]]
-    alt = "Two panels, AUC and balanced accuracy: gains with intervals. " + " ".join(sentences)
+    alt = (
+        "Three panels: gains of AUC and of balanced accuracy with intervals, and AUC itself. "
+        + " ".join(sentences)
+    )
     return {
         "sentences": sentences,
         "picture": pictures.show("study_map", CAPTION, alt, files[1].read_bytes()),

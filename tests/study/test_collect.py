@@ -199,20 +199,37 @@ ARMS = [
 ]
 
 
+def worth_of(gain, **changes):
+    row = {"lesions": 100, "base_value": 0.80, "measure": "auc", "backend": "tensorflow"}
+    gains = {"value": gain, "low": gain - 0.02, "high": gain + 0.02}
+    return answer.find_worth(row | gains | changes, ARMS, "real")
+
+
 @pytest.mark.parametrize(
-    ("gain", "more"),
-    [(0.02, 100), (0.04, 300), (0.06, 700), (0.08, 1500), (0.081, np.inf), (-0.01, None)],
+    ("gain", "low", "value", "high"),
+    [
+        (0.02, 0, 100, 300),
+        (0.04, 100, 300, 700),
+        (0.06, 300, 700, 1500),
+        (0.081, 728, 1500, 1500),
+        (-0.01, 0, 0, 41),
+    ],
 )
-def test_a_gain_is_worth_the_real_lesions_that_give_as_much(gain, more):
+def test_a_gain_is_worth_the_real_lesions_that_give_as_much(gain, low, value, high):
     """AUC rises by .04 for every fourfold number of lesions: .02 is worth twice as many."""
-    row = {"lesions": 100, "base_value": 0.80, "value": gain, "measure": "auc"}
-    found = answer.worth(row | {"backend": "tensorflow"}, ARMS, "real")
-    assert found == more
+    assert worth_of(gain) == {"low": low, "value": value, "high": high, "most": 1500}
 
 
 def test_without_a_second_point_nothing_is_said_of_worth():
-    row = {"lesions": 200, "base_value": 0.9, "value": 0.01, "measure": "auc", "backend": "jax"}
-    assert answer.worth(row, ARMS, "real") is None
+    assert worth_of(0.01, lesions=200, base_value=0.9, backend="jax") is None
+    assert worth_of(0.01, lesions=1600, base_value=0.88) is None
+
+
+def test_where_real_lesions_help_nothing_a_gain_is_worth_all_of_them():
+    arms = [a | {"auc": 0.7} for a in ARMS if a["lesions"] > 100]
+    row = {"lesions": 100, "base_value": 0.8, "measure": "auc", "backend": "tensorflow"}
+    found = answer.find_worth(row | {"value": 0.01, "low": -0.01, "high": 0.02}, arms, "real")
+    assert found == {"low": 0, "value": 1500, "high": 1500, "most": 1500}
 
 
 def row_of(**changes):
@@ -227,18 +244,19 @@ def row_of(**changes):
         "base_value": 0.80,
         "backend": "tensorflow",
         "cnn_seeds": [0, 1, 2],
+        "worth": {"low": 41, "value": 100, "high": 1500, "most": 1500},
     }
     return row | changes
 
 
 def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_be_seen():
-    assert answer.say_gain(row_of(), ARMS, "real") == (
-        "add .020 of AUC [+.010, +.030], as much as 100 more real lesions"
+    assert answer.say_gain(row_of()) == (
+        "add .020 of AUC [+.010, +.030], as much as 100 more real lesions [41, 1500 or more]"
     )
     loss = row_of(value=-0.02, low=-0.03, high=-0.01)
-    assert answer.say_gain(loss, ARMS, "real") == "take .020 of AUC [-.030, -.010]"
+    assert answer.say_gain(loss) == "take .020 of AUC [-.030, -.010]"
     for changes in ({"low": -0.001}, {"p_holm": 0.06}):
-        words = answer.say_gain(row_of(**changes), ARMS, "real")
+        words = answer.say_gain(row_of(**changes))
         assert words.startswith("no change of AUC that we could see (+.020 [")
         assert words.endswith("; we would have seen .016)")
 
@@ -253,8 +271,14 @@ def test_the_ceiling_of_a_grid_is_its_largest_number_of_lesions(tmp_path, labels
             more = {"lesions": 500} if arm == "all_real" else {}
             write_cell(grid, Group(30, arm, gan), seed, labels, SKILLS[arm], **more)
     found = collect.collect(grid)
-    more = answer.worth(pick(found, "shared_70", "auc"), found["arms"], "real")
-    assert 0 < more < 350
+    more = pick(found, "shared_70", "auc")["worth"]
+    assert 0 <= more["low"] < more["value"] < more["high"] <= more["most"] == 350
+    assert pick(found, "all_real", "auc")["worth"] is None
+    collect.write_csv(tmp_path / "study.csv", found["contrasts"])
+    table = pd.read_csv(tmp_path / "study.csv").query("arm == 'shared_70' and measure == 'auc'")
+    assert table[["worth_low", "worth", "worth_high"]].to_numpy().tolist() == [
+        [more["low"], more["value"], more["high"]]
+    ]
 
 
 def test_the_pages_have_a_sentence_a_line_and_the_readme_those_named_beforehand_alone(filled):
