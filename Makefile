@@ -30,13 +30,13 @@ all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, 
 	common=(--data "$$data" --metadata "$(METADATA)" --if-stale $(FLAGS))
 	echo "1/7 exploring the table, about a minute"
 	$(PY) eda.py "$${common[@]}"
-	echo "2/7 training the GAN and writing the synthetic images, 45 to 85 minutes for HAM10000"
+	echo "2/7 training the GAN and writing the synthetic images, 25 to 85 minutes for HAM10000"
 	$(PY) train_gan.py "$${common[@]}" --resume
-	echo "3/7 training the judge of synthetic images, about 10 minutes"
+	echo "3/7 training the judge of synthetic images, 2 to 10 minutes"
 	$(PY) train_cnn.py "$${common[@]}" --resume --role judge
-	echo "4/7 training the classifier on real and synthetic images, about 10 minutes"
+	echo "4/7 training the classifier on real and synthetic images, 5 to 12 minutes"
 	$(PY) train_cnn.py "$${common[@]}" --resume
-	echo "5/7 training the same classifier on real images alone, about 10 minutes"
+	echo "5/7 training the same classifier on real images alone, 5 to 12 minutes"
 	$(PY) train_cnn.py "$${common[@]}" --resume --role control
 	echo "6/7 evaluating, about 3 minutes"
 	$(PY) evaluate.py "$${common[@]}"
@@ -66,7 +66,7 @@ smoke: .venv/ready  ## all five scripts on a small stratified subset, in smoke/ 
 	echo "7/7 drawing figures and the report"
 	$(PY) visualize_results.py "$${common[@]}"
 
-study: .venv/ready .venv-study/ready  ## when does it help? the study's cells that are not done (days; PROFILE=slurm STAGES=1 GRID=file)
+study: .venv/ready .venv-study/ready  ## when does it help? the study's cells that are not done (a day and a half; PROFILE=slurm STAGES=1 GRID=file)
 	@$(PY) -m study.plan $(GRID) $(if $(STAGES),--stages $(STAGES)) --brief
 	$(SNAKEMAKE) --forcerun collect --config grid=$(GRID) $(if $(STAGES),stages=$(STAGES))
 
@@ -106,7 +106,9 @@ test: .venv/ready-dev  ## ruff, mypy and all tests
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10  # by files, because what they share is made once for each process; see tests/conftest.py for their order
+	# From Python 3.12 on its own monitoring costs coverage half as much time.
+	core=$$($(PY) -c "import sys; print('sysmon' if sys.version_info >= (3, 12) else 'ctrace')")
+	COVERAGE_CORE=$$core $(PY) -m coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10  # by files, because what they share is made once for each process; see tests/conftest.py for their order
 	$(PY) -m coverage combine --quiet
 	echo "lines that no test has run, of the package and the five scripts:"
 	$(PY) -m coverage report

@@ -98,13 +98,26 @@ def count_readings():
     return len(lines) - image, image
 
 
+def is_of_another_gan():
+    """Return whether no training of the arms used the synthetic images of the published run."""
+    made = read_json(RUN / "synthetic_provenance.json")
+    contexts = [
+        *RUN.parent.glob("arms/*/context.json"),
+        *RUN.parent.glob("classifier/*/context.json"),
+    ]
+    found = {
+        arm["synthetic_sha256"] for path in contexts for arm in read_json(path)["arms"].values()
+    }
+    return made is not None and made["table_sha256"] not in found
+
+
 def build_answer():
     """Return the README's answer from results/arms.json: a picture, one sentence, a short table."""
     found = json.loads((RUN.parent / "arms.json").read_text())
     trained = json.loads((RUN / "control_options.json").read_text())
     measured = json.loads((RUN / "metrics.json").read_text())
     majority = measured["majority_baseline"]["accuracy"]["value"]
-    return pages_answer.render_answer(found, trained["real_images"], majority)
+    return pages_answer.render_answer(found, trained["real_images"], majority, is_of_another_gan())
 
 
 def build_arms():
@@ -112,10 +125,11 @@ def build_arms():
     found = json.loads((RUN.parent / "arms.json").read_text())
     both = read_json(RUN.parent / "classifier.json")
     if not both:
-        return pages_answer.render_arms(found, both=None)
+        return pages_answer.render_arms(found, other_gan=is_of_another_gan(), both=None)
     lesion = both["lesion_split"]
     return pages_answer.render_arms(
         found,
+        other_gan=is_of_another_gan(),
         both=both,
         alone=cores(both["alone"]["environment"]) if "alone" in both else where_trained(lesion),
         trained=where_trained(lesion),

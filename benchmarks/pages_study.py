@@ -12,7 +12,7 @@ def render_study(found, family=None):
     if found is None:
         return (
             "How the answer depends on the number of lesions one owns, and on whose generator it "
-            "is, is what `make study` measures. It has not been run to an answer yet."
+            "is, is what `make study` measures. Too few of its trainings have run for an answer."
         )
     shown = [a for a in found["answers"] if family is None or a["arm"] in family]
     return render("study", found=found, shown=shown, whole=family is None)

@@ -27,6 +27,14 @@ LOWEST = (
     ("sensitivity", "malignant_sensitivity_at_val_threshold_90"),
     ("specificity", "malignant_specificity_at_val_threshold_90"),
 )
+# What the terminal says of a photograph is measured at this threshold.
+AT_THRESHOLD = [
+    (
+        f"Malignant by the threshold of `--image`: {score}",
+        (f"malignant_{score}_at_val_threshold_90",),
+    )
+    for score in ("sensitivity", "specificity")
+]
 MOST_BYTES = {"keras": 3_000_000, "npz": 2_000_000}
 LICENCE = """\
 The networks and features in this folder were computed from the images of HAM10000 and are licensed
@@ -127,7 +135,10 @@ def render_card(folder, card, records):
         data=card["data"],
         split=card["split"],
         found=found,
-        scores=[(label, show_estimate(model, path)) for label, path in tables.METRIC_ROWS[:-1]],
+        scores=[
+            (label, show_estimate(model, path))
+            for label, path in (*tables.METRIC_ROWS[:-1], *AT_THRESHOLD)
+        ],
         perfect=model["ece_if_perfect"]["value"],
         groups=list(group_rows(groups)),
         lowest=[(what, *lowest(groups, score)) for what, score in LOWEST],

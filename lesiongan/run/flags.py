@@ -96,7 +96,7 @@ def parser(doc: str | None, split_file: bool = False) -> argparse.ArgumentParser
     g.add_argument(
         "--if-stale",
         action="store_true",
-        help="do nothing if the outputs already come from this data and these options (make)",
+        help="train and compute nothing if the outputs come from this data and these options",
     )
     g.add_argument(
         "--models-dir",

@@ -3,6 +3,8 @@
 The metrics agree to the last digit.
 """
 
+import json
+
 import pytest
 
 import evaluate
@@ -32,6 +34,21 @@ def test_tables_are_those_of_the_files(page):
     pages = load_benchmark("pages")
     text = (ROOT / page).read_text()
     assert pages.insert_sections(text, pages.PAGES[page]) == text
+
+
+def test_a_picture_of_another_gan_than_the_tables_is_called_so(tmp_path, monkeypatch):
+    """The published run may be newer than the arms, whose images another training drew."""
+    pages = load_benchmark("pages")
+    monkeypatch.setattr(pages, "RUN", tmp_path / "run")
+    context = tmp_path / "arms/full_weight_0/context.json"
+    for folder in (tmp_path / "run", context.parent):
+        folder.mkdir(parents=True)
+    arms = {"classifier": {"synthetic_sha256": "a"}, "control": {"synthetic_sha256": None}}
+    context.write_text(json.dumps({"arms": arms}))
+    for table, is_another in (("a", False), ("b", True)):
+        made = tmp_path / "run/synthetic_provenance.json"
+        made.write_text(json.dumps({"table_sha256": table}))
+        assert pages.is_of_another_gan() == is_another
 
 
 def test_the_documented_table_of_the_row_order_is_that_of_its_file():

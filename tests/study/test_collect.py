@@ -291,4 +291,4 @@ def test_the_pages_have_a_sentence_a_line_and_the_readme_those_named_beforehand_
     whole = pages_study.render_study(found)
     assert all(f"\n* {a['sentence']}\n" in f"\n{whole}\n" for a in found["answers"])
     assert "24 of 45 trainings" in whole
-    assert "not been run to an answer yet" in pages_study.render_study(None)
+    assert "Too few of its trainings" in pages_study.render_study(None)

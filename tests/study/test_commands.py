@@ -44,7 +44,7 @@ def test_the_map_shows_each_gain_with_its_interval_at_its_number_of_lesions(foun
     from lesiongan.plots.headless import subplots
 
     _, ax = subplots()
-    study_map.draw_panel(ax, found, grid, "auc")
+    study_map.draw_gains(ax, found, grid, "auc", "tensorflow")
     drawn = {c.get_label(): c for c in ax.containers}
     assert set(drawn) == {grid.arms[a]["label"] for a in ("closed_70", "shared_70", "all_real")}
     points, _, (spans,) = drawn[grid.arms["closed_70"]["label"]].lines
@@ -55,6 +55,31 @@ def test_the_map_shows_each_gain_with_its_interval_at_its_number_of_lesions(foun
     ends = [[segment[0, 1], segment[1, 1]] for segment in spans.get_segments()]
     np.testing.assert_allclose(ends, [[0.0, 0.04], [-0.02, 0.02]], atol=1e-12)
     assert [t.get_text() for t in ax.get_xticklabels()] == ["100", "400"]
+
+
+def test_the_map_shows_the_level_of_real_images_and_of_the_sets_at_ones_own_lesions(grid):
+    """A set stands at the lesions one owns, and the curve goes on to all real lesions."""
+    from lesiongan.plots.headless import subplots
+
+    def row(arm, fraction, lesions, auc, backend="tensorflow"):
+        return {
+            "arm": arm,
+            "fraction": fraction,
+            "lesions": lesions,
+            "auc": auc,
+            "backend": backend,
+        }
+
+    arms = [
+        row("real", 30, 100, 0.80),
+        row("all_real", 30, 400, 0.90),
+        row("shared_70", 30, 100, 0.85),
+        row("real", 30, 100, 0.99, "jax"),
+    ]
+    _, ax = subplots()
+    study_map.draw_level(ax, {"arms": arms}, grid, "tensorflow")
+    drawn = [[list(map(float, v)) for v in line.get_data()] for line in ax.lines]
+    assert drawn == [[[100, 400], [0.80, 0.90]], [[100], [0.85]]]
 
 
 def test_the_committed_records_are_never_cleared():
