@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from lesiongan.files import telling
 from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.opening import open_input
 
@@ -238,22 +239,9 @@ def pillow_is_quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def libtiff_is_quiet() -> Iterator[None]:
-    """Lead the process's stderr nowhere within, where libtiff writes what it finds, past Python.
+    """Keep what libtiff writes past Python from the screen.
 
     One thread is within at a time, so photographs in TIFF files are read one by one.
     """
-    with TIFF_LOCK:
-        try:
-            kept = os.dup(2)
-        except OSError:
-            # A process without stderr has nothing to be kept quiet.
-            yield
-            return
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(nowhere)
-            os.close(kept)
+    with TIFF_LOCK, telling.stderr_to_nowhere():
+        yield

@@ -4,10 +4,13 @@ The log of --log-json has one JSON object a line: the time (UTC), the script, th
 its values. Kinds are start, message, epoch, finished and error.
 """
 
+import contextlib
 import json
 import os
 import stat
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -75,3 +78,28 @@ def event(kind: str, **values: Any) -> None:
         line = {"time": now, "script": TELLER.script, "event": kind} | values
         TELLER.log.write(json.dumps(line) + "\n")
         TELLER.log.flush()
+
+
+@contextlib.contextmanager
+def stderr_to_nowhere() -> Iterator[None]:
+    """Within, nothing that is written to the stderr descriptor reaches the screen.
+
+    Libraries write there past Python: TensorFlow its first messages, whatever its log level is, and
+    libtiff what it finds. One thread at a time may be within.
+    """
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:
+        # A process without stderr has nothing to be kept quiet.
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)

@@ -5,9 +5,9 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
+from lesiongan.files import telling
 from lesiongan.files.errors import InputError, first_line
 from lesiongan.files.interrupts import interrupts_held
 
@@ -62,7 +62,7 @@ def quiet_tensorflow(deterministic: bool = False) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     keep_freed_memory()
     try:
-        with silenced(), interrupts_held():
+        with telling.stderr_to_nowhere(), interrupts_held():
             import keras
 
             # Under any backend Keras imports TensorFlow, if it is installed, when it first saves or
@@ -80,23 +80,6 @@ def quiet_tensorflow(deterministic: bool = False) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-
-
-@contextlib.contextmanager
-def silenced() -> Iterator[None]:
-    """Within, nothing that is written to the stderr descriptor reaches the screen.
-
-    TensorFlow writes its first messages straight there, whatever its log level is.
-    """
-    sys.stderr.flush()
-    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(sink)
 
 
 def explain_failure(error: Exception) -> str:

@@ -2,12 +2,15 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
 import eda
 import train_cnn
 import train_gan
+from lesiongan import ROOT
 from lesiongan.files import telling
 from lesiongan.files.errors import InputError
 from lesiongan.run import script
@@ -107,3 +110,24 @@ def test_a_result_is_not_written_onto_a_pipe_or_a_device(tmp_path):
             path.symlink_to("/dev/full")
         with pytest.raises(InputError, match="a pipe or a device, not a file"):
             writing.write_text(path, "words")
+
+
+def test_what_libraries_write_past_python_is_kept_from_the_screen_and_nothing_else_is(capfd):
+    print("before", file=sys.stderr)
+    with telling.stderr_to_nowhere():
+        os.write(2, b"a library's words\n")
+        print("said", flush=True)
+    os.write(2, b"after\n")
+    out, err = capfd.readouterr()
+    assert (out, err) == ("said\n", "before\nafter\n")
+
+
+def test_a_process_without_stderr_is_kept_as_it_is():
+    words = (
+        "import os; from lesiongan.files import telling; os.close(2)\n"
+        "with telling.stderr_to_nowhere(): print('within')\n"
+        "try: os.fstat(2)\n"
+        "except OSError: print('still closed')"
+    )
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, "within\nstill closed\n")

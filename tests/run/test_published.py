@@ -240,6 +240,7 @@ def test_a_set_of_published_networks_is_not_drawn_twice(weights, no_table, tmp_p
     [
         (train_gan, ["--weights", "published"], "add --sample-only"),
         (train_gan, [*SAMPLES, "--data", "x.csv"], "draws without a table"),
+        (train_gan, [*SAMPLES, "--metadata", "m.csv"], "draws without a table"),
         (train_gan, [*SAMPLES, "--subset", "100"], "draws without a table"),
         (train_gan, [*SAMPLES, "--split", "image"], "draws without a table"),
         (train_gan, [*SAMPLES, "--split-seed", "1"], "draws without a table"),
