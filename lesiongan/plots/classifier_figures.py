@@ -39,6 +39,7 @@ def draw_cnn_training(sources):
         )
     left.set(xlabel="epoch", ylabel="log-loss (nats)\ndotted: train")
     right.set(xlabel="epoch", ylabel="val accuracy (%)\ndashed: balanced")
+    style.mark_single_points([left, right])
     for ax in (left, right):
         style.legend_above(ax)
     return fig

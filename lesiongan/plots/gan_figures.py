@@ -71,11 +71,12 @@ def draw_gan_training(sources):
     left.plot(history.epoch, history.generator_loss, color=style.SYNTHETIC, label="generator")
     left.axhline(np.log(2), color="grey", linestyle=":", label="log 2: indistinguishable")
     left.set(xlabel="epoch", ylabel="relativistic loss (nats)")
-    one_line = sources.page.columns("two") == "two" and sources.page.style == "paper"
-    style.legend_above(left, 3 if one_line else 2)
     right.plot(history.epoch, history.accuracy * 100, color="black")
     right.axhline(50, color="grey", linestyle=":")
     right.set(xlabel="epoch", ylabel="real above synthetic (%)")
+    style.mark_single_points([left, right])
+    one_line = sources.page.columns("two") == "two" and sources.page.style == "paper"
+    style.legend_above(left, 3 if one_line else 2)
     return fig
 
 

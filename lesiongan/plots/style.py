@@ -76,6 +76,14 @@ def panels(page, count, height, own="two", **options):
     return fig, list(axes.flat)
 
 
+def mark_single_points(axes):
+    """Give lines of one point a dot, since a line through one point shows nothing."""
+    for ax in axes:
+        for line in ax.lines:
+            if len(line.get_xdata()) == 1:
+                line.set_marker(".")
+
+
 def legend_above(ax, columns=1, title=None):
     """Put the legend above the axes, where it hides nothing; a long title is broken into lines."""
     return ax.legend(

@@ -58,6 +58,15 @@ def test_losses_of_the_gan_stand_under_their_players(inputs, pipeline):
     assert right.get_ylabel() == "real above synthetic (%)"
 
 
+def test_a_training_of_one_epoch_is_drawn_as_points(inputs, monkeypatch):
+    """A line through one point would show nothing at all."""
+    read = gan_figures.frame
+    monkeypatch.setattr(gan_figures, "frame", lambda *a: read(*a)[:1])
+    left, right = gan_figures.draw_gan_training(inputs).axes
+    assert [line.get_marker() for line in left.lines] == [".", ".", "None"]
+    assert [line.get_marker() for line in right.lines] == [".", "None"]
+
+
 def test_the_map_of_features_has_test_images_on_the_left_and_synthetic_ones_on_the_right(
     inputs, parts, synthetic, monkeypatch
 ):
