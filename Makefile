@@ -85,7 +85,7 @@ weights: all  ## repeat the published run on HAM10000; replaces weights/ and res
 	metadata="$(METADATA)"
 	[ "$$metadata" != auto ] || metadata=$$(dirname "$$data")/HAM10000_metadata.csv
 	common=(--data "$$data" --metadata "$$metadata" --if-stale)
-	echo "training the network of two classes beside the published ones, about 10 minutes"
+	echo "training the network of two classes beside the published ones, 5 to 12 minutes"
 	$(PY) train_cnn.py "$${common[@]}" --resume --task malignancy
 	echo "evaluating and drawing with it"
 	$(PY) evaluate.py "$${common[@]}"

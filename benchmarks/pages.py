@@ -98,8 +98,8 @@ def count_readings():
     return len(lines) - image, image
 
 
-def is_of_another_gan():
-    """Return whether no training of the arms used the synthetic images of the published run."""
+def is_of_another_set():
+    """Return whether the arms were trained on other synthetic images than the published run's."""
     made = read_json(RUN / "synthetic_provenance.json")
     contexts = [
         *RUN.parent.glob("arms/*/context.json"),
@@ -108,7 +108,7 @@ def is_of_another_gan():
     found = {
         arm["synthetic_sha256"] for path in contexts for arm in read_json(path)["arms"].values()
     }
-    return made is not None and made["table_sha256"] not in found
+    return made is not None and bool(found - {None}) and made["table_sha256"] not in found
 
 
 def build_answer():
@@ -117,7 +117,7 @@ def build_answer():
     trained = json.loads((RUN / "control_options.json").read_text())
     measured = json.loads((RUN / "metrics.json").read_text())
     majority = measured["majority_baseline"]["accuracy"]["value"]
-    return pages_answer.render_answer(found, trained["real_images"], majority, is_of_another_gan())
+    return pages_answer.render_answer(found, trained["real_images"], majority, is_of_another_set())
 
 
 def build_arms():
@@ -125,11 +125,11 @@ def build_arms():
     found = json.loads((RUN.parent / "arms.json").read_text())
     both = read_json(RUN.parent / "classifier.json")
     if not both:
-        return pages_answer.render_arms(found, other_gan=is_of_another_gan(), both=None)
+        return pages_answer.render_arms(found, other_set=is_of_another_set(), both=None)
     lesion = both["lesion_split"]
     return pages_answer.render_arms(
         found,
-        other_gan=is_of_another_gan(),
+        other_set=is_of_another_set(),
         both=both,
         alone=cores(both["alone"]["environment"]) if "alone" in both else where_trained(lesion),
         trained=where_trained(lesion),

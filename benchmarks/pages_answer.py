@@ -40,11 +40,11 @@ def describe_verdict(gain):
     )
 
 
-def render_answer(found, train_images, majority, other_gan):
+def render_answer(found, train_images, majority, other_set):
     """Return the answer as Markdown: a picture, one sentence, one short table.
 
     train_images: how many real images the CNNs were trained on; majority: the accuracy of always
-    naming the commonest class; other_gan: whether the picture is of another GAN than the table.
+    naming the commonest class; other_set: whether the picture shows another set than the table's.
     """
     arms, ours = found["arms"], found["arms"]["classic_synthetic"]
     gain = ours["less_classic"]
@@ -65,14 +65,14 @@ def render_answer(found, train_images, majority, other_gan):
         train_images=train_images,
         majority=f"{majority:.3f}",
         compared=sum("less_classic" in arm for arm in arms.values()),
-        other_gan=other_gan,
+        other_set=other_set,
     )
 
 
-def render_arms(found, other_gan, **classifier):
+def render_arms(found, other_set, **classifier):
     """Return all arms as Markdown.
 
-    other_gan: whether their images are of another GAN than the published run's.
+    other_set: whether their images are of another set than the published run's.
     `classifier` says what the template tells of results/classifier.json beside them: both (its
     content or None) and, unless that is None, alone, trained, readings and beside_leak.
     """
@@ -91,7 +91,7 @@ def render_arms(found, other_gan, **classifier):
     return render(
         "arms",
         found=found,
-        other_gan=other_gan,
+        other_set=other_set,
         gain={name: show_change(ours["less_classic"][name], mark=False) for name in NAMES},
         seeds=len(ours["compared_seeds"]),
         arms=rows,

@@ -15,4 +15,5 @@ def render_study(found, family=None):
             "is, is what `make study` measures. Too few of its trainings have run for an answer."
         )
     shown = [a for a in found["answers"] if family is None or a["arm"] in family]
-    return render("study", found=found, shown=shown, whole=family is None)
+    says_worth = any("more real lesions" in a["sentence"] for a in shown)
+    return render("study", found=found, shown=shown, whole=family is None, says_worth=says_worth)

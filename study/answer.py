@@ -13,7 +13,6 @@ MEASURE_NAMES = {
     "melanoma_average_precision": "average precision of melanoma",
     "ece": "calibration error",
 }
-ORDER = ("low", "value", "high")
 
 
 def signed(value):
@@ -31,13 +30,20 @@ def is_shown(row):
     return apart and (row["p_holm"] is None or row["p_holm"] < 0.05)
 
 
-def list_real(arms, backend, measure, base):
-    """Return [(lesions, mean)] of classifiers of real images alone, by number of lesions."""
+def list_real(arms, backend, measure, base, fraction=None):
+    """Return [(lesions, mean)] of classifiers of real images alone, by number of lesions.
+
+    Each point has the training steps of its own fraction. All train lesions are those of the base
+    at 100 %; before that has run, the ceiling `all_real` of the given fraction, which takes as many
+    steps as its other arms, or else that of the largest fraction.
+    """
+    mine = [a for a in arms if a["backend"] == backend and a["arm"] in (base, "all_real")]
+    preferred = sorted(
+        mine, key=lambda a: (a["arm"] != base, a["fraction"] != fraction, -a["fraction"])
+    )
     found: dict[int, float] = {}
-    # Where an arm of the base has as many lesions as a ceiling, the base counts.
-    for row in sorted(arms, key=lambda row: row["arm"] != base):
-        if row["backend"] == backend and row["arm"] in (base, "all_real"):
-            found[row["lesions"]] = found.get(row["lesions"], row[measure])
+    for row in preferred:
+        found.setdefault(row["lesions"], row[measure])
     return sorted(found.items())
 
 
@@ -45,12 +51,12 @@ def find_worth(row, arms, base):
     """Return {value, low, high, most}: the real lesions more that would have given the same gain.
 
     low and high are those of the gain's interval; the curve of real images alone has none here. It
-    is interpolated linearly over the logarithm of the number of lesions. No gain is worth 0, and
-    none is worth more than `most`, up to the last point of the curve: there it means as much or
-    more. None without a second point of the curve.
+    is interpolated linearly over the logarithm of the number of lesions. Where there is no gain,
+    the number is 0. It is at most `most`, the curve's last point, and means that many or more
+    there. None without a second point of the curve.
     """
     own = row["lesions"]
-    curve = list_real(arms, row["backend"], row["measure"], base)
+    curve = list_real(arms, row["backend"], row["measure"], base, row["fraction"])
     larger = [(n, v) for n, v in curve if n > own]
     if not larger:
         return None
@@ -96,20 +102,32 @@ def say_gain(row):
     clause = f"{word} {unsigned(abs(row['value']))} of {measure} {interval}"
     worth = row["worth"] if row["measure"] == "auc" and row["value"] > 0 else None
     if worth:
-        most = worth["most"]
-        low, value, high = (
-            f"{n} or more" if n == most else str(n) for n in (worth[k] for k in ORDER)
-        )
-        clause += f", as much as {value} more real lesions [{low}, {high}]"
+        clause += f", as much as {say_worth(worth)}"
     return clause
 
 
+def say_worth(worth):
+    """Return what a gain is worth in words; see find_worth."""
+    if worth["low"] == worth["most"]:
+        return f"{worth['most']} more real lesions or more"
+    low, value, high = (
+        f"{worth[name]} or more" if worth[name] == worth["most"] else str(worth[name])
+        for name in ("low", "value", "high")
+    )
+    if worth["value"] == worth["most"]:
+        value = worth["most"]
+        return f"{value} more real lesions or more ({low} at the low end of that interval)"
+    return f"{value} more real lesions ({low} to {high} at the ends of that interval)"
+
+
 def write_sentences(found):
-    """Return [{fraction, arm, sentence}] of each fraction and arm with synthetic images."""
+    """Return [{fraction, arm, sentence}] of each fraction and arm but the ceiling."""
     out = []
     several = len(found["environments"]) > 1
     keys = dict.fromkeys(
-        (c["fraction"], c["arm"], c["backend"]) for c in found["contrasts"] if c["source"]
+        (c["fraction"], c["arm"], c["backend"])
+        for c in found["contrasts"]
+        if c["arm"] != "all_real"
     )
     for fraction, arm, backend in sorted(keys):
         rows = {
@@ -119,7 +137,8 @@ def write_sentences(found):
         }
         first = rows["auc"]
         gains = [say_gain(rows[name]) for name in ("auc", "balanced_accuracy")]
-        seeds = f"{max(1, len(first['gan_seeds']))} x {len(first['cnn_seeds'])} seeds"
+        players = [first["gan_seeds"], first["cnn_seeds"]]
+        seeds = " x ".join(str(len(p)) for p in players if p) + " seeds"
         on = f", {backend}" if several else ""
         sentence = (
             f"With {fraction} % of the lesions ({first['lesions']}), {first['label']}: {gains[0]}; "

@@ -53,6 +53,7 @@ COLUMNS = (
     "worth",
     "worth_low",
     "worth_high",
+    "worth_most",
     "gan_seeds",
     "cnn_seeds",
     "backend",
@@ -271,9 +272,8 @@ def write_csv(path, contrasts):
     table.writeheader()
     for row in contrasts:
         seeds = {k: " ".join(map(str, row[k])) for k in ("gan_seeds", "cnn_seeds")}
-        worth = row["worth"] or {"value": None, "low": None, "high": None}
-        lesions = {"worth": worth["value"], "worth_low": worth["low"], "worth_high": worth["high"]}
-        table.writerow(row | seeds | lesions)
+        worth = {f"worth_{name}": n for name, n in (row["worth"] or {}).items()}
+        table.writerow(row | seeds | {"worth": worth.pop("worth_value", None)} | worth)
     writing.write_text(path, text.getvalue())
 
 

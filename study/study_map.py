@@ -16,8 +16,7 @@ def draw(found, grid):
     """
     from lesiongan.plots import pages, style
 
-    # A panel is of one backend: that of the most cells.
-    backend = max(found["arms"], key=lambda a: a["cells"])["backend"]
+    backend = choose_backend(found, grid.values["base"])
     with style.use(pages.PAPER):
         fig, axes = style.panels(pages.PAPER, len(NAMES) + 1, height=2.6)
         for ax, (measure, label) in zip(axes, NAMES.items(), strict=False):
@@ -27,6 +26,16 @@ def draw(found, grid):
         note = "PHANTOM DATA: drawn by code, no medical meaning" * found["data"]["phantom"]
         path = grid.beside("_map")
         style.save(fig, writing.ensure_folder(path.parent), path.name, note)
+
+
+def choose_backend(found, base):
+    """Return the backend that the map is of: that of the most cells among those with a base."""
+    with_base = [a["backend"] for a in found["arms"] if a["arm"] == base]
+    cells: dict[str, int] = {}
+    for arm in found["arms"]:
+        if arm["backend"] in with_base or not with_base:
+            cells[arm["backend"]] = cells.get(arm["backend"], 0) + arm["cells"]
+    return max(cells, key=lambda backend: cells[backend])
 
 
 def mark_of(source):
@@ -63,7 +72,7 @@ def draw_gains(ax, found, grid, measure, backend):
         spans = [[v - c["low"] for v, c in zip(y, mine, strict=True)]]
         spans.append([c["high"] - v for v, c in zip(y, mine, strict=True)])
         ax.errorbar(x, y, yerr=spans, fmt=form, color=colour, capsize=2, label=mine[0]["label"])
-    if measure == next(iter(NAMES)):
+    if rows and measure == next(iter(NAMES)):
         style.legend_above(ax)
     scale_lesions(ax, {c["lesions"] for c in rows}, "own lesions")
 
@@ -74,15 +83,21 @@ def draw_level(ax, found, grid, backend):
     mine = [a for a in arms if a["backend"] == backend]
     owned = {a["fraction"]: a["lesions"] for a in mine if a["arm"] == base}
     curve = answer.list_real(arms, backend, "auc", base)
-    _, colour = mark_of(None)
-    ax.plot(*zip(*curve, strict=True), "^-", color=colour, label="real images alone")
+    mark, colour = mark_of(None)
+    line = "-" if len(curve) >= FEWEST_ON_A_LINE else ":"
+    if curve:
+        ax.plot(*zip(*curve, strict=True), mark + line, color=colour, label="real images alone")
+        ax.legend(loc="lower right")
     for name in grid.values["family"]["arms"]:
-        points = sorted((owned[a["fraction"]], a["auc"]) for a in mine if a["arm"] == name)
+        points = sorted(
+            (owned[a["fraction"]], a["auc"])
+            for a in mine
+            if a["arm"] == name and a["fraction"] in owned
+        )
         if points:
-            form, colour = style_of(grid.arms[name]["source"], len(points))
+            form, colour = style_of(grid.arms[name].get("source"), len(points))
             ax.plot(*zip(*points, strict=True), form, color=colour)
     ax.set_ylabel("AUC")
-    ax.legend(loc="lower right")
     scale_lesions(ax, dict(curve), "real lesions")
 
 
@@ -92,5 +107,6 @@ def scale_lesions(ax, numbers, label):
     ticks = sorted(numbers)
     ax.set_xticks(ticks, [str(n) for n in ticks])
     ax.minorticks_off()
-    ax.set_xlim(ticks[0] / 1.4, ticks[-1] * 1.4)
+    if ticks:
+        ax.set_xlim(ticks[0] / 1.4, ticks[-1] * 1.4)
     ax.set_xlabel(label)

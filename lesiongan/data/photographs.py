@@ -98,7 +98,8 @@ def decode(picture: "Image.Image", path: Path | str) -> "Image.Image":
     from PIL import Image
 
     # The TIFF reader turns pictures itself while it loads them, and then knows of no turn.
-    with libtiff_is_quiet() if picture.format == "TIFF" else contextlib.nullcontext():
+    # libtiff writes past Python. Photographs in TIFF files are so read one by one.
+    with telling.stderr_to_nowhere() if picture.format == "TIFF" else contextlib.nullcontext():
         picture.load()
     turn = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -209,7 +210,7 @@ def search_folder(top: Path) -> list[Path]:
 
 # How many threads are within pillow_is_quiet, and the filters of warnings from before the first.
 QUIET: dict[str, Any] = {"within": 0, "before": None}
-QUIET_LOCK, TIFF_LOCK = threading.Lock(), threading.Lock()
+QUIET_LOCK = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -235,13 +236,3 @@ def pillow_is_quiet() -> Iterator[None]:
             QUIET["within"] -= 1
             if not QUIET["within"]:
                 QUIET["before"].__exit__(None, None, None)
-
-
-@contextlib.contextmanager
-def libtiff_is_quiet() -> Iterator[None]:
-    """Keep what libtiff writes past Python from the screen.
-
-    One thread is within at a time, so photographs in TIFF files are read one by one.
-    """
-    with TIFF_LOCK, telling.stderr_to_nowhere():
-        yield

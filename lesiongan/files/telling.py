@@ -9,6 +9,7 @@ import json
 import os
 import stat
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ class Teller:
 
 
 TELLER = Teller()
+# Keras may be started while a thread reads a photograph, hence one lock for all.
+STDERR_LOCK = threading.RLock()
 
 
 def start(script: str, quiet: bool = False, path: Path | str | None = None) -> None:
@@ -85,21 +88,24 @@ def stderr_to_nowhere() -> Iterator[None]:
     """Within, nothing that is written to the stderr descriptor reaches the screen.
 
     Libraries write there past Python: TensorFlow its first messages, whatever its log level is, and
-    libtiff what it finds. One thread at a time may be within.
+    libtiff what it finds. One thread is within at a time, others wait.
     """
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:
-        # A process without stderr has nothing to be kept quiet.
+    with STDERR_LOCK, contextlib.ExitStack() as undo:
+        # A process that was started without stderr has nothing to be kept quiet, and its
+        # descriptor 2 may be any file.
+        if sys.__stderr__ is not None:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.flush()
+            with contextlib.suppress(OSError):
+                lead_to_nowhere(undo)
         yield
-        return
+
+
+def lead_to_nowhere(undo: contextlib.ExitStack) -> None:
+    """Lead descriptor 2 nowhere until `undo` is closed; raise OSError if it is not open."""
+    kept = os.dup(2)
+    undo.callback(os.close, kept)
     nowhere = os.open(os.devnull, os.O_WRONLY)
+    undo.callback(os.close, nowhere)
     os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
+    undo.callback(os.dup2, kept, 2)

@@ -71,7 +71,7 @@ def add_data_flags(p: argparse.ArgumentParser) -> None:
         "--real",
         metavar="PATH|none",
         default="table",
-        help="none trains on synthetic images alone; a path adds its rows to those of --data",
+        help="none trains on synthetic images alone; a path adds its rows to the train part",
     )
     g.add_argument(
         "--augment",

@@ -36,7 +36,7 @@ def test_tables_are_those_of_the_files(page):
     assert pages.insert_sections(text, pages.PAGES[page]) == text
 
 
-def test_a_picture_of_another_gan_than_the_tables_is_called_so(tmp_path, monkeypatch):
+def test_a_picture_of_other_synthetic_images_than_the_tables_is_called_so(tmp_path, monkeypatch):
     """The published run may be newer than the arms, whose images another training drew."""
     pages = load_benchmark("pages")
     monkeypatch.setattr(pages, "RUN", tmp_path / "run")
@@ -48,7 +48,9 @@ def test_a_picture_of_another_gan_than_the_tables_is_called_so(tmp_path, monkeyp
     for table, is_another in (("a", False), ("b", True)):
         made = tmp_path / "run/synthetic_provenance.json"
         made.write_text(json.dumps({"table_sha256": table}))
-        assert pages.is_of_another_gan() == is_another
+        assert pages.is_of_another_set() == is_another
+    context.unlink()
+    assert not pages.is_of_another_set()
 
 
 def test_the_documented_table_of_the_row_order_is_that_of_its_file():

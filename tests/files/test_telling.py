@@ -113,21 +113,40 @@ def test_a_result_is_not_written_onto_a_pipe_or_a_device(tmp_path):
 
 
 def test_what_libraries_write_past_python_is_kept_from_the_screen_and_nothing_else_is(capfd):
-    print("before", file=sys.stderr)
     with telling.stderr_to_nowhere():
         os.write(2, b"a library's words\n")
         print("said", flush=True)
     os.write(2, b"after\n")
     out, err = capfd.readouterr()
-    assert (out, err) == ("said\n", "before\nafter\n")
+    assert (out, err) == ("said\n", "after\n")
 
 
-def test_a_process_without_stderr_is_kept_as_it_is():
-    words = (
-        "import os; from lesiongan.files import telling; os.close(2)\n"
-        "with telling.stderr_to_nowhere(): print('within')\n"
-        "try: os.fstat(2)\n"
-        "except OSError: print('still closed')"
+def run_words(words, **streams):
+    """Run lines of Python on the package in a process of its own; return (code, stdout, stderr)."""
+    code = "import os, sys\nfrom lesiongan.files import telling\n" + words
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT, **streams
     )
-    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, cwd=ROOT)
-    assert (done.returncode, done.stdout) == (0, "within\nstill closed\n")
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_words_that_wait_for_the_screen_are_not_lost():
+    words = "import io\nsys.stderr = io.TextIOWrapper(io.FileIO(2, 'w', closefd=False))\n"
+    words += "sys.stderr.write('before')\nwith telling.stderr_to_nowhere(): os.write(2, b'lost')"
+    assert run_words(words, stderr=subprocess.PIPE) == (0, "", "before")
+
+
+def test_a_stderr_that_is_closed_stays_closed_and_nothing_fails():
+    words = "os.close(2)\nwith telling.stderr_to_nowhere(): print('within')\n"
+    words += "try: os.fstat(2)\nexcept OSError: print('still closed')\n"
+    words += "sys.stderr.close()\nwith telling.stderr_to_nowhere(): print('again')"
+    code, out, _ = run_words(words, stderr=subprocess.PIPE)
+    assert (code, out) == (0, "within\nstill closed\nagain\n")
+
+
+def test_a_file_that_took_the_number_of_a_missing_stderr_is_not_led_away(tmp_path):
+    path = tmp_path / "file"
+    words = f"f = os.open({str(path)!r}, os.O_WRONLY | os.O_CREAT)\nprint(f)\n"
+    words += "with telling.stderr_to_nowhere(): os.write(f, b'kept')"
+    code, out, _ = run_words(words, preexec_fn=lambda: os.close(2))
+    assert (code, out, path.read_text()) == (0, "2\n", "kept")

@@ -169,6 +169,17 @@ def test_without_a_cell_it_says_what_to_run(grid):
         collect.collect(grid)
 
 
+@pytest.mark.parametrize("done", [["real"], ["closed_70", "all_real"]])
+def test_a_study_that_has_just_begun_is_collected(grid, labels, done, capsys):
+    """Only the base has run, or arms without a base: nothing to compare, and nothing fails."""
+    write_test_rows(grid, len(labels))
+    for arm in done:
+        write_cell(grid, Group(30, arm, 0 if "70" in arm else None), 0, labels, 0.3)
+    collect.main([str(grid.path)])
+    assert (grid.results.parent / "study_map.png").is_file()
+    assert f"study: {len(done)} of 45 cells done" in capsys.readouterr().out
+
+
 def test_the_command_writes_json_table_map_and_sentences(filled, capsys):
     grid, _ = filled
     collect.main([str(grid.path)])
@@ -191,16 +202,20 @@ def test_the_command_writes_json_table_map_and_sentences(filled, capsys):
 # ---------------------------------------------------------------- what images are worth
 
 ARMS = [
-    {"arm": "real", "backend": "tensorflow", "lesions": 100, "auc": 0.80},
-    {"arm": "real", "backend": "tensorflow", "lesions": 400, "auc": 0.84},
-    {"arm": "real", "backend": "tensorflow", "lesions": 1600, "auc": 0.88},
-    {"arm": "all_real", "backend": "tensorflow", "lesions": 1600, "auc": 0.5},
-    {"arm": "real", "backend": "jax", "lesions": 200, "auc": 0.99},
+    {"arm": arm, "fraction": f, "backend": backend, "lesions": lesions, "auc": auc}
+    for arm, f, backend, lesions, auc in (
+        ("real", 10, "tensorflow", 100, 0.80),
+        ("real", 30, "tensorflow", 400, 0.84),
+        ("real", 100, "tensorflow", 1600, 0.88),
+        ("all_real", 10, "tensorflow", 1600, 0.5),
+        ("real", 20, "jax", 200, 0.99),
+    )
 ]
 
 
 def worth_of(gain, **changes):
-    row = {"lesions": 100, "base_value": 0.80, "measure": "auc", "backend": "tensorflow"}
+    row = {"fraction": 10, "lesions": 100, "base_value": 0.80, "measure": "auc"}
+    row["backend"] = "tensorflow"
     gains = {"value": gain, "low": gain - 0.02, "high": gain + 0.02}
     return answer.find_worth(row | gains | changes, ARMS, "real")
 
@@ -227,9 +242,19 @@ def test_without_a_second_point_nothing_is_said_of_worth():
 
 def test_where_real_lesions_help_nothing_a_gain_is_worth_all_of_them():
     arms = [a | {"auc": 0.7} for a in ARMS if a["lesions"] > 100]
-    row = {"lesions": 100, "base_value": 0.8, "measure": "auc", "backend": "tensorflow"}
-    found = answer.find_worth(row | {"value": 0.01, "low": -0.01, "high": 0.02}, arms, "real")
+    row = {"fraction": 10, "lesions": 100, "base_value": 0.8, "measure": "auc"}
+    gains = {"value": 0.01, "low": -0.01, "high": 0.02, "backend": "tensorflow"}
+    found = answer.find_worth(row | gains, arms, "real")
     assert found == {"low": 0, "value": 1500, "high": 1500, "most": 1500}
+
+
+def test_before_all_lesions_have_run_the_ceiling_of_ones_own_fraction_ends_the_curve():
+    """It has as many training steps as the set that it is compared with."""
+    arms = [a for a in ARMS if a["fraction"] != 100 and a["arm"] == "real"]
+    for fraction, auc in ((10, 0.90), (30, 0.95)):
+        arms.append(ARMS[3] | {"fraction": fraction, "auc": auc})
+    ends = [answer.list_real(arms, "tensorflow", "auc", "real", f)[-1] for f in (10, 30, None)]
+    assert ends == [(1600, 0.90), (1600, 0.95), (1600, 0.95)]
 
 
 def row_of(**changes):
@@ -251,8 +276,15 @@ def row_of(**changes):
 
 def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_be_seen():
     assert answer.say_gain(row_of()) == (
-        "add .020 of AUC [+.010, +.030], as much as 100 more real lesions [41, 1500 or more]"
+        "add .020 of AUC [+.010, +.030], as much as 100 more real lesions "
+        "(41 to 1500 or more at the ends of that interval)"
     )
+    for low, words in (
+        (41, "1500 more real lesions or more (41 at the low end of that interval)"),
+        (1500, "1500 more real lesions or more"),
+    ):
+        beyond = {"low": low, "value": 1500, "high": 1500, "most": 1500}
+        assert answer.say_gain(row_of(worth=beyond)).endswith(f", as much as {words}")
     loss = row_of(value=-0.02, low=-0.03, high=-0.01)
     assert answer.say_gain(loss) == "take .020 of AUC [-.030, -.010]"
     for changes in ({"low": -0.001}, {"p_holm": 0.06}):
@@ -276,9 +308,35 @@ def test_the_ceiling_of_a_grid_is_its_largest_number_of_lesions(tmp_path, labels
     assert pick(found, "all_real", "auc")["worth"] is None
     collect.write_csv(tmp_path / "study.csv", found["contrasts"])
     table = pd.read_csv(tmp_path / "study.csv").query("arm == 'shared_70' and measure == 'auc'")
-    assert table[["worth_low", "worth", "worth_high"]].to_numpy().tolist() == [
-        [more["low"], more["value"], more["high"]]
-    ]
+    columns = ["worth_low", "worth", "worth_high", "worth_most"]
+    (row,) = table[columns].to_dict("records")
+    assert list(row.values()) == [more[name] for name in ("low", "value", "high", "most")]
+
+
+def test_an_arm_of_real_images_alone_has_a_sentence_and_a_point_of_its_own(tmp_path, labels):
+    """Such as other flags of train_cnn.py, on a table of one's own."""
+    arms = {
+        "real": {"label": "plain batches", "flags": ["--synthetic", "none"]},
+        "balanced": {"label": "class-balanced batches", "flags": ["--sampler", "balanced"]},
+    }
+    grid = Grid(
+        write_grid(
+            tmp_path,
+            arms=arms,
+            family={"arms": ["balanced"], "measures": ["auc"]},
+            stages=[{"fractions": [100], "arms": ["real", "balanced"]}],
+            cnn_seeds=[0, 1, 2],
+        )
+    )
+    write_test_rows(grid, len(labels))
+    for arm, skill in (("real", 0.1), ("balanced", 0.4)):
+        for seed in (0, 1, 2):
+            write_cell(grid, Group(100, arm, None), seed, labels, skill)
+    found = collect.collect(grid)
+    (said,) = found["answers"]
+    assert "class-balanced batches: add ." in said["sentence"]
+    assert said["sentence"].endswith(" (3 seeds).")
+    collect.main([str(grid.path)])
 
 
 def test_the_pages_have_a_sentence_a_line_and_the_readme_those_named_beforehand_alone(filled):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 
 from lesiongan import ROOT
 from lesiongan.files.errors import InputError
@@ -49,6 +50,19 @@ def test_the_committed_grid_can_be_read_and_tests_what_it_names():
         flags = grid.cnn_recipe(group, 0)
         steps = flags[flags.index("--steps") + 1]
         assert steps == str(grid.fractions[group.fraction]["steps"])
+
+
+def test_the_grid_that_the_readme_proposes_for_a_table_of_ones_own_is_one(tmp_path):
+    """Its lines replace those of the committed grid."""
+    text = (ROOT / "study/README.md").read_text()
+    example = text.split("## A table of your own")[1].split("```yaml\n")[1].split("```")[0]
+    values = yaml.safe_load((ROOT / "study/config.yaml").read_text()) | yaml.safe_load(example)
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(values))
+    grid = Grid(path)
+    assert [g.name for g in grid.groups] == ["f100_real", "f100_balanced"]
+    assert not grid.is_committed()
+    assert grid.values["family"]["arms"] == ["balanced"]
 
 
 def test_a_closed_gan_learns_from_own_lesions_and_a_shared_one_from_the_others(grid):
