@@ -16,4 +16,11 @@ def render_study(found, family=None):
         )
     shown = [a for a in found["answers"] if family is None or a["arm"] in family]
     says_worth = any("more real lesions" in a["sentence"] for a in shown)
-    return render("study", found=found, shown=shown, whole=family is None, says_worth=says_worth)
+    return render(
+        "study",
+        found=found,
+        shown=shown,
+        base=found["base"],
+        whole=family is None,
+        says_worth=says_worth,
+    )

@@ -95,15 +95,13 @@ def say_gain(row):
     if not is_shown(row):
         seen = unsigned(row["minimum_detectable"])
         return (
-            f"no change of {measure} that we could see ({signed(row['value'])} {interval}; "
-            f"we would have seen {seen})"
+            f"no difference of {measure} shown ({signed(row['value'])} {interval}; we would have "
+            f"seen {seen})"
         )
-    word = "add" if row["value"] > 0 else "take"
-    clause = f"{word} {unsigned(abs(row['value']))} of {measure} {interval}"
+    word = "higher" if row["value"] > 0 else "lower"
+    clause = f"{measure} is {word} by {unsigned(abs(row['value']))} {interval}"
     worth = row["worth"] if row["measure"] == "auc" and row["value"] > 0 else None
-    if worth:
-        clause += f", as much as {say_worth(worth)}"
-    return clause
+    return f"{clause}, as much as by {say_worth(worth)}" if worth else clause
 
 
 def say_worth(worth):
@@ -137,8 +135,12 @@ def write_sentences(found):
         }
         first = rows["auc"]
         gains = [say_gain(rows[name]) for name in ("auc", "balanced_accuracy")]
-        players = [first["gan_seeds"], first["cnn_seeds"]]
-        seeds = " x ".join(str(len(p)) for p in players if p) + " seeds"
+        players = {"GAN": first["gan_seeds"], "classifier": first["cnn_seeds"]}
+        seeds = " x ".join(
+            f"{len(seeds)} {name}{'s' * (len(seeds) > 1)}"
+            for name, seeds in players.items()
+            if seeds
+        )
         on = f", {backend}" if several else ""
         sentence = (
             f"With {fraction} % of the lesions ({first['lesions']}), {first['label']}: {gains[0]}; "

@@ -252,6 +252,7 @@ def collect(grid):
         "test_images": len(lesions),
         "test_lesions": len(set(lesions)),
         "draws": grid.values["draws"],
+        "base": grid.arms[grid.values["base"]]["label"],
         "family": grid.values["family"],
         "tested_together": tested,
         "cells": len(done),

@@ -7,6 +7,7 @@ from lesiongan.files.errors import InputError
 FOLDER = ROOT / "results"
 SHAPE = {
     "data": {"sha256": str},
+    "base": str,
     "cells": int,
     "cells_planned": int,
     "answers": [{"sentence": str}],
@@ -37,7 +38,7 @@ def find_files(data):
 
 
 def read(data):
-    """Return {sentences, cells, cells_planned, picture} of the study of this table, or None."""
+    """Return {sentences, base, cells, cells_planned, picture} of this table's study, or None."""
     from lesiongan.plots import pictures
 
     files = find_files(data)
@@ -52,5 +53,5 @@ def read(data):
     return {
         "sentences": sentences,
         "picture": pictures.show("study_map", CAPTION, alt, files[1].read_bytes()),
-        **{name: found[name] for name in ("cells", "cells_planned")},
+        **{name: found[name] for name in ("base", "cells", "cells_planned")},
     }

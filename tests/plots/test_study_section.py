@@ -20,6 +20,7 @@ def results(tmp_path, monkeypatch):
     style.save(fig, tmp_path, "study_map")
     found = {
         "data": {"sha256": "abc"},
+        "base": "own images",
         "cells": 4,
         "cells_planned": 9,
         "answers": [{"sentence": s, "fraction": 10, "arm": "x"} for s in SENTENCES],

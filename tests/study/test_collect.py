@@ -196,7 +196,7 @@ def test_the_command_writes_json_table_map_and_sentences(filled, capsys):
     assert (found["cells"], found["cells_planned"]) == (24, 45)
     shared = next(a["sentence"] for a in found["answers"] if a["arm"] == "shared_70")
     assert shared.startswith("With 30 % of the lesions (150), own images + 70 of a shared GAN: ")
-    assert "3 x 3 seeds" in shared
+    assert "(3 GANs x 3 classifiers)" in shared
 
 
 # ---------------------------------------------------------------- what images are worth
@@ -276,7 +276,7 @@ def row_of(**changes):
 
 def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_be_seen():
     assert answer.say_gain(row_of()) == (
-        "add .020 of AUC [+.010, +.030], as much as 100 more real lesions "
+        "AUC is higher by .020 [+.010, +.030], as much as by 100 more real lesions "
         "(41 to 1500 or more at the ends of that interval)"
     )
     for low, words in (
@@ -284,12 +284,12 @@ def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_b
         (1500, "1500 more real lesions or more"),
     ):
         beyond = {"low": low, "value": 1500, "high": 1500, "most": 1500}
-        assert answer.say_gain(row_of(worth=beyond)).endswith(f", as much as {words}")
+        assert answer.say_gain(row_of(worth=beyond)).endswith(f", as much as by {words}")
     loss = row_of(value=-0.02, low=-0.03, high=-0.01)
-    assert answer.say_gain(loss) == "take .020 of AUC [-.030, -.010]"
+    assert answer.say_gain(loss) == "AUC is lower by .020 [-.030, -.010]"
     for changes in ({"low": -0.001}, {"p_holm": 0.06}):
         words = answer.say_gain(row_of(**changes))
-        assert words.startswith("no change of AUC that we could see (+.020 [")
+        assert words.startswith("no difference of AUC shown (+.020 [")
         assert words.endswith("; we would have seen .016)")
 
 
@@ -334,8 +334,8 @@ def test_an_arm_of_real_images_alone_has_a_sentence_and_a_point_of_its_own(tmp_p
             write_cell(grid, Group(100, arm, None), seed, labels, skill)
     found = collect.collect(grid)
     (said,) = found["answers"]
-    assert "class-balanced batches: add ." in said["sentence"]
-    assert said["sentence"].endswith(" (3 seeds).")
+    assert "class-balanced batches: AUC is higher by ." in said["sentence"]
+    assert said["sentence"].endswith(" (3 classifiers).")
     collect.main([str(grid.path)])
 
 
