@@ -94,10 +94,13 @@ def say_gain(row):
         return f"too few seeds to say whether {measure} changes ({signed(row['value'])} {interval})"
     if not is_shown(row):
         seen = unsigned(row["minimum_detectable"])
-        return (
-            f"no difference of {measure} shown ({signed(row['value'])} {interval}; we would have "
-            f"seen {seen})"
-        )
+        found = f"{signed(row['value'])} {interval}"
+        if row["low"] > 0 or row["high"] < 0:
+            return (
+                f"no difference of {measure} shown after Holm's correction ({found}, p = "
+                f"{unsigned(row['p_holm'])}; we would have seen {seen})"
+            )
+        return f"no difference of {measure} shown ({found}; we would have seen {seen})"
     word = "higher" if row["value"] > 0 else "lower"
     clause = f"{measure} is {word} by {unsigned(abs(row['value']))} {interval}"
     worth = row["worth"] if row["measure"] == "auc" and row["value"] > 0 else None

@@ -287,9 +287,12 @@ def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_b
         assert answer.say_gain(row_of(worth=beyond)).endswith(f", as much as by {words}")
     loss = row_of(value=-0.02, low=-0.03, high=-0.01)
     assert answer.say_gain(loss) == "AUC is lower by .020 [-.030, -.010]"
-    for changes in ({"low": -0.001}, {"p_holm": 0.06}):
+    for changes, after in (
+        ({"low": -0.001}, " (+.020 [-.001, +.030]; we"),
+        ({"p_holm": 0.06}, " after Holm's correction (+.020 [+.010, +.030], p = .060; we"),
+    ):
         words = answer.say_gain(row_of(**changes))
-        assert words.startswith("no difference of AUC shown (+.020 [")
+        assert words.startswith(f"no difference of AUC shown{after}")
         assert words.endswith("; we would have seen .016)")
 
 
