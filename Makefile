@@ -107,8 +107,8 @@ test: .venv/ready-dev  ## ruff, mypy and all tests
 	$(PY) -m mypy
 	$(PY) -m coverage erase
 	# From Python 3.12 on its own monitoring costs coverage half as much time.
-	core=$$($(PY) -c "import sys; print('sysmon' if sys.version_info >= (3, 12) else 'ctrace')")
-	COVERAGE_CORE=$$core $(PY) -m coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10  # by files, because what they share is made once for each process; see tests/conftest.py for their order
+	export COVERAGE_CORE=$$($(PY) -c "import sys; print('sysmon' if sys.version_info >= (3, 12) else 'ctrace')")
+	$(PY) -m coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10  # by files, because what they share is made once for each process; see tests/conftest.py for their order
 	$(PY) -m coverage combine --quiet
 	echo "lines that no test has run, of the package and the five scripts:"
 	$(PY) -m coverage report

@@ -175,9 +175,8 @@ def build_classifier_section():
 
 
 def build_study():
-    """Return the study's sentences about the arms named beforehand, for the README."""
-    found = read_json(RUN.parent / "study.json")
-    return pages_study.render_study(found, found["family"]["arms"] if found else None)
+    """Return the study's sentences for the README."""
+    return pages_study.render_study(read_json(RUN.parent / "study.json"), whole=False)
 
 
 def build_whole_study():

@@ -12,7 +12,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render(section, **values):
-    """Return the Markdown of a section, each paragraph in a line.
+    """Return the Markdown of a section, each paragraph and each item of a list in a line.
 
     In lines of their own, a value at the start of one could begin a list. An apostrophe needs no
     escape there.
@@ -20,7 +20,8 @@ def render(section, **values):
     template = report.environment(TEMPLATES).get_template(f"{section}.md")
     text = template.render(values).replace("&#39;", "'")
     paragraphs = [p for p in re.split(r"\n\s*\n", text.strip()) if p.strip()]
-    return "\n\n".join(p if p.startswith(("|", "```")) else " ".join(p.split()) for p in paragraphs)
+    joined = [p if p.startswith(("|", "```")) else " ".join(p.split()) for p in paragraphs]
+    return re.sub(r"(?m)^(\* .*)\n\n(?=\* )", r"\1\n", "\n\n".join(joined))
 
 
 def show_estimate(block, path=(), signed=False):

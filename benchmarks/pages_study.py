@@ -3,24 +3,30 @@
 from benchmarks.pages_markdown import render
 
 
-def render_study(found, family=None):
+def render_study(found, whole=True):
     """Return the study's sentences as Markdown.
 
-    found: content of study.json, or None before the first cell; family: the arms whose sentences
-    are shown, or None for all of them.
+    found: content of study.json, or None before the first cell; whole: all sentences, for
+    docs/results.md, not only those on the family named beforehand and on controls, for the README.
     """
     if found is None:
         return (
             "How the answer depends on the number of lesions one owns, and on whose generator it "
             "is, is what `make study` measures. Too few of its trainings have run for an answer."
         )
-    shown = [a for a in found["answers"] if family is None or a["arm"] in family]
-    says_worth = any("more real lesions" in a["sentence"] for a in shown)
+    controls = [c["arm"] for c in found["contrasts"] if c["source"] is None]
+    shown = [
+        a for a in found["answers"] if whole or a["arm"] in (*found["family"]["arms"], *controls)
+    ]
+    missing: dict[int, list[str]] = {}
+    for row in found["missing"]:
+        missing.setdefault(row["fraction"], []).append(row["label"])
     return render(
         "study",
         found=found,
         shown=shown,
-        base=found["base"],
-        whole=family is None,
-        says_worth=says_worth,
+        missing=missing,
+        whole=whole,
+        root="../" if whole else "",
+        says_worth=any("real lesions in addition" in a["sentence"] for a in shown),
     )

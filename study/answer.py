@@ -88,37 +88,39 @@ def read_off(curve, wanted):
 
 def say_gain(row):
     """Return a clause: what one kind of images does to one measure."""
-    measure = MEASURE_NAMES[row["measure"]]
+    base, value = row["base_value"], row["value"]
+    level = f"{MEASURE_NAMES[row['measure']]} {unsigned(base + value)} instead of {unsigned(base)}"
     interval = f"[{signed(row['low'])}, {signed(row['high'])}]"
     if len(row["cnn_seeds"]) < FEWEST_SEEDS:
-        return f"too few seeds to say whether {measure} changes ({signed(row['value'])} {interval})"
-    if not is_shown(row):
+        return f"{level}, of too few seeds to call it a difference ({signed(value)} {interval})"
+    if row["low"] <= 0 <= row["high"]:
         seen = unsigned(row["minimum_detectable"])
-        found = f"{signed(row['value'])} {interval}"
-        if row["low"] > 0 or row["high"] < 0:
-            return (
-                f"no difference of {measure} shown after Holm's correction ({found}, p = "
-                f"{unsigned(row['p_holm'])}; we would have seen {seen})"
-            )
-        return f"no difference of {measure} shown ({found}; we would have seen {seen})"
-    word = "higher" if row["value"] > 0 else "lower"
-    clause = f"{measure} is {word} by {unsigned(abs(row['value']))} {interval}"
-    worth = row["worth"] if row["measure"] == "auc" and row["value"] > 0 else None
-    return f"{clause}, as much as by {say_worth(worth)}" if worth else clause
+        return (
+            f"{level}, no difference shown ({signed(value)} {interval}; we would have seen {seen})"
+        )
+    word = "higher" if value > 0 else "lower"
+    clause = f"{level}, {word} by {unsigned(abs(value))} {interval}"
+    if not is_shown(row):
+        p = unsigned(row["p_holm"])
+        return f"{clause} but not significantly after Holm's correction (p = {p})"
+    if row["p_holm"] is not None:
+        clause += f" (p = {unsigned(row['p_holm'])})"
+    worth = row["worth"] if row["measure"] == "auc" and value > 0 else None
+    return f"{clause}, about as much as {say_worth(worth)}" if worth else clause
 
 
 def say_worth(worth):
-    """Return what a gain is worth in words; see find_worth."""
-    if worth["low"] == worth["most"]:
-        return f"{worth['most']} more real lesions or more"
-    low, value, high = (
-        f"{worth[name]} or more" if worth[name] == worth["most"] else str(worth[name])
-        for name in ("low", "value", "high")
-    )
-    if worth["value"] == worth["most"]:
-        value = worth["most"]
-        return f"{value} more real lesions or more ({low} at the low end of that interval)"
-    return f"{value} more real lesions ({low} to {high} at the ends of that interval)"
+    """Return what a gain is worth in words; see find_worth. Two digits of a number are shown."""
+
+    def about(name):
+        return f"{worth['most']} or more" if is_most[name] else f"{float(f'{worth[name]:.2g}'):.0f}"
+
+    is_most = {name: worth[name] == worth["most"] for name in ("low", "value", "high")}
+    ends = "" if is_most["low"] else f"{about('low')} at the low end of the interval"
+    if not is_most["value"]:
+        ends += f"; at the high end {about('high')}"
+    lesions = f"{about('value')} real lesions in addition would bring"
+    return lesions + (f" ({ends})" if ends else "")
 
 
 def write_sentences(found):
@@ -146,8 +148,8 @@ def write_sentences(found):
         )
         on = f", {backend}" if several else ""
         sentence = (
-            f"With {fraction} % of the lesions ({first['lesions']}), {first['label']}: {gains[0]}; "
-            f"{gains[1]} ({seeds}{on})."
+            f"With {first['lesions']} own lesions ({fraction} %), {first['label']}: {gains[0]}; "
+            f"{gains[1]}. {seeds}{on}."
         )
         out.append({"fraction": fraction, "arm": arm, "sentence": sentence})
     return out

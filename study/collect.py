@@ -220,6 +220,24 @@ def average(done, seeds, values):
     return sorted(rows, key=lambda r: r["fraction"])
 
 
+def list_missing(grid, done):
+    """Return [{fraction, label}] of controls and arms of the family that have no cell yet.
+
+    They are those of fractions that have begun. A reader must know of them, since a gain over the
+    base alone may have another reason than the images.
+    """
+    ran = {(r["fraction"], r["arm"]) for r in done.values()}
+    begun = {fraction for fraction, _ in ran}
+    wanted = dict.fromkeys(
+        (g.fraction, g.arm)
+        for g in grid.groups
+        if g.fraction in begun
+        and (g.fraction, g.arm) not in ran
+        and (g.arm in grid.values["family"]["arms"] or not grid.arms[g.arm].get("source"))
+    )
+    return [{"fraction": f, "label": grid.arms[arm]["label"]} for f, arm in wanted]
+
+
 def collect(grid):
     """Return the content of study.json."""
     done = grid.read_done()
@@ -263,7 +281,7 @@ def collect(grid):
         "arms": arms,
         "contrasts": contrasts,
     }
-    return out | {"answers": answer.write_sentences(out)}
+    return out | {"answers": answer.write_sentences(out), "missing": list_missing(grid, done)}
 
 
 def write_csv(path, contrasts):

@@ -104,7 +104,7 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
     assert "its own floor: 0.250 for the DCGAN" in section
     assert "Other trainings" not in section
     writing.write_json(pages.RUN / "synthetic_quality.json", {"judge_sha256": "of another run"})
-    assert "Other trainings than the GAN of the run above" in pages.build_gan_section()
+    assert "These are other trainings than the GAN of the run above" in pages.build_gan_section()
     write("seed_2", judge_sha256="another", diversity_ratio=dict.fromkeys(CLASSES, 0.5))
     with pytest.raises(InputError, match="same judge"):
         bars.collect(place)

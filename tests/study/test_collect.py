@@ -195,8 +195,8 @@ def test_the_command_writes_json_table_map_and_sentences(filled, capsys):
     assert all(a["sentence"] in said for a in found["answers"])
     assert (found["cells"], found["cells_planned"]) == (24, 45)
     shared = next(a["sentence"] for a in found["answers"] if a["arm"] == "shared_70")
-    assert shared.startswith("With 30 % of the lesions (150), own images + 70 of a shared GAN: ")
-    assert "(3 GANs x 3 classifiers)" in shared
+    assert shared.startswith("With 150 own lesions (30 %), own images + 70 of a shared GAN: AUC .")
+    assert shared.endswith(". 3 GANs x 3 classifiers.")
 
 
 # ---------------------------------------------------------------- what images are worth
@@ -275,25 +275,31 @@ def row_of(**changes):
 
 
 def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_be_seen():
+    level = "AUC .820 instead of .800"
+    gain = f"{level}, higher by .020 [+.010, +.030] (p = .010), about as much as"
     assert answer.say_gain(row_of()) == (
-        "AUC is higher by .020 [+.010, +.030], as much as by 100 more real lesions "
-        "(41 to 1500 or more at the ends of that interval)"
+        f"{gain} 100 real lesions in addition would bring (41 at the low end of the interval; at "
+        "the high end 1500 or more)"
     )
-    for low, words in (
-        (41, "1500 more real lesions or more (41 at the low end of that interval)"),
-        (1500, "1500 more real lesions or more"),
+    for low, value, words in (
+        (41, 1500, "1500 or more real lesions in addition would bring (41 at the low end"),
+        (1500, 1500, "1500 or more real lesions in addition would bring"),
+        (967, 1234, "1200 real lesions in addition would bring (970 at the low end"),
     ):
-        beyond = {"low": low, "value": 1500, "high": 1500, "most": 1500}
-        assert answer.say_gain(row_of(worth=beyond)).endswith(f", as much as by {words}")
-    loss = row_of(value=-0.02, low=-0.03, high=-0.01)
-    assert answer.say_gain(loss) == "AUC is lower by .020 [-.030, -.010]"
-    for changes, after in (
-        ({"low": -0.001}, " (+.020 [-.001, +.030]; we"),
-        ({"p_holm": 0.06}, " after Holm's correction (+.020 [+.010, +.030], p = .060; we"),
-    ):
-        words = answer.say_gain(row_of(**changes))
-        assert words.startswith(f"no difference of AUC shown{after}")
-        assert words.endswith("; we would have seen .016)")
+        worth = {"low": low, "value": value, "high": 1500, "most": 1500}
+        assert f"about as much as {words}" in answer.say_gain(row_of(worth=worth))
+    loss = row_of(value=-0.02, low=-0.03, high=-0.01, p_holm=None)
+    lower = "AUC .780 instead of .800, lower by .020 [-.030, -.010]"
+    assert answer.say_gain(loss) == lower
+    assert answer.say_gain(row_of(low=-0.001)) == (
+        f"{level}, no difference shown (+.020 [-.001, +.030]; we would have seen .016)"
+    )
+    assert answer.say_gain(row_of(p_holm=0.06)) == (
+        f"{level}, higher by .020 [+.010, +.030] but not significantly after Holm's correction "
+        "(p = .060)"
+    )
+    few = answer.say_gain(row_of(cnn_seeds=[0, 1]))
+    assert few == f"{level}, of too few seeds to call it a difference (+.020 [+.010, +.030])"
 
 
 def test_the_ceiling_of_a_grid_is_its_largest_number_of_lesions(tmp_path, labels):
@@ -337,19 +343,36 @@ def test_an_arm_of_real_images_alone_has_a_sentence_and_a_point_of_its_own(tmp_p
             write_cell(grid, Group(100, arm, None), seed, labels, skill)
     found = collect.collect(grid)
     (said,) = found["answers"]
-    assert "class-balanced batches: AUC is higher by ." in said["sentence"]
-    assert said["sentence"].endswith(" (3 classifiers).")
+    assert "class-balanced batches: AUC 1.000 instead of ." in said["sentence"]
+    assert said["sentence"].endswith(". 3 classifiers.")
     collect.main([str(grid.path)])
 
 
-def test_the_pages_have_a_sentence_a_line_and_the_readme_those_named_beforehand_alone(filled):
+def test_the_pages_have_a_sentence_a_line_and_the_readme_the_family_and_the_controls(filled):
     grid, _ = filled
     found = collect.collect(grid)
-    short = pages_study.render_study(found, ["shared_70"])
+    for arm, source in (("control", None), ("other", "closed")):
+        found["answers"].append({"arm": arm, "sentence": f"Of {arm}."})
+        found["contrasts"].append({"arm": arm, "source": source})
+    short = pages_study.render_study(found, whole=False)
     lines = [line for line in short.splitlines() if line.startswith("* ")]
-    assert lines == ["* " + a["sentence"] for a in found["answers"] if a["arm"] == "shared_70"]
+    assert lines == ["* " + a["sentence"] for a in found["answers"] if a["arm"] != "other"]
     assert "results/study_map.png" in short
     whole = pages_study.render_study(found)
     assert all(f"\n* {a['sentence']}\n" in f"\n{whole}\n" for a in found["answers"])
     assert "24 of 45 trainings" in whole
+    assert "still missing" not in whole
     assert "Too few of its trainings" in pages_study.render_study(None)
+
+
+def test_comparisons_that_a_gain_cannot_do_without_are_named_while_they_are_missing(filled):
+    """The ceiling, as every arm of real images alone, and what was named beforehand."""
+    grid, _ = filled
+    for path in [*grid.records.glob("*all_real*"), *grid.records.glob("*closed_70*")]:
+        path.unlink()
+    found = collect.collect(grid)
+    labels = [grid.arms[a]["label"] for a in ("all_real", "closed_70")]
+    assert found["missing"] == [{"fraction": 30, "label": label} for label in labels]
+    for whole in (True, False):
+        page = pages_study.render_study(found, whole)
+        assert f"With 30 % of the lesions these comparisons are still missing: {labels[0]};" in page
