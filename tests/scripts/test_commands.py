@@ -298,7 +298,7 @@ def find_function(path, line):
     return max(found, key=lambda n: n.lineno).name if found else "module"
 
 
-def test_no_kaggle_within_twenty_seconds(monkeypatch):
+def test_no_kaggle_within_twenty_seconds(monkeypatch, tmp_path):
     """A network that never answers: the check gives up in time and names the manual recipe."""
     import time
 
@@ -312,5 +312,5 @@ def test_no_kaggle_within_twenty_seconds(monkeypatch):
     monkeypatch.setattr(fetch.answers, "__defaults__", (0.5,))
     began = time.time()
     with pytest.raises(InputError, match="by hand"):
-        fetch.download(ROOT / "data")
+        fetch.download(tmp_path)
     assert time.time() - began < 5
