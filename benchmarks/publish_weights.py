@@ -27,7 +27,7 @@ LOWEST = (
     ("sensitivity", "malignant_sensitivity_at_val_threshold_90"),
     ("specificity", "malignant_specificity_at_val_threshold_90"),
 )
-# What the terminal says of a photograph is measured at this threshold.
+# At this operating point the terminal says of a photograph whether it may be malignant.
 AT_THRESHOLD = [
     (
         f"Malignant / benign, where 90 % of the benign val images stay below: {score}",

@@ -98,7 +98,8 @@ def decode(picture: "Image.Image", path: Path | str) -> "Image.Image":
     from PIL import Image
 
     # The TIFF reader turns pictures itself while it loads them, and then knows of no turn.
-    # libtiff writes past Python. Photographs in TIFF files are so read one by one.
+    # libtiff writes past Python. One thread at a time can be kept quiet, so TIFF files are read one
+    # by one.
     with telling.stderr_to_nowhere() if picture.format == "TIFF" else contextlib.nullcontext():
         picture.load()
     turn = {

@@ -1,7 +1,4 @@
-"""What a classifier learns from: real, repeated, added and synthetic images, and batches of them.
-
-Synthetic rows are read from their own file, so they cannot reach val or test.
-"""
+"""What a classifier learns from: real, repeated, added and synthetic images, in batches."""
 
 import numpy as np
 

@@ -14,8 +14,8 @@ SHAPE = {
 }
 CAPTION = (
     "What is gained over own images alone, by the number of lesions one owns, with 95 % intervals; "
-    "on the right the AUC itself: where real images alone reach the same AUC stands how many "
-    "lesions a set is worth. The uncertainty of that curve is left out (make study)."
+    "on the right the AUC itself, to read off how many real lesions alone reach the same. The "
+    "uncertainty of that curve is left out (make study)."
 )
 
 
