@@ -39,7 +39,8 @@ SHAPE = {
     "guess": {"gan_minutes": int, "cnn_minutes": int},
     "memory_gb": int,
 }
-OPTIONAL = {"common": FLAGS, "cnn": FLAGS}
+CHOICE = {"fraction": int, "amount": int, "seeds": [int], "recipes": {...: FLAGS}}
+OPTIONAL = {"common": FLAGS, "cnn": FLAGS, "choice": CHOICE}
 # What an arm and a fraction may have beside what SHAPE asks of them.
 ARM = {"label", "flags", "source", "amount", "teachers", "all"}
 FRACTION = {"steps", "closed", "shared"}

@@ -146,7 +146,7 @@ LIKELY = {
     "benchmarks": "benchmark_runs benchmark_commands",
     "study/collect": "collect",
     "study/answer": "collect",
-    "study": "grid run_group collect",
+    "study": "grid run_group collect choose",
 }
 
 
