@@ -52,7 +52,7 @@ MEASURES = {
 }
 DRAWS = 2000
 # Arms of one seed may differ in these options, besides their data, since they are what is compared.
-VARIED = ("augment", "middle", "sampler")
+VARIED = ("augment", "clinical", "middle", "sampler")
 
 
 def measure_arm(place, arm, seed):
@@ -94,10 +94,11 @@ def find_arms(place):
     return found
 
 
-def build_measures(found, split):
+def build_measures(found, split, named=MEASURES):
     """Return the measures of each arm and seed, lesions (n,), protocol and training steps.
 
-    The measures are {(arm, seed): function of image weights (d, n) to {measure: (d,)}}. InputError
+    The measures are {(arm, seed): function of image weights (d, n) to {measure: (d,)}}, as `named`
+    is {measure: its name in metrics.json}. InputError
     unless all are of the same test images and recipe, and those of one seed of the same synthetic
     images.
     """
@@ -128,7 +129,7 @@ def build_measures(found, split):
 
             def measure(w, whole=whole):
                 measured = whole(w)
-                return {name: measured[key] for name, key in MEASURES.items()}
+                return {name: measured[key] for name, key in named.items()}
 
             out[arm, seed] = measure
     protocol = first[2] + (

@@ -3,21 +3,23 @@
     python -m benchmarks.classifier_bars image 0   # the leaky image split: twenty minutes
     python -m benchmarks.classifier_bars leak 0    # the same by the lesion split's recipe: nine
     python -m benchmarks.classifier_bars lesion 0  # the lesion split's networks: half an hour
+    python -m benchmarks.classifier_bars clinical 0  # with age, sex and site: a quarter of an hour
     python -m benchmarks.classifier_bars alone 0   # the cost of one training alone: nine minutes
     python -m benchmarks.resnet18_baseline         # what a step costs beside MedMNIST's ResNet-18
     python -m benchmarks.classifier_bars collect   # -> results/classifier.json
 
-Each of `image N`, `leak N` and `lesion N` leaves one small file and a folder of predictions in
-results/classifier/, from which `evaluate.py --from-predictions` gives every estimate again, and can
-be repeated after an interruption.
+Each of the first four leaves a folder of predictions in results/classifier/, from which
+`evaluate.py --from-predictions` gives every estimate again, and the first three a small file. Each
+can be repeated after an interruption.
 
 The image split is the leaky 70/10/20 protocol of older work. `image` trains by the recipe that was
 best on folds of its train and val part (90 epochs at 4e-3, results/LOG.md, try 47). So what leakage
 alone is worth is measured by the lesion split's recipe, `leak`. Under the lesion split, real plus
 synthetic images, drawn anew for each seed from one GAN (gan_bars.py seed 0), are compared with real
-images alone at equal steps, and with a network that takes age, sex and site (--clinical,
-`lesion_split_clinical`). Malignancy is told by summed probabilities and, of seed 0, by a binary
-network. `collect` also scores the average of the seeds' predictions (`ensemble`).
+images alone at equal steps. `clinical` compares a network told age, sex and site with one that
+sees the image alone (`lesion_split_clinical`, see clinical_bars.py). Malignancy is told by summed
+probabilities and, of seed 0, by a binary network. `collect` also scores the average of the seeds'
+predictions (`ensemble`).
 
 To try the commands on a small table: `classifier_bars.py lesion 0 --folder bars/try --data
 table.csv --epochs 2`, after `gan_bars.py seed 0` with the same flags.
@@ -30,7 +32,7 @@ import sys
 import numpy as np
 
 import evaluate
-from benchmarks.clinical_bars import compare_clinical
+from benchmarks.clinical_bars import compare_clinical, measure_clinical
 from benchmarks.workplace import mean_and_std, pack, parse_args
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
@@ -158,13 +160,13 @@ def measure_lesion(place, seed):
         ignore=shutil.ignore_patterns(".lock", "snapshots"),
     )
     place.call("train_gan.py", name, *flags, "--sample-only", "--no-png")
-    arms = [["--role", "control"], ["--clinical"], []]
+    arms = [["--role", "control"], []]
     # One binary network will do: a paired interval tells it from the sum.
     for arm in [["--task", "malignancy"], *arms] if seed == 0 else arms:
         place.call("train_cnn.py", name, *flags, *arm, "--resume")
     place.evaluate(
         name,
-        f"classifier, control, clinical{' and malignancy' * (seed == 0)} under the lesion split",
+        f"classifier, control{' and malignancy' * (seed == 0)} under the lesion split",
         *flags,
     )
     write_row(place, "lesion_split", name, seed)
@@ -358,7 +360,7 @@ def collect(place):
     ]
     out = {"views": 8, **{name: collect_split(place, name) for name in splits}}
     lesion = out["lesion_split"]
-    if told := compare_clinical(place, read_seeds(place, "lesion_split")):
+    if told := compare_clinical(place):
         out["lesion_split_clinical"] = told
     if "leak_split" in out and (price := price_leakage(place, out["leak_split"], lesion)):
         lesion["price_of_leakage"] = price
@@ -377,7 +379,7 @@ def collect(place):
 
 def main(argv=None):
     what, seed, place = parse_args(
-        __doc__, "classifier", ("image", "leak", "lesion", "alone", "collect"), argv
+        __doc__, "classifier", ("image", "leak", "lesion", "clinical", "alone", "collect"), argv
     )
     if what == "collect":
         collect(place)
@@ -386,6 +388,7 @@ def main(argv=None):
             "image": measure_image,
             "leak": measure_leak,
             "lesion": measure_lesion,
+            "clinical": measure_clinical,
             "alone": measure_alone,
         }[what](place, seed)
 

@@ -33,6 +33,14 @@ CLASSIFIER_ROWS = (
     ("were it perfectly calibrated", "ece_if_perfect"),
 )
 
+CLINICAL_ROWS = (
+    ("macro AUC", "auc"),
+    ("accuracy", "acc"),
+    ("balanced accuracy, balanced point", "balanced_accuracy"),
+    ("accuracy, balanced point", "acc_balanced"),
+    ("expected calibration error", "ece"),
+)
+
 
 def recipe(split):
     """Return the recipe of a split, as in '36 epochs, learning rate 0.006'."""
@@ -178,6 +186,30 @@ def describe_price(found):
     }
 
 
+def describe_clinical(found):
+    """Return what age, sex and site bring as values of the template; None if not measured."""
+    told = found.get("lesion_split_clinical")
+    if told is None:
+        return None
+    rows = [
+        (
+            label,
+            show_mean(told["image_alone"], name),
+            show_mean(told, name),
+            show_estimate(told["difference"][name], signed=True),
+            show_mean(told["unknown"], name),
+        )
+        for label, name in CLINICAL_ROWS
+    ]
+    return {
+        "rows": rows,
+        "seeds": ", ".join(map(str, told["seeds"])),
+        "where": where_trained(told),
+        "protocol": told["protocol"],
+        "steps": told["steps"],
+    }
+
+
 def describe_makers(found):
     """Return the backends and commits by which the seeds of all splits were trained."""
     ran = [
@@ -204,6 +236,7 @@ def render_classifier(found):
         **describe_gain(lesion["classifier_minus_control"]),
         malignant=show_mean(lesion, "auc_malignant"),
         binary=beside_binary(lesion),
+        clinical=describe_clinical(found),
         took=describe_time(found),
         cost=describe_cost(found),
         made=describe_makers(found),

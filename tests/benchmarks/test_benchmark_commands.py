@@ -200,7 +200,6 @@ def test_the_arms_of_the_main_result_draw_their_images_with_their_own_seed(tmp_p
     assert calls.made == [
         ["train_gan.py", *seed, "--sample-only", "--no-png"],
         ["train_cnn.py", *seed, "--role", "control", "--resume"],
-        ["train_cnn.py", *seed, "--clinical", "--resume"],
         ["train_cnn.py", *seed, "--resume"],
         ["evaluate.py", *seed],
         ["lesion_split", "lesion_2", "2"],
@@ -236,3 +235,28 @@ def test_a_recipe_on_file_is_every_choice_of_the_training():
         "augment",
     }
     assert choices <= set(classifier.RECIPE)
+
+
+def test_the_clinical_network_differs_from_its_neighbour_by_its_inputs_alone(tmp_path, monkeypatch):
+    from benchmarks import clinical_bars
+
+    calls = Calls(tmp_path)
+    place, name = calls.place, "clinical_3"
+    evaluation = place.outputs(name) / "evaluation"
+    for file in clinical_bars.FILES.values():
+        writing.write_text(evaluation / file, f"of {file}")
+    writing.write_text(evaluation / "context.json", "{}")
+    writing.write_text(place.outputs(name) / "split.csv", "row,lesion,part\n")
+    made = {"wall_seconds": 120, "environment": {"commit": "a"}}
+    writing.write_json(place.models(name) / "clinical/options.json", made)
+    clinical_bars.measure_clinical(place, 3)
+    alone = ["train_cnn.py", name, "--seed", "3", "--synthetic", "none", "--resume"]
+    assert calls.made == [
+        alone,
+        [*alone[:4], "--clinical", *alone[4:]],
+        ["evaluate.py", name, "--seed", "3", "--predictions-only"],
+    ]
+    packed = {p.name for p in (place.results / name).glob("*.gz")}
+    assert packed == {f"{file}.gz" for file in clinical_bars.FILES.values()}
+    row = records.read_json(place.results / f"{name}.json", "")
+    assert row == {"seed": 3, "minutes": 2.0, "environment": {"commit": "a"}}

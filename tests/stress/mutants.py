@@ -142,6 +142,7 @@ LIKELY = {
     "benchmarks/classifier_bars": "benchmarks benchmark_commands benchmark_runs",
     "benchmarks/gan_bars": "benchmarks benchmark_runs benchmark_commands",
     "benchmarks/workplace": "benchmark_commands benchmark_runs benchmarks arms",
+    "benchmarks/clinical_bars": "clinical_bars benchmark_commands",
     "benchmarks/pages": "benchmarks arms results",
     "benchmarks": "benchmark_runs benchmark_commands",
     "study/collect": "collect",
