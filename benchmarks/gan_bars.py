@@ -3,9 +3,10 @@
     python -m benchmarks.gan_bars seed 0    # train and evaluate: about an hour
     python -m benchmarks.gan_bars baseline  # the textbook DCGAN alike: about three hours
     python -m benchmarks.gan_speed          # steps of both GANs in alternating blocks
+    python -m benchmarks.gan_bars published  # the generator of weights/, without training: minutes
     python -m benchmarks.gan_bars collect   # -> results/gan.json and gan_curve.csv
 
-Each of the first three leaves one small file in results/gan/ and can be repeated after an
+Each of the first four leaves one small file in results/gan/ and can be repeated after an
 interruption. Work lies in bars/.
 
 CAS (classification accuracy score, Ravuri and Vinyals 2019) is the test balanced accuracy of the
@@ -25,6 +26,7 @@ import shutil
 
 import numpy as np
 
+import evaluate
 import train_gan
 from benchmarks.workplace import mean_and_std, parse_args
 from lesiongan.data import classes
@@ -45,6 +47,19 @@ CAS_RECIPE = [
 ]
 CAS_IMAGES, CAS_EPOCHS = 20_000, 20
 SWD_ENDS = ("ratio", "control")
+DISTANCES = (
+    "frechet_ratio",
+    "frechet",
+    "frechet_floor",
+    "kid",
+    "kid_floor",
+    "precision",
+    "recall",
+    "coverage",
+    "density",
+    "coverage_ratio",
+    "density_ratio",
+)
 NOT_AVERAGED = ("environment", "commits", "agreement_se")
 # A judge trained anew on another machine differs in its last digits and so in its hash. So the
 # baseline carries its own floor and recall, and is read against those.
@@ -110,37 +125,15 @@ def evaluate_gan(place, name, seed):
     return read_row(place.models(name), place.outputs(name))
 
 
-def read_row(models, outputs):
-    """Return the row of one seed from the files of the scripts."""
+def read_quality(outputs):
+    """Return what synthetic_quality.json says of a generator's images, as numbers by name."""
     quality = records.read_json(outputs / "evaluation" / "synthetic_quality.json", "evaluate.py")
-    options = records.read_json(models / "gan" / "options.json", "train_gan.py")
     d, by_class = quality["distances"], quality["distances_by_class"]
     patches, spectrum = quality["patches"], quality["spectrum"]
     agreement, memorisation = quality["label_agreement"], quality["memorisation"]
     recall = {c: f.get("real_recall", {}) for c, f in agreement.items()}
-    cas = {
-        "synthetic": decide_uniform(models / "cnn", outputs / "evaluation" / "predictions.csv"),
-        "real": decide_uniform(
-            models / "control", outputs / "evaluation" / "predictions_control.csv"
-        ),
-    }
     return {
-        **{
-            k: d[k]["value"]
-            for k in (
-                "frechet_ratio",
-                "frechet",
-                "frechet_floor",
-                "kid",
-                "kid_floor",
-                "precision",
-                "recall",
-                "coverage",
-                "density",
-                "coverage_ratio",
-                "density_ratio",
-            )
-        },
+        **{name: d[name]["value"] for name in DISTANCES},
         **{
             k: patches.get(k, {}).get("value")
             for k in ("swd_ratio", *(f"swd_{n}_{of}" for n in (28, 14) for of in SWD_ENDS))
@@ -160,6 +153,22 @@ def read_row(models, outputs):
         "diversity_ratio": {c: f["value"] for c, f in quality["diversity"].items()},
         "memorisation": memorisation["value"],
         "memorisation_by_class": {c: f["value"] for c, f in memorisation["by_class"].items()},
+        "judge_sha256": quality["judge_sha256"],
+        "protocol": quality["protocol"],
+    }
+
+
+def read_row(models, outputs):
+    """Return the row of one seed from the files of the scripts."""
+    options = records.read_json(models / "gan" / "options.json", "train_gan.py")
+    cas = {
+        "synthetic": decide_uniform(models / "cnn", outputs / "evaluation" / "predictions.csv"),
+        "real": decide_uniform(
+            models / "control", outputs / "evaluation" / "predictions_control.csv"
+        ),
+    }
+    return {
+        **read_quality(outputs),
         "cas_synthetic": cas["synthetic"],
         "cas_real": cas["real"],
         "cas": cas["synthetic"] / cas["real"],
@@ -176,8 +185,6 @@ def read_row(models, outputs):
             )
         },
         "environment": options["environment"],
-        "judge_sha256": quality["judge_sha256"],
-        "protocol": quality["protocol"],
     }
 
 
@@ -245,6 +252,20 @@ def measure(place, what, seed):
     )
 
 
+def measure_published(place):
+    """Measure the generator of weights/ by the judge there, and write published.json."""
+    name, folder = "published", place.outputs("published")
+    # The published networks have a folder of their own, which place.flags would contradict.
+    flags = ["--weights", "published", "--outputs-dir", folder, "--if-stale", *place.extra]
+    drawn = ["--sample-only", "--samples", "1000", "--no-png"]
+    train_gan.main([str(f) for f in [*flags, *drawn]])
+    evaluate.main([str(f) for f in flags])
+    made = records.read_json(folder / "evaluation/options.json", "evaluate.py")
+    place.note_reading(name, made, "the generator of weights/, and the classifier there")
+    row = {"environment": made["environment"], **read_quality(folder)}
+    writing.write_json(place.results / f"{name}.json", row)
+
+
 def read_seeds(place):
     """Return the rows of all seeds; InputError if there are none, or of several judges."""
     rows = [json.loads(p.read_text()) for p in sorted(place.results.glob("seed_*.json"))]
@@ -299,6 +320,9 @@ def collect(place):
             ("dcgan", 0, *point)
             for point in curve_points(dcgan["curve"], out.get("minutes_200_epochs_dcgan"))
         ]
+    published = place.results / "published.json"
+    if published.is_file():
+        out["published"] = json.loads(published.read_text())
     out |= {"judge_sha256": rows[0]["judge_sha256"], "environment": rows[0]["environment"]}
     writing.write_json(place.results.parent / "gan.json", out)
     print(json.dumps(out, indent=1))
@@ -380,9 +404,12 @@ def draw_curve(curve, folder):
 
 
 def main(argv=None):
-    what, seed, place = parse_args(__doc__, "gan", ("seed", "baseline", "collect"), argv)
+    choices = ("seed", "baseline", "published", "collect")
+    what, seed, place = parse_args(__doc__, "gan", choices, argv)
     if what == "collect":
         collect(place)
+    elif what == "published":
+        measure_published(place)
     else:
         measure(place, what, seed)
 

@@ -107,6 +107,27 @@ def quality_rows(found):
     ]
 
 
+def describe_published(found):
+    """Return what the generator of weights/ draws like, as values of the template, or None.
+
+    Patch distance and spectrum need no network; the Fréchet ratio is by the judge of weights/.
+    """
+    row = found.get("published")
+    if row is None:
+        return None
+
+    def at_both(end):
+        return " and ".join(f"{row[f'swd_{n}_{end}']:.1f} at {n} pixels" for n in (28, 14))
+
+    return {
+        "frechet_ratio": f"{row['frechet_ratio']:.2f}",
+        "distance": at_both("ratio"),
+        "control": at_both("control"),
+        "least": name_extreme(min, row["spectrum_least"]),
+        "most": name_extreme(max, row["spectrum_most"]),
+    }
+
+
 def speed_rows(found):
     """Return the rows of what training and sampling cost; none if no speed has been measured."""
     if "minutes_200_epochs" not in found:
@@ -141,5 +162,6 @@ def render_gan(found, other_run):
         has_dcgan="frechet_ratio_dcgan" in found,
         other_judge=other_judge,
         other_run=other_run,
+        published=describe_published(found),
         rows=[*quality_rows(found), *speed_rows(found)],
     )

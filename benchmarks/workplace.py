@@ -63,14 +63,19 @@ class Workplace:
             raise SystemExit(f"{script} failed")
 
     def evaluate(self, name, why, *flags):
-        """Run evaluate.py, and note in results/TEST_LOG.md when it read the test part.
-
-        A reading that has its line already gets no second one.
-        """
+        """Run evaluate.py, and note in results/TEST_LOG.md when it read the test part."""
         self.call("evaluate.py", name, *flags)
         record = records.read_json(
             self.outputs(name) / "evaluation" / "options.json", "evaluate.py"
         )
+        self.note_reading(name, record, why)
+
+    def note_reading(self, name, record, why):
+        """Note in results/TEST_LOG.md that the test part was read, by evaluate.py's record.
+
+        A reading that has its line already gets no second one. InputError if the results would be
+        of another table.
+        """
         if self.real and (record["data"]["phantom"] or record["data"]["rows"] != 10015):
             raise InputError(
                 f"{record['data']['name']}: is not HAM10000; results/ is of that alone, so give a "

@@ -4,6 +4,7 @@ The files are read by NumPy and scikit-learn. (What the benchmarks cost is measu
 """
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,39 @@ def test_a_row_is_what_the_files_say(bars, pipeline):
     assert set(row["commits"]) == {"gan", "judge", "cas_real", "cas_synthetic", "evaluation"}
     history = np.genfromtxt(pipeline.models / "gan/history.csv", delimiter=",", names=True)
     assert row["training_minutes"] == pytest.approx(history["seconds"].sum() / 60, abs=0.01)
+
+
+def test_the_published_generator_is_measured_without_training_and_shown(
+    bars, pipeline, tmp_path, monkeypatch
+):
+    from benchmarks import pages_gan
+
+    place, calls = Workplace("gan", tmp_path), []
+    outputs = place.outputs("published") / "evaluation"
+
+    def evaluate(flags):
+        calls.append(("evaluate", flags))
+        shutil.copytree(pipeline.outputs / "evaluation", outputs, dirs_exist_ok=True)
+
+    monkeypatch.setattr(bars.train_gan, "main", lambda flags: calls.append(("train_gan", flags)))
+    monkeypatch.setattr(bars.evaluate, "main", evaluate)
+    bars.measure_published(place)
+    assert [script for script, _ in calls] == ["train_gan", "evaluate"]
+    for _, flags in calls:
+        assert flags[:2] == ["--weights", "published"]
+        assert "--models-dir" not in flags
+    assert "--sample-only" in calls[0][1]
+    row = json.loads((place.results / "published.json").read_text())
+    patches = json.loads((outputs / "synthetic_quality.json").read_text())["patches"]
+    assert row["swd_14_control"] == patches["swd_14_control"]["value"]
+    shown = pages_gan.describe_published({"published": row})
+    assert shown["distance"] == (
+        f"{patches['swd_28_ratio']['value']:.1f} at 28 pixels and "
+        f"{patches['swd_14_ratio']['value']:.1f} at 14 pixels"
+    )
+    assert shown["least"].startswith(f"{min(row['spectrum_least'].values()):.2f} (")
+    assert shown["most"].startswith(f"{max(row['spectrum_most'].values()):.2f} (")
+    assert pages_gan.describe_published({}) is None
 
 
 def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, capsys):
