@@ -20,7 +20,7 @@ import numpy as np
 
 from lesiongan.data import classes, metadata
 from lesiongan.data.tables import read_table
-from lesiongan.files import checksums, writing
+from lesiongan.files import checksums, telling, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import say
 from lesiongan.measures import (
@@ -196,6 +196,24 @@ def read_synthetic(run):
     return table, generator, share
 
 
+def refuse_ignored(args, path):
+    """Raise InputError for flags that would say nothing of a table that is scored as a whole.
+
+    path: of the table that --data names, or None.
+    """
+    whole = {"subset": None, "split": "lesion", "split_seed": 0, "train_fraction": 1.0}
+    given = [name for name, default in whole.items() if getattr(args, name) != default]
+    # A table that --data names has its metadata by --metadata, one of --external has its own.
+    other = ("metadata", "auto") if path is None else ("external_metadata", "none")
+    given += [other[0]] if getattr(args, other[0]) != other[1] else []
+    if given:
+        flag = f"--{given[0].replace('_', '-')}"
+        raise InputError(
+            f"{flag}: the published networks score another table than their own as a whole, with "
+            f"its {'--external-metadata' if path is None else '--metadata'}; leave {flag} out"
+        )
+
+
 def begin(args):
     """Return (Run, the --label-order of an external table) of a command line.
 
@@ -209,6 +227,7 @@ def begin(args):
         path = find_table(args.data)
     order = "auto"
     if path is None or read_table(path, args.label_order).sha256 != origin.data["sha256"]:
+        refuse_ignored(args, path)
         if path is not None and args.external:
             raise InputError(
                 f"--data {path}: is not the table that the published networks were trained on; "
@@ -224,6 +243,8 @@ def begin(args):
             args.external_metadata = args.metadata
             if args.metadata == "auto":
                 args.external_metadata = str(metadata.find_beside(path))
+        elif args.external:
+            order = args.label_order
         return runs.Run(args, "evaluate", origin), order
     run = runs.Run(args, "evaluate")
     if run.inputs.split["sha256"] != origin.split["sha256"]:
@@ -238,6 +259,7 @@ def begin(args):
 def main(argv=None):
     args = parse_args(argv)
     if args.from_predictions:
+        telling.start("evaluate", args.quiet, args.log_json)
         if args.dry_run:
             for path in (args.from_predictions, args.split):
                 checksums.file_sha256(path)

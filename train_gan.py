@@ -398,7 +398,7 @@ def main(argv=None):
     )
     if "onnx" in args.export and not args.weights:
         run.start_keras()
-        generator = saved_models.load_generator(generator_path)
+        generator = load_generator(run, generator_path)
         place.add_export(
             "generator.onnx", lambda path: onnx_export.export(path, generator, CLASSES)
         )
@@ -406,8 +406,15 @@ def main(argv=None):
         say("  up to date")
         return 0
     run.start_keras()
-    synthetic_set.write(synthetic, saved_models.load_generator(generator_path), labels)
+    synthetic_set.write(synthetic, load_generator(run, generator_path), labels)
     return 0
+
+
+def load_generator(run, path):
+    """Return the generator of a file; InputError if another was put there since it was hashed."""
+    generator = saved_models.load_generator(path)
+    run.check_not_replaced("generator", path)
+    return generator
 
 
 def list_files(args):
@@ -437,6 +444,13 @@ def identify_synthetic(run, options, generator_path):
     if run.hash_file("generator", generator_path) != made["outputs"].get("generator.keras"):
         raise InputError(
             f"{generator_path}: is not the generator {options} describes; run train_gan.py again"
+        )
+    # One split.csv holds both shares, so the split alone does not tell them apart.
+    theirs, ours = (s.get("train_share") for s in (made["split"], run.inputs.split))
+    if theirs != ours:
+        raise InputError(
+            f"{generator_path}: was trained with --train-share {theirs}, and this run has {ours}; "
+            f"give --train-share {theirs}"
         )
     sampling = {name: getattr(run.args, name) for name in gan_flags.SAMPLING_ON_RECORD}
     given = {name: getattr(run.args, name) for name in gan_flags.SAMPLING_IF_GIVEN}

@@ -88,6 +88,9 @@ def main(argv=None):
     # The report alone shows the study.
     for path in [] if alone else study.find_files(run.inputs.data):
         run.hash_file(path.name, path)
+    # A figure of ages and sites that is drawn alone depends on them, as eda.py's does.
+    if alone and run.inputs.table.metadata is not None:
+        run.files["metadata"] = run.inputs.table.metadata_sha256
     draw = draw_alone if alone else draw_report
     draw(run, sources)
     return 0

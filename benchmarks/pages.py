@@ -94,8 +94,20 @@ def count_readings():
         for line in (RUN.parent / "TEST_LOG.md").read_text().splitlines()
         if line.startswith("| 20")
     ]
-    image = sum("image_" in line or "leak_" in line for line in lines)
-    return len(lines) - image, image
+    readings = [count_in_line(line) for line in lines]
+    of_image = ["image_" in line or "leak_" in line for line in lines]
+    image = sum(n for n, is_image in zip(readings, of_image, strict=True) if is_image)
+    return sum(readings) - image, image
+
+
+def count_in_line(line):
+    """Return how many readings a line of TEST_LOG.md stands for: one, or one a seed of the study.
+
+    A group of the study notes all its seeds in a line, `... classifiers of seed 0, 1, 2 |`.
+    """
+    if "`study.run_group`" not in line:
+        return 1
+    return len(line.partition("classifiers of seed ")[2].rstrip(" |").split(", "))
 
 
 def is_of_another_set():

@@ -33,6 +33,7 @@ CLASSIFIER_ROWS = (
     ("were it perfectly calibrated", "ece_if_perfect"),
 )
 
+NOT_COMPARED = {"value": None, "reason": "not compared"}
 CLINICAL_ROWS = (
     ("macro AUC", "auc"),
     ("accuracy", "acc"),
@@ -196,7 +197,7 @@ def describe_clinical(found):
             label,
             show_mean(told["image_alone"], name),
             show_mean(told, name),
-            show_estimate(told["difference"][name], signed=True),
+            show_estimate(told["difference"].get(name, NOT_COMPARED), signed=True),
             show_mean(told["unknown"], name),
         )
         for label, name in CLINICAL_ROWS

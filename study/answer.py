@@ -24,10 +24,22 @@ def unsigned(value):
     return f"{value:.3f}".replace("0.", ".", 1)
 
 
+def is_of_few(row):
+    """Return whether a contrast is of too few classifiers, or of too few GANs, to be tested."""
+    return min(len(seeds) for seeds in (row["cnn_seeds"], row["gan_seeds"]) if seeds) < FEWEST_SEEDS
+
+
 def is_shown(row):
     """Return whether a contrast shows a difference: by its interval, and by Holm where tested."""
     apart = row["low"] > 0 or row["high"] < 0
-    return apart and (row["p_holm"] is None or row["p_holm"] < 0.05)
+    passes = row["p_holm"] is None or row["p_holm"] < 0.05
+    return apart and passes and not is_of_few(row)
+
+
+def say_p(row):
+    """Return an adjusted p-value, `p <= .014` where no draw was on the other side of zero."""
+    sign = "≤" if row["p_at_most"] else "="
+    return f"p {sign} {unsigned(row['p_holm'])}"
 
 
 def list_real(arms, backend, measure, base, fraction=None):
@@ -91,7 +103,7 @@ def say_gain(row):
     base, value = row["base_value"], row["value"]
     level = f"{MEASURE_NAMES[row['measure']]} {unsigned(base + value)} instead of {unsigned(base)}"
     interval = f"[{signed(row['low'])}, {signed(row['high'])}]"
-    if len(row["cnn_seeds"]) < FEWEST_SEEDS:
+    if is_of_few(row):
         return f"{level}, of too few seeds to call it a difference ({signed(value)} {interval})"
     if row["low"] <= 0 <= row["high"]:
         seen = unsigned(row["minimum_detectable"])
@@ -101,10 +113,9 @@ def say_gain(row):
     word = "higher" if value > 0 else "lower"
     clause = f"{level}, {word} by {unsigned(abs(value))} {interval}"
     if not is_shown(row):
-        p = unsigned(row["p_holm"])
-        return f"{clause} but not significantly after Holm's correction (p = {p})"
+        return f"{clause} but not significantly after Holm's correction ({say_p(row)})"
     if row["p_holm"] is not None:
-        clause += f" (p = {unsigned(row['p_holm'])})"
+        clause += f" ({say_p(row)})"
     worth = row["worth"] if row["measure"] == "auc" and value > 0 else None
     return f"{clause}, about as much as {say_worth(worth)}" if worth else clause
 

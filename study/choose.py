@@ -22,9 +22,24 @@ from lesiongan.files.errors import InputError
 from lesiongan.measures import metrics
 from lesiongan.nets import inference, saved_models
 from lesiongan.run import inputs, machine, script
-from study.grid import Grid
+from study.grid import Grid, is_count
 
 MEASURES = ("auc", "balanced_accuracy", "accuracy", "log_loss")
+
+
+def read_choice(grid):
+    """Return the entry `choice` of a grid; InputError if there is none, or it cannot be made."""
+    choice = grid.values.get("choice")
+    if choice is None:
+        raise InputError(f"{grid.path}: has no choice; see study/config.yaml")
+    if choice["fraction"] not in grid.fractions or choice["fraction"] > 50:
+        raise InputError(
+            f"{grid.path}: choice needs a fraction of the grid's, 50 % at most: as many lesions "
+            "must be left beside it"
+        )
+    if not choice["seeds"] or not choice["recipes"] or not is_count(choice["amount"]):
+        raise InputError(f"{grid.path}: choice needs a seed, a recipe and an amount from 1")
+    return choice
 
 
 def share_flags(grid, fraction):
@@ -32,8 +47,6 @@ def share_flags(grid, fraction):
 
     Fractions are nested, so what is beside the rest, 100 - fraction, is beside the fraction, too.
     """
-    if fraction > 50:
-        raise InputError(f"{grid.path}: choice: no {fraction} % are left beside {fraction} %")
     return grid.share_flags(100 - fraction, "others")
 
 
@@ -83,9 +96,7 @@ def main(argv=None):
     )
     p.add_argument("grid", type=Path)
     grid = Grid(p.parse_args(argv).grid)
-    choice = grid.values.get("choice")
-    if choice is None:
-        raise InputError(f"{grid.path}: has no choice; see study/config.yaml")
+    choice = read_choice(grid)
     inputs.keep_tables()
     folder, places = grid.work / "choice", grid.places()
     gan_folders = ["--models-dir", folder / "models", "--outputs-dir", folder / "outputs"]

@@ -5,12 +5,14 @@
 Every arm is compared with the base of its fraction, own images alone, on the seeds that both have.
 Intervals are over lesions, seeds of the classifier and seeds of the GAN, paired (see
 lesiongan/measures/contrasts.py). The contrasts of the grid's family are tested together by Holm's
-method; the others have no p-value. No contrast mixes cells of two backends.
+method; the others have no p-value. No contrast mixes cells of two backends. Cells of several
+versions of the code, or of several processors, are compared, and the answer says so.
 """
 
 import argparse
 import csv
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +166,7 @@ def contrast(grid, key, seeds, base, values, drawn):
                 "measure": name,
                 **compare(differences, draws),
                 "p_holm": None,
+                "p_at_most": False,
                 "base_value": float(np.mean([values[b][name] for b in against])),
                 "gan_seeds": [g for g in gans if g is not None],
                 "cnn_seeds": cnns,
@@ -188,16 +191,26 @@ def adjust_family(grid, contrasts):
     planned = {(g.fraction, g.arm) for g in grid.groups if g.arm in family["arms"]}
     count = max(len(tested), len(planned) * len(family["measures"]))
     adjusted = adjust([c["p"] for c in tested] + [1.0] * (count - len(tested)))
+    least = 2 / (grid.values["draws"] + 1)
     for c, p in zip(tested, adjusted, strict=False):
-        c["p_holm"] = float(p)
+        # With no draw beyond zero, a p-value is the least that so many draws can give.
+        c |= {"p_holm": float(p), "p_at_most": bool(c["p"] <= least * (1 + 1e-9))}
     for c in contrasts:
         if all(c is not t for t in tested):
             c["p"] = None
     return count
 
 
+def finite(value):
+    """Return a number as float, or None if it is undefined, as JSON has it."""
+    return float(value) if np.isfinite(value) else None
+
+
 def average(done, seeds, values):
-    """Return [{fraction, arm, lesions, images, cells, <measure>, <measure>_std}] of every arm."""
+    """Return [{fraction, arm, lesions, images, cells, <measure>, <measure>_std}] of every arm.
+
+    A measure that the test images do not define, such as of melanoma without one, is None.
+    """
     rows = []
     for (fraction, arm), by_gan in seeds.items():
         ids = [Group(fraction, arm, g).cell(c) for g, cs in by_gan.items() for c in cs]
@@ -208,9 +221,9 @@ def average(done, seeds, values):
                 "lesions": done[ids[0]]["lesions"],
                 "images": int(np.sum(done[ids[0]]["split"]["images"]["train"])),
                 "cells": len(ids),
-                **{n: float(np.mean([values[i][n] for i in ids])) for n in MEASURES},
+                **{n: finite(np.mean([values[i][n] for i in ids])) for n in MEASURES},
                 **{
-                    f"{n}_std": float(np.std([values[i][n] for i in ids], ddof=1))
+                    f"{n}_std": finite(np.std([values[i][n] for i in ids], ddof=1))
                     if len(ids) > 1
                     else None
                     for n in MEASURES
@@ -218,6 +231,11 @@ def average(done, seeds, values):
             }
         )
     return sorted(rows, key=lambda r: r["fraction"])
+
+
+def count_versions(done):
+    """Return by how many versions of the training code and of its packages the cells were made."""
+    return len({json.dumps(r["trained"].get("trained_by"), sort_keys=True) for r in done.values()})
 
 
 def list_missing(grid, done):
@@ -262,6 +280,7 @@ def collect(grid):
         is_drawn = row["source"] is not None
         row["worth"] = answer.find_worth(row, arms, grid.values["base"]) if is_drawn else None
     tested = adjust_family(grid, contrasts)
+    at_all = {a["backend"] for a in arms if (a["fraction"], a["arm"]) == (100, grid.values["base"])}
     hours = sum(r["training_minutes"] + r["overhead_seconds"] / 60 for r in done.values()) / 60
     first = next(iter(done.values()))
     out = {
@@ -278,6 +297,11 @@ def collect(grid):
         "hours_of_classifiers": hours,
         "overhead_seconds": float(np.median([r["overhead_seconds"] for r in done.values()])),
         "environments": sorted({name_backend(r) for r in done.values()}),
+        "processors": sorted({r["environment"].get("processor") or "?" for r in done.values()}),
+        "versions": count_versions(done),
+        # Until the base has run at 100 %, the curve of real images ends at the ceiling, which is
+        # trained for as many steps as the arms of its fraction.
+        "curve_ends_at_ceiling": at_all != {a["backend"] for a in arms},
         "arms": arms,
         "contrasts": contrasts,
     }

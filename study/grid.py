@@ -57,6 +57,11 @@ MEASURES = (
 TABLE = "hmnist_28_28_RGB.csv"
 
 
+def is_count(value: Any) -> bool:
+    """Return whether a value is a whole number from 1; YAML's true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 @dataclass(frozen=True)
 class Group:
     """The cells that differ in the classifier's seed alone.
@@ -123,11 +128,18 @@ class Grid:
                     f"{self.path}: the fraction {percent} is no whole percent from 1 to 100 with "
                     f"{', '.join(sorted(FRACTION))}"
                 )
+            if not is_count(value["steps"]):
+                raise InputError(f"{self.path}: the fraction {percent} needs steps from 1")
+            shared = {"shared": FLAGS} if "shared" in value else {}
+            if wrong := records.find_fault(value, shared, ""):
+                raise InputError(f"{self.path}: the fraction {percent}: {wrong}")
             if percent == 100 and "shared" in value:
                 raise InputError(f"{self.path}: with all lesions there is nobody to share a GAN")
         for name in ("cnn_seeds", "gan_seeds", "teacher_seeds"):
             if len(set(self.values[name])) != len(self.values[name]):
                 raise InputError(f"{self.path}: {name} names a seed twice")
+        if not self.fractions or not is_count(self.values["draws"]):
+            raise InputError(f"{self.path}: needs a fraction, and draws from 1")
         if unknown := set(family["measures"]) - set(MEASURES):
             raise InputError(
                 f"{self.path}: the family's measure {min(unknown)} is none of {', '.join(MEASURES)}"
@@ -137,11 +149,11 @@ class Grid:
         """Return what is wrong with an arm, or None."""
         arm = self.arms[name]
         if unknown := set(arm) - ARM:
-            return f"{name} has an unknown entry {min(unknown)}"
+            return f"{name} has an unknown entry {min(map(str, unknown))}"
         if arm.get("source", "closed") not in SOURCES or ("source" in arm) != ("amount" in arm):
             return f"{name} needs both a source ({' or '.join(SOURCES)}) and an amount, or neither"
-        if not isinstance(arm.get("amount", 1), int):
-            return f"{name} needs a whole number as its amount"
+        if not is_count(arm.get("amount", 1)):
+            return f"{name} needs a whole number from 1 as its amount"
         if name == self.values["base"] and ("source" in arm or arm.get("teachers")):
             return f"{name} is the base, and so of real images alone"
         return None

@@ -44,21 +44,30 @@ def train_cell(grid, group, seed):
     print(grid.progress(), flush=True)
 
 
+def load_own(grid, group):
+    """Return the Inputs of a group's classifiers."""
+    return inputs.load_inputs(train_cnn.parse_args([*grid.places(), *grid.cnn_recipe(group, 0)]))
+
+
 def check_table(grid, group):
     """Raise InputError if records of cells are of another table than this one."""
-    args = train_cnn.parse_args([*grid.places(), *grid.cnn_recipe(group, 0)])
-    ours = inputs.load_inputs(args).data["sha256"]
+    ours = load_own(grid, group).data["sha256"]
     for path in sorted(grid.records.glob("*.json")):
         theirs = records.read_json(path, "make study", {"data": {"sha256": str}})["data"]["sha256"]
         if theirs != ours:
             raise InputError(
-                f"{path}: is of another table than {args.data or 'the one in data/'}; give a grid "
-                "of your own other results and work"
+                f"{path}: is of another table than {grid.values['data'] or 'the one in data/'}; "
+                "give a grid of your own other results and work"
             )
 
 
 def check_made(grid, group):
-    """Raise InputError unless GAN and teachers of a group are those that the grid describes."""
+    """Raise InputError unless GAN and teachers of a group are those that the grid describes.
+
+    They must be of the table as it is, too: those of a table that has changed since may have
+    learned from lesions that are test lesions now.
+    """
+    own = load_own(grid, group)
     made: list[tuple] = []
     if group.gan_seed is not None:
         gan = (group.fraction, grid.arms[group.arm]["source"], group.gan_seed)
@@ -69,7 +78,12 @@ def check_made(grid, group):
         unnamed = train_cnn.list_unnamed(train_cnn.parse_args(recipe))
         made.append((folder, train_cnn, recipe, unnamed))
     for folder, maker, recipe, without in made:
-        record = records.read_json(folder / "options.json", "make study", {"options": dict})
+        shape = {"options": dict, "data": {"sha256": str}, "split": {"sha256": str}}
+        record = records.read_json(folder / "options.json", "make study", shape)
+        if any(record[k]["sha256"] != getattr(own, k)["sha256"] for k in ("data", "split")):
+            raise InputError(
+                f"{folder}: was made from another table or split than this one; remove the folder"
+            )
         args = maker.parse_args([*grid.places(), *recipe])
         wanted = json.loads(json.dumps(identity.options_of(args, without)))
         whole = args.train_fraction == 1
@@ -82,9 +96,13 @@ def check_made(grid, group):
     if table := grid.set_path(group):
         path = table.with_name("provenance.json")
         shape = {"options": {"sampling": {"samples": int}}}
-        drawn = records.read_json(path, "make study", shape)["options"]["sampling"]["samples"]
-        if drawn != grid.arms[group.arm]["amount"]:
-            raise InputError(f"{path}: has {drawn} images; remove the folder")
+        drawn = records.read_json(path, "make study", shape)["options"]["sampling"]
+        args = train_gan.parse_args(grid.recipe(group, 0)["drawn"])
+        ours = [args.samples, args.class_mix, args.least_images]
+        if [drawn["samples"], drawn.get("class_mix"), drawn.get("least_images", 1)] != ours:
+            raise InputError(
+                f"{path}: was drawn by other flags than {grid.path} has; remove the folder"
+            )
 
 
 def write_record(grid, group, seed, folder, began):

@@ -91,8 +91,10 @@ def group_lesions(
             table.metadata = read_metadata(path, table, external, trust)
         except OtherTableError as e:
             # What lies beside another table by chance is no reason to stop. The same number of
-            # rows in Kaggle's layout is meant for it, though, and something is wrong with it.
-            if metadata != "auto" or (e.same_rows and table.order == CLASSES):
+            # rows in Kaggle's layout is meant for it, though, and something is wrong with it. So it
+            # is where all diagnoses fit but for the order of the table's codes.
+            meant = e.fits_other_order or (e.same_rows and table.order == CLASSES)
+            if metadata != "auto" or meant:
                 raise
             table.notes.append(f"{Path(path).name} is of another table and not used: {e}")
     if table.metadata is not None and "lesion_id" in table.metadata:

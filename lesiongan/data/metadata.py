@@ -28,12 +28,13 @@ NAMES = (
 class OtherTableError(InputError):
     """The metadata describes other images than the table holds.
 
-    same_rows: whether it has as many rows.
+    same_rows: whether it has as many rows. fits_other_order: whether it describes the table, if
+    only the table's class codes are read in another order.
     """
 
-    def __init__(self, text: str, same_rows: bool) -> None:
+    def __init__(self, text: str, same_rows: bool, fits_other_order: bool = False) -> None:
         super().__init__(text)
-        self.same_rows = same_rows
+        self.same_rows, self.fits_other_order = same_rows, fits_other_order
 
 
 def find_beside(table_path: Path | str) -> Path | str:
@@ -151,6 +152,7 @@ def check_diagnoses(path: Path | str, table: Table, dx: np.ndarray) -> None:
             f"{path}: all {len(dx)} diagnoses fit {table.path} if its class codes are in the order "
             f"{','.join(fitted)}; pass --label-order {label_order.name_order(fitted)}",
             same_rows=True,
+            fits_other_order=True,
         )
     i = wrong[0]
     raise OtherTableError(

@@ -133,8 +133,10 @@ def read_columns(path: Path | str, notes: list[str]) -> "pd.DataFrame":
     """Return a file as a DataFrame of strings, its column names in small letters."""
     frame = read_strings(path, notes)
     frame.columns = [str(name).strip().lower() for name in frame.columns]
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
+    # pandas has renamed the second of two equal names, `dx`, to `dx.1`.
+    names, read = list(frame.columns), {*sum(NAMES.values(), ()), *CLASSES, "ak", *OTHER_COLUMNS}
+    twice = [n for n in names if names.count(n) > 1 or (n in read and f"{n}.1" in names)]
+    if twice:
         raise InputError(f"{path}: line 1 has two columns {printable(twice[0])!r}; remove one")
     return frame
 

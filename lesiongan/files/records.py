@@ -76,5 +76,5 @@ def find_fault(value: Any, shape: Any, where: str) -> str | None:
         inner = [(v, shape[0], f"{where}[{i}]") for i, v in enumerate(value)]
     else:
         fits = isinstance(value, shape) and not (isinstance(value, bool) and shape is NUMBER)
-        return None if fits else f"{where} is {json.dumps(value)[:40]}"
+        return None if fits else f"{where} is {json.dumps(value, default=str)[:40]}"
     return next(filter(None, (find_fault(*item) for item in inner)), None)

@@ -1,6 +1,10 @@
 """Recomputing every estimate from a predictions.csv and a split.csv, without table or network."""
 
+import gzip
 import hashlib
+import lzma
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -154,9 +158,15 @@ def read_record(path):
 
 
 def content_sha256(path):
-    """Return the hex SHA-256 of a text file's content, whether it is compressed or not."""
+    """Return the hex SHA-256 of a text file's content, whether it is compressed or not.
+
+    Raises InputError if it cannot be unpacked to its end.
+    """
     digest = hashlib.sha256()
-    with open_table(path) as f:
-        while block := f.read(1 << 16):
-            digest.update(block)
+    try:
+        with open_table(path) as f:
+            while block := f.read(1 << 16):
+                digest.update(block)
+    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile) as e:
+        raise InputError(f"{path}: damaged, or not whole ({errors.first_line(e)})") from None
     return digest.hexdigest()

@@ -154,14 +154,15 @@ def measure_distances(
         judge.features(inputs.table.images[judge.floor]),
     )
     test_labels, protocol = inputs.part(judge.held_out)[1], inputs.split["protocol"]
-    mix = class_counts(inputs.part("train")[1])
-    n = min(most, len(b_labels))
+    mix, enough = class_counts(inputs.part("train")[1]), most
     sizes = [class_counts(test_labels), class_counts(b_labels)]
     # No image of a set may be drawn twice, because repeats would be each other's neighbours.
     if generator is None:
         mix, enough = synthetic_in_mix(inputs, synthetic)
-        n = min(n, enough)
         sizes.append(class_counts(synthetic.labels))
+    # Of few lesions half B may lack a class.
+    mix = mix * (class_counts(b_labels) > 0)
+    n = min(most, enough, distances.most_in_mix(b_labels, mix))
     large: np.ndarray | list = []
     if by_class:
         large = np.flatnonzero(np.min(sizes, axis=0) >= CLASS_IMAGES)

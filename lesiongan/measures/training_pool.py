@@ -5,6 +5,7 @@ import numpy as np
 from lesiongan.data import clinical
 from lesiongan.data.classes import CLASSES
 from lesiongan.data.split import half_a
+from lesiongan.files.telling import say
 from lesiongan.measures import copies, teacher
 from lesiongan.nets import set_sources
 from lesiongan.run import streams
@@ -36,6 +37,8 @@ def gather(run):
     elif args.real != "table":
         added = set_sources.read_rgb28(args.real)
         run.files["real"] = added.sha256
+        for note in added.notes:
+            say(f"  note: {added.path}: {note}")
         copies.refuse_held_out(inputs, "--real", args.real, added.images, real=True)
         append_rows(added, 1.0, images, labels, weights)
     if args.synthetic != "none":

@@ -20,7 +20,12 @@ from lesiongan import ROOT
 TRAINING = (
     "lesiongan/data/",
     "lesiongan/nets/",
+    "lesiongan/measures/bootstrap.py",
     "lesiongan/measures/calibration.py",
+    "lesiongan/measures/metrics.py",
+    "lesiongan/measures/teacher.py",
+    "lesiongan/measures/training_pool.py",
+    "lesiongan/run/keras_setup.py",
     "lesiongan/run/streams.py",
     "lesiongan/run/training.py",
 )
@@ -155,15 +160,15 @@ def find_script(name: str) -> Path:
 def hash_code(script: str) -> tuple[str, str]:
     """Return (hex SHA-256 of all code of a script, hex SHA-256 of its code that trains).
 
-    The second is of the script itself, of the modules in TRAINING and of what these import from
-    their own subpackage. A training that was interrupted goes on only if the first is the same. Two
-    networks were trained by the same code if the second is.
+    The second is of the script itself and of the modules in TRAINING; of a subpackage named there,
+    what its modules import from it. A training that was interrupted goes on only if the first is
+    the same. Two networks were trained by the same code if the second is.
     """
     modules = read_modules(find_script(script))
     closure = {p.relative_to(ROOT).as_posix(): text for p, (text, _) in modules.items()}
     trains = set()
     for name in closure:
-        if name.startswith("lesiongan/run/"):
+        if name.startswith(("lesiongan/run/", "lesiongan/measures/")):
             trains |= {name} & set(TRAINING)
         elif name.startswith(TRAINING):
             beside = {p.relative_to(ROOT).as_posix() for p in follow_imports(ROOT / name, modules)}

@@ -16,7 +16,7 @@ NEEDED = {
     "scikit-learn": "1.3",
     "matplotlib": "3.8",
     "seaborn": "0.13",
-    "pillow": "9.0",
+    "pillow": "10.1",
     "jinja2": "3.0",
     "filelock": "3.12",
     "tqdm": "4.60",

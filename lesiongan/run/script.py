@@ -1,5 +1,6 @@
 """Running a script: its exit code and the one line of an error."""
 
+import contextlib
 import io
 import os
 import sys
@@ -79,6 +80,8 @@ def open_streams() -> None:
 def stop(text: str, code: int) -> NoReturn:
     """Write one line on stderr, after whatever progress bar is open, and exit."""
     end_bars()
-    event("error", text=printable(text), exit_code=code)
+    # The log may be on the disk that is full; what is wrong is said all the same.
+    with contextlib.suppress(OSError):
+        event("error", text=printable(text), exit_code=code)
     print(printable(f"{Path(sys.argv[0]).name}: {text}"), file=sys.stderr)
     sys.exit(code)

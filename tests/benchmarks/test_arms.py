@@ -83,6 +83,9 @@ def check_answer(tmp_path, found):
         "".join(f"| 2026-01-01 | a | {what} |\n" for what in ("b", "image_0", "leak_0"))
     )
     assert pages.count_readings() == (1, 2)
+    # A group of the study reads once for each classifier.
+    line = "| 2026-01-01 | a | `study.run_group`, f10_real: classifiers of seed 0, 1, 12 |"
+    assert pages.count_in_line(line) == 3
     ours = found["arms"]["classic_synthetic"]
     # What networks this small came to must not matter here.
     for comparison in ours["less_classic"].values():

@@ -183,6 +183,11 @@ def test_metadata_tells_which_order_would_fit_and_the_flag_converts(alphabetical
         read_table(alphabetical, "a,b")
 
 
+def test_an_order_that_the_metadata_beside_the_table_refutes_is_refused(table_path):
+    with pytest.raises(InputError, match="pass --label-order kaggle"):
+        lesions.group_lesions(read_table(table_path, "alphabetical"))
+
+
 def test_any_other_order_that_fits_is_named(alphabetical):
     frame = frame_of(alphabetical.read_bytes())
     order = list(CLASSES[3:] + CLASSES[:3])

@@ -155,6 +155,8 @@ def test_image_ids_may_be_file_names(write):
         (ISIC_2018.replace("image", "picture"), "no column of image ids"),
         ("image,score\na,1\n", "no column of diagnoses; expected image"),
         ("image,dx,DX\na,nv,nv\n", "two columns 'dx'"),
+        ("image,dx,dx\na,mel,nv\n", "two columns 'dx'"),
+        ("image,MEL,NV,MEL\na,1,0,0\n", "two columns 'mel'"),
         ("image,dx\n", "lists no image"),
         ("", "not a readable CSV"),
     ],

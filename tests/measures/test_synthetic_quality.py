@@ -170,6 +170,28 @@ def test_images_are_drawn_in_the_class_mix_of_the_train_part(bright, monkeypatch
     np.testing.assert_allclose(drawn / drawn.sum(), mix / mix.sum(), atol=0.01)
 
 
+def test_no_real_image_of_half_b_is_drawn_twice_however_few_there_are(bright, monkeypatch):
+    """Repeats would be each other's neighbours, and raise the floor."""
+    inputs, judge = bright
+    # Half B gets another mix than the train part: few of class 4, and none of class 5.
+    labels = inputs.table.labels
+    rare = np.flatnonzero(judge.floor & np.isin(labels, (4, 5)))
+    labels[rare[9:]] = 6
+    labels[rare[:9]] = 4
+    chosen, real = [], distances.draw_in_mix
+    monkeypatch.setattr(distances, "draw_in_mix", lambda *a: chosen.append(real(*a)) or chosen[-1])
+    painter = SimpleNamespace(inputs=(np.zeros((1, 3)), None))
+    painter.predict_on_batch = lambda x: np.zeros((len(x[1]), 28, 28, 3))
+    test = judge.features(inputs.part("test")[0])
+    n, *_ = synthetic_quality.measure_distances(
+        inputs, None, judge, painter, None, test, by_class=False
+    )
+    assert n > 20
+    for rows in chosen:
+        assert len(set(rows)) == len(rows) == n
+    assert not (labels[judge.floor][chosen[0]] == 5).any()
+
+
 def test_the_judges_components_are_of_half_a_and_its_floor_is_half_b(bright):
     import keras
     from keras import layers

@@ -6,6 +6,7 @@ import re
 import zlib
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import eda
@@ -207,6 +208,19 @@ def test_figures_of_another_run_do_not_stay_beside_one_drawn_alone(pipeline, tmp
     run(copy, "--only", "class_counts")
     folder = copy.outputs / "figures_paper"
     assert {p.name for p in folder.glob("*.p*")} == {"class_counts.png", "class_counts.pdf"}
+
+
+def test_a_figure_of_the_metadata_is_stale_where_the_metadata_is_another(pipeline, tmp_path):
+    table = tmp_path / pipeline.table.name
+    table.write_bytes(pipeline.table.read_bytes())
+    beside = table.with_name("HAM10000_metadata.csv")
+    found = pd.read_csv(pipeline.table.with_name(beside.name), dtype=str, keep_default_na=False)
+    copy, prints = pipeline.copy(tmp_path / "run", table), []
+    for age in ("30", "60"):
+        found.assign(age=age).to_csv(beside, index=False)
+        run(copy, "--only", "metadata", "--if-stale")
+        prints.append((copy.outputs / "figures_paper/metadata.png").read_bytes())
+    assert prints[0] != prints[1]
 
 
 def test_a_figure_drawn_alone_and_in_the_full_run_are_equal(pipeline, tmp_path):

@@ -146,6 +146,21 @@ def test_a_disk_that_fills_up_under_a_figure_ends_in_one_line(tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_log_on_the_full_disk_hides_no_error(capsys, monkeypatch):
+    import errno
+
+    from lesiongan.run import script
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(script, "event", full)
+    with pytest.raises(SystemExit) as stopped:
+        script.stop("error: output: No space left on device", 2)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.endswith("error: output: No space left on device\n")
+
+
 def test_an_unreadable_place_ends_in_one_line(table_path, tmp_path):
     """A folder where a file should be: what the system says, on one line, and exit code 2."""
     where = [

@@ -537,3 +537,34 @@ def test_their_own_table_under_another_split_is_refused(pipeline, weights, tmp_p
     assert len(lines) == 1
     assert "were trained under another split" in lines[0]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--data", "OTHER", "--subset", "50"), "--subset: the published networks score another"),
+        (("--data", "OTHER", "--split", "image"), "--split: "),
+        (("--data", "OTHER", "--split-seed", "7"), "--split-seed: "),
+        (("--data", "OTHER", "--train-fraction", "0.1"), "--train-fraction: "),
+        (("--data", "OTHER", "--external-metadata", "m.csv"), "with its --metadata; leave"),
+        (("--external", "OTHER", "--metadata", "m.csv"), "with its --external-metadata; leave"),
+        (("--external", "OTHER", "--subset", "50"), "--subset: "),
+    ],
+)
+def test_a_flag_that_would_do_nothing_to_another_table_is_refused(weights, tmp_path, flags, words):
+    other = write_phantom(tmp_path / "other", 90, seed=7)
+    with pytest.raises(InputError, match=words):
+        call(tmp_path / "o", *(str(other) if f == "OTHER" else f for f in flags))
+    assert not (tmp_path / "o").exists()
+
+
+def test_an_external_tables_classes_are_in_the_order_that_is_asked_for(weights, tmp_path):
+    images, labels, _ = draw_table(90, seed=7)
+    alphabetical = [sorted(oracles.CLASSES).index(c) for c in oracles.CLASSES]
+    codes = np.array(alphabetical, np.int32)[labels]
+    tables.write_table(tmp_path / "other.csv", [(images, codes)])
+    flags = ("--label-order", "alphabetical")
+    call(tmp_path / "o", "--external", str(tmp_path / "other.csv"), *flags)
+    (place,) = (tmp_path / "o/evaluation").glob("external_*")
+    predicted = pd.read_csv(place / "predictions.csv")
+    np.testing.assert_array_equal(predicted.label, labels[predicted.row])

@@ -10,6 +10,7 @@ from lesiongan.files import checksums, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import copies, training_pool
 from lesiongan.nets import set_sources
+from lesiongan.phantom import draw_table
 from lesiongan.run import classifier_flags, runs
 from lesiongan.run.folders import ResultFolder
 from tests import oracles
@@ -130,6 +131,19 @@ def test_held_out_photographs_are_refused_as_extra_real_data(networks, tmp_path)
             training_pool.gather(
                 build_run(networks, "--real", str(tmp_path / f"{part}.csv"), "--synthetic", "none")
             )
+
+
+def test_what_is_odd_about_extra_real_data_is_said(networks, tmp_path, capsys):
+    """Mostly vascular lesions: their codes are in another order, more likely than not."""
+    images, labels, _ = draw_table(120, seed=9)
+    labels[:100] = oracles.CLASSES.index("vasc")
+    tables.write_table(tmp_path / "t.csv", [(images, labels)])
+    training_pool.gather(
+        build_run(networks, "--real", str(tmp_path / "t.csv"), "--synthetic", "none")
+    )
+    said = capsys.readouterr().out
+    assert f"note: {tmp_path / 't.csv'}: " in said
+    assert "vasc" in said
 
 
 def test_repeat_real_adds_images_and_real_none_leaves_the_synthetic_ones(networks):

@@ -5,6 +5,7 @@ Predictions that are damaged, of another model or of another evaluation are refu
 
 import gzip
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -220,3 +221,30 @@ def test_another_split_than_the_one_on_record_is_refused(pipeline, tmp_path):
     (tmp_path / "split.csv").write_text("row,lesion,part\n" + renamed)
     with pytest.raises(InputError, match="is not the split under which"):
         recompute(tmp_path)
+
+
+def test_quiet_is_quiet_and_the_log_is_written(pipeline, tmp_path, capsys):
+    files = [pipeline.outputs / name for name in ("evaluation/predictions.csv", "split.csv")]
+    flags = ["--from-predictions", files[0], "--split", files[1], "--outputs-dir", tmp_path / "o"]
+    flags += ["--quiet", "--log-json", tmp_path / "log.jsonl"]
+    assert evaluate.main([str(f) for f in flags]) == 0
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "log.jsonl").is_file()
+
+
+def test_packed_files_that_were_cut_off_are_one_line(pipeline, tmp_path):
+    """The record beside them makes their hashes asked for before they are read."""
+    shutil.copy(pipeline.outputs / "evaluation/options.json", tmp_path)
+    for name in ("evaluation/predictions.csv", "split.csv"):
+        whole = gzip.compress((pipeline.outputs / name).read_bytes())
+        (tmp_path / f"{Path(name).name}.gz").write_bytes(whole[: len(whole) // 2])
+        plain = (pipeline.outputs / name).read_bytes()
+        (tmp_path / Path(name).name).write_bytes(plain)
+    for predictions, split in (
+        ("predictions.csv.gz", "split.csv"),
+        ("predictions.csv", "split.csv.gz"),
+    ):
+        flags = ["--from-predictions", tmp_path / predictions, "--split", tmp_path / split]
+        with pytest.raises(InputError, match=r"\.csv\.gz: ") as caught:
+            evaluate.main([str(f) for f in [*flags, "--outputs-dir", tmp_path / "o"]])
+        assert len(str(caught.value).splitlines()) == 1

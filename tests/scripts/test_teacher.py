@@ -191,6 +191,7 @@ def test_a_teacher_is_not_replaced_by_its_pupil(networks, tmp_path):
     [
         ["--least-agreement", "0.5"],
         ["--least-agreement", "1.5", "--soft-labels", "a"],
+        ["--soft-of", "all"],
         ["--finish-real", "1"],
         ["--finish-real", "0.5", "--real", "none"],
         ["--soft-labels", "a", "--task", "malignancy"],

@@ -116,6 +116,16 @@ def test_networks_of_the_other_share_are_refused(shared):
         shared.run("evaluate", *flags, "--if-stale")
 
 
+def test_a_set_is_drawn_from_the_generator_of_the_share_that_is_named(shared, tmp_path):
+    """Otherwise its record would say that the generator had learned from other lesions."""
+    flags = [*GAN, "--train-fraction", "0.3", "--sample-only", "--out", str(tmp_path / "set")]
+    with pytest.raises(InputError, match="was trained with --train-share others"):
+        shared.run("train_gan", *flags)
+    assert not (tmp_path / "set/provenance.json").exists()
+    assert shared.run("train_gan", *flags, "--train-share", "others", "--no-png") == 0
+    assert oracles.read(tmp_path / "set/provenance.json")["split"]["train_share"] == "others"
+
+
 def test_another_fraction_is_another_split(shared):
     with pytest.raises(InputError, match=r"made from other (data|split)"):
         shared.run("evaluate", *TENTH)

@@ -1,7 +1,8 @@
 """Mutation testing: plant bugs, one at a time in a copy, and see whether the tests notice.
 
-    python -m tests.stress.mutants                     # all of them: about an hour
+    python -m tests.stress.mutants                     # those not yet tried: hours for all
     python -m tests.stress.mutants --only calibration  # bugs that mention this word
+    python -m tests.stress.mutants --minutes 20        # begin no other after so long
     python -m tests.stress.mutants --find              # search for tests that catch the rest
 
 The bugs are listed in mutants/*.toml: the file, its text before and after, how the bug would spoil
@@ -9,27 +10,36 @@ an experiment, what kind of thing it confuses (KINDS), and the tests that must f
 caught only if one of its tests fails by an assertion. An exception does not count, since it does
 not say what is wrong. Each test must pass without the bug, and each text must stand in its file
 exactly once. At most three bugs may be listed for one function, so that the list is spread over the
-code. A full run writes its counts to results/reliability.json; bugs that no test caught are printed
-last.
+code.
+
+Each verdict goes to results/mutants.csv at once. A bug is tried again when its file, its text or
+its tests have changed since, or with --again; so an interrupted run goes on, here or elsewhere.
+When all have a verdict, their counts go to results/reliability.json. Bugs that no test caught are
+printed last.
 """
 
 import argparse
 import ast
 import concurrent.futures
+import csv
 import functools
+import hashlib
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 import xml.etree.ElementTree as xml
 from collections import Counter
 from pathlib import Path
 
 from lesiongan import ROOT
-from lesiongan.run import code_hash
+from lesiongan.files import writing
+from lesiongan.run import code_hash, machine
 from tests.conftest import STAGES
 from tests.stress.reliability import note
 
@@ -54,6 +64,8 @@ columns, pictures and words that are shown; record = rows, definitions and what 
 """
 LISTS = Path(__file__).with_name("mutants")
 MOST_IN_A_FUNCTION = 3
+TRIED = ROOT / "results" / "mutants.csv"
+COLUMNS = ("file", "what", "verdict", "test", "state", "commit")
 # The tests of one bug may take this many seconds.
 SECONDS = 600
 ASSERTIONS = ("AssertionError", "Failed", "assert ")
@@ -369,6 +381,37 @@ def try_mutant(mutant, given, find=False):
     return mutant, "survived", mutant.get("seen", "")
 
 
+def read_tried(path):
+    """Return {(file, what): row} of the verdicts on record, each a dict of COLUMNS."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as f:
+        return {(row["file"], row["what"]): row for row in csv.DictReader(f)}
+
+
+def state_of(mutant):
+    """Return a hash of a bug, of its file and of its tests' files: what a verdict depends on."""
+    tests = sorted({name.split("::")[0] for name in mutant["tests"]})
+    texts = [(ROOT / name).read_text() for name in [mutant["file"], *tests]]
+    whole = "\0".join([mutant["before"], mutant["after"], *mutant["tests"], *texts])
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def is_current(mutant, tried):
+    """Return whether the verdict on record is of this bug, file and tests as they are."""
+    row = tried.get((mutant["file"], mutant["what"]))
+    return row is not None and row["state"] == state_of(mutant)
+
+
+def write_tried(path, tried, mutants):
+    """Write the verdicts in the order of the lists; those of bugs that are listed no more go."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(tried[key] for m in mutants if (key := (m["file"], m["what"])) in tried)
+    writing.write_text(path, text.getvalue())
+
+
 def main():
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -385,14 +428,24 @@ def main():
         "--lists", type=Path, default=LISTS, metavar="DIR", help="another folder of lists"
     )
     p.add_argument("--jobs", type=int, default=os.cpu_count(), help="bugs tried at once")
+    p.add_argument("--again", action="store_true", help="also those that have a verdict")
+    p.add_argument("--minutes", type=float, help="begin no other bug after so many minutes")
     args = p.parse_args()
-    mutants = [m for m in read_mutants(args.lists) if args.only in m["file"] + m["what"]]
+    end = time.monotonic() + 60 * args.minutes if args.minutes else float("inf")
+    listed = read_mutants(args.lists)
+    # Verdicts are kept of our own lists alone, tried by their own tests.
+    kept = args.lists == LISTS and not args.find
+    tried = read_tried(TRIED) if kept else {}
+    chosen = [m for m in listed if args.only in m["file"] + m["what"]]
+    mutants = [m for m in chosen if args.again or not is_current(m, tried)]
+    print(f"{len(mutants)} bugs to try, {len(chosen) - len(mutants)} have a verdict", flush=True)
+    commit = machine.environment()["commit"]
     with (
         tempfile.TemporaryDirectory(prefix="mutants") as folder,
         concurrent.futures.ThreadPoolExecutor(args.jobs) as pool,
     ):
-        given = make_given(Path(folder) / "given")
-        if not args.find:
+        given = make_given(Path(folder) / "given") if mutants else None
+        if mutants and not args.find:
             tests = sorted({t for m in mutants for t in m["tests"]})
             passed = run_tests(
                 copy_project(Path(folder) / "whole"), tests, given, workers=args.jobs
@@ -401,19 +454,32 @@ def main():
             if wrong:
                 raise SystemExit("without any bug:\n" + "\n".join(wrong))
             print(f"{len(passed)} tests pass without any bug", flush=True)
-        counts, lived = Counter(), []
-        for m, verdict, said in pool.map(lambda m: try_mutant(m, given, args.find), mutants):
-            counts[verdict] += 1
-            lived += [m] if verdict != "caught" else []
+        states = {id(m): state_of(m) for m in mutants} if kept else {}
+
+        def attempt(m):
+            """Return what try_mutant does, or None after the last minute."""
+            return try_mutant(m, given, args.find) if time.monotonic() < end else None
+
+        for m, verdict, said in filter(None, pool.map(attempt, mutants)):
             print(f"{verdict:9} {m['file']}: {m['what']}\n          {said}", flush=True)
-    print(f"{len(mutants)} tried, {counts['caught']} caught; {dict(counts)}")
-    for m in lived:
-        print(f"  not caught: {m['file']}, {m['function']}: {m['what']}")
-    if not args.only and not args.find and args.lists == LISTS:
+            key = (m["file"], m["what"])
+            test = said.partition(": ")[0] if verdict == "caught" else ""
+            row = (*key, verdict, test, states.get(id(m), ""), commit)
+            tried[key] = dict(zip(COLUMNS, row, strict=True))
+            if kept:
+                write_tried(TRIED, tried, listed)
+    rows = [tried[key] for m in chosen if (key := (m["file"], m["what"])) in tried]
+    counts = Counter(row["verdict"] for row in rows)
+    print(f"{len(rows)} of {len(chosen)} tried, {counts['caught']} caught; {dict(counts)}")
+    for row in rows:
+        if row["verdict"] != "caught":
+            print(f"  {row['verdict']}: {row['file']}: {row['what']}")
+    if kept and all(is_current(m, tried) for m in listed):
+        verdicts = Counter(tried[m["file"], m["what"]]["verdict"] for m in listed)
         note(
             "python -m tests.stress.mutants",
-            mutants_tried=len(mutants),
-            mutants_caught=counts["caught"],
+            mutants_tried=len(listed),
+            mutants_caught=verdicts["caught"],
         )
 
 

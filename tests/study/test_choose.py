@@ -60,11 +60,20 @@ def test_figures_are_those_of_val(chosen):
     assert alone["synthetic_images"] == 0
 
 
-def test_half_of_the_lesions_is_the_most_that_others_have_as_well(tmp_path):
-    choice = {"fraction": 100, "amount": 70, "seeds": [0], "recipes": {"real": []}}
-    grid = Grid(write_grid(tmp_path, choice=choice))
-    with pytest.raises(InputError, match="no 100 % are left beside 100 %"):
-        choose.share_flags(grid, 100)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"fraction": 100}, "50 % at most"),
+        ({"fraction": 20}, "a fraction of the grid's"),
+        ({"seeds": []}, "needs a seed"),
+        ({"recipes": {}}, "a recipe"),
+        ({"amount": True}, "an amount from 1"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_refused(change, words, tmp_path):
+    choice = {"fraction": 30, "amount": 70, "seeds": [0], "recipes": {"real": []}}
+    with pytest.raises(InputError, match=words):
+        choose.main([str(write_grid(tmp_path, choice=choice | change))])
 
 
 def test_a_grid_without_a_choice_is_refused_in_one_line(tmp_path):

@@ -115,6 +115,62 @@ def test_seeds_that_one_arm_lacks_are_left_out_of_both(filled):
     assert "too few seeds" in sentence
 
 
+def test_of_one_gan_no_difference_is_called_one(filled):
+    """Its interval knows how classifiers differ, and not how GANs do."""
+    grid, _ = filled
+    for path in grid.records.glob("f30_shared_70_g[12]_*.json"):
+        path.unlink()
+    found = collect.collect(grid)
+    row = pick(found, "shared_70", "auc")
+    assert row["low"] > 0
+    assert (row["gan_seeds"], row["p_holm"]) == ([0], None)
+    assert not answer.is_shown(row)
+    sentence = next(a["sentence"] for a in found["answers"] if a["arm"] == "shared_70")
+    assert "higher" not in sentence
+    assert sentence.count("too few seeds") == 2
+
+
+def test_a_p_value_that_no_draw_contradicts_is_the_least_that_can_be_said(filled):
+    found = collect.collect(filled[0])
+    row = pick(found, "shared_70", "auc")
+    assert row["p"] == pytest.approx(2 / (found["draws"] + 1))
+    assert answer.say_p(row) == f"p ≤ {row['p_holm']:.3f}".replace("0.", ".", 1)
+    row = pick(found, "closed_70", "auc")
+    assert row["p"] > 2 / (found["draws"] + 1)
+    assert answer.say_p(row).startswith("p = ")
+
+
+def test_what_the_test_images_do_not_define_is_null(grid):
+    """Here there is no melanoma; the rest is computed all the same."""
+    labels = np.arange(140) % 6
+    write_test_rows(grid, len(labels))
+    for arm in ("real", "all_real"):
+        for seed in (0, 1, 2):
+            write_cell(grid, Group(30, arm, None), seed, labels, SKILLS[arm])
+    found = collect.collect(grid)
+    json.dumps(found, allow_nan=False)
+    for arm in found["arms"]:
+        assert arm["melanoma_sensitivity"] is None
+        assert arm["melanoma_average_precision_std"] is None
+        assert arm["accuracy"] > 0
+    assert {c["measure"] for c in found["contrasts"]} >= {"auc", "accuracy"}
+    assert "melanoma_sensitivity" not in {c["measure"] for c in found["contrasts"]}
+
+
+def test_the_page_says_by_how_many_versions_and_processors_the_cells_were_made(filled, labels):
+    grid, _ = filled
+    page = pages_study.render_study(collect.collect(grid))
+    assert "versions of the code" not in page
+    name = "f30_all_real_c0"
+    record = json.loads((grid.records / f"{name}.json").read_text())
+    record["environment"] |= {"processor": "Another CPU"}
+    record["trained"]["trained_by"] = ["other code"]
+    (grid.records / f"{name}.json").write_text(json.dumps(record))
+    page = pages_study.render_study(collect.collect(grid))
+    assert "by 2 versions of the code on" in page
+    assert "Another CPU" in page
+
+
 def test_other_images_under_one_seed_of_the_gan_are_refused(filled, labels):
     """Two machines may have trained the GAN of one seed."""
     grid, _ = filled
@@ -269,6 +325,8 @@ def row_of(**changes):
         "base_value": 0.80,
         "backend": "tensorflow",
         "cnn_seeds": [0, 1, 2],
+        "gan_seeds": [0, 1, 2],
+        "p_at_most": False,
         "worth": {"low": 41, "value": 100, "high": 1500, "most": 1500},
     }
     return row | changes
@@ -298,8 +356,10 @@ def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_b
         f"{level}, higher by .020 [+.010, +.030] but not significantly after Holm's correction "
         "(p = .060)"
     )
-    few = answer.say_gain(row_of(cnn_seeds=[0, 1]))
-    assert few == f"{level}, of too few seeds to call it a difference (+.020 [+.010, +.030])"
+    for seeds in ({"cnn_seeds": [0, 1]}, {"gan_seeds": [0]}):
+        few = answer.say_gain(row_of(**seeds))
+        assert few == f"{level}, of too few seeds to call it a difference (+.020 [+.010, +.030])"
+    assert answer.say_gain(row_of(p_at_most=True)).startswith(gain.replace("p =", "p ≤"))
 
 
 def test_the_ceiling_of_a_grid_is_its_largest_number_of_lesions(tmp_path, labels):

@@ -1,5 +1,6 @@
 """The grid: which cells there are, what makes one done, and what the rest will take."""
 
+import datetime
 import json
 
 import pytest
@@ -173,6 +174,14 @@ def test_the_time_left_goes_by_the_minutes_of_cells_that_are_done(grid, labels):
         ({"family": {"arms": ["x"], "measures": []}}, "names the arm x"),
         ({"stages": [{"fractions": [7], "arms": []}]}, "names the fraction 7"),
         ({"sedes": 1}, "unknown entry sedes"),
+        ({"draws": 0}, "draws from 1"),
+        ({"fractions": {}, "stages": []}, "needs a fraction"),
+        ({"fractions": {30: {"steps": 0, "closed": []}}, "stages": []}, "steps from 1"),
+        ({"fractions": {30: {"steps": True, "closed": []}}, "stages": []}, "steps from 1"),
+        (
+            {"fractions": {30: {"steps": 1, "closed": [], "shared": 5}}, "stages": []},
+            "the fraction 30: shared is no list",
+        ),
         ({"cnn_seeds": 5}, "cnn_seeds is no list"),
         ({"cnn_seeds": [1, 1]}, "names a seed twice"),
         ({"cnn": "--width"}, "cnn is no list"),
@@ -211,6 +220,9 @@ def test_the_time_left_goes_by_the_minutes_of_cells_that_are_done(grid, labels):
             )
             for arm, words in (
                 ({"teacher": True}, "unknown entry teacher"),
+                ({1: 2, "teacher": True}, "unknown entry 1"),
+                ({"label": datetime.date(2020, 1, 1)}, "label is "),
+                ({"source": "closed", "amount": True}, "whole number"),
                 ({"source": "closed", "amount": "70"}, "whole number"),
                 ({"source": "closed", "amount": 70}, "is the base"),
             )

@@ -10,6 +10,7 @@ import evaluate
 import train_gan
 from lesiongan.files import checksums, records
 from lesiongan.files.errors import InputError
+from lesiongan.phantom import write_phantom
 from lesiongan.run import inputs
 from study import collect, plan, run_group
 from study.grid import Grid
@@ -126,7 +127,12 @@ def test_cells_of_one_process_read_the_table_once(study, table_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("what", "words"), [("gan", "was made by other flags"), ("set", "has 70 images")]
+    ("what", "words"),
+    [
+        ("gan", "was made by other flags"),
+        ("set", "was drawn by other flags"),
+        ("least", "was drawn by other flags"),
+    ],
 )
 def test_a_gan_or_a_set_of_another_recipe_is_refused(study, what, words):
     """Its files may be of before a change of the grid."""
@@ -137,10 +143,24 @@ def test_a_gan_or_a_set_of_another_recipe_is_refused(study, what, words):
         table = grid.set_path(group)
         grid.arms["shared_70"]["amount"] = 71
         grid.set_path = lambda _: table
+    elif what == "least":
+        grid.values["drawing"] = ["--least-images", 6]
     else:
         grid.fractions[30]["shared"] = ["--epochs", 3, "--width", 8]
     with pytest.raises(InputError, match=words):
         run_group.check_made(grid, group)
+
+
+def test_a_gan_of_another_table_or_split_is_refused(study, tmp_path):
+    """The table may have been mended since, and its lesions be in other parts now."""
+    group = study.group("f30_shared_70_g0")
+    other = write_phantom(tmp_path, 200, seed=5)
+    grid = Grid(study.path)
+    grid.values["data"] = str(other)
+    inputs.kept = None
+    with pytest.raises(InputError, match="was made from another table or split"):
+        run_group.check_made(grid, group)
+    inputs.kept = None
 
 
 def test_a_gan_of_the_other_share_is_refused(study):
