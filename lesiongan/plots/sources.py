@@ -115,6 +115,9 @@ class Sources:
             {"inputs": {...: str}, "outputs": {...: str}},
         )
         record = self.inputs.check_made_from(need(path, "evaluate.py"), "evaluate.py", shape)
+        theirs, ours = (s.get("train_share") for s in (record["split"], self.inputs.split))
+        if theirs != ours:
+            raise Missing(f"{path} is of --train-share {theirs}: run evaluate.py")
         for name, digest in record["outputs"].items():
             if checksums.file_sha256(need(self.evaluation / name, "evaluate.py")) != digest:
                 raise Missing(

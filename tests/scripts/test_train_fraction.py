@@ -8,8 +8,10 @@ import eda
 import evaluate
 import train_cnn
 import train_gan
+import visualize_results
 from lesiongan.files.errors import InputError
 from lesiongan.measures import predictions, training_pool
+from lesiongan.plots import pages
 from lesiongan.run import runs
 from tests import oracles
 from tests.conftest import CNN, GAN, LEARNED, Pipeline
@@ -150,3 +152,17 @@ def test_a_fraction_is_above_0_and_up_to_1(shared, value, capsys):
     with pytest.raises(SystemExit):
         train_cnn.parse_args([*shared.flags, "--train-fraction", value])
     assert "--train-fraction" in capsys.readouterr().err
+
+
+def test_figures_of_the_other_share_are_not_drawn(shared):
+    from lesiongan.plots.sources import Missing, Sources
+
+    for share in ("own", "others"):
+        flags = ["--train-fraction", "0.3", "--train-share", share]
+        args = visualize_results.parse_args([*shared.flags, *flags])
+        sources = Sources(runs.Run(args, "visualize_results"), pages.choose("paper", "own"))
+        if share == "own":
+            sources.check_evaluation()
+        else:
+            with pytest.raises(Missing, match="is of --train-share own"):
+                sources.check_evaluation()
