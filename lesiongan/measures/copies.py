@@ -5,6 +5,8 @@ colour cast away, in units that grow with the contrast of the image. results/cop
 share of copies that are found and of unseen lesions that are taken for copies.
 """
 
+import hashlib
+
 import numpy as np
 
 from lesiongan.data.near_duplicates import NEAR_DUPLICATE_DISTANCE, area_means
@@ -21,6 +23,12 @@ COPY_DISTANCE = 22.0
 NEAR_DISTANCE, NEAR_BY_CHANCE = 32.0, 0.002
 # A set of unseen lesions is refused with this probability.
 FALSE_REFUSAL = 1e-3
+
+cleared: set[tuple] = set()
+"""Hashes of held-out images and of images that hold no copy of them, with `real`.
+
+A process that trains several networks on one set asks once.
+"""
 
 DEFINITION = (
     "nearest training image, L2 of 7 x 7 area means without each channel's mean, divided by "
@@ -74,6 +82,9 @@ def refuse_held_out(inputs, flag, path, images, real=False):
     `real` none may be a near-duplicate.
     """
     held_out = inputs.table.images[np.isin(inputs.parts, ("val", "test"))]
+    key = (*(hashlib.sha256(some.tobytes()).digest() for some in (held_out, images)), real)
+    if key in cleared:
+        return
     relative, _ = nearest(images, held_out)
     plain, _ = memorisation.nearest(images, held_out)
     copied = relative < COPY_DISTANCE
@@ -84,3 +95,4 @@ def refuse_held_out(inputs, flag, path, images, real=False):
             f"{flag} {path}: {near.sum()} of its {len(images)} images are val or test images of "
             "this split, perhaps turned, brighter, darker or noisy; leave them out"
         )
+    cleared.add(key)

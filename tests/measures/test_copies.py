@@ -83,11 +83,43 @@ def test_copies_of_train_images_are_no_reason_to_refuse(inputs):
     copies.refuse_held_out(inputs, "--synthetic", "s.csv", train[:100])
 
 
+class Forgetful(set):
+    """A set that keeps nothing."""
+
+    def add(self, _):
+        pass
+
+
+def test_images_that_hold_no_copy_are_asked_once_and_others_anew(inputs, monkeypatch):
+    monkeypatch.setattr(copies, "cleared", set())
+    asked, real = [], copies.nearest
+    monkeypatch.setattr(copies, "nearest", lambda *a: asked.append(1) or real(*a))
+    images = inputs.table.images[inputs.parts == "train"][:20]
+    for _ in range(3):
+        copies.refuse_held_out(inputs, "--synthetic", "s.csv", images)
+    assert len(asked) == 1
+    copies.refuse_held_out(inputs, "--real", "s.csv", images, real=True)
+    assert len(asked) == 2
+    held = inputs.table.images[inputs.parts == "test"][:20]
+    for _ in range(2):
+        with pytest.raises(InputError, match="20 of its 20 images"):
+            copies.refuse_held_out(inputs, "--synthetic", "s.csv", held)
+    assert len(asked) == 4
+    # Where they are held out, they are copies, whatever was found before.
+    parts = inputs.parts.copy()
+    parts[np.flatnonzero(parts == "train")[:20]] = "val"
+    other = SimpleNamespace(table=inputs.table, parts=parts)
+    with pytest.raises(InputError, match="20 of its 20 images"):
+        copies.refuse_held_out(other, "--synthetic", "s.csv", images)
+
+
 def test_near_images_refuse_a_set_when_chance_cannot_give_so_many(inputs, monkeypatch):
     distance = np.full(1000, 90.0)
     monkeypatch.setattr(copies, "nearest", lambda *a: (distance, None))
     monkeypatch.setattr(copies.memorisation, "nearest", lambda *a: (np.full(1000, 90.0), None))
     images = np.zeros((1000, 28, 28, 3), np.uint8)
+    # The same images have other distances here, which none really have.
+    monkeypatch.setattr(copies, "cleared", Forgetful())
     most = copies.most_by_chance(1000)
     # The least number that so many unseen images exceed in less than one set of a thousand.
     assert (
