@@ -16,7 +16,7 @@ FLAGS ?=
 GRID ?= study/config.yaml
 STAGES ?=
 PROFILE ?= local
-SNAKEMAKE = $(CURDIR)/.venv-study/bin/python -m snakemake --snakefile study/Snakefile --profile study/profiles/$(PROFILE)
+SNAKEMAKE = .venv-study/bin/python -m snakemake --snakefile study/Snakefile --profile study/profiles/$(PROFILE)
 # The build of PyTorch for `make test-interop`, and where it is; empty for pip's own index.
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -67,11 +67,11 @@ smoke: .venv/ready  ## all five scripts on a small stratified subset, in smoke/ 
 	$(PY) visualize_results.py "$${common[@]}"
 
 study: .venv/ready .venv-study/ready  ## when does it help? the study's cells that are not done (a day and a half; PROFILE=slurm STAGES=1 GRID=file)
-	@$(PY) -m study.plan $(GRID) $(if $(STAGES),--stages $(STAGES)) --brief
-	$(SNAKEMAKE) --forcerun collect --config grid=$(GRID) $(if $(STAGES),stages=$(STAGES))
+	@$(PY) -m study.plan "$(GRID)" $(if $(STAGES),--stages $(STAGES)) --brief
+	$(SNAKEMAKE) --forcerun collect --config "grid=$(GRID)" $(if $(STAGES),stages=$(STAGES))
 
 study-plan: .venv/ready  ## which cells of the study are done, and how long the rest takes
-	@$(PY) -m study.plan $(GRID) $(if $(STAGES),--stages $(STAGES))
+	@$(PY) -m study.plan "$(GRID)" $(if $(STAGES),--stages $(STAGES))
 
 study-smoke: .venv/ready .venv-study/ready  ## the whole study on phantom lesions, in study/smoke/ (minutes)
 	@$(PY) -m study.clear study/smoke.yaml
@@ -83,7 +83,7 @@ weights: all  ## repeat the published run on HAM10000; replaces weights/ and res
 	@data="$(DATA)"
 	[ -n "$$data" ] || data=$$($(PY) -m lesiongan.fetch --choose | tail -n 1)
 	metadata="$(METADATA)"
-	[ "$$metadata" != auto ] || metadata=$$(dirname "$$data")/HAM10000_metadata.csv
+	[ "$$metadata" != auto ] || metadata=$$($(PY) -c "import sys; from lesiongan.data import metadata; print(metadata.find_beside(sys.argv[1]))" "$$data")
 	common=(--data "$$data" --metadata "$$metadata" --if-stale)
 	echo "training the network of two classes beside the published ones, 5 to 12 minutes"
 	$(PY) train_cnn.py "$${common[@]}" --resume --task malignancy
@@ -115,7 +115,7 @@ test: .venv/ready-dev  ## ruff, mypy and all tests
 
 test-interop: .venv/ready  ## the networks with PyTorch, other libraries reading our files (downloads 1.5 GB, minutes)
 	@[ -d .venv-interop ] || $(PY) -m venv .venv-interop
-	pip="$(CURDIR)/.venv-interop/bin/python -m pip install --quiet --disable-pip-version-check"
+	pip=".venv-interop/bin/python -m pip install --quiet --disable-pip-version-check"
 	echo "setting up .venv-interop, some minutes the first time"
 	$$pip --no-deps -r requirements-interop.txt
 	$$pip --no-deps $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)"

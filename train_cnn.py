@@ -136,15 +136,19 @@ def build_network(classes, width=48, stem=2, middle=28, takes_clinical=False):
 # ---------------------------------------------------------------- training
 
 
-def find_shift(args, targets, prior, weights):
+def find_shift(args, targets, prior, weights, real):
     """Return float (k,): what is added to the logits so that they hold under the train prior.
 
-    targets: int (n,) of the pool; prior: float (k,) of the train part; weights: float (n,). The
-    network is taught the pool's prior, or the uniform one by --sampler balanced. What soft labels
-    say holds under the train prior whatever is mixed in, and so does what --finish-real ends with.
+    targets: int (n,) of the pool; prior: float (k,) of the train part; weights: float (n,); real:
+    how many of the pool's first rows are real. The network is taught the pool's prior, or the
+    uniform one by --sampler balanced. What soft labels say holds under the train prior whatever is
+    mixed in. With --finish-real it ends with the prior of the real rows, which is the train part's
+    unless --real adds a table.
     """
-    if args.soft_labels or args.finish_real:
+    if args.soft_labels or (args.finish_real and args.real == "table"):
         return np.zeros(len(prior))
+    if args.finish_real:
+        targets, weights = targets[:real], weights[:real]
     counts = np.bincount(targets, minlength=len(prior))
     drawn = np.ones(len(targets)) if args.sampler == "natural" else len(targets) / counts[targets]
     taught = calibration.prior_of(targets, len(prior), weights * drawn)
@@ -355,7 +359,7 @@ def main(argv=None):
     val_images, val_labels = inputs.part("val")
     targets, real = target(pool_labels), len(pool_labels) - synthetic
     prior = calibration.prior_of(target(inputs.part("train")[1]), k)
-    shift = find_shift(args, targets, prior, pool_weights)
+    shift = find_shift(args, targets, prior, pool_weights, real)
     pool = (pool_images, targets, pool_weights)
     if args.soft_labels:
         *pool, pool_labels, synthetic = training_pool.soften_labels(run, *pool, synthetic)

@@ -396,17 +396,19 @@ def main(argv=None):
         args.out / "provenance.json",
         identify_synthetic(run, place.record_path, generator_path),
     )
+    is_current = not trained and synthetic.is_current()
+    if is_current:
+        say("  up to date")
+    else:
+        run.start_keras()
+        synthetic_set.write(synthetic, load_generator(run, generator_path), labels)
+    # It comes last, so that an export that fails costs no set.
     if "onnx" in args.export and not args.weights:
         run.start_keras()
         generator = load_generator(run, generator_path)
         place.add_export(
             "generator.onnx", lambda path: onnx_export.export(path, generator, CLASSES)
         )
-    if not trained and synthetic.is_current():
-        say("  up to date")
-        return 0
-    run.start_keras()
-    synthetic_set.write(synthetic, load_generator(run, generator_path), labels)
     return 0
 
 

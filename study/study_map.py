@@ -38,21 +38,28 @@ def choose_backend(found, base):
     return max(cells, key=lambda backend: cells[backend])
 
 
-def mark_of(source):
-    """Return (marker, colour) of a source of synthetic images, or of real ones (None)."""
+def choose_marks(grid):
+    """Return {arm: (marker, colour)} of the arms that are drawn, each another pair.
+
+    The colour is that of the source. The ceiling has that of real images, and other arms without
+    synthetic images a grey one.
+    """
     from lesiongan.plots import style
 
-    return {
-        "closed": ("o", style.SYNTHETIC),
-        "shared": ("s", style.SHARED),
-        None: ("^", style.REAL),
-    }[source]
+    colours = {"closed": style.SYNTHETIC, "shared": style.SHARED, None: "0.4"}
+    markers = {"closed": "oXpd", "shared": "sPhH", None: "Dv<>"}
+    found, used = {"all_real": ("^", style.REAL)}, dict.fromkeys(markers, 0)
+    for arm in grid.values["family"]["arms"]:
+        source = grid.arms[arm].get("source")
+        found[arm] = markers[source][used[source] % len(markers[source])], colours[source]
+        used[source] += 1
+    return found
 
 
-def style_of(source, points):
+def style_of(mark, points):
     """Return Matplotlib's format and colour of an arm with so many points."""
-    mark, colour = mark_of(source)
-    return f"{mark}-" if points >= FEWEST_ON_A_LINE else mark, colour
+    marker, colour = mark
+    return f"{marker}-" if points >= FEWEST_ON_A_LINE else marker, colour
 
 
 def draw_gains(ax, found, grid, measure, backend):
@@ -62,10 +69,11 @@ def draw_gains(ax, found, grid, measure, backend):
     rows = [c for c in found["contrasts"] if (c["measure"], c["backend"]) == (measure, backend)]
     shown = [a for a in grid.values["family"]["arms"] if any(c["arm"] == a for c in rows)]
     extra = [a for a in grid.arms if a == "all_real" and any(c["arm"] == a for c in rows)]
+    marks = choose_marks(grid)
     ax.axhline(0, color="0.4", linewidth=0.8)
     for i, arm in enumerate([*extra, *shown]):
         mine = sorted((c for c in rows if c["arm"] == arm), key=lambda c: c["lesions"])
-        form, colour = style_of(mine[0]["source"], len(mine))
+        form, colour = style_of(marks[arm], len(mine))
         # Arms of one number of lesions stand a little apart, so that no interval hides another.
         x = [c["lesions"] * 1.05 ** (i - 1) for c in mine]
         y = [c["value"] for c in mine]
@@ -83,7 +91,8 @@ def draw_level(ax, found, grid, backend):
     mine = [a for a in arms if a["backend"] == backend]
     owned = {a["fraction"]: a["lesions"] for a in mine if a["arm"] == base}
     curve = answer.list_real(arms, backend, "auc", base)
-    mark, colour = mark_of(None)
+    marks = choose_marks(grid)
+    mark, colour = marks["all_real"]
     line = "-" if len(curve) >= FEWEST_ON_A_LINE else ":"
     if curve:
         ax.plot(*zip(*curve, strict=True), mark + line, color=colour, label="real images alone")
@@ -95,7 +104,7 @@ def draw_level(ax, found, grid, backend):
             if a["arm"] == name and a["fraction"] in owned
         )
         if points:
-            form, colour = style_of(grid.arms[name].get("source"), len(points))
+            form, colour = style_of(marks[name], len(points))
             ax.plot(*zip(*points, strict=True), form, color=colour)
     ax.set_ylabel("AUC")
     scale_lesions(ax, dict(curve), "real lesions")

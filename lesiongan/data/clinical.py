@@ -108,9 +108,10 @@ def join(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 def forget(
     values: dict[str, np.ndarray], share: float, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Return the values with each of them unknown in a random share of the rows.
+    """Return the values, some of them unknown.
 
-    Half of that share of rows have nothing known at all, as an image without metadata.
+    Half of `share` of the rows have nothing known at all, as an image without metadata. In the rest
+    each value is unknown in that share of the rows.
     """
     n = len(values["age"])
     none, nothing = rng.random(n) < share / 2, unknown(n)

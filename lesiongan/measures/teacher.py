@@ -34,7 +34,10 @@ def check(run, paths, folder):
                 f"{path}: would be replaced by the network that learns from it; copy its folder, "
                 "or give another --models-dir"
             )
-        if options["options"].get("task") != "dx" or options["options"].get("clinical"):
+        made = options["options"]
+        # The judge's probabilities are of the uniform prior, and what it chose it would measure.
+        is_other = made.get("task") != "dx" or made.get("clinical") or made.get("role") == "judge"
+        if is_other:
             raise InputError(
                 f"{path}: is no classifier of the seven diagnoses by the image alone; name a "
                 "models/cnn/classifier.keras or models/control/classifier.keras"

@@ -10,7 +10,8 @@ from lesiongan.measures import copies, teacher
 from lesiongan.nets import set_sources
 from lesiongan.run import streams
 
-# With --clinical, each value is forgotten in this share of the images, and all in half as many.
+# With --clinical, all values are forgotten in half this share of the images, and each in this share
+# of the rest.
 FORGET = 0.3
 
 
@@ -19,7 +20,8 @@ def gather(run):
 
     Real rows come first, then repeats, then synthetic rows. Synthetic rows are read from their own
     file, so they cannot reach val or test. If train_gan.py drew them, provenance.json must name
-    this run's data and split; no set may hold val or test images.
+    this run's split of this data, or other data, which every output then names; no set may hold val
+    or test images.
     """
     args, inputs = run.args, run.inputs
     images, labels = inputs.part("train")

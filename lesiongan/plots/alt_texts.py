@@ -61,13 +61,11 @@ SEEN = {
         "The most confident mistakes in a row: above each picture its true diagnosis, below it the "
         "decided one with its probability."
     ),
-    "class_counts": (
-        "Bars of the number of images and of lesions of each diagnosis, from {fewest} to "
-        "{commonest} images."
-    ),
+    "class_counts": ("Bars of the number of images and of lesions of each diagnosis in the table."),
     "samples": ("Seven rows of real lesions, a row for each diagnosis."),
     "class_means": (
-        "Mean picture of each diagnosis, and below it how it deviates from the mean of all images."
+        "Mean picture of each diagnosis, and below it how much its images vary: the standard "
+        "deviation of each pixel, times 2.5."
     ),
     "colours": ("Box plots of the mean red, green and blue of the images of each diagnosis."),
     "metadata": (
@@ -76,7 +74,7 @@ SEEN = {
     ),
     "leakage": (
         "Bars for each diagnosis: the share of test images whose lesion has another photograph "
-        "among the training images, were the split by image; it is 0 % by lesion."
+        "among the training images, {leaking}; it is 0 % by lesion."
     ),
     "near_duplicates": (
         "Pairs of nearly equal images, one above the other, with their rows in the table and their "
@@ -110,9 +108,6 @@ def describe(name, split, found=None, quality=None, matrix=None, epoch=None):
     """
     if name not in SEEN:
         return f"Figure {name.replace('_', ' ')}, described by its caption."
-    counts = {c: sum(n[i] for n in split["images"].values()) for i, c in enumerate(CLASSES)}
-    counts = {c: n for c, n in counts.items() if n} or {CLASSES[0]: 0}
-    fewest, commonest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     model = (found or {}).get("models", {}).get("classifier", {})
     agreement = pick(quality or {}, ("label_agreement", "mel"))
 
@@ -123,8 +118,9 @@ def describe(name, split, found=None, quality=None, matrix=None, epoch=None):
     right = sum(matrix[i][i] for i in range(len(CLASSES))) if matrix else UNKNOWN
     return SEEN[name].format(
         train=sum(split["images"]["train"]),
-        fewest=f"{counts[fewest]} ({CLASS_NAMES[fewest]})",
-        commonest=f"{counts[commonest]} ({CLASS_NAMES[commonest]})",
+        leaking="by the file's own split"
+        if split.get("protocol", "").startswith("official")
+        else "were the split by image",
         recall=show(agreement, ("real_recall",)),
         agreement=show(agreement),
         deviation=farthest(quality or {}),

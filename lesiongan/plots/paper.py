@@ -104,7 +104,10 @@ TABLE_FIGURES = {
     ),
     "metadata": (draw_metadata, "Age, sex and site of each class."),
     "near_duplicates": (draw_near_duplicates, "Pairs of near-duplicate images."),
-    "leakage": (draw_leakage, "Test images whose lesion is in train, were the split by image."),
+    "leakage": (
+        draw_leakage,
+        "Test images whose lesion is in train, under the split that the legend names.",
+    ),
 }
 
 

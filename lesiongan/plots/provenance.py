@@ -25,11 +25,21 @@ STEPS = (
     ("train_cnn.py, judge", "train_cnn.py --role judge", "models_dir", "judge"),
     ("train_cnn.py", "train_cnn.py", "models_dir", "cnn"),
     ("train_cnn.py, control", "train_cnn.py --role control", "models_dir", "control"),
+    ("train_cnn.py, clinical", "train_cnn.py --clinical", "models_dir", "clinical"),
     ("train_cnn.py, malignancy", "train_cnn.py --task malignancy", "models_dir", "malignancy"),
+    (
+        "train_cnn.py, malignancy control",
+        "train_cnn.py --task malignancy --role control",
+        "models_dir",
+        "malignancy_control",
+    ),
     ("evaluate.py", "evaluate.py", "outputs_dir", "evaluation"),
 )
+# These networks are shown where they were scored.
+BESIDE = ("clinical", "malignancy", "malignancy_control")
 # A step on record has these flags where its options differ from the defaults named here.
 COMMON = {"seed": 0, "split": "lesion", "split_seed": 0, "subset": None}
+SHARE = {"train_fraction": 1, "train_share": "own"}
 
 
 def show_time(seconds):
@@ -54,10 +64,14 @@ def show_packages(environment):
     return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
-def command_of(call, options):
-    """Return the command that repeats a step, with the common flags that were not the defaults."""
+def command_of(call, options, split):
+    """Return the command that repeats a step, with the common flags that were not the defaults.
+
+    split: the split's record, which alone says what share of the train lesions a step had.
+    """
+    options = options | {k: v for k in SHARE if (v := split.get(k)) is not None}
     # The judge's seed is its own, whatever --seed is.
-    usual = COMMON | ({"seed": JUDGE_SEED} if "judge" in call else {})
+    usual = COMMON | SHARE | ({"seed": JUDGE_SEED} if "judge" in call else {})
     flags = "".join(
         f" --{name.replace('_', '-')} {options[name]}"
         for name, default in usual.items()
@@ -76,7 +90,7 @@ def read_steps(run, networks):
     out = []
     for name, call, place, folder in STEPS:
         path = getattr(run.args, place) / folder / "options.json"
-        if not path.is_file() or (folder == "malignancy" and folder not in networks):
+        if not path.is_file() or (folder in BESIDE and folder not in networks):
             continue
         try:
             out.append((name, call, run.inputs.check_made_from(path, call.split()[0], SHAPE), ""))
@@ -112,12 +126,12 @@ def describe(run, networks):
         packages.setdefault(show_packages(ran), []).append(name)
         words = ", ".join(f"{k} {'none' if v is None else v}" for k, v in chosen.items())
         options.append((name, words))
-        commands.append(command_of(call, chosen))
+        commands.append(command_of(call, chosen, record["split"]))
     own = {name: getattr(run.args, name, default) for name, default in COMMON.items()}
     return {
         "rows": rows,
         "packages": list(packages.items()),
         "options": options,
-        "commands": [*commands, command_of("visualize_results.py", own)],
+        "commands": [*commands, command_of("visualize_results.py", own, run.inputs.split)],
         "faults": faults,
     }

@@ -7,6 +7,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from lesiongan.data import protocols
 from lesiongan.data.classes import CLASS_NAMES, CLASSES, MALIGNANT
 from lesiongan.files import checksums, records
 from lesiongan.files.errors import InputError
@@ -170,6 +171,7 @@ def build(run, drawn, left_out, missing, grids=()):
         quality=shown["quality_found"],
         matrix=shown["matrix"],
     )
+    counted = tables.count_table(inputs.split)
     eda, leaked = pictures.read_eda(inputs, outputs / "eda", describe)
     epochs = [
         {"epoch": epoch}
@@ -192,7 +194,9 @@ def build(run, drawn, left_out, missing, grids=()):
         images=len(inputs.table),
         notes=[inputs.figure_note, *inputs.table.notes],
         classes=classes,
-        counts=tables.count_table(inputs.split).rows,
+        counts=counted.rows,
+        count_head=[name.capitalize() for name in counted.head],
+        leaky=protocols.is_leaky(inputs.split["protocol"]),
         missing=missing,
         figures=pictures.show_drawn(drawn, describe),
         epochs=epochs,

@@ -125,7 +125,7 @@ class Sources:
                 )
         paths = {
             n: self.models / n / "classifier.keras"
-            for n in ("control", "judge", "malignancy", "malignancy_control")
+            for n in ("control", "judge", "clinical", "malignancy", "malignancy_control")
         }
         paths |= {
             "classifier": self.models / "cnn" / "classifier.keras",

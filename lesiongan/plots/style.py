@@ -134,7 +134,8 @@ def plain(text, most=40):
 
 def add_note(fig, note):
     """Put a note under a figure; it has the lower edge for itself, so legends stand above."""
-    wrapped = wrap(note, 0.95 * fig.get_figwidth())
+    # The note may hold a file's name, and a dollar sign in it would start a formula.
+    wrapped = wrap(note.replace("$", r"\$"), 0.95 * fig.get_figwidth())
     return fig.supxlabel(wrapped, fontsize="medium", color="#B00020")
 
 

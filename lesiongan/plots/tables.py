@@ -175,6 +175,8 @@ def group_table(groups):
 def count_table(split):
     """Return the table of images by class and part, with their sums; split: the split's record."""
     images = split["images"]
+    # With --train-fraction the lesions of the other share are in no part.
+    whole = "all" if split.get("train_share") is None else "used"
     rows = [
         (
             f"{c}{'*' if m else ''}: {CLASS_NAMES[c]}",
@@ -185,7 +187,7 @@ def count_table(split):
     ]
     sums = [sum(images[part]) for part in PARTS]
     caption = "Images of each class in the parts of the split (* malignant or pre-malignant)."
-    return Table(caption, ("Class", *PARTS, "all"), [*rows, ("all", *sums, sum(sums))])
+    return Table(caption, ("Class", *PARTS, whole), [*rows, ("all", *sums, sum(sums))])
 
 
 def confusion_table(matrix):

@@ -278,6 +278,13 @@ def check_teacher(args: argparse.Namespace, refuse: Callable[[str], object]) -> 
         return
     if args.task != "dx" or args.role != "classifier" or args.sampler == "balanced":
         refuse("--soft-labels goes with --role classifier, --task dx and --sampler natural")
+    if args.real not in ("table", "none") and args.soft_of == "synthetic":
+        refuse(
+            "--soft-labels: images that --real adds would keep a mix of classes of their own; give "
+            "--soft-of all"
+        )
+    if args.synthetic == "none" and args.least_agreement:
+        refuse("--least-agreement leaves out synthetic images, and --synthetic none has none")
     if args.synthetic == "none" and args.soft_of == "synthetic":
         refuse("--soft-labels: without synthetic images, --soft-of all softens those of real ones")
 

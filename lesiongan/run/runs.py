@@ -18,6 +18,18 @@ from lesiongan.run.inputs import Origin, load_inputs
 from lesiongan.run.packages import check_formats, check_packages
 
 
+def check_torch(args: argparse.Namespace) -> None:
+    """Raise InputError for what Keras cannot do on torch."""
+    if os.environ.get("KERAS_BACKEND") != "torch":
+        return
+    if args.deterministic:
+        raise InputError(
+            "--deterministic: works with KERAS_BACKEND=tensorflow and jax; leave it out"
+        )
+    if args.seed >= 1 << 31:
+        raise InputError(f"--seed {args.seed}: with KERAS_BACKEND=torch a seed is below 2147483648")
+
+
 class Run:
     """One run of a script.
 
@@ -32,6 +44,7 @@ class Run:
         check_packages(needs_networks=script != "eda")
         check_formats(getattr(args, "export", ()))
         check_formats(["tensorboard"] if getattr(args, "tensorboard", False) else ())
+        check_torch(args)
         # JAX reads this variable when it starts, so it is set before that.
         if args.deterministic:
             flags = os.environ.get("XLA_FLAGS", "")

@@ -161,3 +161,20 @@ def test_a_file_that_would_give_other_numbers_is_not_written(tmp_path, monkeypat
     with pytest.raises(InputError, match="gives other numbers than Keras"):
         onnx_export.export(tmp_path / "a.onnx", model, CLASSES)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_form_that_errs_for_one_class_alone_is_noticed():
+    """The last row of the labels' table is wrong by a little."""
+    import onnx
+
+    import train_gan
+
+    generator = randomise(train_gan.build_generator(16))
+    proto = onnx_export.build(generator, CLASSES)
+    onnx_export.check(proto, generator)
+    (table,) = [c for c in proto.graph.initializer if list(c.dims)[:1] == [len(CLASSES)]]
+    values = onnx.numpy_helper.to_array(table).copy()
+    values[-1] += 0.01
+    table.CopyFrom(onnx.numpy_helper.from_array(values, table.name))
+    with pytest.raises(InputError, match="gives other numbers than Keras"):
+        onnx_export.check(proto, generator)

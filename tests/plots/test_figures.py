@@ -5,11 +5,13 @@ import pytest
 from PIL import Image
 
 import visualize_results
+from lesiongan.files import checksums, writing
 from lesiongan.plots import style, table_figures
 from lesiongan.plots.paper import FIGURES
 from lesiongan.plots.sources import Missing, Sources
 from lesiongan.run import runs
 from lesiongan.run.inputs import Inputs
+from tests import oracles
 from tests.plots.drawn import picture
 
 
@@ -98,10 +100,17 @@ def test_figures_of_an_evaluation_are_not_drawn_beside_networks_made_since(pipel
     copy = pipeline.copy(tmp_path)
     inputs = Sources(runs.Run(visualize_results.parse_args(copy.flags), "visualize_results"))
     inputs.check_evaluation()
+    # As if a clinical network had been scored, too.
+    writing.write_text(copy.models / "clinical/classifier.keras", "a network")
+    record = oracles.read(copy.outputs / "evaluation/options.json")
+    record["inputs"]["clinical"] = checksums.file_sha256(copy.models / "clinical/classifier.keras")
+    writing.write_json(copy.outputs / "evaluation/options.json", record)
+    inputs.check_evaluation()
     for path in (
         copy.models / "cnn/classifier.keras",
         copy.models / "control/classifier.keras",
         copy.models / "judge/classifier.keras",
+        copy.models / "clinical/classifier.keras",
         copy.models / "gan/generator.keras",
         copy.outputs / "synthetic/hmnist_28_28_RGB.csv",
     ):

@@ -17,6 +17,7 @@ import visualize_results
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
 from lesiongan.plots import alt_texts, findings, provenance, report, tables
+from lesiongan.plots.provenance import BESIDE
 from lesiongan.plots.sources import Missing, Sources
 from lesiongan.run import runs
 from tests import oracles
@@ -286,7 +287,7 @@ def test_each_step_is_told_from_its_own_record(pipeline):
     told = provenance.describe(run, {})
     assert told["faults"] == []
     names = [row[0] for row in told["rows"]]
-    assert names == [name for name, *_ in provenance.STEPS if "malignancy" not in name]
+    assert names == [name for name, *_, folder in provenance.STEPS if folder not in BESIDE]
     record = oracles.read(pipeline.models / "gan/options.json")
     ran = record["environment"]
     row = dict(zip(names, told["rows"], strict=True))["train_gan.py"]
@@ -302,9 +303,21 @@ def test_times_and_commands_are_written_out():
     times = map(provenance.show_time, (1558.8, 59.6, 3))
     assert list(times) == ["25 min 59 s", "1 min 0 s", "3 s"]
     options = {"seed": 3, "split": "image", "split_seed": 0, "subset": 90, "epochs": 4}
-    assert provenance.command_of("train_gan.py", options) == (
+    assert provenance.command_of("train_gan.py", options, {}) == (
         "python train_gan.py --seed 3 --split image --subset 90"
     )
+    # Whose lesions a step had is on record with the split alone.
+    share = {"train_fraction": 0.3, "train_share": "others"}
+    assert provenance.command_of("train_gan.py", {"seed": 0}, share) == (
+        "python train_gan.py --train-fraction 0.3 --train-share others"
+    )
+
+
+def test_the_leak_is_told_by_the_split_that_it_is_of(pipeline):
+    split = oracles.read(pipeline.outputs / "eda/summary.json")["split"]
+    assert "were the split by image" in alt_texts.describe("leakage", split)
+    split["protocol"] = "official split of a.npz, leaky"
+    assert "by the file's own split" in alt_texts.describe("leakage", split)
 
 
 def test_a_record_that_is_damaged_or_of_another_split_is_named_and_not_shown(pipeline, tmp_path):
@@ -315,7 +328,7 @@ def test_a_record_that_is_damaged_or_of_another_split_is_named_and_not_shown(pip
     writing.write_json(path, record | {"split": record["split"] | {"sha256": "0"}})
     (copy.models / "judge/options.json").write_text("{")
     told = provenance.describe(run, {})
-    assert len(told["rows"]) == len(provenance.STEPS) - 3
+    assert len(told["rows"]) == len(provenance.STEPS) - 2 - len(BESIDE)
     judge, control = told["faults"]
     assert "not readable as JSON" in judge
     assert "made from other split" in control

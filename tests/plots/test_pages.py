@@ -257,3 +257,12 @@ def test_a_picture_for_print_is_made_smaller_for_the_page():
     smaller = Image.open(io.BytesIO(pictures.shrink(png(dpi=(300, 300)))))
     assert smaller.size == (1190, 510)
     assert smaller.getpixel((7, 7)) == (200, 30, 60)
+
+
+def test_a_note_with_dollar_signs_is_shown_letter_by_letter(tmp_path):
+    """It may name a file. Between two dollar signs Matplotlib would look for a formula."""
+    fig, _ = style.subplots()
+    note = "LEAKY official split of a$_$.npz"
+    assert style.add_note(fig, note).get_text().replace("\\$", "$") == note
+    style.save(fig, tmp_path, "x", note)
+    assert (tmp_path / "x.png").is_file()

@@ -413,6 +413,25 @@ def test_without_an_evaluation_the_page_says_so_and_its_links_lead_somewhere(pip
     assert {a["href"].removeprefix("#") for tag, a in opened if tag == "a"} <= names
 
 
+@pytest.mark.parametrize(
+    ("protocol", "leaks"),
+    [
+        ("image split, leaky", True),
+        ("official split of a.npz, leaky: 35.1% of its test images show a lesion", True),
+        ("official split of a.npz", False),
+        ("lesion split", False),
+    ],
+)
+def test_a_leaky_split_is_called_so_and_never_one_by_lesion(pipeline, protocol, leaks):
+    run = runs.Run(visualize_results.parse_args(pipeline.flags), "visualize_results")
+    run.inputs = replace(run.inputs, split=run.inputs.split | {"protocol": protocol})
+    text = " ".join(report.build(run, [], [], "no metrics.json: run it").split())
+    assert ("every score here is" in text) == leaks
+    assert ("all photographs of a lesion are in the same part" in text) == (
+        protocol == "lesion split"
+    )
+
+
 def test_numbers_in_the_glossary_are_those_of_the_code():
     meanings = {key: meaning for key, (_, meaning) in glossary.TERMS.items()}
     assert f"{estimates.DRAWS} draws" in meanings["interval"]

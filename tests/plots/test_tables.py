@@ -121,6 +121,13 @@ def test_counts_are_those_of_the_split(made, read):
         assert [int(v) for v in row] == [*counts, sum(counts)]
 
 
+def test_counts_of_a_fraction_are_called_those_that_are_used():
+    """The lesions of the other share are in none of the three parts."""
+    split = {"images": {part: [1, 2, 3, 4, 5, 6, 7] for part in ("train", "val", "test")}}
+    assert tables.count_table(split).head[-1] == "all"
+    assert tables.count_table(split | {"train_share": "own"}).head[-1] == "used"
+
+
 def test_latex_shows_hostile_words_letter_by_letter():
     hostile = r"50 % of A&B_C $1 #2 {x} ~ ^ \input{/etc/passwd}"
     table = tables.Table(hostile, ("", hostile), [(hostile, {"reason": hostile})])

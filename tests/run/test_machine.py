@@ -7,6 +7,8 @@ import types
 
 import pytest
 
+import train_cnn
+from lesiongan.files.errors import InputError
 from lesiongan.run import machine, runs, script
 from tests.stress import killing
 
@@ -156,3 +158,18 @@ def test_the_record_of_a_run_names_the_packages_it_ran_on():
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["backend"] == "tensorflow"
     assert found["processors"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"), [(["--deterministic"], "leave it out"), (["--seed", "2147483648"], "below")]
+)
+def test_what_keras_cannot_do_on_torch_is_refused(flags, words, monkeypatch, table_path):
+    args = train_cnn.parse_args(["--data", str(table_path), *flags])
+    runs.check_torch(args)
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(InputError, match=words):
+        runs.check_torch(args)
+    # It is said before anything else is done.
+    monkeypatch.setattr(runs, "check_packages", lambda **_: None)
+    with pytest.raises(InputError, match=words):
+        runs.Run(args, "train_cnn")

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import train_cnn
+from lesiongan.data import tables
 from lesiongan.data.near_duplicates import dihedral_views
 from lesiongan.files.errors import InputError
 from lesiongan.measures import teacher, training_pool
 from lesiongan.nets import saved_models
+from lesiongan.phantom import draw_table
 from tests import oracles
 from tests.conftest import CNN
 
@@ -167,6 +169,8 @@ def test_a_teacher_of_another_split_is_refused(scratch, control):
         ({"synthetic_origin": "LEAKY: of x"}, "has learned from images of a leaky generator"),
         ({"options": {"task": "malignancy"}}, "is no classifier of the seven diagnoses"),
         ({"options": {"task": "dx", "clinical": True}}, "is no classifier of the seven"),
+        # Its probabilities are of the uniform prior, and it would measure what it chose.
+        ({"options": {"task": "dx", "role": "judge"}}, "is no classifier of the seven"),
     ],
 )
 def test_what_is_no_teacher_is_refused(networks, tmp_path, changes, words):
@@ -198,6 +202,17 @@ def test_a_teacher_is_not_replaced_by_its_pupil(networks, tmp_path):
         ["--soft-labels", "a", "--sampler", "balanced"],
         ["--soft-labels", "a", "--role", "control"],
         ["--soft-labels", "a", "--synthetic", "none"],
+        ["--soft-labels", "a", "--real", "b.csv"],
+        [
+            "--soft-labels",
+            "a",
+            "--soft-of",
+            "all",
+            "--synthetic",
+            "none",
+            "--least-agreement",
+            "0.5",
+        ],
     ],
 )
 def test_flags_that_contradict_each_other_are_refused(words, capsys):
@@ -205,3 +220,17 @@ def test_flags_that_contradict_each_other_are_refused(words, capsys):
         train_cnn.parse_args(words)
     assert caught.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_what_a_training_ends_with_is_what_its_prior_is_taken_from(pool_of, tmp_path):
+    """Real images alone: the train part's, and those of --real if there are any."""
+    images, labels, _ = draw_table(140, seed=9)
+    tables.write_table(tmp_path / "more.csv", [(images, labels)])
+    caught = pool_of("--finish-real", "0.2")
+    np.testing.assert_array_equal(caught["shift"], 0)
+    caught = pool_of("--finish-real", "0.2", "--real", str(tmp_path / "more.csv"))
+    real, targets = caught["real"], caught["pool"][1]
+    train = targets[: real - len(labels)]
+    before, after = (np.bincount(y, minlength=7) / len(y) for y in (train, targets[:real]))
+    np.testing.assert_allclose(caught["shift"], np.log(before) - np.log(after), atol=1e-3)
+    assert np.abs(caught["shift"]).max() > 0.1

@@ -106,3 +106,14 @@ def test_clearing_removes_what_the_grid_wrote_and_nothing_else(grid, labels, cap
     assert all(path.read_text() == "mine" for path in others)
     # Where nothing was written nothing is missing.
     clear.main([str(grid.path)])
+
+
+def test_no_two_arms_of_the_map_look_alike(grid):
+    grid.values["family"]["arms"] = ["closed_70", "shared_70", "closed_soft", "balanced", "soft"]
+    grid.arms["balanced"] = grid.arms["soft"] = {"label": "x", "flags": []}
+    marks = study_map.choose_marks(grid)
+    assert set(marks) == {*grid.values["family"]["arms"], "all_real"}
+    assert len(set(marks.values())) == len(marks)
+    # The colour is the source's.
+    assert marks["closed_70"][1] == marks["closed_soft"][1] != marks["shared_70"][1]
+    assert marks["balanced"][1] == marks["soft"][1] != marks["all_real"][1]
