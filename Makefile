@@ -84,6 +84,7 @@ weights: all  ## repeat the published run on HAM10000; replaces weights/ and res
 	[ -n "$$data" ] || data=$$($(PY) -m lesiongan.fetch --choose | tail -n 1)
 	metadata="$(METADATA)"
 	[ "$$metadata" != auto ] || metadata=$$($(PY) -c "import sys; from lesiongan.data import metadata; print(metadata.find_beside(sys.argv[1]))" "$$data")
+	[ "$$metadata" != none ] || { echo "$$data: no HAM10000_metadata.csv beside it; put it there, or name it by METADATA=" >&2; exit 2; }
 	common=(--data "$$data" --metadata "$$metadata" --if-stale)
 	echo "training the network of two classes beside the published ones, 5 to 12 minutes"
 	$(PY) train_cnn.py "$${common[@]}" --resume --task malignancy

@@ -227,7 +227,6 @@ def begin(args):
         path = find_table(args.data)
     order = "auto"
     if path is None or read_table(path, args.label_order).sha256 != origin.data["sha256"]:
-        refuse_ignored(args, path)
         if path is not None and args.external:
             raise InputError(
                 f"--data {path}: is not the table that the published networks were trained on; "
@@ -238,6 +237,7 @@ def begin(args):
                 "--synthetic measures sets against the table that the networks were trained on; "
                 "name HAM10000's by --data, or train your own networks"
             )
+        refuse_ignored(args, path)
         if path is not None:
             args.external, order = str(path), args.label_order
             args.external_metadata = args.metadata

@@ -454,15 +454,21 @@ def identify_synthetic(run, options, generator_path):
             f"{generator_path}: was trained with --train-share {theirs}, and this run has {ours}; "
             f"give --train-share {theirs}"
         )
-    sampling = {name: getattr(run.args, name) for name in gan_flags.SAMPLING_ON_RECORD}
-    given = {name: getattr(run.args, name) for name in gan_flags.SAMPLING_IF_GIVEN}
-    # The generator of a run is exported beside itself, which changes no set.
-    given["export"] = tuple(e for e in run.args.export if e != "onnx" or run.args.weights)
-    defaults = gan_flags.SAMPLING_IF_GIVEN
-    sampling |= {name: value for name, value in given.items() if value != defaults[name]}
     return replace(
-        run.identify(), script=made["script"], options=made["options"] | {"sampling": sampling}
+        run.identify(),
+        script=made["script"],
+        options=made["options"] | {"sampling": sampling_of(run.args)},
     )
+
+
+def sampling_of(args):
+    """Return {flag: value} of what the record of a set says of its drawing."""
+    sampling = {name: getattr(args, name) for name in gan_flags.SAMPLING_ON_RECORD}
+    given = {name: getattr(args, name) for name in gan_flags.SAMPLING_IF_GIVEN}
+    # The generator of a run is exported beside itself, which changes no set.
+    given["export"] = tuple(e for e in args.export if e != "onnx" or args.weights)
+    defaults = gan_flags.SAMPLING_IF_GIVEN
+    return sampling | {name: value for name, value in given.items() if value != defaults[name]}
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@
     python -m benchmarks.classifier_bars collect   # -> results/classifier.json
 
 Each of the first four leaves a folder of predictions in results/classifier/, from which
-`evaluate.py --from-predictions` gives every estimate again, and the first three a small file. Each
-can be repeated after an interruption.
+`evaluate.py --from-predictions` gives every estimate again, and a small file. Each can be repeated
+after an interruption.
 
 The image split is the leaky 70/10/20 protocol of older work. `image` trains by the recipe that was
 best on folds of its train and val part (90 epochs at 4e-3, results/LOG.md, try 47). So what leakage

@@ -11,6 +11,7 @@ import numpy as np
 
 from lesiongan import ROOT
 from lesiongan.files import writing
+from lesiongan.files.errors import InputError
 from lesiongan.measures import likeness
 from lesiongan.nets import inference, saved_models
 from lesiongan.phantom import draw_table
@@ -87,9 +88,18 @@ def main(argv=None):
     run = runs.Run(args, "evaluate")
     if not run.announce():
         return 0
+    if run.inputs.data["phantom"] or len(run.inputs.table) != 10015 or args.split != "lesion":
+        raise InputError(
+            f"{run.inputs.data['name']}: results/likeness.json is of the whole HAM10000 under the "
+            "lesion split"
+        )
     keras_setup.quiet_tensorflow()
     known = likeness.read(args.outputs_dir / "evaluation" / likeness.FILE)
     judge = saved_models.load_classifier(args.models_dir / "judge" / "classifier.keras")
+    if saved_models.weights_sha256(judge) != known.judge_sha256:
+        raise InputError(
+            f"{args.outputs_dir}/evaluation/{likeness.FILE}: is of another judge; run evaluate.py"
+        )
     network, rng = likeness.feature_network(judge), np.random.default_rng(args.seed)
 
     def distances(images):

@@ -93,10 +93,15 @@ def measure_cas(args, name):
     place = args.folder / f"cas_{name}"
     given = ["--data", args.data] if args.data else []
     given += ["--metadata", args.metadata, "--models-dir", place, "--outputs-dir", place]
+    given += ["--split", args.split, "--split-seed", args.split_seed]
+    given += ["--label-order", args.label_order, "--train-fraction", args.train_fraction]
+    given += ["--train-share", args.train_share]
+    given += ["--subset", args.subset] if args.subset else []
     given += ["--real", "none", "--synthetic", find_set(args, name), "--steps", STEPS]
     train_cnn.main([str(g) for g in [*given, "--seed", args.seed, "--if-stale", "--resume"]])
     options = records.read_json(place / "cnn" / "options.json", "train_cnn.py")
     found = {key: options["val"][key] for key in ("accuracy", "balanced_accuracy")}
+    found["set"] = tables.read_table(find_set(args, name)).sha256
     writing.write_json(args.folder / f"cas_{name}.json", found)
     print(f"  CAS of {name} on val: {found}")
 
@@ -113,9 +118,14 @@ def collect(args, out):
         if name not in WORDS:
             raise InputError(f"{path}: {stem} is none of {', '.join(WORDS)}; see --help")
         cas = args.folder / f"cas_{name}.json"
+        measured = records.read_json(cas, "cas") if cas.is_file() else None
+        if measured and measured.pop("set", each["sha256"]) != each["sha256"]:
+            raise InputError(
+                f"{cas}: is of another set than {each['name']}; run `cas {name}` again"
+            )
         sets[name] = {key: each[key] for key in KEPT if key in each} | {
             "label": WORDS[name],
-            "cas_on_val": records.read_json(cas, "cas") if cas.is_file() else None,
+            "cas_on_val": measured,
         }
         shown.append(each | {"name": WORDS[name]})
     head, rows = synthetic_sets.tabulate(shown)

@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks import pages, publish_weights
 from benchmarks.workplace import pack
 from lesiongan import ROOT
+from lesiongan.data import metadata
 from lesiongan.data.classes import HAM10000_COUNTS
 from lesiongan.files import checksums, records, writing
 from lesiongan.files.errors import InputError
@@ -133,9 +134,7 @@ def copy_run(models, outputs):
 
 def read_image_ids(path):
     """Return the image id of each row of the metadata."""
-    import pandas as pd
-
-    return pd.read_csv(path)["image_id"].tolist()
+    return metadata.read_frame(path, [])["image_id"].tolist()
 
 
 def main(argv=None):

@@ -6,7 +6,7 @@ The entry `choice` of the grid names a fraction, an amount and recipes. A GAN an
 every recipe learn from as many lesions as the fraction has, none of which is the researcher's own:
 what `others` holds beside the rest. Test is not read. The figures go to the grid's
 results_choice.json, as results/study_choice.json; what is chosen is written into the grid by hand,
-before test is read. A training that was interrupted goes on from its last epoch.
+before a closed cell is scored on test. A training that was interrupted goes on from its last epoch.
 """
 
 import argparse

@@ -32,7 +32,7 @@ def main(argv=None):
                 (grid.records / f"{group.cell(seed)}{end}").unlink(missing_ok=True)
     (grid.results / "test.csv.gz").unlink(missing_ok=True)
     (grid.work / "collected.json").unlink(missing_ok=True)
-    for end in (".json", ".csv", "_map.png", "_map.pdf"):
+    for end in (".json", ".csv", "_map.png", "_map.pdf", "_choice.json"):
         grid.beside(end).unlink(missing_ok=True)
 
 

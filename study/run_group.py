@@ -45,8 +45,9 @@ def train_cell(grid, group, seed):
 
 
 def load_own(grid, group):
-    """Return the Inputs of a group's classifiers."""
-    return inputs.load_inputs(train_cnn.parse_args([*grid.places(), *grid.cnn_recipe(group, 0)]))
+    """Return the Inputs of a group's classifiers: the table, and the share that they learn from."""
+    share = grid.share_flags(group.fraction, None if grid.arms[group.arm].get("all") else "own")
+    return inputs.load_inputs(train_cnn.parse_args([*grid.places(), *share]))
 
 
 def check_table(grid, group):
@@ -97,9 +98,9 @@ def check_made(grid, group):
         path = table.with_name("provenance.json")
         shape = {"options": {"sampling": {"samples": int}}}
         drawn = records.read_json(path, "make study", shape)["options"]["sampling"]
-        args = train_gan.parse_args(grid.recipe(group, 0)["drawn"])
-        ours = [args.samples, args.class_mix, args.least_images]
-        if [drawn["samples"], drawn.get("class_mix"), drawn.get("least_images", 1)] != ours:
+        asked = train_gan.sampling_of(train_gan.parse_args(grid.recipe(group, 0)["drawn"]))
+        named = ("samples", "class_mix", "classes", "least_images")
+        if any(drawn.get(name) != json.loads(json.dumps(asked.get(name))) for name in named):
             raise InputError(
                 f"{path}: was drawn by other flags than {grid.path} has; remove the folder"
             )

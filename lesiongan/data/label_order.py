@@ -54,7 +54,8 @@ def find_order(codes: np.ndarray, default: str) -> tuple[tuple[str, ...], str | 
         return usual, (
             f"{share:.0f} % of its images are read as {usual[commonest]}, which is unlikely: if "
             f"the class codes are in the order {','.join(other)}, pass --label-order "
-            f"{name_order(other)} (it is for the table of --data; renumber the codes of any other)"
+            f"{name_order(other)} (for the table of --data, or with --weights published that of "
+            "--external; renumber the codes of any other)"
         )
     return usual, None
 

@@ -20,8 +20,9 @@ SHOW_PROGRESS_ABOVE = 2000
 def find_classes(folder: Path | str) -> dict[str, Path]:
     """Return {class: folder of its pictures} of a folder, or of the folder images/ in it.
 
-    Other folders are an error if they hold pictures, because their class would be a guess; hidden
-    ones are left out. Raises InputError if there is no folder of a class.
+    Pictures anywhere else are an error, because their class would be a guess or they would be left
+    out without a word; hidden folders are left out. Raises InputError if there is no folder of a
+    class.
     """
     folder = Path(folder)
     inner = folder / "images"
@@ -32,6 +33,12 @@ def find_classes(folder: Path | str) -> dict[str, Path]:
     for other in others:
         if photographs.search_folder(other):
             raise InputError(f"{other}: its name is no class; {expected}")
+    loose = [p for p in top.iterdir() if p.is_file() and p.suffix.lower() in photographs.SUFFIXES]
+    if loose:
+        raise InputError(f"{min(loose)}: lies in no folder of a class; {expected}")
+    beside = [folder / name for name in CLASSES if top != folder and (folder / name).is_dir()]
+    if any(photographs.search_folder(p) for p in beside):
+        raise InputError(f"{folder}: has pictures both in images/ and beside it; name one of them")
     found = {p.name: p for p in named if p.name in CLASSES}
     if not found:
         raise InputError(f"{top}: has no folder of a class; {expected}")

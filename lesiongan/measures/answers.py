@@ -116,6 +116,11 @@ def load(args):
                 f"{judge_path}: learned from other {what} than the classifier; train both again "
                 "with the same flags"
             )
+    theirs, ours = (found["split"].get("train_share") for found in (judged, options))
+    if theirs != ours:
+        raise InputError(
+            f"{judge_path}: was trained with --train-share {theirs}, and the classifier with {ours}"
+        )
     known, judge = likeness.read(near), saved_models.load_classifier(judge_path)
     if saved_models.weights_sha256(judge) != known.judge_sha256:
         raise InputError(f"{near}: is of another judge than {judge_path}; run evaluate.py again")
@@ -220,6 +225,8 @@ def answer(args, draw_maps=None):
     packages.check_packages(needs_networks=True)
     check_targets(args)
     paths, faults = list_photographs(args.image)
+    if args.isic_submission:
+        check_names(paths)
     if args.dry_run:
         say(f"evaluate: {len(paths)} photographs; {NOTE}")
         return 0 if paths else 2
@@ -334,6 +341,18 @@ def check_targets(args):
 def quote(name):
     """Return a file's name as a field of a CSV, in quotes where it needs them."""
     return '"{}"'.format(name.replace('"', '""')) if set(name) & set(',"') else name
+
+
+def check_names(paths):
+    """Raise InputError for two photographs that the ISIC submission would name alike."""
+    named: dict[str, Path] = {}
+    for path in paths:
+        other = named.setdefault(Path(path).stem, path)
+        if other is not path:
+            raise InputError(
+                f"{path}: would have the name of {other} in the --isic-submission, which has no "
+                "folders and no endings; rename one"
+            )
 
 
 def write_files(args, answerer, networks_used, answers, faults):

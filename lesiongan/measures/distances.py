@@ -108,5 +108,7 @@ def draw_in_mix(labels, mix, n, rng):
 def most_in_mix(labels, mix):
     """Return how many rows can be drawn in the proportions `mix` without drawing one twice."""
     mix = np.asarray(mix, dtype=float)
+    if not mix.any():
+        return 0
     counts = np.bincount(labels, minlength=len(mix))
     return int((counts[mix > 0] * mix.sum() / mix[mix > 0]).min())

@@ -138,9 +138,10 @@ RECORD_NAMES = ("options.json", "evaluation_options.json")
 
 
 def read_record(path):
-    """Return the record of the evaluation beside predictions.csv, or None without one.
+    """Return the record of the evaluation beside predictions, or None without one of them.
 
-    Raises InputError unless predictions.csv and what lies beside it are the files it names.
+    Raises InputError unless predictions.csv and what lies beside it are the files it names. A file
+    of another name and content is none that it describes, so that the record proves nothing of it.
     """
     options = next((p for n in RECORD_NAMES if (p := path.with_name(n)).exists()), None)
     if options is None:
@@ -154,7 +155,14 @@ def read_record(path):
                 f"{beside}: is not the file {options} describes; run evaluate.py again, or move it "
                 "elsewhere"
             )
-    return record
+    if content_sha256(path) == record["outputs"].get("predictions.csv"):
+        return record
+    if path.name in ("predictions.csv", "predictions.csv.gz"):
+        raise InputError(
+            f"{path}: is not the file {options} describes; run evaluate.py again, or move it "
+            "elsewhere"
+        )
+    return None
 
 
 def content_sha256(path):

@@ -80,9 +80,10 @@ def measure(
             judge.held_out,
             judge_balanced_accuracy=accuracy,
         )
-    if generator is None and synthetic_in_mix(inputs, synthetic)[1] < 2:
+    if plan_draws(inputs, None if generator else synthetic, judge, most)[1] < 2:
         return without_judge(
-            "too few synthetic images for distances in the train part's class mix",
+            "too few synthetic images, or images of half B, for distances in the train part's "
+            "class mix",
             judge.held_out,
             judge_balanced_accuracy=accuracy,
         )
@@ -154,15 +155,10 @@ def measure_distances(
         judge.features(inputs.table.images[judge.floor]),
     )
     test_labels, protocol = inputs.part(judge.held_out)[1], inputs.split["protocol"]
-    mix, enough = class_counts(inputs.part("train")[1]), most
+    mix, n = plan_draws(inputs, None if generator else synthetic, judge, most)
     sizes = [class_counts(test_labels), class_counts(b_labels)]
-    # No image of a set may be drawn twice, because repeats would be each other's neighbours.
     if generator is None:
-        mix, enough = synthetic_in_mix(inputs, synthetic)
         sizes.append(class_counts(synthetic.labels))
-    # Of few lesions half B may lack a class.
-    mix = mix * (class_counts(b_labels) > 0)
-    n = min(most, enough, distances.most_in_mix(b_labels, mix))
     large: np.ndarray | list = []
     if by_class:
         large = np.flatnonzero(np.min(sizes, axis=0) >= CLASS_IMAGES)
@@ -211,6 +207,20 @@ def synthetic_in_mix(inputs, synthetic):
     """
     mix = class_counts(inputs.part("train")[1]) * (class_counts(synthetic.labels) > 0)
     return mix, distances.most_in_mix(synthetic.labels, mix)
+
+
+def plan_draws(inputs, synthetic, judge, most):
+    """Return (class mix int (7,), how many images of each set are in one draw).
+
+    The mix is the train part's, of the classes that half B has and the synthetic set, if it is
+    given. No image of a set may be drawn twice, because repeats would be each other's neighbours.
+    """
+    sets = [inputs.table.labels[judge.floor]]
+    sets += [] if synthetic is None else [synthetic.labels]
+    mix = class_counts(inputs.part("train")[1])
+    for labels in sets:
+        mix = mix * (class_counts(labels) > 0)
+    return mix, min(most, *(distances.most_in_mix(labels, mix) for labels in sets))
 
 
 def compare_neighbours(held_out, fake, half_b, rng):

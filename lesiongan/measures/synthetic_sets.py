@@ -92,7 +92,8 @@ def evaluate(run, load_judge):
 def measure(inputs, judge, names, sets):
     """Return [what is known of a set, as a dict] of SyntheticSets: all that `measure` measures.
 
-    Distances of all sets are of equally many images, because they depend on the number.
+    Distances of all sets are of equally many images, because they depend on the number. Each set
+    is compared with the train lesions that its generator learned from, if it is one of this split.
     """
     enough = [synthetic_quality.synthetic_in_mix(inputs, s.table)[1] for s in sets]
     most = min((n for n in enough if n > 1), default=synthetic_quality.IMAGES)
@@ -102,7 +103,15 @@ def measure(inputs, judge, names, sets):
             "sha256": s.table.sha256,
             "origin": s.origin,
             "images": dict(zip(CLASSES, class_counts(s.table.labels), strict=True)),
-            **synthetic_quality.measure(inputs, s.table, judge, None, held_out=HELD_OUT, most=most),
+            **synthetic_quality.measure(
+                inputs,
+                s.table,
+                judge,
+                None,
+                held_out=HELD_OUT,
+                most=most,
+                seen=inputs.of_share(s.provenance.get("split", {}).get("train_share")),
+            ),
         }
         for name, s in zip(names, sets, strict=True)
     ]

@@ -35,9 +35,13 @@ def check(run, paths, folder):
                 "or give another --models-dir"
             )
         made = options["options"]
-        # The judge's probabilities are of the uniform prior, and what it chose it would measure.
-        is_other = made.get("task") != "dx" or made.get("clinical") or made.get("role") == "judge"
-        if is_other:
+        # Its probabilities are of the uniform prior, too.
+        if made.get("role") == "judge":
+            raise InputError(
+                f"{path}: is the judge, which measures synthetic images and so must not choose "
+                "them; name a classifier or control"
+            )
+        if made.get("task") != "dx" or made.get("clinical"):
             raise InputError(
                 f"{path}: is no classifier of the seven diagnoses by the image alone; name a "
                 "models/cnn/classifier.keras or models/control/classifier.keras"

@@ -72,6 +72,10 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
             "--predictions-only is of the test part: it takes no --external, --image, --synthetic "
             "or --from-predictions"
         )
+    if args.external_metadata != "none" and not (args.external or args.weights):
+        p.error("--external-metadata is of the table that --external names")
+    if (args.synthetic or args.from_predictions) and args.views != 8:
+        p.error("--views is of predictions that are made: it goes not with files or sets")
     if args.from_predictions:
         if args.split in SPLITS:
             p.error(
@@ -168,9 +172,13 @@ def check_image_flags(args: argparse.Namespace, refuse: Callable[[str], object])
 def check_medmnist(args: argparse.Namespace, refuse: Callable[[str], object]) -> None:
     """Refuse --medmnist-csv for anything but the whole test part of an npz."""
     if args.medmnist_csv is not None and (
-        args.split != "official" or args.subset or args.external or args.from_predictions
+        args.split != "official"
+        or args.subset
+        or args.external
+        or args.from_predictions
+        or args.synthetic
     ):
         refuse(
             "--medmnist-csv is of an npz's own test part: it needs --split official, and takes no "
-            "--subset, --external or --from-predictions"
+            "--subset, --external, --synthetic or --from-predictions"
         )

@@ -144,7 +144,16 @@ class Inputs(Origin):
         if share is None or ours is None or share == ours:
             return self
         parts = np.where(self.parts == "train", ours, self.parts)
-        return replace(self, parts=np.where(self.parts == share, "train", parts))
+        fraction = self.split["train_fraction"]
+        before, after = (name_share(fraction, s) for s in (ours, share))
+        split = self.split | {
+            "protocol": self.split["protocol"].replace(before, after, 1),
+            "train_share": share,
+        }
+        parts = np.where(self.parts == share, "train", parts)
+        counts = class_counts(self.table.labels[parts == "train"]).tolist()
+        split["images"] = self.split["images"] | {"train": counts}
+        return replace(self, parts=parts, split=split)
 
     def require_rgb28(self, script: str) -> None:
         """Raise InputError unless the table is of 28 x 28 colour images, some in every part."""
@@ -219,8 +228,13 @@ def describe_share(args: argparse.Namespace) -> str:
     """Return what the protocol says of the share of the train lesions that is trained on."""
     if args.train_fraction == 1:
         return ""
-    percent = f"{100 * args.train_fraction:g} %"
-    whose = {"own": percent, "others": f"all but {percent}"}[args.train_share]
+    return name_share(args.train_fraction, args.train_share)
+
+
+def name_share(fraction: float, share: str) -> str:
+    """Return how the protocol ends for a share, own or others, of a fraction below 1."""
+    percent = f"{100 * fraction:g} %"
+    whose = {"own": percent, "others": f"all but {percent}"}[share]
     return f", {whose} of the train lesions"
 
 

@@ -103,7 +103,14 @@ def full_precision() -> Iterator[None]:
         with jax.default_matmul_precision("highest"):
             yield
     else:
-        yield
+        import torch
+
+        before = torch.backends.cudnn.allow_tf32
+        torch.backends.cudnn.allow_tf32 = False
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.allow_tf32 = before
 
 
 def explain_failure(error: Exception) -> str:

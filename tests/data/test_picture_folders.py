@@ -75,3 +75,22 @@ def test_a_folder_without_pictures_or_classes_is_refused(tmp_path):
     (tmp_path / "mel" / "a.jpg").write_bytes(b"\xff\xd8 cut off")
     with pytest.raises(InputError, match=r"a\.jpg: no readable"):
         read_pictures(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("images/loose.PNG", r"loose\.PNG: lies in no folder of a class"),
+        ("mel/1.png", r"has pictures both in images/ and beside it"),
+    ],
+)
+def test_a_picture_that_would_be_left_out_is_named(pictures, place, words):
+    folder, _ = pictures
+    path = folder / place
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(np.zeros((28, 28, 3), np.uint8)).save(path)
+    with pytest.raises(InputError, match=words):
+        read_pictures(folder)
+    # What lies beside images/ and belongs to no class is nobody's business: a preview, say.
+    path.rename(folder / "preview.png")
+    assert len(read_pictures(folder)) == 6

@@ -177,6 +177,23 @@ def test_the_limits_are_quantiles_of_the_distances_of_val(colour_judge, coloured
     assert (distance < known.copy).sum() == 5
 
 
+def test_where_a_split_leaks_a_val_images_own_lesion_is_passed_over(colour_judge, coloured):
+    """Otherwise unseen lesions would be called unlike everything, and copies be missed."""
+    lesions = coloured.table.lesions.copy()
+    val, train = (np.flatnonzero(coloured.parts == part) for part in ("val", "train"))
+    # Half of the val images show a lesion of train.
+    lesions[val[:500]] = lesions[train][np.arange(500) % len(train)]
+    table = SimpleNamespace(**vars(coloured.table) | {"lesions": lesions})
+    leaky = SimpleNamespace(**vars(coloured) | {"table": table})
+    known = likeness.build(colour_judge, leaky, "")
+    distance = mahalanobis(coloured.images[val, 0, 0], known.features)
+    distance[lesions[val][:, None] == lesions[train][None]] = np.inf
+    np.testing.assert_allclose(known.unlike, np.quantile(distance.min(axis=1), 0.99), rtol=1e-4)
+    np.testing.assert_allclose(
+        known.copy, np.quantile(distance.min(axis=1), 0.005), rtol=1e-3, atol=1e-4
+    )
+
+
 def test_of_a_run_it_is_what_plain_keras_and_scipy_make_of_its_judge(pipeline):
     import keras
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from lesiongan.measures import bootstrap, distances, shares, synthetic_quality
 from lesiongan.measures.judge import Judge
@@ -266,3 +267,15 @@ def test_the_error_of_a_recall_on_photographs_of_one_lesion_is_a_number():
     found = shares.share_over_lesions(np.array([True, False, True]), np.array(["a", "a", "a"]), "p")
     assert (found["value"], found["n"]) == (pytest.approx(2 / 3), 3)
     assert np.isfinite([found["se"], found["low"], found["high"]]).all()
+    # One lesion says little.
+    assert found["low"] < 0.2
+    assert found["high"] > 0.9
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_share_of_all_or_none_has_an_interval_all_the_same(right):
+    flags, lesions = np.full(20, right), np.arange(20) // 2
+    found = shares.share_over_lesions(flags, lesions, "p")
+    low, high = scipy.stats.binomtest(10 * right, 10).proportion_ci(0.95, "wilson")
+    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-9)
+    assert found["se"] == pytest.approx((high - low) / (2 * 1.959964), rel=1e-5)

@@ -123,6 +123,29 @@ def test_predictions_of_another_model_or_evaluation_are_refused(pipeline, tmp_pa
         evaluate.main([*flags, str(tmp_path)])
     with pytest.raises(InputError, match="no such file"):
         evaluate.main([*flags, str(tmp_path / "none.csv")])
+    # The record is of predictions.csv: of a copy that was edited it proves nothing.
+    edited = folder / "edited.csv"
+    text = (folder / "predictions.csv").read_text()
+    first, second = (text.splitlines()[i].split(",", 2) for i in (1, 2))
+    # Rows and labels stay, and two lines change their probabilities.
+    lines = text.splitlines()
+    lines[1:3] = [",".join([*first[:2], second[2]]), ",".join([*second[:2], first[2]])]
+    edited.write_text("\n".join(lines) + "\n")
+    evaluate.main([*flags, str(edited)])
+    protocol = records.read_json(folder / "from_predictions/metrics.json", "")["protocol"]
+    assert "as stated by context.json, not checked" in protocol
+    edited.write_text(text)
+    evaluate.main([*flags, str(edited)])
+    assert (
+        "not checked"
+        not in records.read_json(folder / "from_predictions/metrics.json", "")["protocol"]
+    )
+    edited.unlink()
+    packed = folder / "predictions.csv.gz"
+    packed.write_bytes(gzip.compress(text.replace("0", "1", 1).encode()))
+    with pytest.raises(InputError, match=r"predictions\.csv\.gz: is not the file"):
+        evaluate.main([*flags, str(packed)])
+    packed.unlink()
     # Without options.json, which would tell first, the files speak for themselves.
     loose = tmp_path / "loose"
     loose.mkdir()

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import json
 import os
 import shutil
 import struct
@@ -485,6 +486,12 @@ def test_networks_that_do_not_belong_together_are_refused(place, photographs, tm
         place.ask(file, models=models)
     for name in ("cnn", "judge"):
         shutil.copytree(place.models / name, models / name)
+    record = oracles.read(models / "judge/options.json")
+    share = {"split": record["split"] | {"train_share": "others"}}
+    (models / "judge/options.json").write_text(json.dumps(record | share))
+    with pytest.raises(InputError, match="was trained with --train-share others"):
+        place.ask(file, models=models)
+    (models / "judge/options.json").write_text(json.dumps(record))
     shutil.copyfile(place.models / "control/classifier.keras", models / "judge/classifier.keras")
     with pytest.raises(InputError, match=r"nearest\.npz: is of another judge"):
         place.ask(file, models=models)
@@ -526,6 +533,16 @@ def test_the_published_networks_answer_without_a_table(
         ]
     assert {p: p.read_bytes() for p in weights.rglob("*") if p.is_file()} == before
     assert not (tmp_path / "o").exists()
+
+
+def test_two_photographs_of_one_name_are_not_mixed_up_in_a_submission(quick, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a/1.png", "b/1.png"):
+        save(tmp_path / name, rng.integers(0, 256, (28, 28, 3), dtype=np.uint8))
+    words = ["--image", tmp_path / "a", tmp_path / "b", "--isic-submission", tmp_path / "s.csv"]
+    with pytest.raises(InputError, match=r"b/1\.png: would have the name of .*a/1\.png"):
+        evaluate.main([str(w) for w in words])
+    assert not (tmp_path / "s.csv").exists()
 
 
 def test_a_dry_run_counts_and_answers_nothing(quick, photographs, tmp_path):

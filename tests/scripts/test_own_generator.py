@@ -1,6 +1,7 @@
 """Sets of other generators, through train_cnn.py, evaluate.py and the report."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,6 +163,7 @@ def test_equally_many_images_are_measured_of_every_set(monkeypatch):
         )
         for name in enough
     ]
-    found = synthetic_sets.measure(None, None, list(enough), sets)
-    assert asked == [{"held_out": "val", "most": 40}] * 3
+    inputs = SimpleNamespace(of_share=lambda share: share)
+    found = synthetic_sets.measure(inputs, None, list(enough), sets)
+    assert asked == [{"held_out": "val", "most": 40, "seen": None}] * 3
     assert [f["sha256"] for f in found] == ["sha a", "sha b", "sha c"]

@@ -170,7 +170,7 @@ def test_a_teacher_of_another_split_is_refused(scratch, control):
         ({"options": {"task": "malignancy"}}, "is no classifier of the seven diagnoses"),
         ({"options": {"task": "dx", "clinical": True}}, "is no classifier of the seven"),
         # Its probabilities are of the uniform prior, and it would measure what it chose.
-        ({"options": {"task": "dx", "role": "judge"}}, "is no classifier of the seven"),
+        ({"options": {"task": "dx", "role": "judge"}}, "is the judge, which measures"),
     ],
 )
 def test_what_is_no_teacher_is_refused(networks, tmp_path, changes, words):

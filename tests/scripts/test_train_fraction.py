@@ -9,8 +9,10 @@ import evaluate
 import train_cnn
 import train_gan
 import visualize_results
+from lesiongan.data import tables
 from lesiongan.files.errors import InputError
-from lesiongan.measures import predictions, training_pool
+from lesiongan.measures import predictions, synthetic_sets, training_pool
+from lesiongan.nets import set_sources
 from lesiongan.plots import pages
 from lesiongan.run import runs
 from tests import oracles
@@ -116,6 +118,21 @@ def test_networks_of_the_other_share_are_refused(shared):
     flags = ["--train-fraction", "0.3", "--train-share", "others"]
     with pytest.raises(InputError, match="was trained with --train-share own"):
         shared.run("evaluate", *flags, "--if-stale")
+
+
+def test_sets_are_compared_with_what_their_generator_learned_from(shared, tmp_path):
+    """Here the set is copies of the others' images, which the own share knows nothing of."""
+    flags = ["--train-fraction", "0.3"]
+    run = start(shared, "evaluate", *flags)
+    others = run.inputs.of_share("others")
+    assert "all but 30 %" in others.split["protocol"]
+    images, labels = others.part("train")
+    assert sum(others.split["images"]["train"]) == len(labels)
+    table = tables.Table("s", "hmnist_28_28_RGB", images, labels, "sha", np.arange(len(labels)))
+    made = set_sources.SyntheticSet(table, "train_gan.py", {"split": {"train_share": "others"}})
+    (found,) = synthetic_sets.measure(run.inputs, None, ["s"], [made])
+    assert found["memorisation"]["value"] == found["copies"]["value"] == 1
+    assert not found["passes_as_new"]["passes"]
 
 
 def test_a_set_is_drawn_from_the_generator_of_the_share_that_is_named(shared, tmp_path):

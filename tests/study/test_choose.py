@@ -30,14 +30,17 @@ def chosen(table_path, tmp_path_factory):
 def test_nothing_is_learned_from_own_val_or_test_lesions(chosen):
     flags = [*chosen.places(), *chosen.share_flags(30, "own")]
     own = inputs.load_inputs(train_cnn.parse_args(flags))
-    made = sorted((chosen.work / "choice").rglob("split.csv"))
+    apart = {own.table.lesions[i] for i in np.flatnonzero(own.parts != "others")}
+    made = sorted((chosen.work / "choice").rglob("models/*/options.json"))
     # The GAN's, and those of the classifiers of both recipes.
     assert len(made) == 3
     for path in made:
-        split = pd.read_csv(path, dtype=str)
-        learned = set(split.lesion[split.part == "others"])
-        assert learned
-        assert not learned & {own.table.lesions[i] for i in np.flatnonzero(own.parts != "others")}
+        split = json.loads(path.read_text())["split"]
+        parts = pd.read_csv(path.parents[2] / "outputs/split.csv", dtype=str)
+        learned = parts[parts.part == split["train_share"]]
+        # As many images as its record says, by class and so in all.
+        assert len(learned) == sum(split["images"]["train"]) > 0
+        assert not set(learned.lesion) & apart
     assert not list((chosen.work / "choice").rglob("predictions.csv"))
 
 

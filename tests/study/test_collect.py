@@ -160,14 +160,14 @@ def test_what_the_test_images_do_not_define_is_null(grid):
 def test_the_page_says_by_how_many_versions_and_processors_the_cells_were_made(filled, labels):
     grid, _ = filled
     page = pages_study.render_study(collect.collect(grid))
-    assert "versions of the code" not in page
+    assert "of the training code" not in page
     name = "f30_all_real_c0"
     record = json.loads((grid.records / f"{name}.json").read_text())
     record["environment"] |= {"processor": "Another CPU"}
     record["trained"]["trained_by"] = ["other code"]
     (grid.records / f"{name}.json").write_text(json.dumps(record))
     page = pages_study.render_study(collect.collect(grid))
-    assert "by 2 versions of the code on" in page
+    assert "by 2 versions of the training code, on" in page
     assert "Another CPU" in page
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import evaluate
 import train_gan
+from lesiongan import ROOT
 from lesiongan.files import checksums, records
 from lesiongan.files.errors import InputError
 from lesiongan.phantom import write_phantom
@@ -161,6 +162,20 @@ def test_a_gan_of_another_table_or_split_is_refused(study, tmp_path):
     with pytest.raises(InputError, match="was made from another table or split"):
         run_group.check_made(grid, group)
     inputs.kept = None
+    grid = Grid(study.path)
+    grid.values["common"] = ["--metadata", "none"]
+    with pytest.raises(InputError, match="was made from another table or split"):
+        run_group.check_made(grid, group)
+
+
+def test_every_arm_of_the_committed_grid_can_ask_for_its_table(table_path, monkeypatch):
+    grid = Grid(ROOT / "study/config.yaml")
+    grid.values["data"] = str(table_path)
+    inputs.kept = None
+    for group in grid.groups:
+        own = run_group.load_own(grid, group)
+        whole = group.arm == "all_real" or group.fraction == 100
+        assert own.split.get("train_fraction") == (None if whole else group.fraction / 100)
 
 
 def test_a_gan_of_the_other_share_is_refused(study):
