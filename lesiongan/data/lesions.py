@@ -8,6 +8,7 @@ import numpy as np
 from lesiongan.data.classes import CLASSES
 from lesiongan.data.metadata import OtherTableError, find_beside, read_metadata
 from lesiongan.data.near_duplicates import exact_pairs, near_pairs
+from lesiongan.data.photograph_labels import ALONE
 from lesiongan.data.tables import Table
 from lesiongan.files.errors import InputError
 
@@ -100,9 +101,30 @@ def group_lesions(
     if table.metadata is not None and "lesion_id" in table.metadata:
         table.lesions = lesions_from_metadata(table.metadata)
         table.grouping = "lesion ids of the metadata, known cross-lesion duplicates merged"
+        merge_alone(table)
     else:
         group_by_images(table)
     return table
+
+
+def merge_alone(table: Table) -> None:
+    """Group images without a lesion id by what they show, and note how many there are.
+
+    lesiongan.photographs gives them ids that begin with photograph_labels.ALONE.
+    """
+    alone = np.char.startswith(table.lesions.astype(str), ALONE)
+    if not alone.any():
+        return
+    of = np.flatnonzero(alone)
+    pairs = exact_pairs(table.images[of])
+    if table.images.shape[1] % 7 == 0:
+        first = np.setdiff1d(np.arange(len(of)), pairs[:, 1])
+        pairs = np.concatenate([pairs, first[near_pairs(table.images[of][first])]])
+    table.lesions = table.lesions.copy()
+    table.lesions[of] = table.lesions[of][merge_groups(len(of), pairs)]
+    told = f"{len(of)} of {len(table)} images have no lesion id"
+    table.grouping += f"; {told} and are grouped by near-duplicates"
+    table.order_note = "; ".join(filter(None, (table.order_note, told)))
 
 
 def group_by_images(table: Table) -> None:

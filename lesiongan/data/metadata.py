@@ -185,4 +185,6 @@ def check_row_order(
             "--trust-row-order uses the ids all the same)"
         )
     table.notes.append(f"the metadata's {fault}")
-    table.order_note = "row order of the metadata REFUTED by the images, trusted on request"
+    table.order_note = "row order of the metadata REFUTED by the images"
+    if trust:
+        table.order_note += ", trusted on request"

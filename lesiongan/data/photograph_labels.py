@@ -70,6 +70,9 @@ EXPECTED = (
     "expected image, image_id or isic_id, and dx, diagnosis, diagnosis_3 or the columns MEL, NV, "
     "BCC, AKIEC or AK, BKL, DF, VASC"
 )
+ALONE = "only_"
+"""How the lesion id of an image begins that has none."""
+
 FIRST_HAM10000, LAST_HAM10000 = 24306, 34320
 """The numbers of HAM10000's first and last image id: its 10015 images have all those between."""
 
@@ -247,7 +250,7 @@ def describe(labels: Labels, rows: np.ndarray, notes: list[str]) -> dict[str, li
     images, taken, alone = as_ids("image_id", [labels.ids[row] for row in rows]), set(lesions), 0
     for i, image in enumerate(images):
         if not lesions[i]:
-            name = f"only_{image}"
+            name = f"{ALONE}{image}"
             while name in taken:
                 name += "_"
             lesions[i], alone = name, alone + 1

@@ -96,7 +96,12 @@ def find_unreadable(journal: Journal, paths: list[Path]) -> tuple[np.ndarray, li
 def picture_blocks(
     journal: Journal, keep: np.ndarray, size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (positions, images uint8 (k, size, size, 3)) of the photographs in the mask `keep`."""
+    """Yield (positions, images uint8 (k, size, size, 3)) of the photographs in the mask `keep`.
+
+    k is at least 1: a block of which nothing is kept is left out.
+    """
     for start, records in journal.blocks():
         own = np.flatnonzero(keep[start : start + len(records)])
+        if not len(own):
+            continue
         yield start + own, records[own, 1:].reshape(-1, size, size, 3)

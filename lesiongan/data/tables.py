@@ -163,6 +163,6 @@ def write_table(
         f.write(",".join(f"pixel{i:04d}" for i in range(pixels)) + ",label\n")
         for images, labels in chunks:
             values = np.concatenate(
-                [images.reshape(len(labels), -1), np.asarray(labels)[:, None]], axis=1
+                [images.reshape(len(labels), pixels), np.asarray(labels)[:, None]], axis=1
             )
             f.writelines(",".join(map(str, row)) + "\n" for row in values.tolist())

@@ -34,12 +34,8 @@ def is_inside(name: str) -> bool:
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
-def claim(folder: Path | str, names: Iterable[str], own: Iterable[str] = ()) -> set[str]:
-    """Make `names` (relative to `folder`) this run's own; return the set of all that are.
-
-    own: names that a record of the folder gives as its own. Raises InputError if one of `names` is
-    there and was written by nobody on record.
-    """
+def check(folder: Path | str, names: Iterable[str], own: Iterable[str] = ()) -> set[str]:
+    """Return the names that are a run's own already; raise InputError as `claim` does."""
     folder = Path(folder)
     own = read_claims(folder) | set(own)
     foreign = sorted(name for name in names if name not in own and os.path.lexists(folder / name))
@@ -49,7 +45,17 @@ def claim(folder: Path | str, names: Iterable[str], own: Iterable[str] = ()) -> 
             f"{folder / foreign[0]}: is there{more} and was not written by a run on record here, "
             "so it is not replaced; name another folder, or move it away"
         )
-    mine = own | set(names)
+    return own
+
+
+def claim(folder: Path | str, names: Iterable[str], own: Iterable[str] = ()) -> set[str]:
+    """Make `names` (relative to `folder`) this run's own; return the set of all that are.
+
+    own: names that a record of the folder gives as its own. Raises InputError if one of `names` is
+    there and was written by nobody on record.
+    """
+    names = list(names)
+    mine = check(folder, names, own) | set(names)
     write_claims(folder, mine)
     return mine
 

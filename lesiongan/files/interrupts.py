@@ -14,8 +14,10 @@ def interrupts_held() -> Iterator[None]:
     interrupted table a damaged one.
     """
     before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is None:
-        # Signals belong to the main thread, and to whoever else has taken this one.
+    theirs = before is None or before == signal.SIG_IGN
+    if threading.current_thread() is not threading.main_thread() or theirs:
+        # Signals belong to the main thread, and to whoever else has taken this one; a job in the
+        # background ignores it.
         yield
         return
     held = []

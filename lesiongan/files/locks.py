@@ -4,8 +4,9 @@ import atexit
 import contextlib
 import os
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from lesiongan.files import claims
 from lesiongan.files.errors import InputError
 from lesiongan.files.opening import open_regular
 from lesiongan.files.writing import ensure_folder, remove_leftovers, write_text
@@ -51,11 +52,22 @@ def lock_folder(folder: Path | str) -> Path:
     # An error is ignored here: the first write that matters reports a full disk.
     with contextlib.suppress(OSError, InputError):
         write_text(writer, f"process {os.getpid()} ({Path(sys.argv[0]).name})")
+    own = {folder, *(folder / name for name in list_folders(folder))}
     for inside, subfolders, _ in os.walk(folder):
-        # Subfolders with a lock are another process's own.
+        # Subfolders with a lock are another process's own. In one without, and without files of
+        # this folder's list, another process may be writing, so only old leftovers go.
         subfolders[:] = [s for s in subfolders if not (Path(inside) / s / LOCK).exists()]
-        remove_leftovers(Path(inside))
+        remove_leftovers(Path(inside), older_than=0 if Path(inside) in own else 3600)
     return folder
+
+
+def list_folders(folder: Path) -> set[str]:
+    """Return the subfolders, relative to `folder`, that its list of own files names, and above."""
+    try:
+        names = claims.read_claims(folder)
+    except InputError:
+        return set()
+    return {str(parent) for name in names for parent in PurePosixPath(name).parents}
 
 
 def read_writer(path: Path) -> str:

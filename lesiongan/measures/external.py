@@ -88,9 +88,10 @@ def evaluate(run, models, order="auto"):
         write_predictions(path, table.rows, table.labels, p[keep])
         predictions[label] = read_predictions(path)
     searched = " (the --real table not searched)" if added else ""
+    order = f", {table.order_note}" if table.order_note else ""
     protocol = (
         f"external table {name}, {dropped} of {dropped + len(table)} images dropped as "
-        f"near-duplicates of training images{searched}, grouped by {table.grouping}; "
+        f"near-duplicates of training images{searched}, grouped by {table.grouping}{order}; "
         f"classifier of {run.inputs.data['name']}, "
         + networks.name_protocol(run, args.views, models["classifier"])
     )

@@ -1,5 +1,7 @@
 """The synthetic set: labelled images of a generator, in Kaggle's layout and with provenance."""
 
+import os
+
 import numpy as np
 
 from lesiongan.data import classes, tables
@@ -135,7 +137,8 @@ def check_folder(folder):
         ours = provenance.is_file() and str(
             records.read_json(provenance, "train_gan.py").get("what")
         ).startswith(WHAT)
-        if not ours and not claims.read_claims(folder):
+        # Other scripts have lists of their files, too; only a set's names the record of a set.
+        if not ours and provenance.name not in claims.read_claims(folder):
             raise InputError(
                 f"--out {folder}: has files that are not a synthetic set; name an empty or new "
                 "folder"
@@ -240,6 +243,7 @@ def write(place, generator, labels):
             **place.record(outputs=hash_files(folder, written)),
         },
     )
-    claims.write_claims(folder, [*others, *pictures])
+    mine = {*claims.read_claims(folder), *others, *pictures}
+    claims.write_claims(folder, [name for name in mine if os.path.lexists(folder / name)])
     say(f"  {len(labels)} synthetic images -> {table}")
     event("finished", folder=str(folder), images=len(labels))

@@ -96,9 +96,11 @@ class ResultFolder:
         """
         # The lock comes first, so that a run that cannot have the folder changes nothing.
         locks.lock_folder(self.path)
-        name = self.record_path.name
-        mine = claims.claim(self.path, [*intended, name], self.read_outputs())
+        names = [*intended, self.record_path.name]
+        claims.check(self.path, names, self.read_outputs())
+        # A run that is refused here has made no file its own yet.
         settle_split(self.run)
+        mine = claims.claim(self.path, names, self.read_outputs())
         self.record_path.unlink(missing_ok=True)
         claims.remove(self.path, [n for n in mine if any(fnmatch(n, p) for p in stale)])
 

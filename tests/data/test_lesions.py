@@ -15,6 +15,7 @@ from lesiongan.data import lesions, near_duplicates, row_order, split
 from lesiongan.data.classes import CLASSES, PARTS, class_counts
 from lesiongan.data.tables import Table, read_table
 from lesiongan.files.errors import InputError
+from lesiongan.phantom import draw_table
 from tests import oracles
 
 REAL = next(
@@ -368,3 +369,23 @@ def test_blank_images_do_not_make_pairs_by_the_million():
         assert (groups[100:300] == 100).all()
         assert groups[350] == 3
         assert len(set(groups)) == 400 - 199 - 1
+
+
+def test_images_without_a_lesion_id_are_grouped_by_what_they_show_and_counted():
+    """Each has an id of its own in the metadata, as lesiongan.photographs writes it."""
+    images, labels, _ = draw_table(84, seed=2)
+    images, labels = images[:40], labels[:40]
+    # Every photograph is there twice: 30 of them without an id, the rest with one.
+    images, labels = images.repeat(2, axis=0), labels.repeat(2)
+    names = [f"only_I{i}" if i < 60 else f"L{i // 4}" for i in range(80)]
+    table = Table("t.csv", "hmnist_28_28_RGB", images, labels, "", np.arange(80), np.array(names))
+    lesions.merge_alone(table)
+    assert (table.lesions[:60:2] == table.lesions[1:60:2]).all()
+    assert table.lesions[60:].tolist() == names[60:]
+    for said in (table.grouping, table.order_note):
+        assert "60 of 80 images have no lesion id" in said
+    # With an id for each, nothing is looked at and nothing said.
+    table.lesions, table.order_note = np.array([f"L{i}" for i in range(80)]), ""
+    lesions.merge_alone(table)
+    assert len(set(table.lesions)) == 80
+    assert table.order_note == ""

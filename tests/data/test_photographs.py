@@ -5,12 +5,13 @@ import struct
 import threading
 import warnings
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from lesiongan.data import photographs
+from lesiongan.data import photograph_reading, photographs
 from lesiongan.data.photographs import crop_box, find_photographs, read_photograph
 from lesiongan.data.tables import read_table
 from lesiongan.files.errors import InputError
@@ -320,3 +321,15 @@ def test_folders_without_photographs_and_missing_paths_are_named(tmp_path):
         find_photographs([tmp_path / "empty"])
     with pytest.raises(InputError, match=r"gone: no such file or folder"):
         find_photographs([tmp_path / "gone"])
+
+
+def test_a_block_of_which_nothing_is_kept_is_left_out(tmp_path):
+    """One damaged photograph may be the last block."""
+    records = np.arange(6 * 193, dtype=np.int64).astype(np.uint8).reshape(6, 193)
+    journal = SimpleNamespace(
+        blocks=lambda: [(0, records[:4]), (4, records[4:5]), (5, records[5:])]
+    )
+    keep = np.array([True, False, True, True, False, True])
+    found = list(photograph_reading.picture_blocks(journal, keep, 8))
+    assert [at.tolist() for at, _ in found] == [[0, 2, 3], [5]]
+    np.testing.assert_array_equal(found[1][1].ravel(), records[5, 1:])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lesiongan.data.classes import CLASSES
-from lesiongan.files import checksums
+from lesiongan.files import checksums, claims
+from lesiongan.files.errors import InputError
 from lesiongan.nets import synthetic_set
 from tests import oracles
 
@@ -166,3 +167,14 @@ def test_the_mix_train_is_that_of_the_train_part(drawn, tmp_path, monkeypatch):
     assert (text, n) == ("train", 77)
     counts = np.bincount(oracles.Parts(drawn).of("train")[1], minlength=7)
     np.testing.assert_array_equal(labels, counts)
+
+
+def test_a_folder_of_another_scripts_files_is_no_synthetic_set(tmp_path):
+    """lesiongan.photographs lists its table as its own, which is of real photographs."""
+    (tmp_path / "hmnist_28_28_RGB.csv").write_text("real")
+    claims.write_claims(tmp_path, ["hmnist_28_28_RGB.csv"])
+    with pytest.raises(InputError, match="has files that are not a synthetic set"):
+        synthetic_set.check_folder(tmp_path)
+    # Of a set whose making was interrupted the record is on the list.
+    claims.write_claims(tmp_path, ["hmnist_28_28_RGB.csv", "provenance.json"])
+    synthetic_set.check_folder(tmp_path)

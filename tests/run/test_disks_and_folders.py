@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from lesiongan.files import locks, progress, writing
+from lesiongan.files import claims, locks, progress, writing
 from lesiongan.files.errors import InputError
 from lesiongan.run import folders, runs, script
 from tests.conftest import CNN
@@ -61,6 +61,8 @@ def test_only_half_written_files_of_its_own_are_swept_from_a_folder(tmp_path):
             ".config/.save.tmp1",
             ".t.12.tmp.csv",
             "mine/.t.abcd1234.lesiongan.tmp.csv",
+            # Another process may be writing here: the folder is not locked, and not this one's.
+            "phantom/.t.abcd1234.lesiongan.tmp.csv",
         )
     ]
     left = [
@@ -76,7 +78,12 @@ def test_only_half_written_files_of_its_own_are_swept_from_a_folder(tmp_path):
         path.write_text("")
     writing.ensure_folder(tmp_path / ".1.tmp.d" / "x")
     (tmp_path / "mine" / ".lock").write_text("")
+    claims.write_claims(tmp_path, ["samples/epoch_0001.png"])
+    old = tmp_path / "phantom/.u.abcd1234.lesiongan.tmp.csv"
+    old.write_text("")
+    os.utime(old, (0, 0))
     locks.lock_folder(tmp_path)
+    assert not old.exists()
     assert all(path.is_file() for path in others)
     assert not any(path.exists() for path in left)
 
@@ -179,6 +186,14 @@ def test_an_unreadable_place_ends_in_one_line(table_path, tmp_path):
     assert done.stderr.startswith("eda.py: error: ")
     assert "eda/options.json" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_run_that_is_refused_makes_no_file_its_own(scratch):
+    """Somebody may put a file of that name there afterwards."""
+    scratch.run("eda")
+    with pytest.raises(InputError, match="made from other data, --subset, --split"):
+        scratch.run("train_cnn", *CNN, "--role", "control", "--split-seed", "1")
+    assert not (scratch.models / "control/.files.json").exists()
 
 
 def test_a_run_that_has_begun_leaves_no_record_of_the_last_one(scratch):

@@ -36,3 +36,13 @@ def test_an_interrupt_while_a_script_still_imports_is_one_line(tmp_path):
     code = code.replace("KeyboardInterrupt", "ValueError")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "Traceback" in done.stderr
+
+
+def test_a_job_that_ignores_interrupts_goes_on(monkeypatch):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
