@@ -411,12 +411,15 @@ def test_an_arm_of_real_images_alone_has_a_sentence_and_a_point_of_its_own(tmp_p
 def test_the_pages_have_a_sentence_a_line_and_the_readme_the_family_and_the_controls(filled):
     grid, _ = filled
     found = collect.collect(grid)
+    row = pick(found, "shared_70", "auc") | {"value": 0.0104, "low": -0.02, "high": 0.03}
     for arm, source in (("control", None), ("other", "closed")):
         found["answers"].append({"arm": arm, "sentence": f"Of {arm}."})
-        found["contrasts"].append({"arm": arm, "source": source})
+        found["contrasts"].append(row | {"arm": arm, "source": source, "label": f"label {arm}"})
     short = pages_study.render_study(found, whole=False)
-    lines = [line for line in short.splitlines() if line.startswith("* ")]
-    assert lines == ["* " + a["sentence"] for a in found["answers"] if a["arm"] != "other"]
+    *lines, controls = [line for line in short.splitlines() if line.startswith("* ")]
+    named = found["family"]["arms"]
+    assert lines == ["* " + a["sentence"] for a in found["answers"] if a["arm"] in named]
+    assert controls.endswith("change AUC so: *label control* (30 %) by +.010 [-.020, +.030].")
     assert "results/study_map.png" in short
     whole = pages_study.render_study(found)
     assert all(f"\n* {a['sentence']}\n" in f"\n{whole}\n" for a in found["answers"])
