@@ -80,7 +80,7 @@ def measure(
             judge.held_out,
             judge_balanced_accuracy=accuracy,
         )
-    if plan_draws(inputs, None if generator else synthetic, judge, most)[1] < 2:
+    if plan_draws(inputs, synthetic if generator is None else None, judge, most)[1] < 2:
         return without_judge(
             "too few synthetic images, or images of half B, for distances in the train part's "
             "class mix",
@@ -155,7 +155,7 @@ def measure_distances(
         judge.features(inputs.table.images[judge.floor]),
     )
     test_labels, protocol = inputs.part(judge.held_out)[1], inputs.split["protocol"]
-    mix, n = plan_draws(inputs, None if generator else synthetic, judge, most)
+    mix, n = plan_draws(inputs, synthetic if generator is None else None, judge, most)
     sizes = [class_counts(test_labels), class_counts(b_labels)]
     if generator is None:
         sizes.append(class_counts(synthetic.labels))

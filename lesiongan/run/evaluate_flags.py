@@ -75,7 +75,7 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
     if args.external_metadata != "none" and not (args.external or args.weights):
         p.error("--external-metadata is of the table that --external names")
     if (args.synthetic or args.from_predictions) and args.views != 8:
-        p.error("--views is of predictions that are made: it goes not with files or sets")
+        p.error("--views: --synthetic and --from-predictions make no predictions; leave it out")
     if args.from_predictions:
         if args.split in SPLITS:
             p.error(
