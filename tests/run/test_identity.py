@@ -62,6 +62,8 @@ ELSEWHERE = {
     "--leaky-synthetic": "allows a set, whose hash counts",
     "--soft-labels": "names networks, whose hashes count",
     "--least-agreement": "goes with --soft-labels alone; test_teacher.py shows that it counts",
+    "--soft-of": "likewise",
+    "--external-metadata": "goes with --external alone, and its hash counts there",
     "--weights": "names other networks, whose hashes count",
     "--sample-only": "trains nothing, and draws what --samples and the like say",
 }
@@ -76,7 +78,6 @@ VALUES = {
     "--synthetic": "none",
     "--real": "none",
     "--split": "image",
-    "--external-metadata": "other.csv",
     "--width": "24",
 }
 

@@ -270,7 +270,12 @@ def test_networks_use_keras_alone():
     So other backends run the same file.
     """
     allowed = {
-        "lesiongan/run/keras_setup.py": {"seed_everything", "quiet_tensorflow", "use_xla"},
+        "lesiongan/run/keras_setup.py": {
+            "seed_everything",
+            "quiet_tensorflow",
+            "use_xla",
+            "full_precision",
+        },
         "lesiongan/run/machine.py": {"accelerators"},
     }
     for path in [*ROOT.glob("*.py"), *(ROOT / "lesiongan").rglob("*.py")]:
