@@ -12,10 +12,10 @@ from lesiongan.phantom import draw_table
 from tests.conftest import Pipeline
 
 STEPS = (
-    ("train_gan", "--epochs", "1", "--samples", "14"),
-    ("train_cnn", "--role", "judge", "--steps", "2"),
-    ("train_cnn", "--steps", "2"),
-    ("train_cnn", "--role", "control", "--steps", "2"),
+    ("train_gan", "--epochs", "1", "--samples", "14", "--width", "16"),
+    ("train_cnn", "--role", "judge", "--steps", "2", "--width", "8"),
+    ("train_cnn", "--steps", "2", "--width", "8"),
+    ("train_cnn", "--role", "control", "--steps", "2", "--width", "8"),
     ("evaluate",),
     ("visualize_results",),
 )

@@ -31,9 +31,9 @@ def flags(tmp_path_factory, table_path):
 def test_every_script_runs_in_a_kernel_in_every_way_and_again(flags):
     common = flags.split()
     draw, *train, evaluate, show = [
-        f"%run train_gan.py {flags} --epochs 1 --samples 14",
-        f"%run train_cnn.py {flags} --steps 2 --role judge",
-        f"%run train_cnn.py {flags} --steps 2",
+        f"%run train_gan.py {flags} --epochs 1 --samples 14 --width 16",
+        f"%run train_cnn.py {flags} --steps 2 --width 8 --role judge",
+        f"%run train_cnn.py {flags} --steps 2 --width 8",
         f"%run evaluate.py {flags}",
         f"%run visualize_results.py {flags}",
     ]
