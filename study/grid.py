@@ -160,7 +160,8 @@ class Grid:
 
     def is_committed(self) -> bool:
         """Return whether the records are those of this repository, which its pages are made of."""
-        return (ROOT / self.results).resolve() == ROOT / "results" / "study"
+        # Both may lie behind a link.
+        return (ROOT / self.results).resolve() == (ROOT / "results" / "study").resolve()
 
     def beside(self, end: str) -> Path:
         """Return the path of a file beside the folder of the records, such as study.json."""

@@ -241,7 +241,10 @@ def find_function(text, before, changed):
 
 
 def copy_project(folder):
-    """The project's files, as they are in the working tree, in `folder`; results/ as a link."""
+    """The project's files, as they are in the working tree, in `folder`.
+
+    Nothing is a link, because a planted bug might write through it.
+    """
     names = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],
         cwd=ROOT,
@@ -250,12 +253,11 @@ def copy_project(folder):
         check=True,
     )
     for name in names.stdout.splitlines():
-        if name.startswith("results/") or not (ROOT / name).is_file():
+        if not (ROOT / name).is_file():
             continue
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, target)
-    (folder / "results").symlink_to(ROOT / "results")
     return folder
 
 

@@ -1,5 +1,7 @@
 """The study's small commands: the map that is drawn, and clearing what a trial wrote."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -82,7 +84,9 @@ def test_the_map_shows_the_level_of_real_images_and_of_the_sets_at_ones_own_lesi
     assert drawn == [[[100, 400], [0.80, 0.90]], [[100], [0.85]]]
 
 
-def test_the_committed_records_are_never_cleared():
+def test_the_committed_records_are_never_cleared(monkeypatch):
+    # Were they to be, this test would not do it.
+    monkeypatch.setattr(Path, "unlink", lambda self, **_: pytest.fail(f"removes {self}"))
     with pytest.raises(InputError, match="committed results"):
         clear.main([str(ROOT / "study/config.yaml")])
 
@@ -117,3 +121,18 @@ def test_no_two_arms_of_the_map_look_alike(grid):
     # The colour is the source's.
     assert marks["closed_70"][1] == marks["closed_soft"][1] != marks["shared_70"][1]
     assert marks["balanced"][1] == marks["soft"][1] != marks["all_real"][1]
+
+
+def test_committed_records_behind_a_link_are_committed_records(tmp_path, monkeypatch):
+    """Otherwise a copy of the project, with results/ a link, would clear those of the original."""
+    from study import grid as grids
+
+    (tmp_path / "kept/study").mkdir(parents=True)
+    root = tmp_path / "copy"
+    root.mkdir()
+    (root / "results").symlink_to(tmp_path / "kept")
+    grid = grids.Grid(ROOT / "study/config.yaml")
+    monkeypatch.setattr(grids, "ROOT", root)
+    assert grid.is_committed()
+    grid.results = tmp_path / "mine"
+    assert not grid.is_committed()
