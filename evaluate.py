@@ -202,16 +202,17 @@ def refuse_ignored(args, path):
     path: of the table that --data names, or None.
     """
     whole = {"subset": None, "split": "lesion", "split_seed": 0, "train_fraction": 1.0}
-    given = [name for name, default in whole.items() if getattr(args, name) != default]
-    # A table that --data names has its metadata by --metadata, one of --external has its own.
-    other = ("metadata", "auto") if path is None else ("external_metadata", "none")
-    given += [other[0]] if getattr(args, other[0]) != other[1] else []
-    if given:
-        flag = f"--{given[0].replace('_', '-')}"
-        raise InputError(
-            f"{flag}: the published networks score another table than their own as a whole, with "
-            f"its {'--external-metadata' if path is None else '--metadata'}; leave {flag} out"
-        )
+    for name, default in whole.items():
+        if getattr(args, name) != default:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(
+                f"{flag}: the published networks score every row of another table than their own; "
+                f"leave {flag} out"
+            )
+    if path is None and args.metadata != "auto":
+        raise InputError("--metadata: the table of --external takes --external-metadata instead")
+    if path is not None and args.external_metadata != "none":
+        raise InputError("--external-metadata: the table of --data takes --metadata instead")
 
 
 def begin(args):

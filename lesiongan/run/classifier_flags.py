@@ -273,7 +273,7 @@ def check_teacher(args: argparse.Namespace, refuse: Callable[[str], object]) -> 
     if args.finish_real and (args.real == "none" or args.sampler == "balanced"):
         refuse("--finish-real needs real images, and goes with --sampler natural")
     if args.soft_of != "synthetic" and not args.soft_labels:
-        refuse("--soft-of says whose labels the classifiers of --soft-labels replace")
+        refuse("--soft-of goes with --soft-labels, which names the classifiers that it asks")
     if not args.soft_labels:
         return
     if args.task != "dx" or args.role != "classifier" or args.sampler == "balanced":

@@ -542,12 +542,15 @@ def test_their_own_table_under_another_split_is_refused(pipeline, weights, tmp_p
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--data", "OTHER", "--subset", "50"), "--subset: the published networks score another"),
+        (("--data", "OTHER", "--subset", "50"), "--subset: the published networks score every row"),
         (("--data", "OTHER", "--split", "image"), "--split: "),
         (("--data", "OTHER", "--split-seed", "7"), "--split-seed: "),
         (("--data", "OTHER", "--train-fraction", "0.1"), "--train-fraction: "),
-        (("--data", "OTHER", "--external-metadata", "m.csv"), "with its --metadata; leave"),
-        (("--external", "OTHER", "--metadata", "m.csv"), "with its --external-metadata; leave"),
+        (("--data", "OTHER", "--external-metadata", "m.csv"), "--data takes --metadata instead"),
+        (
+            ("--external", "OTHER", "--metadata", "m.csv"),
+            "--external takes --external-metadata instead",
+        ),
         (("--external", "OTHER", "--subset", "50"), "--subset: "),
     ],
 )
