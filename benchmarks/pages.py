@@ -73,7 +73,7 @@ def large_memory():
     found = read_json(RUN.parent / "reliability.json") or {}
     what = {
         "million_rows_eda": "`eda.py` on {million_rows:,} rows",
-        "million_rows_cnn": "`train_cnn.py` on {million_rows:,}",
+        "million_rows_cnn": "1000 steps of `train_cnn.py` on {million_rows:,}",
         "samples": "sampling {samples:,} images",
     }
     parts = [
