@@ -69,19 +69,24 @@ def invariant_means(means: np.ndarray) -> np.ndarray:
     return np.einsum("nkc,kj->njc", cells, weights).reshape(n, -1)
 
 
-def least_distances(means: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Return float32 (m,): the distances of area means i and j, least over flips and turns of j."""
+def least_distances(
+    means: np.ndarray, i: np.ndarray, j: np.ndarray, enough: float = 0
+) -> np.ndarray:
+    """Return float32 (m,): the distances of area means i and j, least over flips and turns of j.
+
+    A pair that is nearer than `enough` under one of them is not asked about the rest.
+    """
     n, size, _, channels = means.shape
     flat = means.reshape(n, size * size, channels)
     cells = np.arange(size * size).reshape(1, size, size)
     least = np.full(len(i), np.inf, np.float32)
     # A hundred thousand pairs at a time take 60 MB.
     for start in range(0, len(i), 100_000):
-        part = slice(start, start + 100_000)
-        first, second = flat[i[part]], flat[j[part]]
+        part = np.arange(start, min(start + 100_000, len(i)))
         for view in dihedral_views(cells):
-            squares = ((first - second[:, view.ravel()]) ** 2).sum(axis=(1, 2))
+            squares = ((flat[i[part]] - flat[j[part]][:, view.ravel()]) ** 2).sum(axis=(1, 2))
             least[part] = np.minimum(least[part], squares)
+            part = part[least[part] >= enough**2]
     return np.sqrt(least)
 
 
@@ -119,7 +124,7 @@ def near_pairs(
         i, j = i[keep], j[keep]
         keep = ((projected[i] - projected[j]) ** 2).sum(axis=1) < reach**2
         i, j = i[keep], j[keep]
-        keep = least_distances(means, i, j) < threshold
+        keep = least_distances(means, i, j, threshold) < threshold
         order = np.lexsort((i[keep], j[keep]))
         i, j = i[keep][order], j[keep][order]
         keep = partners[j] + np.arange(len(j)) - np.searchsorted(j, j) < MOST_PARTNERS
