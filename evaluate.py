@@ -93,7 +93,7 @@ def predict_test(run, models):
     folder = args.outputs_dir / "evaluation"
     test = test_part(run)
     context = {
-        "protocol": networks.name_protocol(run, args.views, models["classifier"]),
+        "protocol": networks.name_protocol(run, args.views, models),
         "data": {**run.inputs.data, "note": run.inputs.data_note},
         "views": args.views,
         "points": {},
@@ -201,7 +201,18 @@ def refuse_ignored(args, path):
 
     path: of the table that --data names, or None.
     """
-    whole = {"subset": None, "split": "lesion", "split_seed": 0, "train_fraction": 1.0}
+    if args.predictions_only:
+        raise InputError(
+            "--predictions-only: is of the test part, and the published networks score every row "
+            "of another table than their own; leave it out"
+        )
+    whole = {
+        "subset": None,
+        "split": "lesion",
+        "split_seed": 0,
+        "train_fraction": 1.0,
+        "train_share": "own",
+    }
     for name, default in whole.items():
         if getattr(args, name) != default:
             flag = f"--{name.replace('_', '-')}"

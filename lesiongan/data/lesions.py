@@ -108,33 +108,41 @@ def group_lesions(
 
 
 def merge_alone(table: Table) -> None:
-    """Group images without a lesion id by what they show, and note how many there are.
+    """Group images without a lesion id with those that show the same, and note how many there are.
 
-    lesiongan.photographs gives them ids that begin with photograph_labels.ALONE.
+    lesiongan.photographs gives them ids that begin with photograph_labels.ALONE. Two lesions with
+    ids are merged if both are like one image without.
     """
     alone = np.char.startswith(table.lesions.astype(str), ALONE)
     if not alone.any():
         return
-    of = np.flatnonzero(alone)
-    pairs = exact_pairs(table.images[of])
-    if table.images.shape[1] % 7 == 0:
-        first = np.setdiff1d(np.arange(len(of)), pairs[:, 1])
-        pairs = np.concatenate([pairs, first[near_pairs(table.images[of][first])]])
-    table.lesions = table.lesions.copy()
-    table.lesions[of] = table.lesions[of][merge_groups(len(of), pairs)]
-    told = f"{len(of)} of {len(table)} images have no lesion id"
-    table.grouping += f"; {told} and are grouped by near-duplicates"
+    pairs, how = pairs_by_images(table)
+    shown = merge_groups(len(table), pairs)
+    like = np.flatnonzero(np.isin(shown, shown[alone]))
+    names, codes = np.unique(table.lesions, return_inverse=True)
+    pairs = np.stack([codes[shown[like]], codes[like]], axis=1)
+    table.lesions = names[merge_groups(len(names), pairs)][codes]
+    told = f"{alone.sum()} of {len(table)} images have no lesion id"
+    table.grouping += f"; {told} and are grouped by {how}"
     table.order_note = "; ".join(filter(None, (table.order_note, told)))
+
+
+def pairs_by_images(table: Table) -> tuple[np.ndarray, str]:
+    """Return (int64 (m, 2): pairs of images that show the same, what they are called).
+
+    Of an image's exact copies the first alone is compared with others.
+    """
+    copies = exact_pairs(table.images)
+    if table.images.shape[1] % 7:
+        return copies, "identical images"
+    first = np.setdiff1d(np.arange(len(table)), copies[:, 1])
+    pairs = np.concatenate([copies, first[near_pairs(table.images[first])]])
+    return pairs, "near-duplicate images"
 
 
 def group_by_images(table: Table) -> None:
     """Fill table.lesions and .grouping by what the images show: copies, and near-duplicates."""
-    copies = exact_pairs(table.images)
-    first = np.setdiff1d(np.arange(len(table)), copies[:, 1])
-    pairs, table.grouping = copies, "identical images"
-    if table.images.shape[1] % 7 == 0:
-        pairs = np.concatenate([copies, first[near_pairs(table.images[first])]])
-        table.grouping = "near-duplicate images"
+    pairs, table.grouping = pairs_by_images(table)
     groups = merge_groups(len(table), pairs)
     table.lesions = np.array([f"group{table.rows[g]:07d}" for g in groups])
     many = int((np.bincount(groups) > 1).sum())

@@ -256,7 +256,8 @@ def describe(labels: Labels, rows: np.ndarray, notes: list[str]) -> dict[str, li
             lesions[i], alone = name, alone + 1
     if alone:
         notes.append(
-            f"{alone} of {len(rows)} images have no lesion id: each counts as a lesion of its own"
+            f"{alone} of {len(rows)} images have no lesion id: each counts as a lesion of its own, "
+            "unless it is nearly the same as another"
         )
 
     def known(name: str) -> list[str]:

@@ -225,11 +225,9 @@ def describe(context, name, what):
 
 
 # What two networks must share for their difference to mean something: the control has other
-# images, the clinical network other inputs.
-SHARED = {
-    "control": ("same",),
-    "clinical": ("same", "trained_on", "synthetic_sha256", "synthetic_weight"),
-}
+# images, the clinical network other inputs, that of two classes another task.
+LEARNED = ("same", "trained_on", "synthetic_sha256", "synthetic_weight", "taught")
+SHARED = {"control": ("same",), "clinical": LEARNED, "malignancy": LEARNED}
 
 
 def subtract(pair, measures, n, lesions, context):
@@ -257,9 +255,7 @@ def subtract(pair, measures, n, lesions, context):
 
 def subtract_binary(measures, n, lesions, context):
     """Return the AUC of the seven probabilities summed minus that of the binary network, paired."""
-    if differ(
-        context["arms"], "malignancy", "same", "trained_on", "synthetic_sha256", "synthetic_weight"
-    ):
+    if differ(context["arms"], "malignancy", *SHARED["malignancy"]):
         return {"value": None, "reason": "the two networks differ in more than their task"}
 
     def difference(w):

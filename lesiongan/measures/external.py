@@ -76,7 +76,8 @@ def evaluate(run, models, order="auto"):
     # Without age, sex or site the clinical network has nothing to be told.
     told = "clinical" in models and clinical.is_known(table.metadata)
     found, made_by = {}, {}
-    for network in ("classifier", "clinical") if told else ("classifier",):
+    scored = ("classifier", "clinical") if told else ("classifier",)
+    for network in scored:
         for label, p in networks.predict(run, network, table, args.views).items():
             found[label], made_by[label] = p, models[network]
     # The submission has every image, as the challenge wants, near-duplicates too.
@@ -93,7 +94,7 @@ def evaluate(run, models, order="auto"):
         f"external table {name}, {dropped} of {dropped + len(table)} images dropped as "
         f"near-duplicates of training images{searched}, grouped by {table.grouping}{order}; "
         f"classifier of {run.inputs.data['name']}, "
-        + networks.name_protocol(run, args.views, models["classifier"])
+        + networks.name_protocol(run, args.views, {n: models[n] for n in scored})
     )
     note = "; ".join(
         filter(

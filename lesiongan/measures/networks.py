@@ -100,6 +100,10 @@ def describe_arm(options):
     shared = {k: v for k, v in options["options"].items() if k not in DATA_OPTIONS}
     shared |= {"steps": options["steps"], "extra_real_sha256": options["inputs"].get("real")}
     weight = options["options"].get("synthetic_weight") if synthetic else None
+    teachers = [v for k, v in sorted(options["inputs"].items()) if k.startswith("teacher")]
+    asked = ("soft_of", "least_agreement") if teachers else ()
+    taught = {k: options["options"].get(k) for k in asked}
+    taught |= {"teachers": teachers, "finish_real": options["options"].get("finish_real") or 0}
     environment = options["environment"]
     trained_by = [
         options.get("code_sha256"),
@@ -110,21 +114,25 @@ def describe_arm(options):
         "trained_on": " + ".join(words),
         "synthetic_sha256": options["inputs"].get("synthetic"),
         "synthetic_weight": weight,
+        "taught": taught,
         "same": shared,
         "trained_by": trained_by,
     }
 
 
-def name_protocol(run, views, classifier):
+def name_protocol(run, views, models):
     """Return what every estimate says of its protocol.
 
-    That is the split's, with a warning if the classifier (its options.json) learned from synthetic
-    images of a generator that may have seen the test part, and with the views if the calibration is
-    for other views.
+    That is the split's, with a warning if a network learned from synthetic images of a generator
+    that may have seen the test part, and with the views if the calibration is for other views.
+    models: {name: its options.json}.
     """
     words = [run.inputs.split["protocol"]]
-    if str(classifier.get("synthetic_origin")).startswith("LEAKY"):
-        words.append(f"synthetic images {classifier['synthetic_origin']}")
+    for name, options in models.items():
+        origin = str(options.get("synthetic_origin"))
+        if origin.startswith("LEAKY"):
+            of = "" if name == "classifier" else f" of {name}"
+            words.append(f"synthetic images{of} {origin}")
     if views == 1:
         words.append("1 view (calibrated for the average of 8)")
     return "; ".join(words)

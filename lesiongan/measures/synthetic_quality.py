@@ -37,6 +37,7 @@ def measure(
     nearest_path=None,
     held_out="test",
     most=IMAGES,
+    most_patches=None,
     seen: Inputs | None = None,
 ):
     """Return the whole of synthetic_quality.json as a dict.
@@ -45,14 +46,15 @@ def measure(
     its texture are measured, against the part `held_out`; generator: keras model, or None, without
     which distances are measured on the synthetic set itself, for the classes that it has.
     nearest_path: where the nearest training images are written, or None. most: images to measure
-    distances of. seen: inputs whose train part the generator learned from, if that is the other
-    share of a --train-fraction: copies, patches and spectra are compared with that part.
+    distances of, and patches, unless most_patches says how many. seen: inputs whose train part the
+    generator learned from, if that is the other share of a --train-fraction: copies, patches and
+    spectra are compared with that part.
     """
-    seen = seen or inputs
+    seen, most_patches = seen or inputs, most_patches or most
 
     def without_judge(reason, held_out, **more):
         found = novelty.report(seen, synthetic, held_out, nearest_path)
-        found |= texture.report(seen, synthetic, generator, held_out, most)
+        found |= texture.report(seen, synthetic, generator, held_out, most_patches)
         return {
             "value": None,
             "reason": reason,
@@ -123,7 +125,7 @@ def measure(
             features, synthetic.labels, held_features, held_out, lesions, measured
         ),
         **novelty.report(seen, synthetic, judge.held_out, nearest_path),
-        **texture.report(seen, synthetic, generator, judge.held_out, most),
+        **texture.report(seen, synthetic, generator, judge.held_out, most_patches),
     }
 
 
@@ -198,15 +200,6 @@ def measure_distances(
         }
 
     return n, summarise(draws), {CLASSES[c]: summarise(d) for c, d in class_draws.items()}
-
-
-def synthetic_in_mix(inputs, synthetic):
-    """Return (the train part's class mix, how many synthetic images can be drawn in it).
-
-    The mix is int (7,), of the classes that the synthetic set has.
-    """
-    mix = class_counts(inputs.part("train")[1]) * (class_counts(synthetic.labels) > 0)
-    return mix, distances.most_in_mix(synthetic.labels, mix)
 
 
 def plan_draws(inputs, synthetic, judge, most):

@@ -10,7 +10,7 @@ from pathlib import Path
 from lesiongan.data.classes import CLASSES, TABLE_NAME, class_counts
 from lesiongan.files import errors, records, writing
 from lesiongan.files.telling import say
-from lesiongan.measures import copies, synthetic_quality
+from lesiongan.measures import copies, synthetic_quality, texture
 from lesiongan.measures.judge import Judge
 from lesiongan.nets import set_sources
 from lesiongan.run import keras_setup
@@ -95,8 +95,18 @@ def measure(inputs, judge, names, sets):
     Distances of all sets are of equally many images, because they depend on the number. Each set
     is compared with the train lesions that its generator learned from, if it is one of this split.
     """
-    enough = [synthetic_quality.synthetic_in_mix(inputs, s.table)[1] for s in sets]
-    most = min((n for n in enough if n > 1), default=synthetic_quality.IMAGES)
+    seen = [inputs.of_share(s.provenance.get("split", {}).get("train_share")) for s in sets]
+    patches = [
+        texture.plan_patches(theirs, s.table, HELD_OUT)[-1]
+        for theirs, s in zip(seen, sets, strict=True)
+    ]
+    many = judge and [
+        synthetic_quality.plan_draws(inputs, s.table, judge, synthetic_quality.IMAGES)[1]
+        for s in sets
+    ]
+    # A set of which nothing can be drawn does not keep the others from being measured.
+    most = min((n for n in many or patches if n > 1), default=synthetic_quality.IMAGES)
+    most_patches = min((n for n in patches if n >= texture.LEAST), default=texture.MOST)
     return [
         {
             "name": name,
@@ -110,10 +120,11 @@ def measure(inputs, judge, names, sets):
                 None,
                 held_out=HELD_OUT,
                 most=most,
-                seen=inputs.of_share(s.provenance.get("split", {}).get("train_share")),
+                most_patches=most_patches,
+                seen=theirs,
             ),
         }
-        for name, s in zip(names, sets, strict=True)
+        for name, s, theirs in zip(names, sets, seen, strict=True)
     ]
 
 
@@ -126,9 +137,11 @@ def mean_over_classes(block):
 def tabulate(sets):
     """Return (head, rows of text) of sets as synthetic_sets.json has them, a column for each.
 
-    The last column is of real images: half B, the judge's recall, or .01 by definition.
+    The last column is of real images: half B, the judge's recall, or .01 by definition. Half B is
+    drawn in the mix of a set's classes, so it has no number beside sets of different classes.
     """
     first = sets[0]
+    alike = len({tuple(c for c, n in s["images"].items() if n) for s in sets}) == 1
 
     def row(label, pick, real=""):
         return (label, *(show(pick(s)) for s in sets), show(real))
@@ -140,7 +153,7 @@ def tabulate(sets):
     for block, names in (("distances", DISTANCES), ("patches", PATCHES)):
         for label, key, floor in names:
             if all(key in s.get(block, {}) for s in sets):
-                real = first[block][floor]["value"] if floor else ""
+                real = first[block][floor]["value"] if floor and alike else ""
                 values = (show(s[block][key]["value"]) for s in sets)
                 rows.append((label, *values, show(real)))
     if all("distances" in s for s in sets):

@@ -23,7 +23,11 @@ SPECTRA = {...: {"deviation": {"value": (*records.NUMBER, type(None))}}}
 """What readers of a spectrum need of it (records.find_fault)."""
 
 
-def report(inputs, synthetic, generator, held_out, most=2000):
+MOST = 2000
+"""Images of a set in one draw of patches, at most."""
+
+
+def report(inputs, synthetic, generator, held_out, most=MOST):
     """Return {"patches": ..., "spectrum": {class: ...}} of a synthetic set, as in the JSON file.
 
     generator: keras model that draws fresh images, or None to take those of the table `synthetic`;
@@ -51,6 +55,23 @@ def divide(a, b):
 # ---------------------------------------------------------------- patches
 
 
+def plan_patches(inputs, synthetic, held_out, most=MOST):
+    """Return (rows of half A, rows of half B, class mix int (7,), images of a set in one draw).
+
+    synthetic: Table whose images are drawn, or None for a generator. The mix is the train part's,
+    of the classes that the table has.
+    """
+    labels, in_a = inputs.table.labels, half_a(inputs.table, inputs.parts)
+    halves = [np.flatnonzero(h) for h in (in_a, (inputs.parts == "train") & ~in_a)]
+    mix = class_counts(labels[inputs.parts == "train"])
+    sets = [labels[half] for half in halves]
+    if synthetic is not None:
+        mix = mix * (class_counts(synthetic.labels) > 0)
+        sets.append(synthetic.labels)
+    held = len(inputs.part(held_out)[0])
+    return *halves, mix, min(most, held, *(distances.most_in_mix(own, mix) for own in sets))
+
+
 def measure_patches(inputs, synthetic, generator, held_out, most):
     """Return {name: estimate} of sliced Wasserstein distances of patches to held-out images.
 
@@ -60,15 +81,9 @@ def measure_patches(inputs, synthetic, generator, held_out, most):
     over half B: what real images score, so how far a ratio strays from 1 by chance.
     """
     images, labels = inputs.table.images, inputs.table.labels
-    in_a = half_a(inputs.table, inputs.parts)
-    halves = [np.flatnonzero(h) for h in (in_a, (inputs.parts == "train") & ~in_a)]
+    table = synthetic if generator is None else None
+    *halves, mix, n = plan_patches(inputs, table, held_out, most)
     target = inputs.part(held_out)[0]
-    mix = class_counts(labels[inputs.parts == "train"])
-    sets = [labels[half] for half in halves]
-    if generator is None:
-        mix = mix * (class_counts(synthetic.labels) > 0)
-        sets.append(synthetic.labels)
-    n = min(most, len(target), *(distances.most_in_mix(own, mix) for own in sets))
     if n < LEAST:
         reason = f"only {n} images of each set in the train part's class mix, {LEAST} are needed"
         return {"swd_ratio": {"value": None, "reason": reason}}

@@ -67,8 +67,11 @@ def build_augmentation(kind, seed, colour_gain=0.0, sharpness=0.0):
 
     if kind == "none":
         return []
+    if kind == "classic":
+        return [RandomView()]
+    # Keras 3.15 decides once for both directions where one layer is asked for both. Two layers of
+    # one seed would decide alike.
     return [
-        RandomView()
-        if kind == "classic"
-        else layers.RandomFlip("horizontal_and_vertical", seed=seed)
+        layers.RandomFlip("horizontal", seed=seed),
+        layers.RandomFlip("vertical", seed=seed + 1_000_003),
     ]

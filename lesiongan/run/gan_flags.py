@@ -134,9 +134,10 @@ def check_sampling(args: argparse.Namespace, refuse: Callable[[str], object]) ->
         if not args.sample_only:
             refuse("--weights published trains nothing: add --sample-only")
         moved = args.split != "lesion" or args.split_seed or args.train_fraction < 1
+        moved = moved or args.train_share != "own" or args.label_order != "auto"
         if args.data or args.metadata != "auto" or args.subset or moved:
             refuse(
                 "--weights published draws without a table: leave out --data, --metadata, "
-                "--subset, --split, --split-seed and --train-fraction"
+                "--label-order, --subset, --split, --split-seed, --train-fraction and --train-share"
             )
     published.settle_flag(args, refuse)

@@ -389,3 +389,45 @@ def test_images_without_a_lesion_id_are_grouped_by_what_they_show_and_counted():
     lesions.merge_alone(table)
     assert len(set(table.lesions)) == 80
     assert table.order_note == ""
+
+
+def test_an_image_without_an_id_is_of_the_lesion_that_it_shows_wherever_it_stands():
+    """Turned and noisy copies, among images that have ids: a split must not part them."""
+    images, labels, _ = draw_table(84, seed=2)
+    images, labels = images[:60], labels[:60]
+    rng = np.random.default_rng(0)
+    # Copy: original. Some originals have ids, others have none, and two lesions have one copy.
+    copy_of = {7: 2, 21: 40, 33: 10, 55: 30}
+    for copy, original in copy_of.items():
+        turned = np.rot90(images[original], copy % 4).astype(int)
+        images[copy] = np.clip(turned + rng.integers(-4, 5, turned.shape), 0, 255)
+    images[50] = images[30]
+    alone = [*copy_of, 2, 3, 4]
+    names = np.array([f"only_I{i}" if i in alone else f"L{i}" for i in range(60)])
+    table = Table("t.csv", "hmnist_28_28_RGB", images, labels, "", np.arange(60), names)
+    lesions.merge_alone(table)
+    for copy, original in copy_of.items():
+        assert table.lesions[copy] == table.lesions[original]
+    # 50 is the same as 30, and both have ids of their own; the copy without one ties them.
+    assert table.lesions[50] == table.lesions[30] == table.lesions[55]
+    assert len(set(table.lesions)) == 60 - len(copy_of) - 1
+    assert "7 of 60 images have no lesion id" in table.grouping
+    # Where both have ids, they are believed.
+    table.lesions = names[np.arange(60)]
+    table.lesions[55] = "L55"
+    lesions.merge_alone(table)
+    assert table.lesions[30] != table.lesions[50]
+
+
+def test_ages_from_0_to_130_are_kept(tmp_path):
+    """HAM10000 has 39 images of children under 5 years, whose age is 0."""
+    images, labels, meta = draw_table(84, seed=2)
+    meta = pd.DataFrame(meta).assign(age=50.0)
+    meta.loc[[0, 1, 2, 3], "age"] = [0, 130, 131, -1]
+    meta.to_csv(tmp_path / "m.csv", index=False)
+    n = len(labels)
+    table = Table("t.csv", "hmnist_28_28_RGB", images, labels, "", np.arange(n))
+    found = lesions.group_lesions(table, tmp_path / "m.csv").metadata.age
+    assert found[:4].tolist()[:2] == [0, 130]
+    assert found[2:4].isna().all()
+    assert (found[4:] == 50).all()

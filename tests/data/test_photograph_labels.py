@@ -191,7 +191,10 @@ def test_described_rows_are_ham10000s_metadata(write):
         "sex": ["male", "female", "unknown"],
         "localization": ["upper extremity", "anterior torso", "unknown"],
     }
-    assert notes == ["1 of 3 images have no lesion id: each counts as a lesion of its own"]
+    assert notes == [
+        "1 of 3 images have no lesion id: each counts as a lesion of its own, unless it is nearly "
+        "the same as another"
+    ]
     assert list(meta) == HAM10000.splitlines()[0].split(",")
 
 
@@ -220,3 +223,11 @@ def test_ham10000s_ids_are_a_range_of_as_many_numbers_as_it_has_images():
     assert is_ham10000("ISIC_0034320")
     others = ("ISIC_0024305", "ISIC_0034321", "ISIC_24306", "PHANTOM_0024306", "ISIC_0024306_x")
     assert not any(map(is_ham10000, others))
+
+
+def test_a_lesion_id_of_the_label_file_stays_whatever_the_second_file_says(write):
+    labels = read_labels(write("image,dx,lesion_id\na,nv,L1\nb,mel,\nc,nv,L3\n"))
+    second = write("image,lesion_id,sex\na,M1,male\nb,M2,female\n", "second.csv")
+    add_metadata(labels, second, [])
+    assert labels.about["lesion_id"] == ["L1", "M2", "L3"]
+    assert labels.about["sex"] == ["male", "female", ""]

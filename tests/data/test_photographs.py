@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from lesiongan import photographs as photographs_command
 from lesiongan.data import photograph_reading, photographs
 from lesiongan.data.photographs import crop_box, find_photographs, read_photograph
 from lesiongan.data.tables import read_table
 from lesiongan.files.errors import InputError
+from lesiongan.phantom import draw_table
 
 ORIENTATION = 0x0112
 
@@ -333,3 +335,38 @@ def test_a_block_of_which_nothing_is_kept_is_left_out(tmp_path):
     found = list(photograph_reading.picture_blocks(journal, keep, 8))
     assert [at.tolist() for at, _ in found] == [[0, 2, 3], [5]]
     np.testing.assert_array_equal(found[1][1].ravel(), records[5, 1:])
+
+
+class Blocks:
+    """A journal of records in blocks of four, read or not."""
+
+    def __init__(self, records):
+        self.records = records
+
+    def blocks(self):
+        for start in range(0, len(self.records), 4):
+            yield start, self.records[start : start + 4]
+
+
+def test_a_photograph_that_cannot_be_read_is_left_out_in_whatever_block_it_is():
+    records = np.full((10, 1 + 3 * 28 * 28), ord("a"), np.uint8)
+    records[:, 0] = photograph_reading.READ
+    for i in (5, 9):
+        records[i, 0] = photograph_reading.UNREADABLE
+        records[i, 1:] = 0
+        records[i, 1:3] = np.frombuffer(b"no", np.uint8)
+    paths = [f"p{i}" for i in range(10)]
+    keep, reasons = photograph_reading.find_unreadable(Blocks(records), paths)
+    assert np.flatnonzero(~keep).tolist() == [5, 9]
+    assert reasons == ["p5: no", "p9: no"]
+
+
+def test_known_photographs_are_dropped_behind_unreadable_ones_and_in_every_block():
+    images = draw_table(84, seed=2)[0][:10]
+    known = SimpleNamespace(images=images[[3, 8]], path="t.csv")
+    records = np.zeros((10, 1 + 3 * 28 * 28), np.uint8)
+    records[:, 0], records[:, 1:] = photograph_reading.READ, images.reshape(10, -1)
+    keep = np.ones(10, bool)
+    keep[[0, 5]] = False
+    new = photographs_command.drop_known(Blocks(records), keep, known, [])
+    assert np.flatnonzero(new).tolist() == [1, 2, 4, 6, 7, 9]

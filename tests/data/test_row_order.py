@@ -167,3 +167,12 @@ def test_balanced_subsets_of_the_real_table_keep_their_metadata():
         own = [rng.permutation(np.flatnonzero(table.labels == c))[:150] for c in range(7)]
         rows = np.concatenate(own)
         assert row_order.find_wrong(measure(signature[rows], ids[rows], table.labels[rows])) is None
+
+
+def test_a_class_of_twenty_pairs_is_asked_by_itself():
+    """All classes together would hide it."""
+    right = row_order.RowOrder(0.9, 0.02, 400)
+    for pairs in (19, 20):
+        bad = row_order.RowOrder(0.5, 0.02, pairs)
+        found = row_order.find_wrong({"all": right, "df": bad})
+        assert found == (("df", bad) if pairs == 20 else None)

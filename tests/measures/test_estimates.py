@@ -134,18 +134,27 @@ def test_the_interval_of_the_calibration_error_is_corrected_for_its_bias():
     assert found["low"] < low
 
 
-def test_networks_of_two_tasks_are_compared_only_if_they_learned_from_the_same_images():
+@pytest.mark.parametrize(
+    ("name", "block", "what"),
+    [
+        ("malignancy", "sum_minus_binary", "their task"),
+        ("clinical", "clinical_minus_classifier", "their data"),
+    ],
+)
+def test_networks_of_two_tasks_or_inputs_are_compared_only_if_they_learned_alike(name, block, what):
     rng = np.random.default_rng(0)
     y = rng.integers(7, size=60)
     files = {
         "classifier": (np.arange(60), y, rng.dirichlet(np.ones(7), 60)),
-        "malignancy": (np.arange(60), y, rng.dirichlet(np.ones(2), 60)),
+        name: (np.arange(60), y, rng.dirichlet(np.ones(2 if name == "malignancy" else 7), 60)),
     }
+    auc = "auc_malignant" if name == "malignancy" else "auc"
     arm = {
         "trained_on": "9 real",
         "same": {"steps": 5},
         "synthetic_sha256": "a",
         "synthetic_weight": 0.25,
+        "taught": {"teachers": [], "finish_real": 0},
         "trained_by": ["this"],
     }
 
@@ -155,18 +164,18 @@ def test_networks_of_two_tasks_are_compared_only_if_they_learned_from_the_same_i
             "data": None,
             "views": 8,
             "points": {},
-            "arms": {"classifier": arm, "malignancy": arm | other},
+            "arms": {"classifier": arm, name: arm | other},
         }
-        return estimates.compute(files, np.arange(60).astype(str), context)["sum_minus_binary"]
+        return estimates.compute(files, np.arange(60).astype(str), context)[block]
 
-    assert "auc_malignant" in compare()
-    assert "DIFFERENT CODE" in compare(trained_by=["other"])["auc_malignant"]["protocol"]
-    for name, value in (
+    assert "DIFFERENT CODE" not in compare()[auc]["protocol"]
+    assert "DIFFERENT CODE" in compare(trained_by=["other"])[auc]["protocol"]
+    for key, value in (
         ("trained_on", "8 real"),
         ("same", {"steps": 6}),
         ("synthetic_sha256", "b"),
         ("synthetic_weight", 1),
+        ("taught", {"teachers": ["c"], "finish_real": 0}),
     ):
-        assert "more than their task" in compare(**{name: value}).get(
-            "reason", "compared all the same"
-        ), name
+        reason = compare(**{key: value}).get("reason", "compared all the same")
+        assert f"more than {what}" in reason, key

@@ -185,6 +185,17 @@ def test_of_a_run_the_groups_are_those_of_the_test_rows_metadata(pipeline):
     counts = {w: {n: group["images"] for n, group in b.items()} for w, b in found.items()}
     assert counts == expected
     protocol = oracles.read(pipeline.outputs / "evaluation/metrics.json")["protocol"]
+    split = pd.read_csv(pipeline.outputs / "split.csv", dtype={"lesion": str})
+    lesions = split.lesion.to_numpy()[predicted.row]
+    right = (predicted[oracles.P].to_numpy().argmax(axis=1) == predicted.label).to_numpy()
+    # The control decides otherwise.
+    control = pd.read_csv(pipeline.outputs / "evaluation/predictions_control.csv")
+    assert (control[oracles.P].to_numpy().argmax(axis=1) == control.label).mean() != right.mean()
+    for what, groups in members(own).items():
+        for name, rows in groups.items():
+            assert found[what][name]["lesions"] == len(set(lesions[rows]))
+            if rows.sum() >= 30:
+                assert found[what][name]["accuracy"]["value"] == pytest.approx(right[rows].mean())
     for block in found.values():
         for group in block.values():
             assert ("reason" in group) == (group["images"] < 30)

@@ -19,6 +19,28 @@ def test_augmentation_keeps_range_and_is_off_at_inference():
     np.testing.assert_allclose(np.asarray(augment(x, training=False)), x)
 
 
+def augment(kind, seed, images):
+    """The images as training sees them."""
+    for layer in augmentation.build_augmentation(kind, seed):
+        images = layer(images, training=True)
+    return np.asarray(images)
+
+
+@pytest.mark.parametrize("kind", ["classic", "flips"])
+def test_each_seed_has_changes_of_its_own(kind):
+    x = np.random.default_rng(0).uniform(0, 255, (32, 28, 28, 3)).astype(np.float32)
+    first, second, again = (augment(kind, seed, x) for seed in (0, 1, 1))
+    assert np.abs(first - second).mean() > 1
+    np.testing.assert_array_equal(second, again)
+
+
+def test_flips_are_in_both_directions():
+    image = np.arange(28 * 28 * 3, dtype=np.float32).reshape(28, 28, 3)
+    seen = augment("flips", 0, np.repeat(image[None], 64, axis=0))
+    wanted = {a.tobytes() for a in (image, image[::-1], image[:, ::-1], image[::-1, ::-1])}
+    assert {np.ascontiguousarray(a).tobytes() for a in seen} == wanted
+
+
 def test_colour_gain_multiplies_each_channel():
     import keras
 

@@ -93,8 +93,12 @@ def test_a_leaky_set_is_taken_only_where_it_is_asked_for_and_says_so(run, table)
     assert made.origin.startswith("LEAKY")
     assert run.origins == {"synthetic": made.origin}
     trained = {"synthetic_origin": made.origin}
-    assert "LEAKY" in networks.name_protocol(run, 8, trained)
-    assert "LEAKY" not in networks.name_protocol(run, 8, {})
+    words = networks.name_protocol(run, 8, {"classifier": trained, "control": {}})
+    assert words.endswith(f"; synthetic images {made.origin}")
+    # A network beside the classifier is named.
+    words = networks.name_protocol(run, 8, {"classifier": {}, "clinical": trained})
+    assert words.endswith(f"; synthetic images of clinical {made.origin}")
+    assert "LEAKY" not in networks.name_protocol(run, 8, {"classifier": {}})
 
 
 def write_pictures(folder, table):

@@ -148,7 +148,7 @@ def test_the_mix_train_is_that_of_the_train_part(drawn, tmp_path, monkeypatch):
     asked = []
 
     def stop(text, n, trained, only, least):
-        asked.append((text, n, trained))
+        asked.append((text, n, trained, only, least))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(synthetic_set, "class_mix", stop)
@@ -159,12 +159,16 @@ def test_the_mix_train_is_that_of_the_train_part(drawn, tmp_path, monkeypatch):
             "77",
             "--class-mix",
             "train",
+            "--classes",
+            "mel,df",
+            "--least-images",
+            "9",
             "--sample-only",
             "--out",
             str(tmp_path / "set"),
         )
-    ((text, n, labels),) = asked
-    assert (text, n) == ("train", 77)
+    ((text, n, labels, only, least),) = asked
+    assert (text, n, set(only), least) == ("train", 77, {"mel", "df"}, 9)
     counts = np.bincount(oracles.Parts(drawn).of("train")[1], minlength=7)
     np.testing.assert_array_equal(labels, counts)
 

@@ -10,11 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lesiongan.data import tables
+import eda
+import train_gan
+from lesiongan.data import lesions, split, tables
 from lesiongan.data.tables import read_table
-from lesiongan.files import checksums, writing
+from lesiongan.files import checksums, claims, writing
 from lesiongan.files.errors import InputError
-from lesiongan.run import runs
+from lesiongan.run import code_hash, inputs, runs
 from lesiongan.run.folders import ResultFolder
 from tests import oracles
 from tests.conftest import STAGE_OF, STAGES, Pipeline
@@ -247,3 +249,61 @@ def test_artifacts_of_other_data_or_another_split_are_refused_by_name(pipeline):
 def test_another_seed_of_the_sampling_alone_makes_the_synthetic_set_stale(is_stale):
     assert not is_stale("train_gan", "--sample-only")
     assert is_stale("train_gan", "--sample-only", "--seed", "1")
+
+
+def test_a_record_names_the_hash_of_the_code_that_trains_apart_from_that_of_all(drawn, monkeypatch):
+    run = runs.Run(train_gan.parse_args(drawn.flags), "train_gan")
+    whole, training = code_hash.hash_code("train_gan")
+    assert whole != training
+    assert (run.all_code_sha256, run.code_sha256) == (whole, training)
+    record = oracles.read(drawn.models / "gan/options.json")
+    assert record["code_sha256"] == training
+
+
+def test_flags_of_the_table_reach_its_reading(table_path, monkeypatch):
+    """The order of the codes, whether to trust the metadata, and which lesions are one's own."""
+    asked = []
+
+    def note(table, metadata, external=False, trust=False):
+        asked.append((metadata, trust))
+        return lesions.group_lesions(table, metadata)
+
+    monkeypatch.setattr(inputs, "group_lesions", note)
+    for flags, trust in (([], False), (["--trust-row-order"], True)):
+        inputs.load_inputs(eda.parse_args(["--data", str(table_path), *flags]))
+        assert asked.pop() == ("auto", trust)
+    images, labels = oracles.read_images(table_path)
+    order = sorted(oracles.CLASSES)
+    codes = np.array([order.index(c) for c in oracles.CLASSES])[labels]
+    path = table_path.parent / "alphabetical.csv"
+    tables.write_table(path, [(images, codes)])
+    flags = ["--data", str(path), "--metadata", "none", "--label-order", "alphabetical"]
+    table = inputs.load_inputs(eda.parse_args(flags)).table
+    np.testing.assert_array_equal(table.labels, labels)
+    flags = ["--data", str(table_path), "--train-fraction", "0.3", "--split-seed"]
+    shares = []
+    for seed in (0, 1):
+        found = inputs.load_inputs(eda.parse_args([*flags, str(seed)]))
+        parts = split.split_table(found.table, "lesion", seed)
+        own = split.own_part(found.table, parts, 0.3, seed) == "own"
+        np.testing.assert_array_equal(found.parts == "train", own)
+        # With the seed left out, other lesions would be one's own.
+        shares.append((own != (split.own_part(found.table, parts, 0.3) == "own")).any())
+    assert shares == [False, True]
+
+
+def test_what_an_earlier_longer_training_left_goes(drawn, tmp_path, monkeypatch):
+    run = drawn.copy(tmp_path)
+    folder = run.models / "gan"
+    for name in ("snapshots/epoch_0099.keras", "samples/epoch_0099.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("old")
+        claims.write_claims(folder, [*claims.read_claims(folder), name])
+
+    def train(*a):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_gan, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        run.run("train_gan", *STAGES["gan"][1], "--seed", "5")
+    assert not list(folder.rglob("epoch_0099.*"))

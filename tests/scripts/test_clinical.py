@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics as sk
+from scipy.special import softmax
 
 import train_cnn
 from lesiongan.data import clinical
@@ -120,6 +121,40 @@ def test_the_pool_knows_of_real_and_repeated_images_and_not_of_synthetic_ones(ru
     assert (training_pool.gather_clinical(alone, drawn)[0]["age"] == -1).all()
 
 
+def test_what_is_known_of_the_train_part_reaches_its_batches_and_of_val_the_temperature(
+    run, meta, monkeypatch, tmp_path
+):
+    parts, seen = oracles.Parts(run), []
+
+    def batches(images, targets, weights, args, known=None, finish=None):
+        seen.append(known)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_pool, "build_batches", batches)
+    words = [*LEARNED, "--clinical", "--synthetic", "none", "--models-dir", str(tmp_path)]
+    with pytest.raises(KeyboardInterrupt):
+        run.run("train_cnn", *words)
+    wanted = inputs_of(parts.of("train")[0], meta.iloc[parts.rows("train")])
+    assert len(set(wanted["age"])) > 3
+    for name in clinical.NAMES:
+        np.testing.assert_array_equal(seen[0][name], wanted[name])
+    # The temperature on file is the best for val, told what is known of it.
+    images, labels = parts.of("val")
+    known = inputs_of(images, meta.iloc[parts.rows("val")])
+    model = oracles.load(run.models / "clinical/classifier.keras")
+    views = np.log(
+        [
+            model.predict({**known, "image": v.astype(np.float32)}, verbose=0)
+            for v in oracles.eight_views(images)
+        ]
+    )
+    scales = np.exp(np.linspace(-0.7, 0.7, 57))
+    losses = [
+        oracles.log_loss(labels, softmax(views / scale, axis=-1).mean(axis=0)) for scale in scales
+    ]
+    assert scales[np.argmin(losses)] == pytest.approx(1, abs=0.06)
+
+
 def test_batches_forget_values_and_no_others(run):
     n = 300
     args = flags_of(run, "--batch", "200")
@@ -197,6 +232,18 @@ def test_it_is_calibrated_and_kept_with_its_own_points(run, meta):
     assert options["val"]["log_loss"] == pytest.approx(expected, rel=1e-4)
     assert options["options"]["clinical"] is True
     assert set(options["inputs"]) == {"synthetic", "metadata"}
+
+
+def test_it_is_decided_at_its_own_points(scored):
+    points = oracles.read(scored.outputs / "evaluation/context.json")["points"]
+    for label, folder in (
+        ("classifier", "cnn"),
+        ("clinical", "clinical"),
+        ("clinical_unknown", "clinical"),
+    ):
+        own = oracles.read(scored.models / folder / "options.json")["operating_points"]
+        assert points[label] == own
+    assert points["clinical"] != points["classifier"]
 
 
 def test_it_is_compared_with_the_image_alone(scored):
@@ -379,6 +426,12 @@ def test_an_external_table_with_metadata_is_scored_with_it(run, tmp_path):
     ]
     np.testing.assert_allclose(found[P], np.mean(views, axis=0), atol=1e-5)
     assert "clinical" in oracles.read(folder / "metrics.json")["models"]
+    context, record = (
+        oracles.read(p) for p in (folder / "context.json", copy.models / "clinical/options.json")
+    )
+    assert context["points"]["clinical"] == record["operating_points"]
+    trained_on = context["arms"]["clinical"]["trained_on"]
+    assert trained_on.startswith(f"{record['real_images']} real")
     # Without metadata there is nothing to tell it.
     assert copy.run("evaluate", "--external", str(table)) == 0
     assert not (folder / "predictions_clinical.csv").exists()

@@ -10,7 +10,9 @@ import sklearn.metrics as sk
 from scipy.special import log_softmax
 
 import train_cnn
+import train_gan
 from lesiongan import ROOT
+from lesiongan.data import clinical
 from lesiongan.measures import training_pool
 from lesiongan.nets import augmentation, optimizers
 from lesiongan.run import classifier_flags, keras_setup, runs
@@ -32,6 +34,8 @@ class Notes:
         self.optimizer = self
 
     def train_on_batch(self, images, targets, weights=None):
+        if isinstance(images, dict):
+            images = images["image"]
         assert weights is not None, "the weights never reach the loss"
         self.batches.append((images, targets, weights))
         self.variables[0].assign(self.variables[0].value + 1)
@@ -41,9 +45,12 @@ class Notes:
 
 class Network:
     def __init__(self, notes):
-        self.notes, self.variables = notes, [notes.weight]
+        self.notes, self.variables, self.told = notes, [notes.weight], []
 
     def predict_on_batch(self, images):
+        if isinstance(images, dict):
+            self.told.append({name: values for name, values in images.items() if name != "image"})
+            images = images["image"]
         # The epoch would be more than three, or less than one, if the plan were wrong.
         epoch = int(self.notes.weight.value[0])
         return self.notes.predictions[min(max(epoch, 1), 3) - 1][: len(images)]
@@ -60,7 +67,7 @@ def loop(table_path, tmp_path, monkeypatch):
     # The second epoch is the best.
     predictions[1] += 5 * np.eye(7)[np.arange(20) % 7]
 
-    def run_loop(*flags, resuming=False):
+    def run_loop(*flags, resuming=False, known=(None, None)):
         args = train_cnn.parse_args(
             [
                 "--data",
@@ -69,8 +76,7 @@ def loop(table_path, tmp_path, monkeypatch):
                 "3",
                 "--batch",
                 "32",
-                "--role",
-                "control",
+                *([] if known[0] else ["--role", "control"]),
                 *flags,
             ]
         )
@@ -90,10 +96,11 @@ def loop(table_path, tmp_path, monkeypatch):
         pool = images, np.arange(n) % 7, np.arange(n, dtype=np.float32)
         val = np.zeros((20, 28, 28, 3), np.uint8), np.arange(20) % 7
         shift = np.linspace(-1, 1, 7)
-        network, history = train_cnn.train(place, pool, val, shift, resuming)
+        network, history = train_cnn.train(place, pool, val, shift, resuming, known)
         assert asked == [(args.seed, False), (7, 3 * notes.steps)], (
             "seed, classes or steps of the schedule are others"
         )
+        run_loop.told = network.told
         return notes, float(network.variables[0].value[0]), history
 
     run_loop.predictions = predictions
@@ -126,6 +133,23 @@ def test_epochs_are_scored_on_val_under_the_train_prior(loop):
         assert row["val_balanced_accuracy"] == pytest.approx(
             sk.balanced_accuracy_score(y, log_p.argmax(axis=1))
         )
+
+
+def test_a_clinical_network_is_scored_on_val_with_what_is_known_of_it(loop):
+    """It is what history.csv says of it, and what --keep best goes by."""
+    known = tuple(
+        {
+            "age": np.arange(n) + 10.0,
+            "sex": np.arange(n) % 2 + 1,
+            "site": np.arange(n) % 9 + 1,
+        }
+        for n in (400, 20)
+    )
+    _, _, history = loop("--clinical", "--synthetic", "none", known=known)
+    assert len(loop.told) == len(history) == 3
+    for told in loop.told:
+        for name, values in known[1].items():
+            np.testing.assert_array_equal(told[name], values)
 
 
 @pytest.mark.parametrize(("keep", "epoch"), [("best", 2), ("last", 3)])
@@ -211,6 +235,12 @@ def test_a_rows_weight_is_a_factor_of_its_loss():
         for w in (np.ones(8), np.full(8, 0.25), np.eye(8)[3])
     )
     assert quarter == pytest.approx(0.25 * whole, rel=0.01)
+    # So is that of soft labels, which are shares of each class.
+    soft, _ = train_cnn.prepare(args, 7, 1000, soft=True)
+    shares = rng.dirichlet(np.ones(7), 8).astype(np.float32)
+    z = rng.normal(0, 3, (8, 7)).astype(np.float32)
+    cross = -(shares * log_softmax(z, axis=1)).sum(axis=1).mean()
+    assert float(soft.loss(shares, z)) == pytest.approx(cross, rel=1e-5)
     # The loss is of logits, not of shares.
     assert whole == pytest.approx(-log_softmax(logits, axis=1)[np.arange(8), y].mean(), rel=0.01)
     assert 0 < one < whole
@@ -306,21 +336,76 @@ def test_flags_left_out_mean_the_recipe_of_the_published_run(name, flags):
     assert network.count_params() == published["parameters"]
 
 
-def test_augmentation_stands_before_the_network_that_is_trained(monkeypatch):
+@pytest.mark.parametrize("flags", [[], ["--clinical"]])
+def test_augmentation_stands_before_the_network_that_is_trained(monkeypatch, flags):
     """What is trained must see the output of the augmentation.
 
-    In place of the flips there is a layer that turns black to white.
+    In place of the flips there is a layer that turns black to white, in training alone.
     """
     from keras import layers
 
-    monkeypatch.setattr(augmentation, "build_augmentation", lambda *a: [layers.Rescaling(-1, 255)])
-    model, network = train_cnn.prepare(
-        train_cnn.parse_args(["--synthetic", "none", "--width", "8", "--augment", "flips"]), 7, 9
-    )
+    class Negative(layers.Layer):
+        def call(self, images, training=None):
+            return 255 - images if training else images
+
+    monkeypatch.setattr(augmentation, "build_augmentation", lambda *a: [Negative()])
+    words = ["--synthetic", "none", "--width", "8", "--augment", "flips", *flags]
+    model, network = train_cnn.prepare(train_cnn.parse_args(words), 7, 9)
+    still_everything(network)
     images = np.random.default_rng(0).uniform(0, 255, (5, 28, 28, 3)).astype(np.float32)
+
+    def told(images):
+        return {"image": images, **clinical.unknown(5)} if flags else images
+
     np.testing.assert_allclose(
-        model.predict(images, verbose=0), network.predict(255 - images, verbose=0), atol=1e-4
+        np.asarray(model(told(images), training=True)),
+        np.asarray(network(told(255 - images), training=False)),
+        atol=1e-4,
     )
+    np.testing.assert_allclose(
+        np.asarray(model(told(images), training=False)),
+        np.asarray(network(told(images), training=False)),
+        atol=1e-4,
+    )
+
+
+def still_everything(network):
+    """Let nothing but the augmentation tell training from use."""
+    for layer in network.layers:
+        if hasattr(layer, "rate"):
+            layer.rate = 0.0
+        if hasattr(layer, "momentum"):
+            layer.trainable = False
+
+
+def test_the_networks_layers_are_those_of_the_published_ones():
+    """Rates, momenta, slopes and scales show in no count of parameters."""
+    keys = ("rate", "momentum", "epsilon", "scale", "offset", "negative_slope", "activation")
+    keys += ("strides", "padding", "use_bias", "kernel_size")
+
+    def describe(model):
+        kinds = [(type(layer).__name__, layer.get_config()) for layer in model.layers]
+        return [
+            (kind, {k: config[k] for k in keys if k in config})
+            for kind, config in kinds
+            if kind not in ("InputLayer", "Softmax")
+        ]
+
+    weights = ROOT / "weights"
+    for name, flags in (("cnn", []), ("judge", ["--role", "judge"])):
+        args = train_cnn.parse_args(flags)
+        network = train_cnn.build_network(7, args.width, args.stem, args.middle)
+        assert describe(network) == describe(oracles.load(weights / name / "classifier.keras"))
+    published = oracles.load(weights / "gan/generator.keras")
+    assert describe(train_gan.build_generator()) == describe(published)
+
+
+def test_the_middle_is_as_large_as_the_flag_says():
+    for middle in (20, 24, 26):
+        args = train_cnn.parse_args(["--synthetic", "none", "--middle", str(middle)])
+        _, network = train_cnn.prepare(args, 7, 9)
+        (crop,) = [x for x in network.layers if type(x).__name__ == "CenterCrop"]
+        assert (crop.height, crop.width) == (middle, middle)
 
 
 @pytest.mark.parametrize("stem", [1, 2])

@@ -1,12 +1,14 @@
 """evaluate.py: which networks may be compared, and how each is described."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 
+import evaluate
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import checksums, records
-from lesiongan.measures import estimates, networks
+from lesiongan.measures import estimates, networks, recompute
 from lesiongan.measures.predictions import read_lesions, read_predictions
 from tests import oracles
 
@@ -62,6 +64,63 @@ def test_networks_taught_with_other_weights_are_not_compared_by_task():
         "auc_malignant"
         in estimates.compute(predictions, np.arange(20), context)["sum_minus_binary"]
     )
+
+
+def test_how_a_network_was_taught_is_part_of_its_description():
+    record = {
+        "real_images": 9,
+        "synthetic_images": 5,
+        "steps": 5,
+        "inputs": {"synthetic": "a"},
+        "environment": {},
+        "options": {"soft_of": "synthetic", "least_agreement": 0.0, "finish_real": 0.0},
+    }
+
+    def taught(inputs=None, **options):
+        changed = {"options": record["options"] | options}
+        return networks.describe_arm(record | changed | {"inputs": inputs or {}})["taught"]
+
+    plain = taught()
+    # Without teachers it does not matter what they would have been asked.
+    assert plain == taught(soft_of="all") == taught(least_agreement=0.5)
+    assert plain != taught(finish_real=0.2)
+    others = [
+        plain,
+        taught({"teacher0": "t"}),
+        taught({"teacher0": "u"}),
+        taught({"teacher0": "t", "teacher1": "u"}),
+        taught({"teacher0": "t"}, soft_of="all"),
+        taught({"teacher0": "t"}, least_agreement=0.5),
+    ]
+    assert len({json.dumps(o, sort_keys=True) for o in others}) == len(others)
+    assert taught({"teacher0": "t", "teacher1": "u"})["teachers"] == ["t", "u"]
+
+
+def test_each_set_of_predictions_is_decided_at_its_own_networks_points(monkeypatch, tmp_path):
+    """Six networks of unlike points give seven sets of predictions."""
+    names = [n for n in recompute.MODELS if n != recompute.UNKNOWN]
+    models = {name: {"operating_points": {"tau": float(i)}} for i, name in enumerate(names)}
+    for made in models.values():
+        made |= {"real_images": 1, "synthetic_images": 0, "steps": 1, "options": {}, "inputs": {}}
+        made |= {"environment": {}}
+
+    def predict(run, name, table, views):
+        k = recompute.COLUMNS.get(name, len(CLASSES))
+        p = np.full((3, k), 1 / k)
+        return {name: p, **({recompute.UNKNOWN: p} if name == "clinical" else {})}
+
+    test = SimpleNamespace(rows=np.arange(3), labels=np.arange(3), lesions=np.arange(3))
+    inputs = SimpleNamespace(split={"protocol": "p"}, data={}, data_note="")
+    args = SimpleNamespace(outputs_dir=tmp_path, views=8)
+    run = SimpleNamespace(args=args, inputs=inputs, files={})
+    monkeypatch.setattr(networks, "predict", predict)
+    monkeypatch.setattr(evaluate, "test_part", lambda run: test)
+    (tmp_path / "evaluation").mkdir()
+    predictions, context, _ = evaluate.predict_test(run, models)
+    assert set(predictions) == set(recompute.MODELS) == set(context["points"])
+    for label, points in context["points"].items():
+        own = "clinical" if label == recompute.UNKNOWN else label
+        assert points == models[own]["operating_points"], label
 
 
 def test_arms_that_differ_in_their_recipe_are_no_pair():

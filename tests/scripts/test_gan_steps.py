@@ -266,6 +266,30 @@ def test_random_streams_of_the_batches_are_those_of_published_networks(table):
     assert digest[:16] == "a0e37fe95d4a6f60"
 
 
+def test_the_generator_learns_by_its_own_loss_however_far_the_critic_leads():
+    """Both players share one backward pass; what is added must have softplus(lead)'s gradient."""
+    import tensorflow as tf
+
+    gan = train_gan.build_gan(16, 0.0, 0.9)
+    lead = tf.linspace(-6.0, 6.0, 25)
+    switch = tf.Variable(tf.zeros(25))
+    seen = {"real": lead, "fake": tf.zeros(25), "switch": switch, "slopes": tf.zeros(2)}
+    with tf.GradientTape() as tape:
+        loss = gan.compute_loss(y_pred=seen)
+    found = tape.gradient(loss, switch).numpy()
+    # d generator_loss / d fake over d critic_loss / d fake: -sigmoid(lead) / sigmoid(-lead).
+    np.testing.assert_allclose(found, -np.exp(lead.numpy()), rtol=1e-3)
+
+
+def test_the_critic_sees_black_as_minus_one_and_white_as_one():
+    critic = train_gan.build_critic()
+    (scale,) = [x for x in critic.layers if type(x).__name__ == "Rescaling"]
+    ends = np.asarray(scale(np.array([[0.0, 127.5, 255.0]], np.float32)))
+    np.testing.assert_allclose(ends, [[-1, 0, 1]], atol=1e-6)
+    slopes = {x.negative_slope for x in critic.layers if type(x).__name__ == "LeakyReLU"}
+    assert {round(float(s), 6) for s in slopes} == {0.2}
+
+
 def test_the_networks_are_as_large_as_the_published_ones():
     """The sizes are compared layer by layer.
 

@@ -10,7 +10,7 @@ import visualize_results
 from lesiongan.data import tables
 from lesiongan.files.errors import InputError
 from lesiongan.measures import networks as arms
-from lesiongan.measures import synthetic_quality, synthetic_sets
+from lesiongan.measures import synthetic_quality, synthetic_sets, texture
 from lesiongan.phantom import draw_table
 from lesiongan.plots import report
 from lesiongan.run import runs
@@ -148,11 +148,15 @@ def test_without_a_judge_only_novelty_is_measured(networks, foreign, tmp_path, c
     assert "no judge" in capsys.readouterr().out
 
 
-def test_equally_many_images_are_measured_of_every_set(monkeypatch):
-    """The smallest set that can be measured at all decides."""
-    enough, asked = {"a": 90, "b": 1, "c": 40}, []
+@pytest.mark.parametrize("judge", [None, "judge"])
+def test_equally_many_images_are_measured_of_every_set(monkeypatch, judge):
+    """The smallest set that can be measured at all decides, for distances and for patches."""
+    drawn, patches, asked = {"a": 90, "b": 1, "c": 40}, {"a": 70, "b": 60, "c": 19}, []
     monkeypatch.setattr(
-        synthetic_quality, "synthetic_in_mix", lambda inputs, table: (None, enough[table.path])
+        synthetic_quality, "plan_draws", lambda inputs, table, *a: (None, drawn[table.path])
+    )
+    monkeypatch.setattr(
+        texture, "plan_patches", lambda inputs, table, held_out: (inputs, patches[table.path])
     )
     monkeypatch.setattr(
         synthetic_quality, "measure", lambda *a, **more: asked.append(more) or {"x": 1}
@@ -161,9 +165,68 @@ def test_equally_many_images_are_measured_of_every_set(monkeypatch):
         synthetic_sets.set_sources.SyntheticSet(
             tables.Table(name, "", None, np.zeros(3, int), f"sha {name}"), "somewhere", {}
         )
-        for name in enough
+        for name in drawn
     ]
     inputs = SimpleNamespace(of_share=lambda share: share)
-    found = synthetic_sets.measure(inputs, None, list(enough), sets)
-    assert asked == [{"held_out": "val", "most": 40, "seen": None}] * 3
+    found = synthetic_sets.measure(inputs, judge, list(drawn), sets)
+    most = 40 if judge else 19
+    assert asked == [{"held_out": "val", "most": most, "most_patches": 60, "seen": None}] * 3
     assert [f["sha256"] for f in found] == ["sha a", "sha b", "sha c"]
+
+
+def describe_set(name, number, without=()):
+    """A set as synthetic_sets.json has it: every number another, from `number` on."""
+    distances = {k: {"value": 0.0} for _, *keys in synthetic_sets.DISTANCES for k in keys if k}
+    patches = {k: {"value": 0.0} for _, *keys in synthetic_sets.PATCHES for k in keys if k}
+    agreement = {"value": 0.0, "real_recall": {"value": 0.0}}
+    found = {
+        "distances": distances,
+        "patches": patches,
+        "label_agreement": {c: dict(agreement) for c in CLASSES[:2]},
+        "diversity": {c: {"value": 0.0} for c in CLASSES[:2]},
+        **{key: {"value": 0.0} for _, key in synthetic_sets.NOVELTY},
+    }
+    found = oracles.make_unlike(found, number)
+    images = {c: 0 if c in without else 9 + i for i, c in enumerate(CLASSES)}
+    new = {"passes": number < 100, "reason": "r"}
+    return {"name": name, "origin": f"of {name}", "images": images, "passes_as_new": new} | found
+
+
+def test_each_column_of_the_table_is_its_own_sets():
+    sets = [describe_set("a.csv", 1), describe_set("b.csv", 101), describe_set("c.csv", 201)]
+    head, rows = synthetic_sets.tabulate(sets)
+    assert head == ("", "a.csv", "b.csv", "c.csv", "real images")
+    cells = {(row[0], name): cell for row in rows for name, cell in zip(head, row, strict=True)}
+    for found in sets:
+        name = found["name"]
+        for block, names in (
+            ("distances", synthetic_sets.DISTANCES),
+            ("patches", synthetic_sets.PATCHES),
+        ):
+            for label, key, floor in names:
+                assert cells[label, name] == f"{found[block][key]['value']:.3f}"
+                if floor and found is sets[0]:
+                    assert cells[label, "real images"] == f"{found[block][floor]['value']:.3f}"
+        for label, block in (
+            ("Judge agrees with the label", "label_agreement"),
+            ("Diversity", "diversity"),
+        ):
+            mean = np.mean([f["value"] for f in found[block].values()])
+            (cell,) = [v for (k, n), v in cells.items() if k.startswith(label) and n == name]
+            assert cell == f"{mean:.3f}"
+        assert cells["Nearly training images", name] == f"{found['memorisation']['value']:.3f}"
+        assert (
+            cells["The same but for brightness and contrast", name]
+            == f"{found['copies']['value']:.3f}"
+        )
+        assert cells["Between two training images", name] == f"{found['mixtures']['value']:.3f}"
+        assert cells["Origin", name] == f"of {name}"
+        assert cells["Images", name] == str(sum(found["images"].values()))
+    shown = [cells["Passes as new", s["name"]] for s in sets]
+    assert shown == ["yes", "no", "no"]
+    recall = np.mean([f["real_recall"]["value"] for f in sets[0]["label_agreement"].values()])
+    (judge,) = [row for row in rows if row[0].startswith("Judge")]
+    assert judge[-1] == f"{recall:.3f}"
+    # Half B has no one number where the sets have different classes.
+    head, rows = synthetic_sets.tabulate([sets[0], describe_set("d.csv", 301, without=["df"])])
+    assert {row[0]: row[-1] for row in rows}["Precision"] == ""

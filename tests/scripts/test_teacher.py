@@ -1,6 +1,7 @@
 """Soft labels: what teachers say reaches the loss; none that has seen too much is asked."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -160,6 +161,22 @@ def test_a_teacher_of_another_split_is_refused(scratch, control):
     words = ["--soft-labels", str(control), "--split-seed", "1", "--synthetic", "none"]
     with pytest.raises(InputError, match="made from other split"):
         scratch.run("train_cnn", *CNN, *words, "--soft-of", "all")
+
+
+def test_a_teacher_of_the_others_lesions_is_refused(networks, control):
+    """Both shares of a fraction have one split.csv, so its hash does not tell them apart."""
+    run = SimpleNamespace(
+        inputs=SimpleNamespace(
+            split={"train_share": "own"},
+            check_made_from=lambda path, *a: oracles.read(path) | {"split": {"train_share": share}},
+        ),
+        hash_file=lambda name, path: oracles.read(path.with_name("options.json"))["model_sha256"],
+    )
+    share = "own"
+    teacher.check(run, [control], networks.models / "cnn")
+    share = "others"
+    with pytest.raises(InputError, match="was trained with --train-share others"):
+        teacher.check(run, [control], networks.models / "cnn")
 
 
 @pytest.mark.parametrize(
