@@ -96,8 +96,37 @@ def near_pairs(
     """Return int64 (m, 2), i < j: the image pairs whose area means are nearer than `threshold`.
 
     The distance of a pair is the least under all flips and turns. Of each image only the pairs with
-    the first MOST_PARTNERS are kept: a thousand blank images would be half a million pairs. A k-d
-    tree of a projection that only shortens distances names the candidates, so that none is missed.
+    the first MOST_PARTNERS are kept: a thousand blank images would be half a million pairs. Exact
+    copies are found first, and of each image only one is compared with others.
+    """
+    copies = exact_pairs(images)
+    of = np.arange(len(images))
+    of[copies[:, 1]] = copies[:, 0]
+    first, group = np.unique(of, return_inverse=True)
+    pairs = near_pairs_of_distinct(images[first], threshold, block)
+    if not len(copies):
+        return pairs
+    members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
+    # Each image stands in its own list, and each pair in the lists of both.
+    itself = np.stack([np.arange(len(first))] * 2, axis=1)
+    near = np.concatenate([itself, pairs, pairs[:, ::-1]])
+    near = near[np.argsort(near[:, 0], kind="stable")]
+    lists = np.split(near[:, 1], np.cumsum(np.bincount(near[:, 0]))[:-1])
+    found = []
+    for own, others in zip(members, lists, strict=True):
+        alike = np.sort(np.concatenate([members[k][: MOST_PARTNERS + 1] for k in others]))
+        for j in own:
+            i = alike[: np.searchsorted(alike, j)][:MOST_PARTNERS]
+            found.append(np.stack([i, np.full(len(i), j)], axis=1))
+    pairs = np.concatenate(found)
+    return pairs[np.lexsort(pairs.T[::-1])]
+
+
+def near_pairs_of_distinct(images: np.ndarray, threshold: float, block: int) -> np.ndarray:
+    """Return int64 (m, 2): near_pairs of images none of which equals another.
+
+    A k-d tree of a projection that only shortens distances names the candidates, so that none is
+    missed.
     """
     from scipy.spatial import cKDTree
 

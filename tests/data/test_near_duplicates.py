@@ -85,3 +85,19 @@ def test_a_large_table_shows_how_far_the_search_is(monkeypatch, capsys):
     monkeypatch.setattr(near_duplicates, "SHOW_PROGRESS_ABOVE", 50)
     near_duplicates.near_pairs(random_images(np.random.default_rng(0), 60))
     assert "near-duplicates" in capsys.readouterr().err
+
+
+def test_exact_copies_are_paired_with_all_that_the_image_is_near_to():
+    """Whether they stand before it or behind, as if each had been compared by itself."""
+    rng = np.random.default_rng(0)
+    images = (random_images(rng, 60) // 4 + rng.integers(0, 192, (60, 1, 1, 3))).astype(np.uint8)
+    images[[5, 41, 59]] = images[20]
+    images[33] = np.rot90(images[20])
+    images[[3, 50]] = np.clip(images[20].astype(int) + rng.integers(-4, 5, (28, 28, 3)), 0, 255)
+    images[12] = images[11]
+    means = near_duplicates.area_means(images)
+    i, j = np.triu_indices(60, 1)
+    near = near_duplicates.least_distances(means, i, j) < 50
+    wanted = np.stack([i, j], axis=1)[near]
+    assert len(wanted) >= 22
+    np.testing.assert_array_equal(near_duplicates.near_pairs(images, block=7), wanted)
