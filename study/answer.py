@@ -42,17 +42,15 @@ def say_p(row):
     return f"p {sign} {unsigned(row['p_holm'])}"
 
 
-def list_real(arms, backend, measure, base, fraction=None):
+def list_real(arms, backend, measure, base):
     """Return [(lesions, mean)] of classifiers of real images alone, by number of lesions.
 
     Each point has the training steps of its own fraction. All train lesions are those of the base
-    at 100 %; before that has run, the ceiling `all_real` of the given fraction, which takes as many
-    steps as its other arms, or else that of the largest fraction.
+    at 100 %; before that has run, the ceiling `all_real` of the largest fraction. This is the curve
+    of the map, and what a set is worth is read off it.
     """
     mine = [a for a in arms if a["backend"] == backend and a["arm"] in (base, "all_real")]
-    preferred = sorted(
-        mine, key=lambda a: (a["arm"] != base, a["fraction"] != fraction, -a["fraction"])
-    )
+    preferred = sorted(mine, key=lambda a: (a["arm"] != base, -a["fraction"]))
     found: dict[int, float] = {}
     for row in preferred:
         found.setdefault(row["lesions"], row[measure])
@@ -68,7 +66,7 @@ def find_worth(row, arms, base):
     there. None without a second point of the curve.
     """
     own = row["lesions"]
-    curve = list_real(arms, row["backend"], row["measure"], base, row["fraction"])
+    curve = list_real(arms, row["backend"], row["measure"], base)
     larger = [(n, v) for n, v in curve if n > own]
     if not larger:
         return None

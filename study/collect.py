@@ -155,6 +155,9 @@ def contrast(grid, key, seeds, base, values, drawn):
         ]
         if not np.isfinite(differences).all():
             continue
+        if gans == [None]:
+            # Without a GAN there is one axis of seeds, not a second with one seed on it.
+            differences, draws = differences[0], draws[0]
         rows.append(
             {
                 "fraction": fraction,

@@ -43,6 +43,10 @@ def test_bars_of_agreement_and_of_recall_stand_under_their_own_labels(inputs, pi
         np.testing.assert_allclose(
             [b.get_x() + b.get_width() / 2 for b in bars[label].patches], np.arange(7) + side
         )
+        shares = [found[c] if "synthetic" in label else found[c]["real_recall"] for c in CLASSES]
+        ends = [segment[:, 1] for segment in bars[label].errorbar.lines[2][0].get_segments()]
+        wanted = [[100 * share["low"], 100 * share["high"]] for share in shares]
+        np.testing.assert_allclose(ends, wanted, atol=1e-9)
     assert words(ax.get_xticklabels()) == NAMES
 
 
@@ -89,6 +93,32 @@ def test_the_map_of_features_has_test_images_on_the_left_and_synthetic_ones_on_t
             assert np.allclose(
                 c.get_facecolor()[0][:3], style.matplotlib.colors.to_rgb(style.COLOURS[CLASSES[i]])
             )
+
+
+def test_of_many_images_each_point_has_the_class_of_its_own_image(inputs, monkeypatch):
+    """Beyond a thousand only some are drawn. Here an image's brightness is its class."""
+    import sklearn.decomposition
+    import sklearn.manifold
+
+    y = np.random.default_rng(0).integers(0, 7, 1500)
+    images = np.zeros((1500, 28, 28, 3), np.uint8) + (30 * y[:, None, None, None]).astype(np.uint8)
+
+    class Same:
+        def __init__(self, *a, **k):
+            pass
+
+        def fit_transform(self, x):
+            return np.repeat(x[:, :1], 2, axis=1)
+
+    monkeypatch.setattr(type(inputs.inputs), "part", lambda self, name: (images, y))
+    monkeypatch.setattr(inference, "predict", lambda model, x: x[:, 0, 0, :1].astype(float))
+    monkeypatch.setattr(sklearn.decomposition, "PCA", Same)
+    monkeypatch.setattr(sklearn.manifold, "TSNE", Same)
+    left, _ = gan_figures.draw_embedding(inputs).axes
+    for i, points in enumerate(left.collections):
+        at = points.get_offsets()
+        assert len(at) > 50
+        assert set(np.asarray(at)[:, 0]) == {30 * i}
 
 
 def test_real_images_stand_left_and_synthetic_right_each_in_the_row_of_its_class(
@@ -143,7 +173,10 @@ def test_the_map_of_features_is_the_judges(inputs, monkeypatch):
 def test_spectra_stand_under_their_diagnoses_with_real_images_beside_them(inputs, monkeypatch):
     radius = list(range(1, 15))
     ratios = {c: np.linspace(0.6, 1 + i / 10, 14) for i, c in enumerate(CLASSES)}
-    real = {"ratio": [1.0] * 14, "low": [0.8] * 14, "high": [1.3] * 14}
+    real = {
+        name: list(np.linspace(first, first + 0.4, 14))
+        for name, first in (("ratio", 0.9), ("low", 0.5), ("high", 1.4))
+    }
     found = {
         c: {
             "radius": radius,
@@ -167,5 +200,9 @@ def test_spectra_stand_under_their_diagnoses_with_real_images_beside_them(inputs
     assert "vasc" not in lines
     drawn = [line for line in theirs.lines if len(line.get_ydata()) == 14]
     assert len(drawn) == len(theirs.collections) == 5
+    for line, band in zip(drawn, theirs.collections, strict=True):
+        np.testing.assert_allclose(line.get_ydata(), real["ratio"])
+        heights = {round(float(y), 6) for _, y in band.get_paths()[0].vertices}
+        assert heights == {round(float(y), 6) for y in (*real["low"], *real["high"])}
     assert ours.get_title() == "synthetic / real (train)"
     assert theirs.get_title() == "real (train) / real (held out)"

@@ -61,11 +61,21 @@ def test_colour_summaries_are_those_of_class_and_channel(table):
             assert summary[c][channel] == pytest.approx(
                 {"mean": own[:, i].mean(), "std": own[:, i].std()}
             )
-            medians = [
-                line.get_ydata() for line in fig.axes[i].lines if len(set(line.get_ydata())) == 1
-            ]
-            assert any(np.allclose(m, np.median(own[:, i])) for m in medians)
+            assert find_median(fig.axes[i], code) == pytest.approx(np.median(own[:, i]))
             assert fig.axes[i].get_title() == f"{channel} channel"
+
+
+def find_median(ax, code):
+    """The height of the line within the box that stands at a class's place."""
+    inside = [
+        line.get_ydata()[0]
+        for line in ax.lines
+        if len(line.get_xdata()) == 2
+        and abs(np.mean(line.get_xdata()) - code) < 0.01
+        and np.ptp(line.get_ydata()) == 0
+    ]
+    # They are the ends of both whiskers and the median between them.
+    return sorted(inside)[1]
 
 
 def test_the_metadata_figure_has_shares_of_a_classes_images(table):
@@ -79,6 +89,9 @@ def test_the_metadata_figure_has_shares_of_a_classes_images(table):
         np.testing.assert_allclose(values, wanted)
         assert words(ax.get_xticklabels()) == NAMES
     assert by_name["age"].get_title() == f"age (n = {len(table)})"
+    for code, c in enumerate(CLASSES):
+        median = meta.age[meta.dx == c].median()
+        assert find_median(by_name["age"], code) == pytest.approx(median)
 
 
 def test_leakage_bars_are_test_images_with_another_photograph_of_their_lesion_in_train(table):

@@ -63,6 +63,36 @@ def test_figures_are_those_of_val(chosen):
     assert alone["synthetic_images"] == 0
 
 
+def test_each_seed_of_a_choice_is_a_training_of_its_own_and_their_mean_is_told(
+    tmp_path, table_path, monkeypatch
+):
+    choice = {"fraction": 30, "amount": 70, "seeds": [3, 5], "recipes": {"real": [], "w": []}}
+    grid = Grid(write_grid(tmp_path, data=str(table_path), choice=choice))
+    trained = []
+
+    def note(flags):
+        trained.append(int(flags[flags.index("--seed") + 1]))
+
+    def score(args, network):
+        return dict.fromkeys(choose.MEASURES, args.seed / 10)
+
+    def train_gan(grid, choice, folder, places):
+        (folder / "models/gan").mkdir(parents=True)
+        made = {"split": {}, "training_seconds": 1.0}
+        (folder / "models/gan/options.json").write_text(json.dumps(made))
+        return folder / "t.csv"
+
+    monkeypatch.setattr(choose.train_cnn, "main", note)
+    monkeypatch.setattr(choose, "score_on_val", score)
+    monkeypatch.setattr(choose, "train_gan_of_others", train_gan)
+    choose.main([str(grid.path)])
+    inputs.kept = None
+    assert trained == [3, 5, 3, 5]
+    result = json.loads(grid.beside("_choice.json").read_text())
+    assert [r["seed"] for r in result["recipes"]["w"]] == [3, 5]
+    assert result["mean"]["w"]["auc"] == pytest.approx(0.4)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

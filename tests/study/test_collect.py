@@ -101,6 +101,90 @@ def test_only_the_family_named_beforehand_is_tested_and_by_holm(filled):
     assert all(c["minimum_detectable"] > 0 for c in found["contrasts"])
 
 
+def test_each_p_value_is_that_of_its_own_contrast_by_holms_steps(filled):
+    grid, _ = filled
+    found = collect.collect(grid)
+    tested = [c for c in found["contrasts"] if c["p_holm"] is not None]
+    assert len({c["p"] for c in tested}) > 2
+    left, largest = found["tested_together"], 0.0
+    for row in sorted(tested, key=lambda c: c["p"]):
+        largest = max(largest, min(1.0, left * row["p"]))
+        assert row["p_holm"] == pytest.approx(largest)
+        left -= 1
+
+
+def test_the_interval_knows_how_gans_differ(grid, labels):
+    """Three GANs of unlike worth: with one of them alone it would be far narrower."""
+    write_test_rows(grid, len(labels))
+    for seed in (0, 1, 2):
+        write_cell(grid, Group(30, "real", None), seed, labels, 0.05)
+        for gan, skill in enumerate((0.05, 0.15, 0.35)):
+            write_cell(grid, Group(30, "shared_70", gan), seed, labels, skill)
+    row = pick(collect.collect(grid), "shared_70", "auc")
+    each = []
+    for gan in (0, 1, 2):
+        for path in grid.records.glob("f30_shared_70_g*"):
+            path.unlink()
+        for seed in (0, 1, 2):
+            skill = (0.05, 0.15, 0.35)[gan]
+            write_cell(grid, Group(30, "shared_70", gan), seed, labels, skill)
+        each.append(pick(collect.collect(grid), "shared_70", "auc"))
+    widths = [c["high"] - c["low"] for c in each]
+    assert row["value"] == pytest.approx(np.mean([c["value"] for c in each]))
+    assert row["high"] - row["low"] > 1.5 * max(widths)
+    spread = np.std([c["value"] for c in each], ddof=1) / np.sqrt(3)
+    assert row["high"] - row["low"] > 2 * spread
+
+
+def test_whole_lesions_are_resampled_together(filled, monkeypatch):
+    grid, _ = filled
+    seen, real = [], collect.draw_measures
+    monkeypatch.setattr(collect, "draw_measures", lambda *a: seen.append(a) or real(*a))
+    collect.collect(grid)
+    ((*_, lesions, draws),) = seen
+    expected = pd.read_csv(grid.results / "test.csv.gz").lesion
+    assert list(lesions) == list(expected)
+    assert len(set(expected)) < len(expected)
+    assert draws == grid.values["draws"]
+
+
+def test_every_fraction_is_compared_with_its_own_base(filled, labels):
+    grid, p = filled
+    for seed in (0, 1, 2):
+        p[f"f100_real_c{seed}"] = write_cell(grid, Group(100, "real", None), seed, labels, 0.3)
+        for gan in (0, 1, 2):
+            group = Group(100, "closed_70", gan)
+            p[group.cell(seed)] = write_cell(grid, group, seed, labels, 0.35)
+    row = pick(collect.collect(grid), "closed_70", "auc", 100)
+    auc = {name: roc_auc_score(labels, q, multi_class="ovr") for name, q in p.items()}
+    base = np.mean([auc[f"f100_real_c{c}"] for c in (0, 1, 2)])
+    mine = np.mean([auc[f"f100_closed_70_g{g}_c{c}"] for g in (0, 1, 2) for c in (0, 1, 2)])
+    assert row["base_value"] == pytest.approx(base, abs=1e-6)
+    assert row["value"] == pytest.approx(mine - base, abs=1e-6)
+
+
+def test_each_measure_is_what_its_name_says(grid, labels):
+    from sklearn.metrics import average_precision_score, f1_score, roc_curve
+
+    from tests.oracles import calibration_error
+
+    write_test_rows(grid, len(labels))
+    p = write_cell(grid, Group(30, "real", None), 0, labels, 0.15)
+    (arm,) = collect.collect(grid)["arms"]
+    melanoma = labels == 6
+    fpr, tpr, _ = roc_curve(melanoma, p[:, 6], drop_intermediate=False)
+    best = {at: tpr[fpr <= 1 - at + 1e-9].max() for at in (0.9, 0.95)}
+    assert best[0.9] != best[0.95]
+    assert arm["melanoma_sensitivity"] == pytest.approx(best[0.9])
+    precision = average_precision_score(melanoma, p[:, 6])
+    assert arm["melanoma_average_precision"] == pytest.approx(precision, abs=1e-6)
+    f1 = f1_score(labels, p.argmax(1), average="macro")
+    assert arm["macro_f1"] == pytest.approx(f1)
+    # The points of this record shift nothing, so both decisions are the likeliest class.
+    assert arm["accuracy"] == pytest.approx((p.argmax(1) == labels).mean())
+    assert arm["ece"] == pytest.approx(calibration_error(labels, p), abs=1e-6)
+
+
 def test_seeds_that_one_arm_lacks_are_left_out_of_both(filled):
     grid, _ = filled
     (grid.records / "f30_real_c1.json").unlink()
@@ -304,13 +388,20 @@ def test_where_real_lesions_help_nothing_a_gain_is_worth_all_of_them():
     assert found == {"low": 0, "value": 1500, "high": 1500, "most": 1500}
 
 
-def test_before_all_lesions_have_run_the_ceiling_of_ones_own_fraction_ends_the_curve():
-    """It has as many training steps as the set that it is compared with."""
-    arms = [a for a in ARMS if a["fraction"] != 100 and a["arm"] == "real"]
-    for fraction, auc in ((10, 0.90), (30, 0.95)):
-        arms.append(ARMS[3] | {"fraction": fraction, "auc": auc})
-    ends = [answer.list_real(arms, "tensorflow", "auc", "real", f)[-1] for f in (10, 30, None)]
-    assert ends == [(1600, 0.90), (1600, 0.95), (1600, 0.95)]
+def test_before_all_lesions_have_run_the_ceiling_of_the_largest_fraction_ends_the_curve():
+    """And the worth of every set is read off the one curve that the map shows."""
+    arms = [a | {"accuracy": a["auc"] / 2} for a in ARMS if a["fraction"] != 100]
+    arms = [a for a in arms if a["arm"] == "real"]
+    for fraction, auc in ((10, 0.90), (30, 0.88)):
+        arms.append(ARMS[3] | {"fraction": fraction, "auc": auc, "accuracy": auc / 2})
+    assert answer.list_real(arms, "tensorflow", "auc", "real")[-1] == (1600, 0.88)
+    row = {"fraction": 10, "lesions": 100, "base_value": 0.80, "backend": "tensorflow"}
+    gains = {"value": 0.06, "low": 0.04, "high": 0.09}
+    found = answer.find_worth(row | gains | {"measure": "auc"}, arms, "real")
+    # From 400 lesions to 1600 AUC rises by .04, so .86 is reached at 800.
+    assert found == {"low": 300, "value": 700, "high": 1500, "most": 1500}
+    halves = {name: gain / 2 for name, gain in gains.items()} | {"base_value": 0.40}
+    assert answer.find_worth(row | halves | {"measure": "accuracy"}, arms, "real") == found
 
 
 def row_of(**changes):
@@ -402,6 +493,9 @@ def test_an_arm_of_real_images_alone_has_a_sentence_and_a_point_of_its_own(tmp_p
         for seed in (0, 1, 2):
             write_cell(grid, Group(100, arm, None), seed, labels, skill)
     found = collect.collect(grid)
+    row = pick(found, "balanced", "auc", 100)
+    # Three seeds are enough to be tested: there is no GAN whose seeds could be too few.
+    assert row["p_holm"] == row["p"] == pytest.approx(2 / (found["draws"] + 1))
     (said,) = found["answers"]
     assert "class-balanced batches: AUC 1.000 instead of ." in said["sentence"]
     assert said["sentence"].endswith(". 3 classifiers.")

@@ -59,6 +59,33 @@ def test_the_map_shows_each_gain_with_its_interval_at_its_number_of_lesions(foun
     assert [t.get_text() for t in ax.get_xticklabels()] == ["100", "400"]
 
 
+def test_each_panel_of_the_map_says_what_it_shows_of_the_backend_with_most_cells(
+    found, grid, monkeypatch
+):
+    from lesiongan.plots import style
+
+    drawn = []
+    monkeypatch.setattr(style, "save", lambda fig, *a: drawn.append(fig))
+    other = [
+        c | {"measure": "balanced_accuracy", "value": c["value"] + 1} for c in found["contrasts"]
+    ]
+    for c in other:
+        c |= {"low": c["low"] + 1, "high": c["high"] + 1}
+    arms = [
+        {"arm": "real", "cells": n, "backend": b, "fraction": 30, "lesions": 100, "auc": 0.5}
+        for b, n in (("jax", 3), ("tensorflow", 9))
+    ]
+    study_map.draw(found | {"contrasts": found["contrasts"] + other, "arms": arms}, grid)
+    (fig,) = drawn
+    for ax in fig.axes[:2]:
+        label = ax.get_ylabel()
+        heights = [y for c in ax.containers for y in np.asarray(c.lines[0].get_ydata(), float)]
+        assert len(heights) == 4
+        more = {"gain of AUC": 0, "gain of balanced accuracy": 1}[label]
+        np.testing.assert_allclose(sorted(heights), np.array([0.01, 0.03, 0.05, 0.1]) + more)
+    assert fig.axes[0].get_ylabel() != fig.axes[1].get_ylabel()
+
+
 def test_the_map_shows_the_level_of_real_images_and_of_the_sets_at_ones_own_lesions(grid):
     """A set stands at the lesions one owns, and the curve goes on to all real lesions."""
     from lesiongan.plots.headless import subplots

@@ -53,6 +53,16 @@ def test_the_committed_grid_can_be_read_and_tests_what_it_names():
         assert steps == str(grid.fractions[group.fraction]["steps"])
 
 
+def test_every_training_has_the_seed_of_its_name(grid):
+    for seed in (0, 2, 7):
+        made = [grid.cnn_recipe(Group(30, "real", None), seed), grid.teacher_recipe(30, seed)]
+        made.append(grid.cnn_recipe(Group(30, "shared_70", 1), seed))
+        made += [grid.gan_recipe(30, source, seed) for source in ("closed", "shared")]
+        for flags in made:
+            assert flags[flags.index("--seed") + 1] == str(seed)
+            assert flags.count("--seed") == 1
+
+
 def test_the_grid_that_the_readme_proposes_for_a_table_of_ones_own_is_one(tmp_path):
     """Its lines replace those of the committed grid."""
     text = (ROOT / "study/README.md").read_text()
