@@ -289,3 +289,19 @@ def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_va
         c for key in ("plain", "classic_synthetic") for c in found[key]["less_classic"].values()
     ]
     check_holm(tested)
+
+
+def test_a_difference_is_within_a_seed_and_not_against_another_seeds_base(arms):
+    """Arm and base are alike in every seed, however seeds differ: nothing is left to vary."""
+    values, drawn = {}, {}
+    for seed in (0, 1, 2):
+        for arm in (arms.BASE, "plain"):
+            values[arm, seed] = dict.fromkeys(arms.MEASURES, 0.5 + seed / 10)
+            both = np.random.default_rng(seed).normal(0.5 + seed / 10, 0.05, arms.DRAWS)
+            drawn[arm, seed] = dict.fromkeys(arms.MEASURES, both)
+    found = {arm: {} for arm in arms.ARMS} | {
+        arm: dict.fromkeys((0, 1, 2), ("", "", "")) for arm in (arms.BASE, "plain")
+    }
+    gains = arms.build_rows(found, values, drawn)["plain"]["less_classic"]
+    for gain in gains.values():
+        assert gain["value"] == gain["low"] == gain["high"] == 0

@@ -418,3 +418,30 @@ def test_each_entry_of_a_gans_row_is_the_one_of_its_name(bars, pipeline):
         assert row["diversity_ratio"][c] == quality["diversity"][c]["value"]
         assert row["memorisation_by_class"][c] == quality["memorisation"]["by_class"][c]["value"]
     assert row["memorisation"] == quality["memorisation"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.01, 0.03, "the sum is better"),
+        (-0.03, -0.01, "the binary network is better"),
+        (-0.01, 0.02, "no difference shown"),
+    ],
+)
+def test_the_better_of_two_ways_to_malignancy_is_the_one_that_is_named(low, high, words):
+    pages = load_benchmark("pages_classifier")
+    apart = {"value": (low + high) / 2, "low": low, "high": high}
+    found = {"malignancy": {"auc_malignant": 0.9, "sum_minus_binary": apart, "seeds": [0]}}
+    assert pages.beside_binary(found).endswith(f": {words}")
+
+
+@pytest.mark.parametrize(
+    ("acc", "auc", "unclear"),
+    [(0.01, 0.01, True), (0.05, 0.01, False), (0.01, 0.05, False), (-0.05, 0.05, False)],
+)
+def test_a_price_of_leakage_is_unclear_only_if_neither_measure_shows_it(acc, auc, unclear):
+    pages = load_benchmark("pages_classifier")
+    price = {"acc": acc, "auc": auc, "acc_half_width": 0.02, "auc_half_width": 0.02, "seeds": [0]}
+    leak = {"recipe": {"epochs": 9}, "acc": 0.8, "acc_std": 0.0, "auc": 0.9, "auc_std": 0.0}
+    found = pages.describe_price({"lesion_split": {"price_of_leakage": price}, "leak_split": leak})
+    assert found["unclear"] is unclear

@@ -101,3 +101,21 @@ def test_the_page_has_both_networks_in_one_table(place):
 
 def test_without_a_clinical_network_there_is_nothing_to_say(tmp_path):
     assert clinical_bars.compare_clinical(Workplace("classifier", tmp_path)) is None
+
+
+def test_differences_are_within_a_seed(place, monkeypatch):
+    """Networks that are alike in every seed differ by nothing, however the seeds differ."""
+    seeds = sorted(clinical_bars.find_predictions(place)[clinical_bars.TOLD])
+    assert len(seeds) > 1
+
+    def draw(measures, names, lesions, draws):
+        drawn = {
+            key: dict.fromkeys(names, np.random.default_rng(key[1]).normal(key[1], 1, draws))
+            for key in measures
+        }
+        return {key: dict.fromkeys(names, float(key[1])) for key in measures}, drawn
+
+    monkeypatch.setattr(clinical_bars, "draw_measures", draw)
+    found = clinical_bars.compare_clinical(place)
+    for gain in found["difference"].values():
+        assert gain["value"] == gain["low"] == gain["high"] == 0

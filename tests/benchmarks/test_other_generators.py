@@ -125,3 +125,19 @@ def test_every_change_is_what_it_is_called():
     plain = np.clip(np.rint(images * 1.1), 0, 255)
     np.testing.assert_array_equal(changed["gain 1.1"], plain)
     assert 0 < np.abs(changed["JPEG of quality 75"].astype(int) - images).mean() < 6
+
+
+def test_a_half_of_the_unseen_lesions_is_tried_on_the_threshold_of_the_other():
+    """Distances of one half are all below those of the other."""
+    n = 80
+    inputs = SimpleNamespace(
+        part=lambda name: (np.zeros((n, 28, 28, 3)), None),
+        lesions=lambda name: np.array([f"L{i:03d}" for i in range(n)]),
+    )
+    far = np.where(np.arange(n) % 2 == 0, 0, 10) + np.linspace(0, 1, n)
+    rulers = dict.fromkeys(copies_benchmark.MEASURES, lambda images, own: far)
+    row, thresholds, _ = copies_benchmark.measure_unseen(inputs, rulers)
+    for name in copies_benchmark.MEASURES:
+        # All of the near half are below the far half's threshold, and none the other way round.
+        assert row[name] == pytest.approx(0.5)
+        assert thresholds[name] == pytest.approx(np.quantile(far, 0.01))
