@@ -10,7 +10,7 @@ The script writes predictions.csv first (one line for each test image) and deriv
 from it: metrics.json, per_class.csv, confusion.csv. Then it writes synthetic_quality.json. Models
 beside the classifier (control, malignancy) are scored too when they are there. Each estimate has
 its n, its 95 % interval (bootstrap over lesions) and the name of its protocol. The script takes
-about two minutes.
+two to four minutes.
 """
 
 from collections.abc import Callable
@@ -146,14 +146,15 @@ def evaluate_synthetic(run, models, synthetic, generator_path, share=None):
     from lesiongan.measures import synthetic_quality
     from lesiongan.measures.judge import Judge
 
-    if synthetic is None:
-        return {"value": None, "reason": "no synthetic set: run train_gan.py"}
     judge = None
     if "judge" in models:
+        # What tells a photograph unlike the training from others needs no synthetic set.
         network = networks.load_model(run, "judge")
         judge = Judge(network, run.inputs)
         found = likeness.build(network, run.inputs, judge.sha256)
         likeness.write(run.args.outputs_dir / "evaluation" / likeness.FILE, found)
+    if synthetic is None:
+        return {"value": None, "reason": "no synthetic set: run train_gan.py"}
     generator = None
     if generator_path is not None:
         generator = saved_models.load_generator(generator_path)
@@ -189,10 +190,8 @@ def read_synthetic(run):
     if not generator.is_file():
         return table, None, share
     if run.hash_file("generator", generator) != made.provenance.get("generator_sha256"):
-        raise InputError(
-            f"{path}: was drawn from another generator than {generator}; run train_gan.py "
-            "--sample-only"
-        )
+        again = "train_gan.py --sample-only" + " --weights published" * bool(run.args.weights)
+        raise InputError(f"{path}: was drawn from another generator than {generator}; run {again}")
     return table, generator, share
 
 

@@ -6,7 +6,7 @@
 The script reads the table's train part. It writes models/gan/ (generator.keras, options.json,
 history.csv, samples/) and outputs/synthetic/ (hmnist_28_28_RGB.csv in Kaggle's layout with labels,
 images/<class>/, contact_sheet.png, provenance.json, and what describes the set: DATASHEET.md,
-croissant.json and LICENSE). It takes three quarters of an hour on two CPU cores for HAM10000;
+croissant.json and LICENSE). It takes 25 to 85 minutes on two CPU cores for HAM10000;
 --resume goes on after an interruption.
 
 The critic compares real and generated images of the same class (relativistic loss,

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+import evaluate
 from lesiongan.files.errors import InputError
-from lesiongan.measures import likeness
+from lesiongan.measures import likeness, networks
+from lesiongan.run import runs
 from tests import oracles
 
 ARRAYS = ("features", "rows", "labels", "lesions", "unlike", "copy", "judge_sha256")
@@ -322,3 +324,15 @@ def test_a_file_that_says_it_is_huge_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(likeness, "LARGEST", 4000)
     with pytest.raises(InputError, match="not a readable index"):
         likeness.read(tmp_path / "a.npz")
+
+
+def test_photographs_are_told_from_the_training_without_a_synthetic_set_too(pipeline, tmp_path):
+    copy = pipeline.copy(tmp_path)
+    path = copy.outputs / "evaluation/nearest.npz"
+    before = path.read_bytes()
+    path.unlink()
+    run = runs.Run(evaluate.parse_args(copy.flags), "evaluate")
+    models = networks.find_models(run, ("judge",))
+    found = evaluate.evaluate_synthetic(run, models, None, None)
+    assert found == {"value": None, "reason": "no synthetic set: run train_gan.py"}
+    assert path.read_bytes() == before
