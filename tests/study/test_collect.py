@@ -510,7 +510,9 @@ def test_the_pages_have_a_sentence_a_line_and_the_readme_the_family_and_the_cont
         found["answers"].append({"arm": arm, "sentence": f"Of {arm}."})
         found["contrasts"].append(row | {"arm": arm, "source": source, "label": f"label {arm}"})
     short = pages_study.render_study(found, whole=False)
-    *lines, controls = [line for line in short.splitlines() if line.startswith("* ")]
+    told = [line for line in short.splitlines() if line.startswith("* ")]
+    # What is to be known of all lines stands under them.
+    *lines, controls = told[: told.index(next(t for t in told if t.startswith("* Each line")))]
     named = found["family"]["arms"]
     assert lines == ["* " + a["sentence"] for a in found["answers"] if a["arm"] in named]
     assert controls.endswith("change AUC so: *label control* (30 %) by +.010 [-.020, +.030].")
