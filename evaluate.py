@@ -148,7 +148,7 @@ def evaluate_synthetic(run, models, synthetic, generator_path, share=None):
 
     judge = None
     if "judge" in models:
-        # What tells a photograph unlike the training from others needs no synthetic set.
+        # nearest.npz, by which --image warns of unlike photographs, needs no synthetic set.
         network = networks.load_model(run, "judge")
         judge = Judge(network, run.inputs)
         found = likeness.build(network, run.inputs, judge.sha256)
@@ -211,6 +211,7 @@ def refuse_ignored(args, path):
         "split_seed": 0,
         "train_fraction": 1.0,
         "train_share": "own",
+        "trust_row_order": False,
     }
     for name, default in whole.items():
         if getattr(args, name) != default:

@@ -156,7 +156,8 @@ def contrast(grid, key, seeds, base, values, drawn):
         if not np.isfinite(differences).all():
             continue
         if gans == [None]:
-            # Without a GAN there is one axis of seeds, not a second with one seed on it.
+            # `compare` tests nothing where an axis has fewer than three seeds, and without a GAN
+            # there is no second axis.
             differences, draws = differences[0], draws[0]
         rows.append(
             {
@@ -301,8 +302,8 @@ def collect(grid):
         "environments": sorted({name_backend(r) for r in done.values()}),
         "processors": sorted({r["environment"].get("processor") or "?" for r in done.values()}),
         "versions": count_versions(done),
-        # Until the base has run at 100 %, the curve of real images ends at the ceiling, which is
-        # trained for as many steps as the arms of its fraction.
+        # Until the base has run at 100 %, the curve of real images ends at the ceiling of the
+        # largest fraction, which is trained for as many steps as the arms of that fraction.
         "curve_ends_at_ceiling": at_all != {a["backend"] for a in arms},
         "arms": arms,
         "contrasts": contrasts,

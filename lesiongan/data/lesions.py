@@ -111,38 +111,36 @@ def merge_alone(table: Table) -> None:
     """Group images without a lesion id with those that show the same, and note how many there are.
 
     lesiongan.photographs gives them ids that begin with photograph_labels.ALONE. Two lesions with
-    ids are merged if both are like one image without.
+    ids are merged if both are like one image without, and keep an id of theirs.
     """
     alone = np.char.startswith(table.lesions.astype(str), ALONE)
     if not alone.any():
         return
-    pairs, how = pairs_by_images(table)
-    shown = merge_groups(len(table), pairs)
-    like = np.flatnonzero(np.isin(shown, shown[alone]))
+    pairs, how = exact_pairs(table.images), "identical images"
+    # Of many identical images each is paired with the first alone, which may have an id.
+    same = merge_groups(len(table), pairs)
+    pairs = pairs[np.isin(same[pairs[:, 0]], same[alone])]
+    if table.images.shape[1] % 7 == 0:
+        near, how = near_pairs(table.images), "near-duplicate images"
+        pairs = np.concatenate([pairs, near[alone[near].any(axis=1)]])
     names, codes = np.unique(table.lesions, return_inverse=True)
-    pairs = np.stack([codes[shown[like]], codes[like]], axis=1)
-    table.lesions = names[merge_groups(len(names), pairs)][codes]
+    # The first name of a group is kept, so names without an id come last.
+    order = np.argsort(np.char.startswith(names.astype(str), ALONE), kind="stable")
+    names, codes = names[order], np.argsort(order)[codes]
+    table.lesions = names[merge_groups(len(names), codes[pairs])][codes]
     told = f"{alone.sum()} of {len(table)} images have no lesion id"
     table.grouping += f"; {told} and are grouped by {how}"
     table.order_note = "; ".join(filter(None, (table.order_note, told)))
 
 
-def pairs_by_images(table: Table) -> tuple[np.ndarray, str]:
-    """Return (int64 (m, 2): pairs of images that show the same, what they are called).
-
-    Of an image's exact copies the first alone is compared with others.
-    """
-    copies = exact_pairs(table.images)
-    if table.images.shape[1] % 7:
-        return copies, "identical images"
-    first = np.setdiff1d(np.arange(len(table)), copies[:, 1])
-    pairs = np.concatenate([copies, first[near_pairs(table.images[first])]])
-    return pairs, "near-duplicate images"
-
-
 def group_by_images(table: Table) -> None:
     """Fill table.lesions and .grouping by what the images show: copies, and near-duplicates."""
-    pairs, table.grouping = pairs_by_images(table)
+    copies = exact_pairs(table.images)
+    first = np.setdiff1d(np.arange(len(table)), copies[:, 1])
+    pairs, table.grouping = copies, "identical images"
+    if table.images.shape[1] % 7 == 0:
+        pairs = np.concatenate([copies, first[near_pairs(table.images[first])]])
+        table.grouping = "near-duplicate images"
     groups = merge_groups(len(table), pairs)
     table.lesions = np.array([f"group{table.rows[g]:07d}" for g in groups])
     many = int((np.bincount(groups) > 1).sum())

@@ -97,25 +97,29 @@ def near_pairs(
 
     The distance of a pair is the least under all flips and turns. Of each image only the pairs with
     the first MOST_PARTNERS are kept: a thousand blank images would be half a million pairs. Exact
-    copies are found first, and of each image only one is compared with others.
+    copies are found first, and of each image one is compared with others: among these the limit
+    holds, too.
     """
     copies = exact_pairs(images)
+    if not len(copies):
+        return near_pairs_of_distinct(images, threshold, block)
     of = np.arange(len(images))
     of[copies[:, 1]] = copies[:, 0]
-    first, group = np.unique(of, return_inverse=True)
+    first, group, sizes = np.unique(of, return_inverse=True, return_counts=True)
     pairs = near_pairs_of_distinct(images[first], threshold, block)
-    if not len(copies):
-        return pairs
-    members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
-    # Each image stands in its own list, and each pair in the lists of both.
-    itself = np.stack([np.arange(len(first))] * 2, axis=1)
-    near = np.concatenate([itself, pairs, pairs[:, ::-1]])
-    near = near[np.argsort(near[:, 0], kind="stable")]
-    lists = np.split(near[:, 1], np.cumsum(np.bincount(near[:, 0]))[:-1])
-    found = []
-    for own, others in zip(members, lists, strict=True):
-        alike = np.sort(np.concatenate([members[k][: MOST_PARTNERS + 1] for k in others]))
-        for j in own:
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    # Pairs of an image that has no copy, and is near to none that has one, stay as they are.
+    copied = sizes > 1
+    copied[both[sizes[both[:, 0]] > 1, 1]] = True
+    found = [first[pairs[~copied[pairs[:, 1]]]]]
+    both = both[copied[both[:, 0]]]
+    both = both[np.argsort(both[:, 0], kind="stable")]
+    rows, ends = np.argsort(group, kind="stable"), np.cumsum(sizes)
+    for k in np.flatnonzero(copied):
+        near = both[slice(*np.searchsorted(both[:, 0], [k, k + 1])), 1]
+        members = [rows[ends[m] - sizes[m] : ends[m]] for m in (k, *near)]
+        alike = np.sort(np.concatenate([m[: MOST_PARTNERS + 1] for m in members]))
+        for j in members[0]:
             i = alike[: np.searchsorted(alike, j)][:MOST_PARTNERS]
             found.append(np.stack([i, np.full(len(i), j)], axis=1))
     pairs = np.concatenate(found)

@@ -100,7 +100,8 @@ def describe_arm(options):
     shared = {k: v for k, v in options["options"].items() if k not in DATA_OPTIONS}
     shared |= {"steps": options["steps"], "extra_real_sha256": options["inputs"].get("real")}
     weight = options["options"].get("synthetic_weight") if synthetic else None
-    teachers = [v for k, v in sorted(options["inputs"].items()) if k.startswith("teacher")]
+    # Their mean is what is learned, in whatever order they are named.
+    teachers = sorted(v for k, v in options["inputs"].items() if k.startswith("teacher"))
     asked = ("soft_of", "least_agreement") if teachers else ()
     taught = {k: options["options"].get(k) for k in asked}
     taught |= {"teachers": teachers, "finish_real": options["options"].get("finish_real") or 0}
@@ -131,7 +132,7 @@ def name_protocol(run, views, models):
     for name, options in models.items():
         origin = str(options.get("synthetic_origin"))
         if origin.startswith("LEAKY"):
-            of = "" if name == "classifier" else f" of {name}"
+            of = "" if name == "classifier" else f" of the {name} network:"
             words.append(f"synthetic images{of} {origin}")
     if views == 1:
         words.append("1 view (calibrated for the average of 8)")

@@ -100,18 +100,20 @@ def measure(inputs, judge, names, sets):
         texture.plan_patches(theirs, s.table, HELD_OUT)[-1]
         for theirs, s in zip(seen, sets, strict=True)
     ]
-    many = judge and [
+    many = [
         synthetic_quality.plan_draws(inputs, s.table, judge, synthetic_quality.IMAGES)[1]
         for s in sets
+        if judge
     ]
     # A set of which nothing can be drawn does not keep the others from being measured.
-    most = min((n for n in many or patches if n > 1), default=synthetic_quality.IMAGES)
+    most = min((n for n in many if n > 1), default=synthetic_quality.IMAGES)
     most_patches = min((n for n in patches if n >= texture.LEAST), default=texture.MOST)
     return [
         {
             "name": name,
             "sha256": s.table.sha256,
             "origin": s.origin,
+            "train_share": s.provenance.get("split", {}).get("train_share"),
             "images": dict(zip(CLASSES, class_counts(s.table.labels), strict=True)),
             **synthetic_quality.measure(
                 inputs,
@@ -138,10 +140,11 @@ def tabulate(sets):
     """Return (head, rows of text) of sets as synthetic_sets.json has them, a column for each.
 
     The last column is of real images: half B, the judge's recall, or .01 by definition. Half B is
-    drawn in the mix of a set's classes, so it has no number beside sets of different classes.
+    drawn in the mix of a set's classes, and of the share of the lesions that its generator learned
+    from, so it has no number beside sets that differ in these.
     """
     first = sets[0]
-    alike = len({tuple(c for c, n in s["images"].items() if n) for s in sets}) == 1
+    of = {(s.get("train_share"), *(c for c, n in s["images"].items() if n)) for s in sets}
 
     def row(label, pick, real=""):
         return (label, *(show(pick(s)) for s in sets), show(real))
@@ -153,7 +156,7 @@ def tabulate(sets):
     for block, names in (("distances", DISTANCES), ("patches", PATCHES)):
         for label, key, floor in names:
             if all(key in s.get(block, {}) for s in sets):
-                real = first[block][floor]["value"] if floor and alike else ""
+                real = first[block][floor]["value"] if floor and len(of) == 1 else ""
                 values = (show(s[block][key]["value"]) for s in sets)
                 rows.append((label, *values, show(real)))
     if all("distances" in s for s in sets):

@@ -135,9 +135,11 @@ def check_sampling(args: argparse.Namespace, refuse: Callable[[str], object]) ->
             refuse("--weights published trains nothing: add --sample-only")
         moved = args.split != "lesion" or args.split_seed or args.train_fraction < 1
         moved = moved or args.train_share != "own" or args.label_order != "auto"
+        moved = moved or args.trust_row_order
         if args.data or args.metadata != "auto" or args.subset or moved:
             refuse(
                 "--weights published draws without a table: leave out --data, --metadata, "
-                "--label-order, --subset, --split, --split-seed, --train-fraction and --train-share"
+                "--label-order, --trust-row-order, --subset, --split, --split-seed, "
+                "--train-fraction and --train-share"
             )
     published.settle_flag(args, refuse)

@@ -45,19 +45,19 @@ def test_the_studys_arms_and_gains_are_those_of_its_cells():
         record = oracles.read(path)
         shift = record["points"]["balanced_shift"]
         scores = score(path.with_suffix("").with_suffix(".csv.gz"), shift)
-        key = record["fraction"], record["arm"]
+        key = record["fraction"], record["arm"], record["environment"]["backend"]
         cells.setdefault(key, {})[record["gan_seed"], record["cnn_seed"]] = scores
     assert sum(map(len, cells.values())) == found["cells"]
-    assert {(a["fraction"], a["arm"]) for a in found["arms"]} == set(cells)
+    assert {(a["fraction"], a["arm"], a["backend"]) for a in found["arms"]} == set(cells)
     for arm in found["arms"]:
-        each = list(cells[arm["fraction"], arm["arm"]].values())
+        each = list(cells[arm["fraction"], arm["arm"], arm["backend"]].values())
         check_mean(arm, each, ("auc", "balanced_accuracy"))
         assert arm["accuracy"] == pytest.approx(np.mean([s["acc"] for s in each]), abs=1e-5)
     for row in found["contrasts"]:
         name = {"accuracy": "acc"}.get(row["measure"], row["measure"])
         if name not in ("auc", "acc", "balanced_accuracy"):
             continue
-        mine, base = cells[row["fraction"], row["arm"]], cells[row["fraction"], "real"]
+        mine, base = (cells[row["fraction"], arm, row["backend"]] for arm in (row["arm"], "real"))
         gains = [
             mine[g, c][name] - base[None, c][name]
             for g in row["gan_seeds"] or [None]
@@ -108,7 +108,8 @@ def test_the_classifiers_means_are_those_of_its_seeds(name):
     assert len(measures) > 15
     check_mean(found, [row["classifier"] for row in rows], measures)
     if "control" in found:
-        check_mean(found["control"], [row["control"] for row in rows], measures[:15])
+        scores = [m for m in measures if m != "minutes"]
+        check_mean(found["control"], [row["control"] for row in rows], scores)
 
 
 def test_the_gans_means_are_those_of_its_seeds():
@@ -121,10 +122,6 @@ def test_the_gans_means_are_those_of_its_seeds():
         for c in oracles.CLASSES:
             mean = np.mean([row[block][c] for row in rows])
             assert found[block][c] == pytest.approx(mean), (block, c)
-    quality = oracles.read(RESULTS / "run/synthetic_quality.json")
-    assert found["frechet_floor"] == pytest.approx(
-        quality["distances"]["frechet_floor"]["value"], rel=0.2
-    )
 
 
 def test_the_gans_speed_and_the_classifiers_cost_are_of_one_piece():

@@ -411,6 +411,9 @@ def test_an_image_without_an_id_is_of_the_lesion_that_it_shows_wherever_it_stand
     # 50 is the same as 30, and both have ids of their own; the copy without one ties them.
     assert table.lesions[50] == table.lesions[30] == table.lesions[55]
     assert len(set(table.lesions)) == 60 - len(copy_of) - 1
+    # An id of the metadata outlives a name that stands for none.
+    assert table.lesions[55] in ("L30", "L50")
+    assert table.lesions[21] == "L40"
     assert "7 of 60 images have no lesion id" in table.grouping
     # Where both have ids, they are believed.
     table.lesions = names[np.arange(60)]
@@ -431,3 +434,18 @@ def test_ages_from_0_to_130_are_kept(tmp_path):
     assert found[:4].tolist()[:2] == [0, 130]
     assert found[2:4].isna().all()
     assert (found[4:] == 50).all()
+
+
+def test_lesions_with_ids_are_not_chained_to_an_image_without():
+    """Each is near to the next, and only the first to the image without an id."""
+    image = np.full((28, 28, 3), 100, np.uint8)
+    images = np.stack([image + 3 * i for i in range(5)]).astype(np.uint8)
+    far = near_duplicates.least_distances
+    means = near_duplicates.area_means(images)
+    steps = far(means, np.zeros(4, int), np.arange(1, 5))
+    assert steps[0] < near_duplicates.NEAR_DUPLICATE_DISTANCE < steps[1]
+    names = np.array(["only_a", "p1", "p2", "p3", "p4"])
+    labels = np.zeros(5, np.int32)
+    table = Table("t.csv", "hmnist_28_28_RGB", images, labels, "", np.arange(5), names)
+    lesions.merge_alone(table)
+    assert table.lesions.tolist() == ["p1", "p1", "p2", "p3", "p4"]

@@ -48,7 +48,7 @@ def test_novelty_and_texture_are_of_what_the_generator_saw_against_the_judges_pa
     """Whether the judge works or not: `seen` may be the lesions of the other share."""
     inputs, judge = bright
     judge.held_out, seen, path = held_out, object(), object()
-    # A share of 1 is of images in the order of their labels, so that a tenth is one class or none.
+    # A judge that is right in a tenth of the images does not work, and another path is taken.
     measure_by(bright, made, right, most=77, seen=seen, nearest_path=path, held_out="neither")
     assert asked["novelty"] == (seen, made, held_out, path)
     assert asked["texture"] == (seen, made, None, held_out, 77)

@@ -97,7 +97,7 @@ def test_a_leaky_set_is_taken_only_where_it_is_asked_for_and_says_so(run, table)
     assert words.endswith(f"; synthetic images {made.origin}")
     # A network beside the classifier is named.
     words = networks.name_protocol(run, 8, {"classifier": {}, "clinical": trained})
-    assert words.endswith(f"; synthetic images of clinical {made.origin}")
+    assert words.endswith(f"; synthetic images of the clinical network: {made.origin}")
     assert "LEAKY" not in networks.name_protocol(run, 8, {"classifier": {}})
 
 

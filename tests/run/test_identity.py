@@ -260,9 +260,10 @@ def test_a_record_names_the_hash_of_the_code_that_trains_apart_from_that_of_all(
     assert record["code_sha256"] == training
 
 
-def test_flags_of_the_table_reach_its_reading(table_path, monkeypatch):
+def test_flags_of_the_table_reach_its_reading(table_path, monkeypatch, tmp_path):
     """The order of the codes, whether to trust the metadata, and which lesions are one's own."""
     asked = []
+    monkeypatch.setattr(inputs, "kept", None)
 
     def note(table, metadata, external=False, trust=False):
         asked.append((metadata, trust))
@@ -275,7 +276,7 @@ def test_flags_of_the_table_reach_its_reading(table_path, monkeypatch):
     images, labels = oracles.read_images(table_path)
     order = sorted(oracles.CLASSES)
     codes = np.array([order.index(c) for c in oracles.CLASSES])[labels]
-    path = table_path.parent / "alphabetical.csv"
+    path = tmp_path / "alphabetical.csv"
     tables.write_table(path, [(images, codes)])
     flags = ["--data", str(path), "--metadata", "none", "--label-order", "alphabetical"]
     table = inputs.load_inputs(eda.parse_args(flags)).table

@@ -30,14 +30,15 @@ class Lesson:
     It holds what was to be learned, and what was written.
     """
 
+    losses = (3.0, 2.0, 2.5)
+
     def __init__(self, run, monkeypatch, *flags):
         def train(place, pool, val, shift, resuming=False, known=None, real=0):
             self.pool, self.val, self.shift = pool, val, shift
             self.teacher = Teacher(pool[0], pool[1], len(shift))
-            losses = (3.0, 2.0, 2.5)
             history = [
                 dict.fromkeys(train_cnn.HISTORY, 0.0) | {"epoch": e + 1.0, "val_log_loss": v}
-                for e, v in enumerate(losses)
+                for e, v in enumerate(self.losses)
             ]
             return self.teacher.build_network(), history
 
@@ -225,6 +226,11 @@ def test_operating_points_and_records_are_those_of_the_val_part_in_eight_views(a
     assert round(len(lesson.parts.rows("train")) / 128) == 1
     assert options["steps"] == 400
     assert options["kept_epoch"] == 3
+
+
+def test_of_equal_epochs_the_last_is_kept_and_named(attend, monkeypatch):
+    monkeypatch.setattr(Lesson, "losses", (2.0, 3.0, 2.0))
+    assert attend("--keep", "best").options["kept_epoch"] == 3
 
 
 def test_the_kept_epoch_on_file_is_the_best_where_the_best_is_kept(attend):

@@ -93,7 +93,8 @@ def test_how_a_network_was_taught_is_part_of_its_description():
         taught({"teacher0": "t"}, least_agreement=0.5),
     ]
     assert len({json.dumps(o, sort_keys=True) for o in others}) == len(others)
-    assert taught({"teacher0": "t", "teacher1": "u"})["teachers"] == ["t", "u"]
+    for names in ({"teacher0": "t", "teacher1": "u"}, {"teacher0": "u", "teacher1": "t"}):
+        assert taught(names)["teachers"] == ["t", "u"]
 
 
 def test_each_set_of_predictions_is_decided_at_its_own_networks_points(monkeypatch, tmp_path):

@@ -169,7 +169,8 @@ def test_equally_many_images_are_measured_of_every_set(monkeypatch, judge):
     ]
     inputs = SimpleNamespace(of_share=lambda share: share)
     found = synthetic_sets.measure(inputs, judge, list(drawn), sets)
-    most = 40 if judge else 19
+    # Without a judge there are no distances to draw for.
+    most = 40 if judge else synthetic_quality.IMAGES
     assert asked == [{"held_out": "val", "most": most, "most_patches": 60, "seen": None}] * 3
     assert [f["sha256"] for f in found] == ["sha a", "sha b", "sha c"]
 
@@ -230,3 +231,6 @@ def test_each_column_of_the_table_is_its_own_sets():
     # Half B has no one number where the sets have different classes.
     head, rows = synthetic_sets.tabulate([sets[0], describe_set("d.csv", 301, without=["df"])])
     assert {row[0]: row[-1] for row in rows}["Precision"] == ""
+    shared = describe_set("e.csv", 301) | {"train_share": "others"}
+    head, rows = synthetic_sets.tabulate([sets[0], shared])
+    assert {row[0]: row[-1] for row in rows}["Patch distance, fine level (28 px)"] == ""

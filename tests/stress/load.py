@@ -58,7 +58,7 @@ def measure_eda(folder, large):
 
 
 def measure_cnn(folder, large):
-    """Measure train_cnn.py's control on the large table, with steps enough to have met its memory.
+    """Measure train_cnn.py's control on the large table, for enough steps to reach its peak memory.
 
     An epoch there has 5000 steps, each like the one before.
     """
@@ -84,7 +84,7 @@ def main():
     command, peaks = f"python -m tests.stress.load {' '.join(sys.argv[1:])}", []
 
     def note(name, minutes, peak_gib, **values):
-        """Note one part's values at once, for the next may take an hour."""
+        """Note one part's values at once, for the next may fail."""
         peaks.append(peak_gib)
         # The values' names say these numbers, so a smaller trial is not noted.
         if (args.rows, args.samples) == (1_000_000, 100_000):

@@ -201,6 +201,10 @@ def read_mutants(folder):
         crowd[m["file"], m["function"]] += 1
         if m.get("kind") not in KINDS:
             faults.append(f"{m['file']}: {m['what']}: is of no kind of {KINDS}")
+        for test in m["tests"]:
+            path, _, name = test.partition("::")
+            if name and f"def {name.partition('[')[0]}(" not in (ROOT / path).read_text():
+                faults.append(f"{m['file']}: {m['what']}: there is no test {test}")
     faults += [
         f"{file}: {n} bugs in {f}" for (file, f), n in crowd.items() if n > MOST_IN_A_FUNCTION and f
     ]

@@ -85,8 +85,8 @@ def test_each_seed_of_a_choice_is_a_training_of_its_own_and_their_mean_is_told(
     monkeypatch.setattr(choose.train_cnn, "main", note)
     monkeypatch.setattr(choose, "score_on_val", score)
     monkeypatch.setattr(choose, "train_gan_of_others", train_gan)
+    monkeypatch.setattr(inputs, "kept", None)
     choose.main([str(grid.path)])
-    inputs.kept = None
     assert trained == [3, 5, 3, 5]
     result = json.loads(grid.beside("_choice.json").read_text())
     assert [r["seed"] for r in result["recipes"]["w"]] == [3, 5]

@@ -534,4 +534,6 @@ def test_comparisons_that_a_gain_cannot_do_without_are_named_while_they_are_miss
     assert found["missing"] == [{"fraction": 30, "label": label} for label in labels]
     for whole in (True, False):
         page = pages_study.render_study(found, whole)
-        assert f"With 30 % of the lesions these comparisons are still missing: {labels[0]};" in page
+        assert (
+            f"With 30 % of the lesions these comparisons are still missing: *{labels[0]}*;" in page
+        )
