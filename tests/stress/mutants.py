@@ -1,7 +1,7 @@
 """Mutation testing: plant bugs, one at a time in a copy, and see whether the tests notice.
 
     python -m tests.stress.mutants                     # those not yet tried: hours for all
-    python -m tests.stress.mutants --only calibration  # bugs that mention this word
+    python -m tests.stress.mutants --only calibration  # bugs of this list, or that mention it
     python -m tests.stress.mutants --minutes 20        # begin no other after so long
     python -m tests.stress.mutants --find              # search for tests that catch the rest
 
@@ -181,7 +181,7 @@ def find_test(name):
 def read_mutants(folder):
     """The bugs of all lists, each a dict; SystemExit naming whatever breaks the rules."""
     mutants = [
-        m
+        m | {"list": path.stem}
         for path in sorted(folder.glob("*.toml"))
         for m in tomllib.loads(path.read_text())["mutant"]
     ]
@@ -423,7 +423,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument(
-        "--only", default="", metavar="WORD", help="bugs whose file or description has this word"
+        "--only", default="", metavar="WORD", help="bugs whose list, file or description has this"
     )
     p.add_argument(
         "--find",
@@ -442,7 +442,7 @@ def main():
     # Verdicts are kept of our own lists alone, tried by their own tests.
     kept = args.lists == LISTS and not args.find
     tried = read_tried(TRIED) if kept else {}
-    chosen = [m for m in listed if args.only in m["file"] + m["what"]]
+    chosen = [m for m in listed if args.only in " ".join((m["list"], m["file"], m["what"]))]
     mutants = [m for m in chosen if args.again or not is_current(m, tried)]
     print(f"{len(mutants)} bugs to try, {len(chosen) - len(mutants)} have a verdict", flush=True)
     commit = machine.environment()["commit"]
