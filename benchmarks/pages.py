@@ -34,22 +34,20 @@ def training_minutes(folder):
 def describe_training(records):
     """Return what each network took, where and when.
 
-    The text is like 'GAN 85 min (2 CPU cores (AMD EPYC), `648ba9d`, 2026-11-25), ...'.
+    The text is like 'on 2 CPU cores (AMD EPYC), `648ba9d`, 2026-11-25: GAN 85 min, judge 6 min'.
     """
-    parts = []
+    parts: dict[str, list[str]] = {}
     for name, folder in (
         ("GAN", "gan"),
         ("judge", "judge"),
         ("classifier", "cnn"),
         ("control", "control"),
-        ("besides, `train_cnn.py --task malignancy`", "malignancy"),
+        ("`train_cnn.py --task malignancy`", "malignancy"),
     ):
         if r := records.get(folder):
-            parts.append(
-                f"{name} {training_minutes(folder):.0f} min ({cores(r['environment'])}, "
-                f"{name_commit(r['environment'])}, {r['date'][:10]})"
-            )
-    return ", ".join(parts)
+            made = f"{cores(r['environment'])}, {name_commit(r['environment'])}, {r['date'][:10]}"
+            parts.setdefault(made, []).append(f"{name} {training_minutes(folder):.0f} min")
+    return "; ".join(f"on {made}: {', '.join(took)}" for made, took in parts.items())
 
 
 def peak_memory():
