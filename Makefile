@@ -157,7 +157,7 @@ audit: .venv/ready  ## known vulnerabilities of the pinned packages (needs a net
 		echo "audit SKIPPED: pypi.org's vulnerability service cannot be reached; nothing is known either way"
 	fi
 
-mutants: .venv/ready-dev  ## plant bugs, by hand and at random, and count which the tests catch (an hour or two)
+mutants: .venv/ready-dev  ## plant bugs, by hand and at random, and count which the tests catch (hours)
 	@[ -d .venv-mutants ] || $(PY) -m venv .venv-mutants
 	.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
 	$(PY) -m tests.stress.mutants
