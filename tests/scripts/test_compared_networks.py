@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 import evaluate
 from lesiongan.data.classes import CLASSES
@@ -122,6 +123,26 @@ def test_each_set_of_predictions_is_decided_at_its_own_networks_points(monkeypat
     for label, points in context["points"].items():
         own = "clinical" if label == recompute.UNKNOWN else label
         assert points == models[own]["operating_points"], label
+
+
+def test_scores_by_age_sex_and_site_are_the_classifiers_over_its_lesions(monkeypatch, tmp_path):
+    predictions = {name: (f"{name} rows", f"{name} y", f"{name} p") for name in ("classifier", "z")}
+    context = {"points": {name: f"{name} points" for name in predictions}, "protocol": "said"}
+    test = SimpleNamespace(lesions="lesions", metadata="metadata")
+    asked = []
+
+    def compute(*given):
+        asked.append(given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate, "predict_test", lambda *a: (predictions, context, test))
+    monkeypatch.setattr(estimates, "write", lambda *a: None)
+    monkeypatch.setattr(evaluate.subgroups, "compute", compute)
+    args = SimpleNamespace(outputs_dir=tmp_path, predictions_only=False)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.evaluate_test(SimpleNamespace(args=args), {}, None, None)
+    own = ("classifier y", "classifier p", "classifier points")
+    assert asked == [(*own, "lesions", "metadata", "said")]
 
 
 def test_arms_that_differ_in_their_recipe_are_no_pair():
