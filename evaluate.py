@@ -291,7 +291,9 @@ def main(argv=None):
         return 0
     if args.isic_submission:
         inputs = (args.data, args.metadata, args.external, args.external_metadata)
-        check_isic(Path(args.isic_submission), inputs)
+        written = [args.outputs_dir / "evaluation" / name for name in (*WRITTEN, "options.json")]
+        written += [args.outputs_dir / name for name in ("split.csv", "split.json")]
+        check_isic(Path(args.isic_submission), inputs, written)
     if args.medmnist_csv:
         writing.ensure_folder(args.medmnist_csv)
     if args.synthetic:

@@ -178,6 +178,20 @@ def plan_epochs(args, real_images):
     return [args.steps // epochs + (i < args.steps % epochs) for i in range(epochs)]
 
 
+def find_finish(args, steps):
+    """Return the step from which --finish-real trains on real images alone.
+
+    Raises InputError if there is none.
+    """
+    first = round(steps * (1 - args.finish_real))
+    if first >= steps:
+        raise InputError(
+            f"--finish-real {args.finish_real:g}: is less than one of the {steps} steps; raise it, "
+            "or leave it out"
+        )
+    return first
+
+
 def prepare(args, classes, steps, soft=False):
     """Return (compiled model with augmentation, the network inside it) for `steps` steps.
 
@@ -229,7 +243,7 @@ def train(place, pool, val, shift, resuming=False, known=(None, None), real=0):
     (images, targets, weights), (val_images, val_targets) = pool, val
     plan = plan_epochs(args, epoch_images(place.run, targets))
     model, network = prepare(args, len(shift), sum(plan), soft=targets.ndim == 2)
-    finish = (round(sum(plan) * (1 - args.finish_real)), real) if args.finish_real else None
+    finish = (find_finish(args, sum(plan)), real) if args.finish_real else None
     batch = training_pool.build_batches(images, targets, weights, args, known[0], finish)
     best = {f"best{i}": np.asarray(v) for i, v in enumerate(network.variables)}
     board = tensorboard.Board(place.path, resuming) if args.tensorboard else None
@@ -358,6 +372,8 @@ def main(argv=None):
     k = 2 if args.task == "malignancy" else len(CLASSES)
     val_images, val_labels = inputs.part("val")
     targets, real = target(pool_labels), len(pool_labels) - synthetic
+    if args.finish_real:
+        find_finish(args, sum(plan_epochs(args, epoch_images(run, targets))))
     prior = calibration.prior_of(target(inputs.part("train")[1]), k)
     shift = find_shift(args, targets, prior, pool_weights, real)
     pool = (pool_images, targets, pool_weights)

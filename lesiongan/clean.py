@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lesiongan.files import checksums, claims, locks, records
 from lesiongan.files.errors import InputError
-from lesiongan.run import script
+from lesiongan.run import published, script
 from lesiongan.run.folders import is_own_split
 
 RECORDS = ("options.json", "provenance.json")
@@ -80,9 +80,24 @@ def clean(top):
     return [p for p in sorted(top.rglob("*")) if not p.is_dir() and p.name not in KEPT]
 
 
+def check(top):
+    """Raise InputError for what may not be cleaned: a file, and the published networks."""
+    if top.exists() and not top.is_dir():
+        raise InputError(f"{top}: is no folder; name the folders of runs, such as models outputs")
+    if published.FOLDER.resolve().is_relative_to(top.resolve()):
+        raise InputError(
+            f"{top}/: holds the published networks in {published.FOLDER.name}/; name the folders "
+            "of runs, such as models outputs"
+        )
+
+
 def main(argv=None):
-    for top in parse_args(argv).folders:
+    args = parse_args(argv)
+    for top in args.folders:
+        check(top)
+    for top in args.folders:
         if not top.is_dir():
+            print(f"{top}/: is not there")
             continue
         left = clean(top)
         if left:

@@ -338,7 +338,7 @@ def main(argv=None):
     print(f"of {found['data']['name']}, sha256 {found['data']['sha256'][:12]}:")
     for found_answer in found["answers"]:
         print(found_answer["sentence"])
-    print(f"{grid.progress()} -> {grid.results.with_suffix('.json')}")
+    print(f"{grid.progress()} -> {grid.beside('.json')}")
     if grid.is_committed():
         # The pages count the readings of test and give the answer.
         publish_run.main(["--tables-only"])

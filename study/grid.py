@@ -7,6 +7,7 @@ Snakemake reads it from an environment of its own.
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +42,21 @@ SHAPE = {
 }
 CHOICE = {"fraction": int, "amount": int, "seeds": [int], "recipes": {...: FLAGS}}
 OPTIONAL = {"common": FLAGS, "cnn": FLAGS, "choice": CHOICE}
+RECORD = {
+    "fraction": int,
+    "arm": str,
+    "cnn_seed": int,
+    "lesions": int,
+    "data": {"sha256": str, "phantom": bool},
+    "split": {"split_seed": int, "images": {"train": [int]}},
+    "trained": dict,
+    "points": {"balanced_shift": [records.NUMBER], "train_prior": [records.NUMBER]},
+    "steps": int,
+    "training_minutes": records.NUMBER,
+    "overhead_seconds": records.NUMBER,
+    "environment": {"backend": str},
+}
+"""What the collection needs of a cell's record (records.find_fault)."""
 # What an arm and a fraction may have beside what SHAPE asks of them.
 ARM = {"label", "flags", "source", "amount", "teachers", "all"}
 FRACTION = {"steps", "closed", "shared"}
@@ -95,8 +111,9 @@ class Grid:
         self.path, self.stages = Path(path), stages
         try:
             self.values: dict[str, Any] = yaml.safe_load(self.path.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
-            raise InputError(f"{path}: is no readable grid ({str(e).splitlines()[0]})") from None
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as e:
+            words = (str(e).splitlines() or ["damaged"])[0]
+            raise InputError(f"{path}: is no readable grid ({words})") from None
         if fault := records.find_fault(self.values, SHAPE, ""):
             raise InputError(f"{path}: {fault}; see study/config.yaml")
         if unknown := set(self.values) - set(SHAPE) - set(OPTIONAL):
@@ -123,7 +140,7 @@ class Grid:
         for fault in filter(None, map(self.find_fault_of_arm, self.arms)):
             raise InputError(f"{self.path}: the arm {fault}")
         for percent, value in self.fractions.items():
-            if not isinstance(percent, int) or not 0 < percent <= 100 or set(value) - FRACTION:
+            if not is_count(percent) or percent > 100 or set(value) - FRACTION:
                 raise InputError(
                     f"{self.path}: the fraction {percent} is no whole percent from 1 to 100 with "
                     f"{', '.join(sorted(FRACTION))}"
@@ -136,10 +153,18 @@ class Grid:
             if percent == 100 and "shared" in value:
                 raise InputError(f"{self.path}: with all lesions there is nobody to share a GAN")
         for name in ("cnn_seeds", "gan_seeds", "teacher_seeds"):
-            if len(set(self.values[name])) != len(self.values[name]):
+            seeds = self.values[name]
+            if len(set(seeds)) != len(seeds):
                 raise InputError(f"{self.path}: {name} names a seed twice")
-        if not self.fractions or not is_count(self.values["draws"]):
-            raise InputError(f"{self.path}: needs a fraction, and draws from 1")
+            if any(isinstance(s, bool) or not 0 <= s < 2**31 for s in seeds):
+                raise InputError(f"{self.path}: {name} needs whole numbers from 0")
+        if not self.values["cnn_seeds"]:
+            raise InputError(f"{self.path}: cnn_seeds needs a seed")
+        guess = self.values["guess"]
+        if not all(map(is_count, (*guess.values(), self.values["memory_gb"]))):
+            raise InputError(f"{self.path}: guess and memory_gb need numbers from 1")
+        if not self.fractions or not is_count(self.values["draws"]) or self.values["draws"] < 100:
+            raise InputError(f"{self.path}: needs a fraction, and 100 draws or more")
         if unknown := set(family["measures"]) - set(MEASURES):
             raise InputError(
                 f"{self.path}: the family's measure {min(unknown)} is none of {', '.join(MEASURES)}"
@@ -154,8 +179,14 @@ class Grid:
             return f"{name} needs both a source ({' or '.join(SOURCES)}) and an amount, or neither"
         if not is_count(arm.get("amount", 1)):
             return f"{name} needs a whole number from 1 as its amount"
-        if name == self.values["base"] and ("source" in arm or arm.get("teachers")):
-            return f"{name} is the base, and so of real images alone"
+        if not re.fullmatch(r"\w+", name):
+            return f"{name!r} needs a name of letters, digits and _"
+        for flag in ("teachers", "all"):
+            if not isinstance(arm.get(flag, False), bool):
+                return f"{name} has {flag}: {arm[flag]!r}; write true, or leave it out"
+        more = [k for k in ("source", "teachers", "all") if arm.get(k)]
+        if name == self.values["base"] and more:
+            return f"{name} is the base, and so of one's own real images alone, without {more[0]}"
         return None
 
     def is_committed(self) -> bool:
@@ -273,9 +304,13 @@ class Grid:
             record = json.loads(path.read_text())
             digest = checksums.file_sha256(path.with_suffix(".csv.gz"))
             same = record["recipe"] == self.recipe(group, seed)
-            return record if same and record["predictions_sha256"] == digest else None
         except (OSError, ValueError, KeyError, TypeError, InputError):
             return None
+        if not same or record["predictions_sha256"] != digest:
+            return None
+        if fault := records.find_fault(record, RECORD, ""):
+            raise InputError(f"{path}: {fault}; remove it, and `make study` makes it again")
+        return record
 
     def read_done(self) -> dict[str, dict[str, Any]]:
         """Return {ID: record} of the cells that are done."""

@@ -79,7 +79,15 @@ def draw_gains(ax, found, grid, measure, backend):
         y = [c["value"] for c in mine]
         spans = [[v - c["low"] for v, c in zip(y, mine, strict=True)]]
         spans.append([c["high"] - v for v, c in zip(y, mine, strict=True)])
-        ax.errorbar(x, y, yerr=spans, fmt=form, color=colour, capsize=2, label=mine[0]["label"])
+        ax.errorbar(
+            x,
+            y,
+            yerr=spans,
+            fmt=form,
+            color=colour,
+            capsize=2,
+            label=mine[0]["label"].replace("$", r"\$"),
+        )
     if rows and measure == next(iter(NAMES)):
         style.legend_above(ax)
     scale_lesions(ax, {c["lesions"] for c in rows}, "own lesions")

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from lesiongan import ROOT
+from lesiongan.files.telling import TELLER
 from lesiongan.measures import texture
 from lesiongan.phantom import write_phantom
 from lesiongan.run import keras_setup
@@ -96,6 +97,12 @@ def copy_code(folder):
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+
+
+@pytest.fixture(autouse=True)
+def heard():
+    """A run that was quiet leaves no later test quiet."""
+    TELLER.quiet = False
 
 
 @pytest.fixture(autouse=True)

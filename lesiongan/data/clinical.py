@@ -122,14 +122,24 @@ def forget(
 
 
 def is_known(metadata: "pd.DataFrame | None") -> bool:
-    """Return whether metadata has age, sex or site."""
-    return metadata is not None and any(c in metadata for c in COLUMNS.values())
+    """Return whether metadata tells the age, sex or site of an image."""
+    if metadata is None:
+        return False
+    nothing = unknown(len(metadata))
+    known = encode(metadata, len(metadata))
+    return any((known[name] != nothing[name]).any() for name in NAMES)
 
 
 def require(metadata: "pd.DataFrame | None", path: str) -> None:
     """Raise InputError unless the metadata of a table has age, sex or site."""
-    if not is_known(metadata):
-        raise InputError(
-            f"{path}: --clinical needs metadata with age, sex or localization beside the table; "
-            "name HAM10000_metadata.csv by --metadata"
-        )
+    if metadata is not None and any(c in metadata for c in COLUMNS.values()):
+        if not is_known(metadata):
+            raise InputError(
+                f"{path}: --clinical: no age, sex or localization of its metadata can be read; "
+                "write years, male or female, and the sites that evaluate.py --help lists"
+            )
+        return
+    raise InputError(
+        f"{path}: --clinical needs metadata with age, sex or localization beside the table; name "
+        "HAM10000_metadata.csv by --metadata"
+    )

@@ -1,6 +1,7 @@
 """HAM10000_metadata.csv: read, and refused unless it describes the table row by row."""
 
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,10 @@ class OtherTableError(InputError):
         self.same_rows, self.fits_other_order = same_rows, fits_other_order
 
 
+MISSING = ("NA", "N/A", "<NA>", "NAN", "NONE", "NULL")
+"""What tools write, in capitals, where there is nothing."""
+
+
 def find_beside(table_path: Path | str) -> Path | str:
     """Return the path of metadata beside a table, or 'none'."""
     beside = (Path(table_path).with_name(name) for name in NAMES)
@@ -54,7 +59,9 @@ def read_strings(path: Path | str, notes: list[str]) -> "pd.DataFrame":
         with open_narrow(path) as f:
             names = f.readline(1 << 20)
         separator = find_separator(names)
-        with open_narrow(path) as f:
+        # A line of more fields than the header would be cut off, and its columns shifted.
+        with open_narrow(path) as f, warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
             found = pd.read_csv(
                 f,
                 dtype=str,
@@ -67,6 +74,11 @@ def read_strings(path: Path | str, notes: list[str]) -> "pd.DataFrame":
         raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except pd.errors.ParserWarning:
+        raise InputError(
+            f"{path}: some lines have more fields than the first line has names; put texts with a "
+            "comma in quotes"
+        ) from None
     except Exception as e:
         raise InputError(f"{path}: not a readable CSV ({first_line(e)})") from None
     if separator != b",":
@@ -123,9 +135,14 @@ def read_metadata(
     if "dx" in meta:
         check_diagnoses(path, table, meta["dx"].to_numpy())
     for name in meta.columns.intersection(["lesion_id", "image_id"]):
-        empty = np.flatnonzero(meta[name].to_numpy() == "")
+        # R writes NA for what is missing. As an id it would make one lesion of all such images.
+        empty = np.flatnonzero(meta[name].str.strip().str.upper().isin(["", *MISSING]).to_numpy())
         if len(empty):
-            raise InputError(f"{path}: line {empty[0] + 2}, column {name} is empty")
+            word = meta[name][empty[0]].strip()
+            raise InputError(
+                f"{path}: line {empty[0] + 2}, column {name} is {word or 'empty'}; every image "
+                "needs an id there"
+            )
         odd = np.flatnonzero(meta[name].str.contains(r"[^\w.:-]").to_numpy())
         if len(odd):
             raise InputError(

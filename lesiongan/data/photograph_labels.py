@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesiongan.data.classes import CLASS_NAMES, CLASSES
-from lesiongan.data.metadata import read_strings
+from lesiongan.data.metadata import MISSING, read_strings
 from lesiongan.data.photographs import SUFFIXES
 from lesiongan.files.errors import InputError, printable
 
@@ -208,7 +208,7 @@ def read_about(frame: "pd.DataFrame") -> dict[str, list[str]]:
     for name in ABOUT:
         column = next((n for n in NAMES[name] if n in frame), None)
         cells = [""] * len(frame) if column is None else map(printable, frame[column])
-        about[name] = ["" if cell.lower() in ("nan", "none", "null") else cell for cell in cells]
+        about[name] = ["" if cell.strip().upper() in MISSING else cell for cell in cells]
     return about
 
 

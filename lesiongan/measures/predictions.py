@@ -117,12 +117,16 @@ def read_lesions(path, rows):
     return test.loc[rows].to_numpy(str), leaky
 
 
-def check_isic(path, inputs):
+def check_isic(path, inputs, written=()):
     """Raise InputError if a submission written to `path` would replace anything else.
 
-    inputs: paths of the files that the run reads.
+    inputs: paths of the files that the run reads; written: of those that it writes itself.
     """
     writing.check_target(path)
+    if os.path.realpath(path) in map(os.path.realpath, written):
+        raise InputError(
+            f"--isic-submission {path}: is a file that this run writes itself; name another file"
+        )
     if not os.path.lexists(path):
         return
     for other in inputs:
@@ -147,8 +151,16 @@ def list_ids(table):
 def write_isic(path, ids, p):
     """Write an ISIC 2018 task 3 submission: image, then the seven probabilities in its order.
 
-    ids: name of each image (n,); p: float (n, 7) in the order of CLASSES.
+    ids: name of each image (n,); p: float (n, 7) in the order of CLASSES. Raises InputError if two
+    images have one name, for then nobody could tell whose a line is.
     """
+    ids = list(ids)
+    if len(set(ids)) < len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise InputError(
+            f"--isic-submission {path}: {ids.count(twice)} images are called {twice}; a submission "
+            "needs a name for each"
+        )
     columns = {c.upper(): p[:, CLASSES.index(c)] for c in ISIC_ORDER}
-    writing.write_csv(path, {"image": list(ids), **columns})
+    writing.write_csv(path, {"image": ids, **columns})
     say(f"  ISIC submission -> {path}")

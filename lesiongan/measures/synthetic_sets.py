@@ -81,8 +81,7 @@ def evaluate(run, load_judge):
         writing.write_json(folder / NAME, found)
         place.finish([folder / NAME])
     print_table(*tabulate(found["sets"]))
-    for each in found["sets"]:
-        name = short_name(each["name"])
+    for each, name in zip(found["sets"], short_names(names), strict=True):
         if "distances" not in each:
             say(f"  {name}: {each['reason']}")
         if not each["passes_as_new"]["passes"]:
@@ -95,7 +94,7 @@ def measure(inputs, judge, names, sets):
     Distances of all sets are of equally many images, because they depend on the number. Each set
     is compared with the train lesions that its generator learned from, if it is one of this split.
     """
-    seen = [inputs.of_share(s.provenance.get("split", {}).get("train_share")) for s in sets]
+    seen = [inputs.of_share(name_share(s)) for s in sets]
     patches = [
         texture.plan_patches(theirs, s.table, HELD_OUT)[-1]
         for theirs, s in zip(seen, sets, strict=True)
@@ -113,7 +112,7 @@ def measure(inputs, judge, names, sets):
             "name": name,
             "sha256": s.table.sha256,
             "origin": s.origin,
-            "train_share": s.provenance.get("split", {}).get("train_share"),
+            "train_share": name_share(s),
             "images": dict(zip(CLASSES, class_counts(s.table.labels), strict=True)),
             **synthetic_quality.measure(
                 inputs,
@@ -130,6 +129,16 @@ def measure(inputs, judge, names, sets):
     ]
 
 
+def name_share(made):
+    """Return the share of this split's train lesions that a set's generator learned from, or None.
+
+    A generator of other data or of another split has learned from no share of this one.
+    """
+    if made.origin != set_sources.OURS:
+        return None
+    return made.provenance.get("split", {}).get("train_share")
+
+
 def mean_over_classes(block):
     """Return the mean of the values of a dict of estimates by class, None if none has any."""
     values = [f["value"] for f in block.values() if f.get("value") is not None]
@@ -143,7 +152,6 @@ def tabulate(sets):
     drawn in the mix of a set's classes, and of the share of the lesions that its generator learned
     from, so it has no number beside sets that differ in these.
     """
-    first = sets[0]
     of = {(s.get("train_share"), *(c for c, n in s["images"].items() if n)) for s in sets}
 
     def row(label, pick, real=""):
@@ -155,38 +163,50 @@ def tabulate(sets):
     ]
     for block, names in (("distances", DISTANCES), ("patches", PATCHES)):
         for label, key, floor in names:
-            if all(key in s.get(block, {}) for s in sets):
-                real = first[block][floor]["value"] if floor and len(of) == 1 else ""
-                values = (show(s[block][key]["value"]) for s in sets)
+            found = [s.get(block, {}) for s in sets]
+            # Of a set that was not measured the reason stands under the table.
+            if measured := [f for f in found if key in f]:
+                real = ""
+                if floor and len(of) == 1 and floor in measured[0]:
+                    real = measured[0][floor]["value"]
+                values = (show(f.get(key, {}).get("value")) for f in found)
                 rows.append((label, *values, show(real)))
-    if all("distances" in s for s in sets):
+    judged = [s for s in sets if "distances" in s]
+    if judged:
         recall = {
             c: f["real_recall"]
-            for c, f in first["label_agreement"].items()
+            for c, f in judged[0]["label_agreement"].items()
             if f.get("value") is not None
         }
         rows.append(
             row(
                 "Judge agrees with the label, mean of classes",
-                lambda s: mean_over_classes(s["label_agreement"]),
+                lambda s: mean_over_classes(s.get("label_agreement", {})),
                 mean_over_classes(recall),
             )
         )
         rows.append(
             row(
                 "Diversity over that of real images, mean of classes",
-                lambda s: mean_over_classes(s["diversity"]),
+                lambda s: mean_over_classes(s.get("diversity", {})),
             )
         )
     rows += [row(label, lambda s, key=key: s[key]["value"], 0.01) for label, key in NOVELTY]
     rows.append(row("Passes as new", lambda s: "yes" if s["passes_as_new"]["passes"] else "no"))
-    return ("", *(short_name(s["name"]) for s in sets), "real images"), rows
+    return ("", *short_names([s["name"] for s in sets]), "real images"), rows
 
 
-def short_name(path):
-    """Return the last part of a path, or the folder too where all tables have one name."""
-    name = Path(path).name
-    return f"{Path(path).parent.name}/{name}" if name == TABLE_NAME else name
+def short_names(paths):
+    """Return as many of the last parts of each path as tell it from the others, at most all.
+
+    A table of the name that all tables have is shown with its folder.
+    """
+    parts = [Path(path).parts for path in paths]
+    lengths = [1 + (p[-1] == TABLE_NAME) for p in parts]
+    for _ in range(max(map(len, parts))):
+        names = ["/".join(p[-n:]) for p, n in zip(parts, lengths, strict=True)]
+        lengths = [n + (names.count(name) > 1) for n, name in zip(lengths, names, strict=True)]
+    return names
 
 
 def show(value):

@@ -110,7 +110,8 @@ def sets_section(run):
         return f"Left out: {path.name} has changed since it was written; run {again} again."
     found = records.read_json(path, again, synthetic_sets.SHAPE)
     head, rows = synthetic_sets.tabulate(found["sets"])
-    shown = [each | {"name": synthetic_sets.short_name(each["name"])} for each in found["sets"]]
+    names = synthetic_sets.short_names([each["name"] for each in found["sets"]])
+    shown = [each | {"name": name} for each, name in zip(found["sets"], names, strict=True)]
     return render("sets.html", sets=shown, head=head, rows=rows)
 
 

@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from lesiongan import ROOT
 from lesiongan.files import checksums, claims, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import event, say
@@ -94,6 +95,11 @@ class ResultFolder:
         of files of earlier runs that are removed. InputError if a file is in the way that no run on
         record here wrote.
         """
+        if self.path.resolve().is_relative_to((ROOT / "weights").resolve()):
+            raise InputError(
+                f"{self.path}: is the place of the published networks; name another folder by "
+                "--models-dir or --outputs-dir"
+            )
         # The lock comes first, so that a run that cannot have the folder changes nothing.
         locks.lock_folder(self.path)
         names = [*intended, self.record_path.name]

@@ -165,8 +165,8 @@ class Inputs(Origin):
         empty = [p for p in PARTS if not (self.parts == p).any()]
         if empty:
             raise InputError(
-                f"{self.table.path}: {len(self.table)} images leave the {empty[0]} part empty; use "
-                "more"
+                f"{self.table.path}: {len(self.table)} images leave the {empty[0]} part empty; "
+                + ("change --train-fraction" if self.split.get("train_share") else "use more")
             )
 
 

@@ -80,3 +80,14 @@ def test_parts_are_joined_in_order(known):
     found = clinical.join([first, clinical.unknown(2)])
     assert found["age"].tolist() == [known["age"][3], known["age"][1], -1, -1]
     assert found["site"].tolist() == [known["site"][3], known["site"][1], 0, 0]
+
+
+def test_metadata_of_which_no_value_can_be_read_is_refused():
+    meta = pd.DataFrame({"age": ["61 years"], "sex": ["M"], "localization": ["Ruecken"]})
+    meta["age"] = pd.to_numeric(meta.age, errors="coerce")
+    with pytest.raises(InputError, match="no age, sex or localization of its metadata can be read"):
+        clinical.require(meta, "t.csv")
+    assert not clinical.is_known(meta)
+    for column, value in (("age", 61.0), ("sex", "male"), ("localization", "back")):
+        assert clinical.is_known(meta.assign(**{column: [value]}))
+    assert not clinical.is_known(None)

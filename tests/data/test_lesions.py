@@ -449,3 +449,50 @@ def test_lesions_with_ids_are_not_chained_to_an_image_without():
     table = Table("t.csv", "hmnist_28_28_RGB", images, labels, "", np.arange(5), names)
     lesions.merge_alone(table)
     assert table.lesions.tolist() == ["p1", "p1", "p2", "p3", "p4"]
+
+
+def test_identical_images_are_of_one_lesion_whatever_their_ids(tmp_path):
+    """A table that was copied under other ids would have most test images in train."""
+    images, labels, meta = draw_table(84, seed=2)
+    n = len(labels)
+    meta = pd.DataFrame(meta)
+    again = meta.assign(lesion_id="X" + meta.lesion_id, image_id="X" + meta.image_id)
+    pd.concat([meta, again[:30]]).to_csv(tmp_path / "m.csv", index=False)
+    images, labels = np.concatenate([images, images[:30]]), np.concatenate([labels, labels[:30]])
+    table = Table("t.csv", "hmnist_28_28_RGB", images, labels, "", np.arange(n + 30))
+    found = lesions.group_lesions(table, tmp_path / "m.csv")
+    assert (found.lesions[n:] == found.lesions[:30]).all()
+    assert len(set(found.lesions)) == meta.lesion_id.nunique()
+    merged = again.lesion_id[:30].nunique()
+    assert (
+        found.notes[-1]
+        == f"{merged} lesions merged with others, of which they have an identical image"
+    )
+    parts = split.split_table(found)
+    train = {image.tobytes() for image in images[parts == "train"]}
+    assert not any(image.tobytes() in train for image in images[parts == "test"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (",histo,", ",histo, biopsy,", "Expected 7 fields in line 4, saw 8"),
+        ("PHL_", "NA,", "some lines have more fields than the first line has names"),
+    ],
+)
+def test_lines_with_a_comma_too_many_do_not_shift_the_columns(
+    table_path, tmp_path, old, new, words
+):
+    text = table_path.with_name("HAM10000_metadata.csv").read_text()
+    (tmp_path / "m.csv").write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=words):
+        lesions.group_lesions(read_table(table_path), tmp_path / "m.csv")
+
+
+def test_an_id_that_says_there_is_none_is_refused(table_path, tmp_path):
+    """R writes NA, and all such images would be one lesion."""
+    meta = pd.read_csv(table_path.with_name("HAM10000_metadata.csv"), keep_default_na=False)
+    meta.loc[4, "lesion_id"] = "NA"
+    meta.to_csv(tmp_path / "m.csv", index=False)
+    with pytest.raises(InputError, match="line 6, column lesion_id is NA; every image needs an id"):
+        lesions.group_lesions(read_table(table_path), tmp_path / "m.csv")

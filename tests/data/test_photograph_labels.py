@@ -231,3 +231,10 @@ def test_a_lesion_id_of_the_label_file_stays_whatever_the_second_file_says(write
     add_metadata(labels, second, [])
     assert labels.about["lesion_id"] == ["L1", "M2", "L3"]
     assert labels.about["sex"] == ["male", "female", ""]
+
+
+@pytest.mark.parametrize("word", ["NA", "n/a", "<NA>", "NaN", "null"])
+def test_what_tools_write_for_nothing_is_nothing(write, word):
+    labels = read_labels(write(f"image,dx,lesion_id,sex\na,nv,{word},{word}\nb,mel,L2,male\n"))
+    assert labels.about["lesion_id"] == ["", "L2"]
+    assert labels.about["sex"] == ["", "male"]

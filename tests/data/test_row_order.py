@@ -126,6 +126,8 @@ def test_a_refuted_order_is_used_on_request_alone_and_named(tmp_path):
     rng = np.random.default_rng(0)
     colours = rng.integers(0, 256, (400, 1, 1, 3), dtype=np.uint8)
     images = np.broadcast_to(colours, (400, 28, 28, 3)).repeat(2, axis=0)
+    # No two photographs are identical: those of several lesions would be merged.
+    images[:, 0, 0] = np.stack([np.arange(800) % 256, np.arange(800) // 256, np.zeros(800)], axis=1)
     rows, labels = np.arange(800), np.full(800, NV, np.int32)
     table = Table("t.csv", "hmnist_28_28_RGB", images, labels, "", rows, rows.astype(str))
     ids = rng.permutation(rows // 2).astype(str)

@@ -229,3 +229,31 @@ def test_clean_leaves_a_file_that_is_not_the_one_on_record(tmp_path):
     (tmp_path / "options.json").write_text('{"outputs": {"results.csv": "0"}, "note": "mine"}')
     clean.main([str(tmp_path)])
     assert (tmp_path / "options.json").is_file()
+
+
+@pytest.mark.parametrize("folder", ["", ".", "weights"])
+def test_the_published_networks_are_not_cleaned_away(folder, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(clean, "clean", lambda top: pytest.fail("cleaned"))
+    with pytest.raises(InputError, match="holds the published networks in weights/"):
+        clean.main([folder])
+
+
+def test_what_is_no_folder_is_not_cleaned_in_silence(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("mine")
+    with pytest.raises(InputError, match=r"a\.csv: is no folder"):
+        clean.main([str(tmp_path / "a.csv")])
+    assert clean.main([str(tmp_path / "modles")]) == 0
+    assert "modles/: is not there" in capsys.readouterr().out
+
+
+def test_no_training_replaces_the_published_networks(table_path, tmp_path):
+    import train_cnn
+
+    flags = ["--data", str(table_path), "--synthetic", "none", "--steps", "1", "--width", "8"]
+    before = (ROOT / "weights/cnn/options.json").read_bytes()
+    with pytest.raises(InputError, match="is the place of the published networks"):
+        train_cnn.main(
+            [*flags, "--models-dir", str(ROOT / "weights"), "--outputs-dir", str(tmp_path)]
+        )
+    assert (ROOT / "weights/cnn/options.json").read_bytes() == before

@@ -1,8 +1,16 @@
 """Files of predictions and of the split are read as they were written."""
 
 import numpy as np
+import pytest
 
-from lesiongan.measures.predictions import read_lesions, read_predictions, write_predictions
+from lesiongan.files.errors import InputError
+from lesiongan.measures.predictions import (
+    check_isic,
+    read_lesions,
+    read_predictions,
+    write_isic,
+    write_predictions,
+)
 from tests.oracles import P
 
 
@@ -44,3 +52,14 @@ def test_lesions_are_those_of_the_predicted_rows_in_their_order(tmp_path):
             f"row,lesion,part\n3,c,test\n1,a,test\n2,b,test\n4,a,{part}\n"
         )
         assert read_lesions(tmp_path / "s.csv", np.array([1, 2, 3]))[1] == leaks
+
+
+def test_a_submission_replaces_no_file_of_its_own_run_and_has_a_name_for_each_image(tmp_path):
+    path = tmp_path / "evaluation/metrics.json"
+    with pytest.raises(InputError, match="is a file that this run writes itself"):
+        check_isic(tmp_path / "x/../evaluation/metrics.json", (), [path])
+    check_isic(tmp_path / "isic.csv", (), [path])
+    p = np.full((3, 7), 1 / 7)
+    with pytest.raises(InputError, match="2 images are called b; a submission needs a name"):
+        write_isic(tmp_path / "isic.csv", ["a", "b", "b"], p)
+    assert not (tmp_path / "isic.csv").exists()

@@ -113,7 +113,7 @@ def test_the_report_shows_the_sets_and_leaves_out_what_is_of_another_judge(measu
     inner = runs.Run(args, "visualize_results")
     page = report.sets_section(inner)
     for each in found["sets"]:
-        assert synthetic_sets.short_name(each["name"]) in page
+        assert synthetic_sets.short_names([each["name"]])[0] in page
         assert synthetic_sets.show(each["mixtures"]["value"]) in page
     assert "copies.csv does not pass as new: 100.0 % are nearly training images" in page
     judge = run.models / "judge/classifier.keras"
@@ -234,3 +234,35 @@ def test_each_column_of_the_table_is_its_own_sets():
     shared = describe_set("e.csv", 301) | {"train_share": "others"}
     head, rows = synthetic_sets.tabulate([sets[0], shared])
     assert {row[0]: row[-1] for row in rows}["Patch distance, fine level (28 px)"] == ""
+
+
+def test_sets_of_one_name_are_shown_with_as_many_folders_as_tell_them_apart():
+    table = "synthetic/hmnist_28_28_RGB.csv"
+    names = synthetic_sets.short_names([f"a/outputs/{table}", f"b/outputs/{table}", "x/mine.csv"])
+    assert names == [f"a/outputs/{table}", f"b/outputs/{table}", "mine.csv"]
+    assert synthetic_sets.short_names([f"a/{table}"]) == [table]
+    # The same set twice cannot be told apart.
+    assert synthetic_sets.short_names(["x/m.csv", "x/m.csv"]) == ["x/m.csv", "x/m.csv"]
+
+
+def test_a_set_that_cannot_be_measured_hides_no_other():
+    whole = describe_set("a.csv", 1)
+    few = {
+        k: v for k, v in describe_set("b.csv", 101).items() if k not in ("distances", "diversity")
+    }
+    few |= {"patches": {"swd_ratio": {"value": None, "reason": "too few"}}, "reason": "too few"}
+    for sets in ([whole, few], [few, whole]):
+        head, rows = synthetic_sets.tabulate(sets)
+        cells = {(row[0], name): c for row in rows for name, c in zip(head, row, strict=True)}
+        value = whole["distances"]["precision"]["value"]
+        assert cells["Precision", "a.csv"] == f"{value:.3f}"
+        assert cells["Precision", "b.csv"] == "-"
+
+
+def test_a_set_of_other_data_is_compared_with_the_whole_train_part():
+    for origin, share in (
+        (synthetic_sets.set_sources.OURS, "others"),
+        (synthetic_sets.set_sources.OTHER_DATA, None),
+    ):
+        made = SimpleNamespace(origin=origin, provenance={"split": {"train_share": "others"}})
+        assert synthetic_sets.name_share(made) == share

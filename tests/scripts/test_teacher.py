@@ -251,3 +251,11 @@ def test_what_a_training_ends_with_is_what_its_prior_is_taken_from(pool_of, tmp_
     before, after = (np.bincount(y, minlength=7) / len(y) for y in (train, targets[:real]))
     np.testing.assert_allclose(caught["shift"], np.log(before) - np.log(after), atol=1e-3)
     assert np.abs(caught["shift"]).max() > 0.1
+
+
+def test_a_finish_of_no_step_is_refused():
+    """The prior would be that of real images alone, which the last steps did not see."""
+    args = train_cnn.parse_args(["--synthetic", "none", "--finish-real", "0.01"])
+    assert train_cnn.find_finish(args, 100) == 99
+    with pytest.raises(InputError, match=r"--finish-real 0\.01: is less than one of the 40 steps"):
+        train_cnn.find_finish(args, 40)

@@ -288,7 +288,11 @@ def test_no_contrast_mixes_two_backends(filled, labels):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"data": {"sha256": "other", "phantom": True}}, {"split": {"split_seed": 1}}]
+    "changes",
+    [
+        {"data": {"sha256": "other", "phantom": True}},
+        {"split": {"split_seed": 1, "images": {"train": [9] * 7}}},
+    ],
 )
 def test_cells_of_another_table_or_split_are_refused(filled, labels, changes):
     grid, _ = filled

@@ -184,7 +184,7 @@ def test_the_time_left_goes_by_the_minutes_of_cells_that_are_done(grid, labels):
         ({"family": {"arms": ["x"], "measures": []}}, "names the arm x"),
         ({"stages": [{"fractions": [7], "arms": []}]}, "names the fraction 7"),
         ({"sedes": 1}, "unknown entry sedes"),
-        ({"draws": 0}, "draws from 1"),
+        ({"draws": 99}, "100 draws or more"),
         ({"fractions": {}, "stages": []}, "needs a fraction"),
         ({"fractions": {30: {"steps": 0, "closed": []}}, "stages": []}, "steps from 1"),
         ({"fractions": {30: {"steps": True, "closed": []}}, "stages": []}, "steps from 1"),
@@ -252,3 +252,54 @@ def test_what_is_no_grid_is_refused_in_one_line(tmp_path, content):
         Grid(path)
     assert len(str(e.value).splitlines()) == 1
     assert str(path) in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"cnn_seeds": []}, "cnn_seeds needs a seed"),
+        ({"cnn_seeds": [-1]}, "cnn_seeds needs whole numbers from 0"),
+        ({"gan_seeds": [True]}, "gan_seeds needs whole numbers from 0"),
+        ({"guess": {"gan_minutes": -100, "cnn_minutes": 4}}, "guess and memory_gb need numbers"),
+        ({"base": "all_real"}, "without all"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(tmp_path, changes, words):
+    with pytest.raises(InputError, match=words):
+        Grid(write_grid(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("flag", ["teachers", "all"])
+def test_a_word_is_no_yes(tmp_path, flag):
+    values = yaml.safe_load((ROOT / "study/smoke.yaml").read_text())
+    values["arms"]["closed_70"][flag] = "no"
+    with pytest.raises(InputError, match=f"closed_70 has {flag}: 'no'; write true"):
+        Grid(write_grid(tmp_path, arms=values["arms"]))
+
+
+def test_an_arm_is_no_path(tmp_path):
+    values = yaml.safe_load((ROOT / "study/smoke.yaml").read_text())
+    values["arms"]["../../evil"] = values["arms"]["real"]
+    with pytest.raises(InputError, match="needs a name of letters, digits and _"):
+        Grid(write_grid(tmp_path, arms=values["arms"]))
+
+
+@pytest.mark.parametrize("text", ["a: 2020-13-45", "a: " + 5000 * "9", 20_000 * "["])
+def test_what_yaml_cannot_read_is_no_grid(tmp_path, text):
+    (tmp_path / "g.yaml").write_text(text)
+    with pytest.raises(InputError, match="is no readable grid"):
+        Grid(tmp_path / "g.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"environment": {}}, "environment.backend is missing"),
+        ({"training_minutes": "x"}, "training_minutes"),
+        ({"points": {}}, "points.balanced_shift is missing"),
+    ],
+)
+def test_a_record_that_was_edited_is_named(grid, labels, changes, words):
+    write_cell(grid, Group(30, "real", None), 0, labels, 0.3, **changes)
+    with pytest.raises(InputError, match=rf"f30_real_c0\.json: .*{words}.*remove it"):
+        grid.read_done()
