@@ -101,8 +101,12 @@ def copy_code(folder):
 
 @pytest.fixture(autouse=True)
 def heard():
-    """A run that was quiet leaves no later test quiet."""
+    """A run that was quiet leaves no later test quiet, and a log is closed after its test."""
     TELLER.quiet = False
+    yield
+    if TELLER.log:
+        TELLER.log.close()
+        TELLER.log = None
 
 
 @pytest.fixture(autouse=True)

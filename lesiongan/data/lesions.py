@@ -117,8 +117,10 @@ def merge_identical(table: Table) -> None:
     pairs = exact_pairs(table.images)
     names, codes = np.unique(table.lesions, return_inverse=True)
     pairs = codes[pairs]
-    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-    if not len(pairs) or (np.char.startswith(names[pairs].astype(str), ALONE)).any(axis=1).all():
+    # Those of images without an id are merge_alone's.
+    with_ids = ~np.char.startswith(names.astype(str), ALONE)[pairs].any(axis=1)
+    pairs = pairs[with_ids & (pairs[:, 0] != pairs[:, 1])]
+    if not len(pairs):
         return
     merged = merge_groups(len(names), pairs)
     lost = len(names) - len(np.unique(merged))

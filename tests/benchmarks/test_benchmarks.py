@@ -250,7 +250,7 @@ def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(
     assert "The price of leakage" in section
     assert "70 synthetic images of weight 0.25, drawn anew" in section
     assert "less binary +0.100 (-0.100 to +0.200): no difference shown" in section
-    better = section.split("seeds with both: ")[1].split("; worse")[0]
+    better = section.split("Better in each of the 2 seeds: ")[1].split(". Worse in each")[0]
     # Names that hold a comma themselves go first, so that the rest can be told apart by theirs.
     for name in ("balanced accuracy, balanced point", "accuracy, balanced point"):
         better = better.replace(name, "")
