@@ -97,7 +97,7 @@ def main(argv=None):
         check(top)
     for top in args.folders:
         if not top.is_dir():
-            print(f"{top}/: is not there")
+            print(f"{top}/: is not there, so nothing is cleaned")
             continue
         left = clean(top)
         if left:

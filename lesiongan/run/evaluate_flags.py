@@ -51,8 +51,8 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
     g.add_argument(
         "--predictions-only",
         action="store_true",
-        help="write predictions.csv and context.json alone, in seconds; --from-predictions "
-        "computes the estimates from them",
+        help="write predictions.csv and context.json alone, in seconds, in the place of an earlier "
+        "evaluation; --from-predictions computes the estimates from them",
     )
     published.add_flag(g)
     add_image_flags(p)
