@@ -22,7 +22,7 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := all
-.PHONY: all data test test-interop notebook docs smoke study study-plan study-smoke weights release lint lock audit mutants clean help
+.PHONY: all data test test-interop notebook docs smoke study study-plan study-smoke records weights release lint lock audit mutants clean help
 
 all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, draw (DATA=table METADATA=csv FLAGS=...)
 	@data="$(DATA)"
@@ -79,6 +79,10 @@ study-smoke: .venv/ready .venv-study/ready  ## the whole study on phantom lesion
 	$(PY) -m study.plan study/smoke.yaml --brief
 	$(SNAKEMAKE) --config grid=study/smoke.yaml
 
+records: .venv/ready .venv-study/ready  ## the other results in results/ whose records are not there, by study/records.yaml (a day if none is)
+	@$(PY) -m study.plan "$(GRID)" --brief > /dev/null
+	$(SNAKEMAKE) --forcerun collect_records --config "grid=$(GRID)" -- records
+
 weights: all  ## repeat the published run on HAM10000; replaces weights/ and results/run (1 to 3 hours)
 	@data="$(DATA)"
 	[ -n "$$data" ] || data=$$($(PY) -m lesiongan.fetch --choose | tail -n 1)
@@ -93,7 +97,7 @@ weights: all  ## repeat the published run on HAM10000; replaces weights/ and res
 	$(PY) visualize_results.py "$${common[@]}"
 	echo "measuring the warning of images unlike the training, then writing weights/ and results/run/"
 	$(PY) -m benchmarks.likeness --data "$$data" --metadata "$$metadata"
-	$(PY) -m benchmarks.publish_run --metadata "$$metadata"
+	$(PY) -m study.publish_run --metadata "$$metadata"
 
 release: .venv/ready-dev  ## build networks, pages and site of a version from one commit, and check them (hours)
 	@$(PY) -m benchmarks.release --before

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import publish_run
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates
 from lesiongan.measures.contrasts import adjust, compare, draw_measures
 from lesiongan.measures.predictions import read_lesions, read_predictions
 from lesiongan.run import script
-from study import answer, study_map
+from study import answer, publish_run, study_map
 from study.grid import MEASURES as COMPARED
 from study.grid import Grid, Group
 

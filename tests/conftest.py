@@ -80,12 +80,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order.get(str(item.path), len(order)))
 
 
-def load_benchmark(name):
-    """Return a script of benchmarks/ as a module of its own.
+def load_fresh(name):
+    """Return a module, such as `benchmarks.gan_probe`, as one of its own.
 
     What a test changes in it is gone afterwards.
     """
-    spec = importlib.util.find_spec(f"benchmarks.{name}")
+    spec = importlib.util.find_spec(name)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,26 +1,19 @@
-"""benchmarks/: what is trained, measured and published in this process.
+"""benchmarks/: what is trained and measured in this process.
 
 The textbook DCGAN's losses are those computed by hand; the probe learns from the other half of the
-train lesions than the judge; the curve is measured against val; only whole runs are published.
+train lesions than the judge.
 """
 
-import gzip
-import json
-
 import numpy as np
-import pandas as pd
 import pytest
 
-from benchmarks.workplace import Workplace
-from lesiongan.files import writing
-from lesiongan.files.errors import InputError
 from lesiongan.nets import saved_models
 from lesiongan.run import checkpoints
-from tests.conftest import interrupted, load_benchmark
+from tests.conftest import interrupted, load_fresh
 
 
 def test_the_baseline_resumes_where_it_stopped(scratch):
-    baseline = load_benchmark("gan_baseline")
+    baseline = load_fresh("benchmarks.gan_baseline")
 
     def weights():
         return saved_models.load_generator(scratch.models / "gan/generator.keras").get_weights()
@@ -40,38 +33,6 @@ def test_the_baseline_resumes_where_it_stopped(scratch):
         assert np.mean(np.abs(a - b)) < 1e-7
 
 
-def test_the_curve_over_training_time_is_measured_against_val_by_the_halves_judge(
-    bars, pipeline, monkeypatch
-):
-    """The judge measures half B against val; test is read once a run, and not for the curve."""
-    from lesiongan.measures import synthetic_quality
-    from tests import oracles
-
-    place = Workplace("gan", pipeline.models.parent)
-    monkeypatch.setattr(place, "models", lambda name: pipeline.models)
-    monkeypatch.setattr(place, "flags", lambda name: pipeline.flags)
-    snapshots = writing.ensure_folder(pipeline.models / "gan/snapshots")
-    (snapshots / "epoch_0002.keras").write_bytes(
-        (pipeline.models / "gan/generator.keras").read_bytes()
-    )
-    given = []
-
-    def measure(run, synthetic, judge, generator, fake, held_out, by_class):
-        given.append((judge, held_out))
-        return 1, {"frechet_ratio": {"value": 3.0}}, {}
-
-    monkeypatch.setattr(synthetic_quality, "measure_distances", measure)
-    (row,) = bars.score_snapshots(place, "seed_0")
-    (snapshots / "epoch_0002.keras").unlink()
-    parts = oracles.Parts(pipeline)
-    ((judge, held_out),) = given
-    np.testing.assert_allclose(held_out, judge.features(parts.of("val")[0]))
-    assert judge.held_out == "val"
-    np.testing.assert_array_equal(np.flatnonzero(judge.floor), parts.halves()[1])
-    seconds = pd.read_csv(pipeline.models / "gan/history.csv").seconds
-    assert row == {"epoch": 2, "minutes": pytest.approx(seconds.sum() / 60), "frechet_ratio": 3.0}
-
-
 def test_the_baselines_players_want_opposite_things_of_images_under_their_labels(table_path):
     """In one step the critic tells real from generated, and the generator wants to pass for real.
 
@@ -81,7 +42,7 @@ def test_the_baselines_players_want_opposite_things_of_images_under_their_labels
 
     from lesiongan.data.tables import read_table
 
-    baseline = load_benchmark("gan_baseline")
+    baseline = load_fresh("benchmarks.gan_baseline")
     table = read_table(table_path)
     order = np.random.default_rng(1).permutation(len(table))
     images, labels, latents = baseline.batch_of(table.images, table.labels, 0, 0, 0, order)
@@ -142,7 +103,7 @@ def test_the_probe_learns_from_half_b_and_measures_against_half_a(
     from tests.conftest import Pipeline
     from tests.teacher import Teacher
 
-    probe = load_benchmark("gan_probe")
+    probe = load_fresh("benchmarks.gan_probe")
     place = Pipeline(table_path, tmp_path)
     args = train_cnn.parse_args([*place.flags, "--role", "judge", "--if-stale"])
     args.seed, args.resume = probe.PROBE_SEED, False
@@ -161,39 +122,3 @@ def test_the_probe_learns_from_half_b_and_measures_against_half_a(
     np.testing.assert_array_equal(seen[1][0], parts.of("val")[0])
     np.testing.assert_array_equal(np.flatnonzero(judge.floor), a)
     assert judge.held_out == "val"
-
-
-def test_only_a_whole_run_of_the_lesion_split_is_published(pipeline, tmp_path, monkeypatch):
-    publish = load_benchmark("publish_run")
-    monkeypatch.setattr(publish, "RUN", tmp_path / "published" / "run")
-    copy = pipeline.copy(tmp_path)
-    path = copy.outputs / "evaluation/options.json"
-    record = json.loads(path.read_text())
-    whole = {
-        "data": record["data"] | {"phantom": False},
-        "split": record["split"]
-        | {"protocol": "lesion split", "images": {"all": publish.HAM10000_COUNTS}},
-    }
-
-    def offer(**change):
-        new = record | whole
-        for key, value in change.items():
-            new = new | {key: new[key] | value}
-        path.write_text(json.dumps(new))
-        try:
-            publish.copy_run(copy.models, copy.outputs)
-        except InputError as e:
-            return str(e)
-        return "published"
-
-    only = "only full runs on HAM10000 are published"
-    writing.ensure_folder(publish.RUN.parent)
-    assert offer() == "published"
-    predictions = gzip.decompress((publish.RUN / "predictions.csv.gz").read_bytes())
-    assert predictions == (copy.outputs / "evaluation/predictions.csv").read_bytes()
-    split = gzip.decompress((publish.RUN.parent / "splits/lesion_split.csv.gz").read_bytes())
-    assert split == (copy.outputs / "split.csv").read_bytes()
-    assert only in offer(split={"protocol": "image split, leaky"})
-    assert only in offer(split={"split_seed": 1})
-    assert only in offer(data={"phantom": True})
-    assert only in offer(split={"images": {"all": [1] * 7}})

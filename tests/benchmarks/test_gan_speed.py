@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks import gan_speed, pages_gan
+from benchmarks import gan_speed
+from study.pages import gan as pages_gan
 
 
 def test_multiply_adds_are_those_of_the_formulas():

@@ -15,7 +15,6 @@ import pytest
 import evaluate
 import train_cnn
 import train_gan
-from benchmarks import publish_weights
 from lesiongan import ROOT
 from lesiongan.data import tables
 from lesiongan.files import writing
@@ -23,6 +22,7 @@ from lesiongan.files.errors import InputError
 from lesiongan.measures import training_pool
 from lesiongan.phantom import draw_table, write_phantom
 from lesiongan.run import inputs, published, runs, script
+from study import publish_weights
 from tests import oracles
 from tests.conftest import CNN
 

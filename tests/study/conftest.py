@@ -10,9 +10,10 @@ import yaml
 
 from lesiongan import ROOT
 from lesiongan.data.classes import CLASSES
-from lesiongan.files import checksums
+from lesiongan.files import checksums, writing
 from lesiongan.measures.predictions import write_predictions
 from study.grid import Grid
+from study.runs import Runs
 
 IMAGES = 140
 
@@ -23,6 +24,18 @@ def write_grid(folder, **changes):
     values |= {"results": str(folder / "results/study"), "work": str(folder / "work")}
     path = folder / "grid.yaml"
     path.write_text(yaml.safe_dump(values | changes))
+    return path
+
+
+def write_list(folder, **changes):
+    """Write the list of runs, with results in `folder`, and changes to its entries.
+
+    Returns its path.
+    """
+    values = yaml.safe_load((ROOT / "study/records.yaml").read_text())
+    values |= {"results": str(folder), "work": str(folder / "work")}
+    path = writing.ensure_folder(folder) / "runs.yaml"
+    path.write_text(yaml.safe_dump(values | changes, sort_keys=False))
     return path
 
 
@@ -71,6 +84,12 @@ def write_test_rows(grid, count):
     lines = ["row,lesion,part\n", *(f"{i},L{i // 2},test\n" for i in range(count))]
     grid.results.mkdir(parents=True, exist_ok=True)
     (grid.results / "test.csv.gz").write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
+
+
+@pytest.fixture
+def place(tmp_path):
+    """The runs of records.yaml, with results in a folder of this test."""
+    return Runs(write_list(tmp_path))
 
 
 @pytest.fixture

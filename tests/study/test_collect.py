@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from benchmarks import pages_study
 from lesiongan.files.errors import InputError
 from study import answer, collect
 from study import grid as grids
 from study.grid import Grid, Group
+from study.pages import study as pages_study
 from tests.study.conftest import write_cell, write_grid, write_test_rows
 
 SKILLS = {"real": 0.05, "all_real": 0.25, "closed_70": 0.05, "shared_70": 0.15}

@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 import sklearn.metrics as sk
 
-from benchmarks import publish_weights
 from lesiongan import ROOT
 from lesiongan.files import checksums
-from study import answer
+from study import answer, publish_weights
 from tests import oracles
 
 RESULTS = ROOT / "results"

@@ -1,7 +1,7 @@
 """The study's answer for the pages, as a function of results/study.json."""
 
-from benchmarks.pages_markdown import render
 from study.answer import signed
+from study.pages.markdown import render
 
 
 def render_study(found, whole=True):

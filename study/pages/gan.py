@@ -1,6 +1,6 @@
 """The section of the GAN beside the textbook one, as a function of results/gan.json."""
 
-from benchmarks.pages_markdown import render, show_mean
+from study.pages.markdown import render, show_mean
 
 
 def name_extreme(which, values):

@@ -1,13 +1,4 @@
-"""Measure the GAN over seeds, by the ordinary scripts, into results/gan.json and gan_curve.csv.
-
-    python -m benchmarks.gan_bars seed 0    # train and evaluate: about an hour
-    python -m benchmarks.gan_bars baseline  # the textbook DCGAN alike: about three hours
-    python -m benchmarks.gan_speed          # steps of both GANs in alternating blocks
-    python -m benchmarks.gan_bars published  # the generator of weights/, without training: minutes
-    python -m benchmarks.gan_bars collect   # -> results/gan.json and gan_curve.csv
-
-Each of the first four leaves one small file in results/gan/ and can be repeated after an
-interruption. Work lies in bars/.
+"""The GAN over seeds: from the records in results/gan/ to gan.json and gan_curve.csv.
 
 CAS (classification accuracy score, Ravuri and Vinyals 2019) is the test balanced accuracy of the
 classifier trained on 20 000 synthetic images alone, over that of the one trained on the real train
@@ -15,21 +6,14 @@ part. Both have class-balanced batches, classic augmentation, equal steps and th
 (val log-loss would keep a hardly trained network: one taught by synthetic images is soon too sure
 of real ones), and both are decided under the uniform prior that they were taught. The curve of the
 Frechet ratio over time is measured against val: test is read once a run, and noted in
-results/TEST_LOG.md.
-
-To try the commands on a small table: `gan_bars.py seed 0 --folder bars/try --data table.csv
---epochs 2`. What is not of the list above goes to every script, and nothing is written to results/.
+results/TEST_LOG.md. How long a step takes is measured apart (`python -m benchmarks.gan_speed`).
 """
 
 import json
-import shutil
 
 import numpy as np
 
-import evaluate
 import train_gan
-from benchmarks.workplace import mean_and_std, parse_args
-from lesiongan.data import classes
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
@@ -37,15 +21,10 @@ from lesiongan.measures import metrics, synthetic_quality
 from lesiongan.measures.judge import Judge
 from lesiongan.measures.predictions import read_predictions
 from lesiongan.nets import saved_models
-from lesiongan.run import classifier_flags, keras_setup, script
+from lesiongan.run import keras_setup
 from lesiongan.run.inputs import load_inputs
+from study.gather import mean_and_std, read_rows
 
-CAS_RECIPE = [
-    f"--{name.replace('_', '-')}={value}"
-    for name, value in classifier_flags.JUDGE_RECIPE.items()
-    if name != "epochs"
-]
-CAS_IMAGES, CAS_EPOCHS = 20_000, 20
 SWD_ENDS = ("ratio", "control")
 DISTANCES = (
     "frechet_ratio",
@@ -91,38 +70,19 @@ OF_BASELINE = (
 )
 
 
-def evaluate_gan(place, name, seed):
-    """Train a judge and the two CAS networks beside a generator, evaluate, and return its row."""
-    # The recipe is the judge's, so that these stay comparable whatever becomes of the classifier's.
-    cas_flags = [*CAS_RECIPE, "--keep", "last", "--resume"]
-    cas_flags += [] if "--epochs" in place.extra else ["--epochs", str(CAS_EPOCHS)]
-    # There is one judge for all, and one network of real images for each seed. They are trained in
-    # folders of their own and copied, so that no GAN trains them again.
-    place.call("train_cnn.py", "judge", "--role", "judge", "--resume")
-    real = f"real_{seed}"
-    place.call("train_cnn.py", real, "--seed", seed, "--role", "control", *cas_flags)
-    for source, role in (("judge", "judge"), (real, "control")):
-        shutil.copytree(place.models(source) / role, place.models(name) / role, dirs_exist_ok=True)
-    cas = place.outputs(name) / "cas"
-    place.call("train_gan.py", name, "--seed", seed, "--sample-only", "--samples", 1000)
-    place.call(
-        "train_gan.py",
-        name,
-        "--seed",
-        seed,
-        "--sample-only",
-        "--samples",
-        CAS_IMAGES,
-        "--no-png",
-        "--out",
-        cas,
-    )
-    table = cas / classes.TABLE_NAME
-    place.call(
-        "train_cnn.py", name, "--seed", seed, "--real", "none", "--synthetic", table, *cas_flags
-    )
-    place.evaluate(name, "the GAN and its two CAS networks", "--seed", seed)
-    return read_row(place.models(name), place.outputs(name))
+def keep_gan(runs, run):
+    """Keep the row of one seed's GAN, or of the DCGAN, with its curve over training."""
+    keras_setup.quiet_tensorflow(deterministic=True)
+    row = read_row(runs.models(run), runs.outputs(run))
+    writing.write_json(runs.record(run), row | {"curve": score_snapshots(runs, run)})
+
+
+def keep_quality(runs, run):
+    """Keep the measures of a set that no network of this run was trained for."""
+    folder = runs.outputs(run)
+    made = records.read_json(folder / "evaluation/options.json", "evaluate.py")
+    row = {"environment": made["environment"], **read_quality(folder)}
+    writing.write_json(runs.record(run), row)
 
 
 def read_quality(outputs):
@@ -175,7 +135,7 @@ def read_row(models, outputs):
         "training_minutes": options["training_seconds"] / 60,
         "seed": options["options"]["seed"],
         "commits": {
-            name: records.read_json(path, "gan_bars.py")["environment"]["commit"]
+            name: records.read_json(path, "make records")["environment"]["commit"]
             for name, path in (
                 ("gan", models / "gan/options.json"),
                 ("judge", models / "judge/options.json"),
@@ -204,14 +164,13 @@ def decide_uniform(folder, predictions):
     return float(metrics.summarise(matrix)["balanced_accuracy"])
 
 
-def score_snapshots(place, name):
+def score_snapshots(runs, run):
     """Return [{epoch, minutes, frechet_ratio}] of the generators kept during training.
 
     The judge measures them on val.
     """
-    models = place.models(name)
-    args = train_gan.parse_args([*place.flags(name), *place.extra])
-    inputs = load_inputs(args)
+    models = runs.models(run)
+    inputs = load_inputs(train_gan.parse_args([*runs.places(), *map(str, runs.values["flags"])]))
     path = models / "judge" / "classifier.keras"
     judge = Judge(saved_models.load_classifier(path), inputs, held_out="val")
     held_out = judge.features(inputs.part("val")[0])
@@ -237,42 +196,13 @@ def score_snapshots(place, name):
     return rows
 
 
-def measure(place, what, seed):
-    """Train a GAN and write its row to seed_<seed>.json or baseline.json."""
-    if what == "seed":
-        name = f"seed_{seed}"
-        place.call("train_gan.py", name, "--seed", seed, "--snapshots", "--resume")
-    else:
-        name, seed = "baseline", 0
-        place.call("benchmarks/gan_baseline.py", name, "--resume")
-    row = evaluate_gan(place, name, seed)
-    keras_setup.quiet_tensorflow(deterministic=True)
-    writing.write_json(
-        place.results / f"{name}.json", row | {"curve": score_snapshots(place, name)}
-    )
-
-
-def measure_published(place):
-    """Measure the generator of weights/ by the judge there, and write published.json."""
-    name, folder = "published", place.outputs("published")
-    # The published networks have a folder of their own, which place.flags would contradict.
-    flags = ["--weights", "published", "--outputs-dir", folder, "--if-stale", *place.extra]
-    drawn = ["--sample-only", "--samples", "1000", "--no-png"]
-    train_gan.main([str(f) for f in [*flags, *drawn]])
-    evaluate.main([str(f) for f in flags])
-    made = records.read_json(folder / "evaluation/options.json", "evaluate.py")
-    place.note_reading(name, made, "the generator of weights/, and the classifier there")
-    row = {"environment": made["environment"], **read_quality(folder)}
-    writing.write_json(place.results / f"{name}.json", row)
-
-
-def read_seeds(place):
+def read_seeds(folder):
     """Return the rows of all seeds; InputError if there are none, or of several judges."""
-    rows = [json.loads(p.read_text()) for p in sorted(place.results.glob("seed_*.json"))]
+    rows = read_rows(folder, "seed_*.json")
     if not rows:
-        raise InputError(f"{place.results}: has no seed_*.json; run `gan_bars.py seed 0` first")
+        raise InputError(f"{folder}: has no seed_*.json, which the run gan_0 makes")
     if len({r["judge_sha256"] for r in rows}) > 1:
-        raise InputError(f"{place.results}: not all seeds were measured by the same judge")
+        raise InputError(f"{folder}: not all seeds were measured by the same judge")
     return rows
 
 
@@ -298,11 +228,14 @@ def average_seeds(rows):
     return out
 
 
-def collect(place):
+def collect(runs):
     """Write gan.json, gan_curve.csv and gan_curve.png from what the folder of results holds."""
-    rows = read_seeds(place)
+    folder = runs.results / "gan"
+    rows = read_seeds(folder)
     out = average_seeds(rows)
-    baseline, speed = (place.results / f"{name}.json" for name in ("baseline", "speed"))
+    baseline, speed, published = (
+        folder / f"{name}.json" for name in ("baseline", "speed", "published")
+    )
     if speed.is_file():
         out |= {
             k + "_speed" * (k == "environment"): v for k, v in json.loads(speed.read_text()).items()
@@ -320,19 +253,17 @@ def collect(place):
             ("dcgan", 0, *point)
             for point in curve_points(dcgan["curve"], out.get("minutes_200_epochs_dcgan"))
         ]
-    published = place.results / "published.json"
     if published.is_file():
         out["published"] = json.loads(published.read_text())
     out |= {"judge_sha256": rows[0]["judge_sha256"], "environment": rows[0]["environment"]}
-    writing.write_json(place.results.parent / "gan.json", out)
-    print(json.dumps(out, indent=1))
+    writing.write_json(runs.results / "gan.json", out)
     if curve:
         names = ("gan", "seed", "epoch", "minutes", "frechet_ratio")
         writing.write_csv(
-            place.results.parent / "gan_curve.csv",
+            runs.results / "gan_curve.csv",
             dict(zip(names, zip(*curve, strict=True), strict=True)),
         )
-        draw_curve(curve, place.results.parent)
+        draw_curve(curve, runs.results)
 
 
 def curve_points(curve, minutes_200_epochs):
@@ -401,18 +332,3 @@ def draw_curve(curve, folder):
     )
     style.legend_above(ax, 2)
     style.save(fig, folder, "gan_curve")
-
-
-def main(argv=None):
-    choices = ("seed", "baseline", "published", "collect")
-    what, seed, place = parse_args(__doc__, "gan", choices, argv)
-    if what == "collect":
-        collect(place)
-    elif what == "published":
-        measure_published(place)
-    else:
-        measure(place, what, seed)
-
-
-if __name__ == "__main__":
-    script.script_main(main)

@@ -1,6 +1,6 @@
 """Copy a finished run: small files to results/run/, networks to weights/; write the pages' tables.
 
-    python -m benchmarks.publish_run [--models-dir models --outputs-dir outputs] [--tables-only]
+    python -m study.publish_run [--models-dir models --outputs-dir outputs] [--tables-only]
 
 The text between a page's marks is a function of results/ alone. A test checks that it is up to
 date.
@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import pages, publish_weights
-from benchmarks.workplace import pack
 from lesiongan import ROOT
 from lesiongan.data import metadata
 from lesiongan.data.classes import HAM10000_COUNTS
@@ -21,6 +19,9 @@ from lesiongan.files import checksums, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures.networks import FOLDERS
 from lesiongan.run import script
+from study import publish_weights
+from study.gather import pack
+from study.pages import build as pages
 
 RUN = pages.RUN
 

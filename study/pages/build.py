@@ -1,16 +1,16 @@
 """The generated sections of README.md and docs/results.md, as functions of the files in results/.
 
 This module reads the files and puts each section between its marks. What a section says of them is
-in pages_answer.py, pages_study.py, pages_run.py, pages_classifier.py and pages_gan.py, its Markdown
-in templates/.
+in answer.py, study.py, run.py, classifier.py and gan.py, its Markdown in templates/.
 """
 
 import json
 
-from benchmarks import pages_answer, pages_classifier, pages_gan, pages_run, pages_study
-from benchmarks.pages_classifier import beside_leak
-from benchmarks.pages_markdown import cores, name_commit, where_trained
 from lesiongan import ROOT
+from study.pages import answer, classifier, gan, study
+from study.pages import run as run_page
+from study.pages.classifier import beside_leak
+from study.pages.markdown import cores, name_commit, where_trained
 
 RUN = ROOT / "results" / "run"
 
@@ -127,7 +127,7 @@ def build_answer():
     trained = json.loads((RUN / "control_options.json").read_text())
     measured = json.loads((RUN / "metrics.json").read_text())
     majority = measured["majority_baseline"]["accuracy"]["value"]
-    return pages_answer.render_answer(found, trained["real_images"], majority, is_of_another_set())
+    return answer.render_answer(found, trained["real_images"], majority, is_of_another_set())
 
 
 def build_arms():
@@ -135,9 +135,9 @@ def build_arms():
     found = json.loads((RUN.parent / "arms.json").read_text())
     both = read_json(RUN.parent / "classifier.json")
     if not both:
-        return pages_answer.render_arms(found, other_set=is_of_another_set(), both=None)
+        return answer.render_arms(found, other_set=is_of_another_set(), both=None)
     lesion = both["lesion_split"]
-    return pages_answer.render_arms(
+    return answer.render_arms(
         found,
         other_set=is_of_another_set(),
         both=both,
@@ -153,7 +153,7 @@ def build_table():
     records = {folder: read_record(folder) for folder in ("gan", "judge", "cnn", "control")}
     if (RUN / "malignancy_options.json").is_file():
         records["malignancy"] = read_record("malignancy")
-    return pages_run.render_run(
+    return run_page.render_run(
         json.loads((RUN / "metrics.json").read_text()),
         json.loads((RUN / "synthetic_quality.json").read_text()),
         records,
@@ -167,31 +167,28 @@ def build_gan_section():
     """Return the GAN beside the textbook one, from results/gan.json, as Markdown."""
     found = read_json(RUN.parent / "gan.json")
     if found is None:
-        return "Not measured yet: `benchmarks/gan_bars.py` does, by running the ordinary scripts."
+        return "Not measured yet: `make records` does, by running the ordinary scripts."
     run = read_json(RUN / "synthetic_quality.json")
     other_run = run is not None and run["judge_sha256"] != found["judge_sha256"]
-    return pages_gan.render_gan(found, other_run)
+    return gan.render_gan(found, other_run)
 
 
 def build_classifier_section():
     """Return the classifier over seeds under both splits, from results/classifier.json."""
     found = read_json(RUN.parent / "classifier.json")
     if found is None:
-        return (
-            "Not measured yet: `benchmarks/classifier_bars.py` does, by running the ordinary "
-            "scripts."
-        )
-    return pages_classifier.render_classifier(found)
+        return "Not measured yet: `make records` does, by running the ordinary scripts."
+    return classifier.render_classifier(found)
 
 
 def build_study():
     """Return the study's sentences for the README."""
-    return pages_study.render_study(read_json(RUN.parent / "study.json"), whole=False)
+    return study.render_study(read_json(RUN.parent / "study.json"), whole=False)
 
 
 def build_whole_study():
     """Return the sentences about every arm of the study, and what has run."""
-    return pages_study.render_study(read_json(RUN.parent / "study.json"))
+    return study.render_study(read_json(RUN.parent / "study.json"))
 
 
 RESULTS = {"run": build_table, "gan": build_gan_section, "classifier": build_classifier_section}
@@ -205,7 +202,7 @@ def insert_sections(text, sections):
     """Return the text of a page with what stands between each section's marks replaced."""
     for name, build in sections.items():
         start, end = (
-            f"<!-- {name}: start (benchmarks/publish_run.py writes this) -->\n",
+            f"<!-- {name}: start (study/publish_run.py writes this) -->\n",
             f"<!-- {name}: end -->",
         )
         before, rest = text.split(start)

@@ -1,16 +1,11 @@
-"""Does the GAN help? Compare training sets (arms) at equal training steps.
+"""Does the GAN help? Compare training sets (arms) at equal training steps, into results/arms.json.
 
-Each arm is compared with real images under classic augmentation, into results/arms.json:
-
-    python -m benchmarks.classifier_bars lesion 0  # first: two of the arms of a seed
-    python -m benchmarks.arms repeated 0           # one more arm of that seed: ten minutes
-    python -m benchmarks.arms collect              # the table, from the predictions in results/
-
-Every arm of a seed shares its synthetic images. Differences are means over the seeds that both arms
-have. Their intervals and p-values come from one bootstrap over lesions and seeds (paired: the same
-draw for both arms). The p-values are adjusted for all comparisons tested (Holm 1979). A p-value is
-twice the smaller share of draws at or beyond zero. Arms of fewer than three seeds, whose interval
-is over lesions nearly alone, have none.
+Each arm is compared with real images under classic augmentation. Every arm of a seed shares its
+synthetic images. Differences are means over the seeds that both arms have. Their intervals and
+p-values come from one bootstrap over lesions and seeds (paired: the same draw for both arms). The
+p-values are adjusted for all comparisons tested (Holm 1979). A p-value is twice the smaller share
+of draws at or beyond zero. Arms of fewer than three seeds, whose interval is over lesions nearly
+alone, have none.
 """
 
 import json
@@ -19,30 +14,25 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workplace import pack, parse_args
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates
 from lesiongan.measures.contrasts import adjust, compare, draw_measures
 from lesiongan.measures.predictions import find_file, read_lesions, read_predictions
-from lesiongan.run import script
 
-NONE = ["--synthetic", "none"]
-# Each arm has a label and the flags of train_cnn.py; classifier_bars.py trains those without flags.
+# The arms' labels, in the order of the table. The run `lesion` of records.yaml trains two of them,
+# its control and its classifier, and runs of their own names the others.
 ARMS = {
-    "classic": ("real, classic augmentation", None),
-    "plain": ("real, no augmentation", [*NONE, "--augment", "none"]),
-    "balanced": ("real, classic, class-balanced batches", [*NONE, "--sampler", "balanced"]),
-    "repeated": ("real + 1000 repeated real, classic", [*NONE, "--repeat-real", 1000]),
-    "plain_synthetic": (
-        "real + 1000 synthetic of weight .25, no augmentation",
-        ["--augment", "none"],
-    ),
-    "classic_synthetic": ("real + 1000 synthetic of weight .25, classic: the default", None),
-    "full_weight": ("real + 1000 synthetic of weight 1, classic", ["--synthetic-weight", 1]),
-    "synthetic_only": ("1000 synthetic alone, classic", ["--real", "none"]),
+    "classic": "real, classic augmentation",
+    "plain": "real, no augmentation",
+    "balanced": "real, classic, class-balanced batches",
+    "repeated": "real + 1000 repeated real, classic",
+    "plain_synthetic": "real + 1000 synthetic of weight .25, no augmentation",
+    "classic_synthetic": "real + 1000 synthetic of weight .25, classic: the default",
+    "full_weight": "real + 1000 synthetic of weight 1, classic",
+    "synthetic_only": "1000 synthetic alone, classic",
 }
-BASE = "classic"
+BASE, DEFAULT = "classic", "classic_synthetic"
 # Accuracy is measured at the balanced point too, since it may pay for what balanced accuracy gains.
 MEASURES = {
     "acc": "argmax.accuracy",
@@ -55,40 +45,23 @@ DRAWS = 2000
 VARIED = ("augment", "clinical", "middle", "sampler")
 
 
-def measure_arm(place, arm, seed):
-    """Train and evaluate one arm of one seed, and put its predictions into results/arms/."""
-    flags = ARMS[arm][1]
-    if flags is None:
-        raise InputError(f"arm {arm}: run `classifier_bars.py lesion {seed}`, which trains it")
-    if "--synthetic" not in flags:
-        flags = [*flags, "--synthetic", place.synthetic(seed)]
-    name = f"arm_{arm}_{seed}"
-    place.call("train_cnn.py", name, "--seed", seed, *flags, "--resume")
-    place.evaluate(name, f"the arm `{arm}` under the lesion split", "--seed", seed)
-    evaluation, folder = place.outputs(name) / "evaluation", place.results / f"{arm}_{seed}"
-    pack(evaluation / "predictions.csv", folder / "predictions.csv.gz")
-    writing.write_text(folder / "context.json", (evaluation / "context.json").read_text())
-    pack(place.outputs(name) / "split.csv", place.split_file("lesion_split"))
-
-
-def find_arms(place):
+def find_arms(runs):
     """Return {arm: {seed: (predictions.csv, context.json, name of the model in it)}}.
 
-    Arms and seeds are those that have been measured.
+    Arms and seeds are those whose records are there.
     """
     found: dict[str, dict[int, tuple[Path, Path, str]]] = {arm: {} for arm in ARMS}
-    classifier = place.results.parent / "classifier" if place.real else place.results
-    for folder in sorted(classifier.glob("lesion_split_[0-9]*/")):
+    for folder in sorted((runs.results / "classifier").glob("lesion_split_[0-9]*/")):
         seed = int(folder.name.rpartition("_")[2])
         for arm, model, file in (
-            ("classic_synthetic", "classifier", "predictions.csv"),
+            (DEFAULT, "classifier", "predictions.csv"),
             (BASE, "control", "predictions_control.csv"),
         ):
             if path := find_file(folder / file):
                 found[arm][seed] = (path, folder / "context.json", model)
-    for folder in sorted(place.results.glob("*_[0-9]*/")):
+    for folder in sorted((runs.results / "arms").glob("*_[0-9]*/")):
         arm, _, seed = folder.name.rpartition("_")
-        if ARMS.get(arm, (None, None))[1]:
+        if arm in ARMS and arm not in (BASE, DEFAULT):
             path = find_file(folder / "predictions.csv") or folder / "predictions.csv.gz"
             found[arm][int(seed)] = (path, folder / "context.json", "classifier")
     return found
@@ -144,7 +117,7 @@ def build_rows(found, values, drawn):
     found: as from find_arms. values, drawn: as from draw_measures.
     """
     rows: dict[str, dict[str, Any]] = {}
-    for arm, (label, _) in ARMS.items():
+    for arm, label in ARMS.items():
         if not found[arm]:
             continue
         seeds = sorted(found[arm])
@@ -168,14 +141,12 @@ def build_rows(found, values, drawn):
     return rows
 
 
-def collect(place):
-    """Write results/arms.json from the predictions of every arm and seed."""
-    found = find_arms(place)
+def collect(runs):
+    """Write arms.json from the predictions of every arm and seed; InputError without the base."""
+    found = find_arms(runs)
     if not found[BASE]:
-        raise InputError(
-            f"{place.results}: no arm `{BASE}`; run `classifier_bars.py lesion 0` first"
-        )
-    split = place.split_file("lesion_split")
+        raise InputError(f"{runs.results}: no arm `{BASE}`, which the run lesion_0 trains")
+    split = runs.split_file(of_images=False)
     measures, lesions, protocol, steps = build_measures(found, split)
     values, drawn = draw_measures(measures, MEASURES, lesions, DRAWS)
     rows = build_rows(found, values, drawn)
@@ -198,16 +169,4 @@ def collect(place):
         "paired",
         "arms": rows,
     }
-    writing.write_json(place.results.parent / "arms.json", out)
-    print(json.dumps(out, indent=1))
-
-
-def main(argv=None):
-    what, seed, place = parse_args(
-        __doc__, "arms", [*(a for a, (_, flags) in ARMS.items() if flags), "collect"], argv
-    )
-    collect(place) if what == "collect" else measure_arm(place, what, seed)
-
-
-if __name__ == "__main__":
-    script.script_main(main)
+    writing.write_json(runs.results / "arms.json", out)

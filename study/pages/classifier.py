@@ -1,6 +1,6 @@
 """The section of the classifier over seeds, as a function of results/classifier.json."""
 
-from benchmarks.pages_markdown import (
+from study.pages.markdown import (
     cores,
     name_commit,
     render,

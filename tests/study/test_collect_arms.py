@@ -1,4 +1,4 @@
-"""benchmarks/arms.py, which compares training sets (arms).
+"""study/collect_arms.py, which compares training sets (arms).
 
 Differences and intervals are checked against closed forms, the correction for many comparisons
 against Holm's procedure step by step; and some arms may not be compared.
@@ -11,21 +11,20 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from benchmarks.workplace import Workplace, pack
 from lesiongan.files.errors import InputError
-from tests.conftest import load_benchmark
+from study.gather import pack
+from tests.conftest import load_fresh
 
 
 @pytest.fixture(scope="module")
 def arms():
-    return load_benchmark("arms")
+    return load_fresh("study.collect_arms")
 
 
 def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(
-    arms, pipeline, tmp_path, capsys
+    arms, place, pipeline, tmp_path, capsys
 ):
-    place = Workplace("arms", tmp_path)
-    with pytest.raises(InputError, match="lesion 0"):
+    with pytest.raises(InputError, match="lesion_0"):
         arms.collect(place)
     evaluation = pipeline.outputs / "evaluation"
     context = json.loads((evaluation / "context.json").read_text())
@@ -41,15 +40,15 @@ def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(
     points = context["points"]
     for seed in (0, 1, 2):
         write(
-            f"lesion_split_{seed}",
+            f"classifier/lesion_split_{seed}",
             "predictions.csv",
             points,
             predictions_control="predictions_control.csv",
         )
-    pack(pipeline.outputs / "split.csv", place.split_file("lesion_split"))
+    pack(pipeline.outputs / "split.csv", place.split_file(of_images=False))
     # The plain arm has the control's own predictions; seed 4 has no control to compare with.
     for seed in (1, 4):
-        write(f"plain_{seed}", "predictions_control.csv", {"classifier": points["control"]})
+        write(f"arms/plain_{seed}", "predictions_control.csv", {"classifier": points["control"]})
     arms.collect(place)
     found = json.loads((tmp_path / "arms.json").read_text())
     metrics = json.loads((evaluation / "metrics.json").read_text())
@@ -77,7 +76,7 @@ def test_collect_compares_each_arm_with_real_images_on_the_seeds_of_both(
 
 def check_answer(tmp_path, found):
     """The answer in the README names what Holm's procedure leaves, by these collected arms."""
-    pages = load_benchmark("pages")
+    pages = load_fresh("study.pages.build")
     pages.RUN = tmp_path / "run"
     (tmp_path / "TEST_LOG.md").write_text(
         "".join(f"| 2026-01-01 | a | {what} |\n" for what in ("b", "image_0", "leak_0"))
@@ -110,12 +109,12 @@ def check_answer(tmp_path, found):
 
 def check_recipes(arms, place, tmp_path):
     """Arms of another recipe or other synthetic images are refused; other code is noted."""
-    whole = (place.results / "plain_1/context.json").read_text()
+    whole = (place.results / "arms/plain_1/context.json").read_text()
 
     def collect_with(**changed):
         other = json.loads(whole)
         other["arms"]["classifier"] |= changed
-        (place.results / "plain_1/context.json").write_text(json.dumps(other))
+        (place.results / "arms/plain_1/context.json").write_text(json.dumps(other))
         arms.collect(place)
         return json.loads((tmp_path / "arms.json").read_text())
 
@@ -148,13 +147,13 @@ def write_arms(place, evaluation, pages):
 
 
 def test_each_arm_is_decided_at_the_points_and_described_by_the_training_of_its_own_network(
-    arms, pipeline, tmp_path
+    arms, place, pipeline, tmp_path
 ):
-    """The arms of a seed that classifier_bars.py trained lie in one folder, with both points.
+    """The two arms of a seed that the run `lesion` trains lie in one folder, with both points.
 
     Both predictions lie there too.
     """
-    place, evaluation = Workplace("arms", tmp_path), pipeline.outputs / "evaluation"
+    evaluation = pipeline.outputs / "evaluation"
     own = json.loads((evaluation / "context.json").read_text())["points"]
     points = {
         name: own[name] | {"balanced_shift": np.linspace(-s, s, 7).tolist()}
@@ -164,7 +163,7 @@ def test_each_arm_is_decided_at_the_points_and_described_by_the_training_of_its_
         "predictions.csv": "predictions.csv",
         "predictions_control.csv": "predictions_control.csv",
     }
-    write_arms(place, evaluation, [("lesion_split_0", files, points, 5)])
+    write_arms(place, evaluation, [("classifier/lesion_split_0", files, points, 5)])
     measures, lesions, _, steps = arms.build_measures(
         arms.find_arms(place), pipeline.outputs / "split.csv"
     )
@@ -181,9 +180,9 @@ def test_each_arm_is_decided_at_the_points_and_described_by_the_training_of_its_
         assert found["acc_balanced"][0] == pytest.approx((decided == y).mean()), arm
 
 
-def test_differences_are_of_the_same_seed(arms, pipeline, tmp_path, capsys):
+def test_differences_are_of_the_same_seed(arms, place, pipeline, tmp_path, capsys):
     """An arm of seed 1 alone is compared with seed 1 of the base, whatever seed 0 is like."""
-    place, evaluation = Workplace("arms", tmp_path), pipeline.outputs / "evaluation"
+    evaluation = pipeline.outputs / "evaluation"
     points = json.loads((evaluation / "context.json").read_text())["points"]["classifier"]
     both = {"classifier": points, "control": points}
     first = {
@@ -191,13 +190,17 @@ def test_differences_are_of_the_same_seed(arms, pipeline, tmp_path, capsys):
         "predictions_control.csv": "predictions_control.csv",
     }
     second = {"predictions.csv": "predictions.csv", "predictions_control.csv": "predictions.csv"}
-    plain = "plain_1", {"predictions.csv": "predictions.csv"}, {"classifier": points}, 5
+    plain = "arms/plain_1", {"predictions.csv": "predictions.csv"}, {"classifier": points}, 5
     write_arms(
         place,
         evaluation,
-        [("lesion_split_0", first, both, 5), ("lesion_split_1", second, both, 5), plain],
+        [
+            ("classifier/lesion_split_0", first, both, 5),
+            ("classifier/lesion_split_1", second, both, 5),
+            plain,
+        ],
     )
-    pack(pipeline.outputs / "split.csv", place.split_file("lesion_split"))
+    pack(pipeline.outputs / "split.csv", place.split_file(of_images=False))
     arms.collect(place)
     found = json.loads((tmp_path / "arms.json").read_text())["arms"]
     # The base's two seeds differ, or the wrong one would pass for the right one.
@@ -214,9 +217,9 @@ def write_arms_of_three_seeds(place, y, points, rng):
     tables = {}
     for seed in (0, 1, 2):
         for folder, file, key, better in (
-            (f"lesion_split_{seed}", "predictions.csv", "classic_synthetic", 1.2),
-            (f"lesion_split_{seed}", "predictions_control.csv", "classic", 1.0),
-            (f"plain_{seed}", "predictions.csv", "plain", 0.3),
+            (f"classifier/lesion_split_{seed}", "predictions.csv", "classic_synthetic", 1.2),
+            (f"classifier/lesion_split_{seed}", "predictions_control.csv", "classic", 1.0),
+            (f"arms/plain_{seed}", "predictions.csv", "plain", 0.3),
         ):
             logits = rng.normal(size=(n, 7)) + better * np.eye(7)[y]
             p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -250,17 +253,17 @@ def check_holm(tested):
 
 
 def test_collected_arms_are_means_over_seeds_at_the_fitted_point_with_holms_p_values(
-    arms, tmp_path, capsys
+    arms, place, tmp_path, capsys
 ):
     """Every number of three arms in three seeds, from their predictions by scikit-learn."""
     rng = np.random.default_rng(0)
-    place, n = Workplace("arms", tmp_path), 140
+    n = 140
     y = np.arange(n) % 7
     points = {"balanced_shift": [1.5, 0, 0, 0, -1.5, 0, 0], "train_prior": [1 / 7] * 7, "tau": 1.0}
     tables = write_arms_of_three_seeds(place, y, points, rng)
     split = "row,lesion,part\n" + "".join(f"{i},L{i // 2},test\n" for i in range(n))
     (tmp_path / "split.csv").write_text(split)
-    pack(tmp_path / "split.csv", place.split_file("lesion_split"))
+    pack(tmp_path / "split.csv", place.split_file(of_images=False))
     arms.collect(place)
     found = json.loads((tmp_path / "arms.json").read_text())["arms"]
 

@@ -1,7 +1,7 @@
 """The section of one run in full, as a function of the files of results/run/."""
 
-from benchmarks.pages_markdown import render, show_estimate
 from lesiongan.plots import tables
+from study.pages.markdown import render, show_estimate
 
 
 def score_rows(found):

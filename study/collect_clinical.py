@@ -1,20 +1,17 @@
 """The network that takes age, sex and site beside the one that sees the image alone, over seeds.
 
-    python -m benchmarks.classifier_bars clinical 0  # about a quarter of an hour
-
 Both learn from real images alone, on one machine, in equally many steps, so that nothing but the
 inputs differs.
 """
 
 import numpy as np
 
-from benchmarks.arms import DRAWS, MEASURES, build_measures
-from benchmarks.workplace import pack
-from lesiongan.files import records, writing
+from lesiongan.files import records
 from lesiongan.measures.contrasts import compare, draw_measures
 from lesiongan.measures.networks import name_file
 from lesiongan.measures.predictions import find_file
 from lesiongan.measures.recompute import UNKNOWN
+from study.collect_arms import DRAWS, MEASURES, build_measures
 
 TOLD, ALONE = "clinical", "classifier"
 FILES = {name: name_file(name) for name in (ALONE, TOLD, UNKNOWN)}
@@ -22,30 +19,8 @@ FILES = {name: name_file(name) for name in (ALONE, TOLD, UNKNOWN)}
 TABLED = MEASURES | {"ece": "ece"}
 
 
-def measure_clinical(place, seed):
-    """Train one seed's two networks, and put their test predictions into clinical_<seed>/.
-
-    The clinical network gives two sets: told what the metadata knows, and told nothing.
-    """
-    name, flags = f"clinical_{seed}", ["--seed", seed]
-    for inputs in ([], ["--clinical"]):
-        place.call("train_cnn.py", name, *flags, *inputs, "--synthetic", "none", "--resume")
-    what = "the clinical network and its image-only one under the lesion split"
-    place.evaluate(name, what, *flags, "--predictions-only")
-    evaluation, folder = place.outputs(name) / "evaluation", place.results / name
-    for file in FILES.values():
-        pack(evaluation / file, folder / f"{file}.gz")
-    writing.write_text(folder / "context.json", (evaluation / "context.json").read_text())
-    pack(place.outputs(name) / "split.csv", place.split_file("lesion_split"))
-    made = records.read_json(place.models(name) / "clinical/options.json", "train_cnn.py")
-    row = {"seed": seed, "minutes": made["wall_seconds"] / 60, "environment": made["environment"]}
-    writing.write_json(place.results / f"{name}.json", row)
-
-
-def find_predictions(place):
-    """Return {network: {seed: (predictions, context.json, name in it)}}."""
-    rows = [path.with_suffix("") for path in sorted(place.results.glob("clinical_[0-9]*.json"))]
-    folders = {int(folder.name.rpartition("_")[2]): folder for folder in rows}
+def find_predictions(folders):
+    """Return {network: {seed: (predictions, context.json, name in it)}} of {seed: folder}."""
     return {
         name: {
             seed: (find_file(folder / file) or folder / file, folder / "context.json", name)
@@ -55,18 +30,19 @@ def find_predictions(place):
     }
 
 
-def compare_clinical(place):
+def compare_clinical(runs):
     """Return what age, sex and site bring under the lesion split, or None without a seed.
 
     Each measure is a mean over the seeds; `difference` is the clinical network less the image-only
     one, paired over lesions and seeds, and `unknown` the same if nothing is known but the image.
     auc_difference, low and high are those of the AUC. ece is the expected calibration error.
     """
-    found = find_predictions(place)
-    seeds = sorted(found[TOLD])
-    if not seeds:
+    kept = (runs.results / "classifier").glob("clinical_[0-9]*/context.json")
+    folders = {int(p.parent.name.rpartition("_")[2]): p.parent for p in sorted(kept)}
+    if not folders:
         return None
-    split = place.split_file("lesion_split")
+    found, seeds = find_predictions(folders), sorted(folders)
+    split = runs.split_file(of_images=False)
     measures, lesions, protocol, steps = build_measures(found, split, TABLED)
     values, drawn = draw_measures(measures, TABLED, lesions, DRAWS)
 
@@ -93,9 +69,7 @@ def compare_clinical(place):
         "steps": steps,
         "seeds": seeds,
         "environments": [
-            records.read_json(place.results / f"clinical_{seed}.json", "classifier_bars.py")[
-                "environment"
-            ]
+            records.read_json(folders[seed] / "made.json", "make records")["environment"]
             for seed in seeds
         ],
         **average(TOLD),

@@ -1,23 +1,27 @@
-"""benchmarks/: the values that they gather are those of the scripts' files.
+"""study/collect_*.py: the values that they gather are those of the scripts' files.
 
-The files are read by NumPy and scikit-learn. (What the benchmarks cost is measured by hand.)
+The files are read by NumPy and scikit-learn.
 """
 
 import json
-import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from benchmarks.workplace import Workplace, pack
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
 from lesiongan.run import machine
+from study.gather import pack
 from tests import oracles
-from tests.conftest import load_benchmark
+from tests.conftest import load_fresh
+
+
+@pytest.fixture
+def bars():
+    return load_fresh("study.collect_gan")
 
 
 def test_a_row_is_what_the_files_say(bars, pipeline):
@@ -49,27 +53,15 @@ def test_a_row_is_what_the_files_say(bars, pipeline):
     assert row["training_minutes"] == pytest.approx(history["seconds"].sum() / 60, abs=0.01)
 
 
-def test_the_published_generator_is_measured_without_training_and_shown(
-    bars, pipeline, tmp_path, monkeypatch
-):
-    from benchmarks import pages_gan
+def test_the_published_generator_is_measured_without_training_and_shown(bars, pipeline, place):
+    from study.pages import gan as pages_gan
 
-    place, calls = Workplace("gan", tmp_path), []
-    outputs = place.outputs("published") / "evaluation"
-
-    def evaluate(flags):
-        calls.append(("evaluate", flags))
-        shutil.copytree(pipeline.outputs / "evaluation", outputs, dirs_exist_ok=True)
-
-    monkeypatch.setattr(bars.train_gan, "main", lambda flags: calls.append(("train_gan", flags)))
-    monkeypatch.setattr(bars.evaluate, "main", evaluate)
-    bars.measure_published(place)
-    assert [script for script, _ in calls] == ["train_gan", "evaluate"]
-    for _, flags in calls:
-        assert flags[:2] == ["--weights", "published"]
-        assert "--models-dir" not in flags
-    assert "--sample-only" in calls[0][1]
-    row = json.loads((place.results / "published.json").read_text())
+    run = place.find("published")
+    place.work.mkdir()
+    place.folder(run).symlink_to(pipeline.models.parent)
+    bars.keep_quality(place, run)
+    outputs = pipeline.outputs / "evaluation"
+    row = json.loads((place.results / "gan/published.json").read_text())
     patches = json.loads((outputs / "synthetic_quality.json").read_text())["patches"]
     assert row["swd_14_control"] == patches["swd_14_control"]["value"]
     shown = pages_gan.describe_published({"published": row})
@@ -82,16 +74,15 @@ def test_the_published_generator_is_measured_without_training_and_shown(
     assert pages_gan.describe_published({}) is None
 
 
-def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, capsys):
+def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, place, tmp_path):
     row = bars.read_row(pipeline.models, pipeline.outputs)
-    place = Workplace("gan", tmp_path)
     with pytest.raises(InputError, match=r"seed_\*\.json"):
         bars.collect(place)
-    place.results.mkdir()
+    folder = writing.ensure_folder(place.results / "gan")
 
     def write(name, **changes):
         curve = [{"epoch": e, "minutes": e / 2, "frechet_ratio": 9 - e} for e in (1, 2)]
-        (place.results / f"{name}.json").write_text(json.dumps(row | {"curve": curve} | changes))
+        (folder / f"{name}.json").write_text(json.dumps(row | {"curve": curve} | changes))
 
     for seed, ratio in enumerate((2.0, 3.0, 7.0)):
         write(
@@ -114,7 +105,7 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
     assert curve[0] == "gan,seed,epoch,minutes,frechet_ratio"
     assert len(curve) == 1 + 4 * 2
     assert (tmp_path / "gan_curve.png").stat().st_size > 1000
-    (place.results / "speed.json").write_text(
+    (folder / "speed.json").write_text(
         json.dumps(
             {
                 "minutes_200_epochs": 50,
@@ -130,7 +121,7 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
     timed = pd.read_csv(tmp_path / "gan_curve.csv").groupby("gan")["minutes"].unique()
     assert timed["ours"].tolist() == [0.25, 0.5]
     assert timed["dcgan"].tolist() == [0.5, 1.0]
-    pages = load_benchmark("pages")
+    pages = load_fresh("study.pages.build")
     pages.RUN = tmp_path / "run"
     section = pages.build_gan_section()
     assert "| Fréchet distance over the floor (1 = real images) | 4.00 ± 2.65 | 40.00 |" in section
@@ -145,10 +136,10 @@ def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, tmp_path, c
 
 
 def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(
-    pipeline, tmp_path, capsys
+    pipeline, place, tmp_path, capsys
 ):
-    classifier = load_benchmark("classifier_bars")
-    row = classifier.read_rows(pipeline.models, pipeline.outputs)
+    classifier = load_fresh("study.collect_classifier")
+    row = classifier.read_scores(pipeline.models, pipeline.outputs)
     found = json.loads((pipeline.outputs / "evaluation/metrics.json").read_text())
     assert row["classifier"]["acc"] == found["models"]["classifier"]["argmax"]["accuracy"]["value"]
     assert (
@@ -158,8 +149,7 @@ def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(
     assert row["classifier_minus_control"]["acc"] == pytest.approx(
         row["classifier"]["acc"] - row["control"]["acc"]
     )
-    place = Workplace("classifier", tmp_path)
-    place.results.mkdir()
+    results = writing.ensure_folder(place.results / "classifier")
 
     def write(split, seed, epochs=2, keep="last", **more):
         recipe = {
@@ -176,16 +166,16 @@ def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(
             **row,
             **more,
         }
-        (place.results / f"{split}_{seed}.json").write_text(json.dumps(whole))
-        (place.results / f"{split}_{seed}").mkdir(exist_ok=True)
+        (results / f"{split}_{seed}.json").write_text(json.dumps(whole))
+        (results / f"{split}_{seed}").mkdir(exist_ok=True)
         evaluation = pipeline.outputs / "evaluation"
         for path in [*evaluation.glob("predictions*.csv"), evaluation / "context.json"]:
-            (place.results / f"{split}_{seed}" / path.name).write_bytes(path.read_bytes())
+            (results / f"{split}_{seed}" / path.name).write_bytes(path.read_bytes())
         # Other predictions than those of the leak, or the one could stand for the other.
         if split == "image_split":
             control = (evaluation / "predictions_control.csv").read_bytes()
-            (place.results / f"{split}_{seed}/predictions.csv").write_bytes(control)
-        pack(pipeline.outputs / "split.csv", place.split_file(split))
+            (results / f"{split}_{seed}/predictions.csv").write_bytes(control)
+        pack(pipeline.outputs / "split.csv", place.split_file(split != "lesion_split"))
 
     for seed in (0, 1):
         write("image_split", seed, epochs=5)
@@ -227,7 +217,7 @@ def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(
     assert price["seeds"] == [0, 1]
     assert out["minutes"] == row["classifier"]["minutes"]
     assert 0.2 < out["peak_gib"] < 8
-    pages = load_benchmark("pages")
+    pages = load_fresh("study.pages.build")
     pages.RUN = tmp_path / "run"
     section = pages.build_classifier_section()
     # The two AUCs differ, as the accuracies of networks this small need not.
@@ -285,18 +275,17 @@ def test_rows_of_a_classifier_and_of_an_average_are_those_of_their_files(
     )
     assert "The price of leakage" not in pages.build_classifier_section()
     for seed in (0, 1):
-        (place.results / f"leak_split_{seed}.json").unlink()
+        (results / f"leak_split_{seed}.json").unlink()
     classifier.collect(place)
     out = json.loads((tmp_path / "classifier.json").read_text())
     assert "leak_split" not in out
     assert "price_of_leakage" not in out["lesion_split"]
 
 
-def test_a_measure_is_better_in_every_seed_only_if_it_is_so_in_all(tmp_path, monkeypatch):
-    bars = load_benchmark("classifier_bars")
+def test_a_measure_is_better_in_every_seed_only_if_it_is_so_in_all(place, monkeypatch):
+    bars = load_fresh("study.collect_classifier")
     monkeypatch.setattr(bars, "score_ensemble", lambda *a: {})
-    place = Workplace("classifier", tmp_path)
-    place.results.mkdir()
+    results = writing.ensure_folder(place.results / "classifier")
     for seed, (acc, auc, recall) in enumerate(((0.1, 0.1, -0.1), (-0.1, 0.2, -0.2))):
         model = {"acc": 0.5, "peak_gib": 1.0}
         row = {
@@ -308,23 +297,20 @@ def test_a_measure_is_better_in_every_seed_only_if_it_is_so_in_all(tmp_path, mon
             "control": model,
             "classifier_minus_control": {"acc": acc, "auc": auc, "balanced_accuracy": recall},
         }
-        (place.results / f"lesion_split_{seed}.json").write_text(json.dumps(row))
+        (results / f"lesion_split_{seed}.json").write_text(json.dumps(row))
     found = bars.collect_split(place, "lesion_split")["classifier_minus_control"]
     assert found["better_in_every_seed"] == ["auc"]
     assert found["worse_in_every_seed"] == ["balanced_accuracy"]
 
 
-def test_an_average_of_networks_is_decided_at_the_average_of_their_own_points(
-    pipeline, tmp_path, capsys
-):
-    bars = load_benchmark("classifier_bars")
-    place = Workplace("classifier", tmp_path)
+def test_an_average_of_networks_is_decided_at_the_average_of_their_own_points(pipeline, place):
+    bars = load_fresh("study.collect_classifier")
     evaluation = pipeline.outputs / "evaluation"
     context = json.loads((evaluation / "context.json").read_text())
     shifts = {0: {"classifier": 3.0, "control": -1.0}, 1: {"classifier": 3.0, "control": -2.0}}
     tables = {}
     for seed, source in ((0, "predictions.csv"), (1, "predictions_control.csv")):
-        folder = writing.ensure_folder(place.results / f"lesion_split_{seed}")
+        folder = writing.ensure_folder(place.results / f"classifier/lesion_split_{seed}")
         for name in ("predictions.csv", "predictions_control.csv"):
             (folder / name).write_bytes((evaluation / source).read_bytes())
         tables[seed] = pd.read_csv(evaluation / source)
@@ -333,7 +319,7 @@ def test_an_average_of_networks_is_decided_at_the_average_of_their_own_points(
             for m, s in shifts[seed].items()
         }
         (folder / "context.json").write_text(json.dumps(context | {"points": points}))
-    pack(pipeline.outputs / "split.csv", place.split_file("lesion_split"))
+    pack(pipeline.outputs / "split.csv", place.split_file(of_images=False))
     p = np.mean([t.filter(like="p_").to_numpy() for t in tables.values()], axis=0)
     y = tables[0].label
     for name, shift in (("classifier", 3.0), ("control", -1.5)):
@@ -376,10 +362,10 @@ def test_the_curves_of_two_gans_stand_under_their_own_names(bars, tmp_path, monk
 
 
 def test_each_measure_of_a_row_is_the_one_of_its_name(pipeline, tmp_path):
-    classifier = load_benchmark("classifier_bars")
+    classifier = load_fresh("study.collect_classifier")
     unlike = oracles.make_unlike(oracles.read(pipeline.outputs / "evaluation/metrics.json"))
     writing.write_json(tmp_path / "evaluation/metrics.json", unlike)
-    row = classifier.read_rows(pipeline.models, tmp_path)["classifier"]
+    row = classifier.read_scores(pipeline.models, tmp_path)["classifier"]
     found = unlike["models"]["classifier"]
     for name, value in row.items():
         if name in ("minutes", "peak_gib"):
@@ -429,7 +415,7 @@ def test_each_entry_of_a_gans_row_is_the_one_of_its_name(bars, pipeline):
     ],
 )
 def test_the_better_of_two_ways_to_malignancy_is_the_one_that_is_named(low, high, words):
-    pages = load_benchmark("pages_classifier")
+    pages = load_fresh("study.pages.classifier")
     apart = {"value": (low + high) / 2, "low": low, "high": high}
     found = {"malignancy": {"auc_malignant": 0.9, "sum_minus_binary": apart, "seeds": [0]}}
     assert pages.beside_binary(found).endswith(f": {words}")
@@ -440,8 +426,39 @@ def test_the_better_of_two_ways_to_malignancy_is_the_one_that_is_named(low, high
     [(0.01, 0.01, True), (0.05, 0.01, False), (0.01, 0.05, False), (-0.05, 0.05, False)],
 )
 def test_a_price_of_leakage_is_unclear_only_if_neither_measure_shows_it(acc, auc, unclear):
-    pages = load_benchmark("pages_classifier")
+    pages = load_fresh("study.pages.classifier")
     price = {"acc": acc, "auc": auc, "acc_half_width": 0.02, "auc_half_width": 0.02, "seeds": [0]}
     leak = {"recipe": {"epochs": 9}, "acc": 0.8, "acc_std": 0.0, "auc": 0.9, "auc_std": 0.0}
     found = pages.describe_price({"lesion_split": {"price_of_leakage": price}, "leak_split": leak})
     assert found["unclear"] is unclear
+
+
+def test_the_curve_over_training_time_is_measured_against_val_by_the_halves_judge(
+    bars, pipeline, place, monkeypatch
+):
+    """The judge measures half B against val; test is read once a run, and not for the curve."""
+    from lesiongan.measures import synthetic_quality
+    from tests import oracles
+
+    place.values["data"] = pipeline.flags[pipeline.flags.index("--data") + 1]
+    monkeypatch.setattr(place, "models", lambda run: pipeline.models)
+    snapshots = writing.ensure_folder(pipeline.models / "gan/snapshots")
+    (snapshots / "epoch_0002.keras").write_bytes(
+        (pipeline.models / "gan/generator.keras").read_bytes()
+    )
+    given = []
+
+    def measure(run, synthetic, judge, generator, fake, held_out, by_class):
+        given.append((judge, held_out))
+        return 1, {"frechet_ratio": {"value": 3.0}}, {}
+
+    monkeypatch.setattr(synthetic_quality, "measure_distances", measure)
+    (row,) = bars.score_snapshots(place, place.find("gan_0"))
+    (snapshots / "epoch_0002.keras").unlink()
+    parts = oracles.Parts(pipeline)
+    ((judge, held_out),) = given
+    np.testing.assert_allclose(held_out, judge.features(parts.of("val")[0]))
+    assert judge.held_out == "val"
+    np.testing.assert_array_equal(np.flatnonzero(judge.floor), parts.halves()[1])
+    seconds = pd.read_csv(pipeline.models / "gan/history.csv").seconds
+    assert row == {"epoch": 2, "minutes": pytest.approx(seconds.sum() / 60), "frechet_ratio": 3.0}

@@ -1,6 +1,6 @@
 """The published networks: copy those of a finished run to weights/, with card, hashes and licence.
 
-`make weights` repeats the published run and calls this by benchmarks.publish_run. The card is a
+`make weights` repeats the published run and calls this by study.publish_run. The card is a
 function of the files of results/, so that its numbers are those of the same run.
 """
 
@@ -9,13 +9,13 @@ import html
 import json
 import shutil
 
-from benchmarks.pages_markdown import cores, show_estimate
 from lesiongan import ROOT
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import likeness, subgroups
 from lesiongan.plots import report, tables
 from lesiongan.run import published
+from study.pages.markdown import TEMPLATES, cores, show_estimate
 
 WHAT = {
     "generator": "latent vector and class -> image",
@@ -121,7 +121,7 @@ def render_card(folder, card, records):
     ]
     minutes = {f: r.get("training_seconds", r["wall_seconds"]) / 60 for f, r in records.items()}
     # The templates of the pages join each paragraph into a line; this page keeps its lines.
-    template = report.environment(ROOT / "benchmarks" / "templates").get_template("model_card.md")
+    template = report.environment(TEMPLATES).get_template("model_card.md")
     text = template.render(
         networks=networks,
         nearest_bytes=f"{(folder / published.NEAREST).stat().st_size:,}",

@@ -1,8 +1,8 @@
 """The README's answer and the table of all arms, as functions of results/arms.json."""
 
-from benchmarks.arms import ARMS
-from benchmarks.pages_markdown import render, show_estimate, show_mean
 from lesiongan.measures.contrasts import FEWEST_SEEDS
+from study.collect_arms import ARMS
+from study.pages.markdown import render, show_estimate, show_mean
 
 NAMES = {
     "acc": "accuracy",
@@ -97,6 +97,6 @@ def render_arms(found, other_set, **classifier):
         arms=rows,
         few=min(row["seeds"] for row in rows),
         fewest_seeds=FEWEST_SEEDS,
-        missing="; ".join(label for arm, (label, _) in ARMS.items() if arm not in arms),
+        missing="; ".join(label for arm, label in ARMS.items() if arm not in arms),
         **classifier,
     )

@@ -9,7 +9,7 @@ import pytest
 
 import evaluate
 from lesiongan import ROOT
-from tests.conftest import load_benchmark
+from tests.conftest import load_fresh
 
 RUN = ROOT / "results" / "run"
 pytestmark = pytest.mark.skipif(not (RUN / "metrics.json").is_file(), reason="no committed run yet")
@@ -31,14 +31,14 @@ def test_from_predictions_reproduces_the_committed_figures(tmp_path_factory, nam
 
 @pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
 def test_tables_are_those_of_the_files(page):
-    pages = load_benchmark("pages")
+    pages = load_fresh("study.pages.build")
     text = (ROOT / page).read_text()
     assert pages.insert_sections(text, pages.PAGES[page]) == text
 
 
 def test_a_picture_of_other_synthetic_images_than_the_tables_is_called_so(tmp_path, monkeypatch):
     """The published run may be newer than the arms, whose images another training drew."""
-    pages = load_benchmark("pages")
+    pages = load_fresh("study.pages.build")
     monkeypatch.setattr(pages, "RUN", tmp_path / "run")
     context = tmp_path / "arms/full_weight_0/context.json"
     for folder in (tmp_path / "run", context.parent):

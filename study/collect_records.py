@@ -1,0 +1,45 @@
+"""Gather the records of all runs into gan.json, classifier.json and arms.json, and write the pages.
+
+    python -m study.collect_records study/records.yaml
+
+What no record is there for is left out.
+"""
+
+import argparse
+from pathlib import Path
+
+from lesiongan.files import writing
+from lesiongan.run import script
+from study import collect_arms, collect_classifier, collect_gan, publish_run
+from study.runs import Runs
+
+# Each with the records that it cannot do without.
+COLLECTORS = (
+    ("gan/seed_*.json", collect_gan.collect),
+    ("classifier/lesion_split_*.json", collect_classifier.collect),
+    ("classifier/lesion_split_*/context.json", collect_arms.collect),
+)
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("list", type=Path)
+    p.add_argument("--marker", type=Path, help="also write this file when all is done")
+    args = p.parse_args(argv)
+    runs = Runs(args.list)
+    for needed, collect in COLLECTORS:
+        if any(runs.results.glob(needed)):
+            collect(runs)
+    left = [run.id for run in runs.left()]
+    print(f"records: {len(runs.kept()) - len(left)} of {len(runs.kept())} runs are there", end="")
+    print(f"; not {', '.join(left)}" if left else "", f"-> {runs.results}/")
+    if runs.is_committed():
+        publish_run.main(["--tables-only"])
+    if args.marker:
+        writing.write_json(args.marker, {"left": left})
+
+
+if __name__ == "__main__":
+    script.script_main(main)
