@@ -74,10 +74,10 @@ study-plan: .venv/ready  ## which cells of the study are done, and how long the 
 	@$(PY) -m study.plan "$(GRID)" $(if $(STAGES),--stages $(STAGES))
 
 study-smoke: .venv/ready .venv-study/ready  ## the whole study on phantom lesions, in study/smoke/ (minutes)
-	@$(PY) -m study.clear study/smoke.yaml
+	@$(PY) -m study.clear study/smoke.yaml --records study/smoke_records.yaml
 	$(PY) -m lesiongan.phantom --rows 400 --out study/smoke/table
 	$(PY) -m study.plan study/smoke.yaml --brief
-	$(SNAKEMAKE) --config grid=study/smoke.yaml
+	$(SNAKEMAKE) --config grid=study/smoke.yaml records=study/smoke_records.yaml -- all records
 
 records: .venv/ready .venv-study/ready  ## the other results in results/ whose records are not there, by study/records.yaml (a day if none is)
 	@$(PY) -m study.plan "$(GRID)" --brief > /dev/null

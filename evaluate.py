@@ -120,8 +120,8 @@ def print_quality(quality):
         say(f"  note: the synthetic set does not pass as new: {new['reason']}")
     if (patches := quality.get("patches", {}).get("swd_ratio", {})).get("value"):
         say(
-            f"  synthetic images: patch distance {patches['value']:.1f} times that of real images "
-            f"(no network has a part in it; level of {patches['level']} pixels)"
+            f"  synthetic images: patch distance {patches['value']:.1f} times that of as many real "
+            f"images (measured without a network, at {patches['level']} pixels a side)"
         )
     if "distances" not in quality:
         say(f"  synthetic images: {quality['reason']}")

@@ -21,7 +21,7 @@ from dataclasses import replace
 import numpy as np
 
 from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
-from lesiongan.files import writing
+from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import say
 from lesiongan.nets import onnx_export, saved_models, synthetic_set
@@ -400,6 +400,8 @@ def main(argv=None):
     if is_current:
         say("  up to date")
     else:
+        if args.weights:
+            refuse_others_set(run, synthetic.record_path)
         run.start_keras()
         synthetic_set.write(synthetic, load_generator(run, generator_path), labels)
     # It comes last, so that an export that fails costs no set.
@@ -410,6 +412,21 @@ def main(argv=None):
             "generator.onnx", lambda path: onnx_export.export(path, generator, CLASSES)
         )
     return 0
+
+
+def refuse_others_set(run, path):
+    """Raise InputError if `path` is the record of images of another than the published generator.
+
+    The images that one's own GAN drew would be lost.
+    """
+    if not path.is_file():
+        return
+    drawn_by = records.read_json(path, "train_gan.py").get("generator_sha256")
+    if drawn_by != run.files["generator"]:
+        raise InputError(
+            f"{path.parent}: holds images of another generator than the published one; name "
+            "another folder by --out, or remove it"
+        )
 
 
 def load_generator(run, path):

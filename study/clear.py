@@ -1,8 +1,8 @@
-"""Remove what a grid's runs wrote: networks, sets, records and the collected files.
+"""Remove what a grid's jobs wrote, and a list's runs: networks, sets, records, collected files.
 
-    python -m study.clear study/smoke.yaml
+    python -m study.clear study/smoke.yaml --records study/smoke_records.yaml
 
-It is for trials. The grid of the committed results is refused.
+It is for trials. The grid and the list of the committed results are refused.
 """
 
 import argparse
@@ -12,6 +12,11 @@ from lesiongan import clean
 from lesiongan.files.errors import InputError
 from lesiongan.run import script
 from study.grid import Grid
+from study.runs import Runs
+
+# What a run's folder of predictions holds, and what is collected from records.
+KEPT = ("predictions*.csv.gz", "made.json", "context.json")
+COLLECTED = ("gan.json", "gan_curve.*", "classifier.json", "arms.json")
 
 
 def main(argv=None):
@@ -19,9 +24,39 @@ def main(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("grid", type=Path)
-    grid = Grid(p.parse_args(argv).grid)
-    if grid.is_committed():
-        raise InputError(f"{grid.path}: its records are the committed results; remove them by hand")
+    p.add_argument("--records", type=Path, help="a list of runs, to be cleared too")
+    args = p.parse_args(argv)
+    grid, runs = Grid(args.grid), Runs(args.records) if args.records else None
+    for listed in filter(None, (grid, runs)):
+        if listed.is_committed():
+            raise InputError(
+                f"{listed.path}: its records are the committed results; remove them by hand"
+            )
+    clear_grid(grid)
+    if runs:
+        clear_runs(runs)
+
+
+def clear_runs(runs):
+    """Remove what the runs of a list wrote, and nothing else in their folders."""
+    if runs.work.is_dir():
+        clean.main([str(runs.work)])
+    for run in runs.all.values():
+        runs.mark(run).unlink(missing_ok=True)
+    for run in runs.kept():
+        record = runs.record(run)
+        record.with_suffix(".json").unlink(missing_ok=True)
+        for path in (p for name in KEPT for p in record.with_suffix("").glob(name)):
+            path.unlink()
+    for path in (p for name in COLLECTED for p in runs.results.glob(name)):
+        path.unlink()
+    for of_images in (True, False):
+        runs.split_file(of_images).unlink(missing_ok=True)
+    (runs.work / "collected.json").unlink(missing_ok=True)
+
+
+def clear_grid(grid):
+    """Remove what the jobs of a grid wrote, and nothing else in its folders."""
     if grid.work.is_dir():
         clean.main([str(grid.work)])
     for group in grid.groups:

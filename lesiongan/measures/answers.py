@@ -228,14 +228,14 @@ def answer(args, draw_maps=None):
     if args.isic_submission:
         check_names(paths)
     if args.dry_run:
-        say(f"evaluate: {len(paths)} photographs; {NOTE}")
+        say(f"evaluate: {count_photographs(paths)}; {NOTE}")
         return 0 if paths else 2
     answers, images, networks_used = [], [], {}
     if paths:
         keras_setup.quiet_tensorflow(args.deterministic)
         answerer = load(args)
         networks_used = published.identify_networks(answerer.hashes)
-        print_head(args, answerer, len(paths))
+        print_head(args, answerer, paths)
         say(f"  backend: {machine.describe_backend()}")
         bar = progress(
             len(paths), 0, "photographs", "photograph", shown=len(paths) > SHOW_PROGRESS_ABOVE
@@ -274,10 +274,15 @@ def answer_chunk(answerer, paths, images):
 # ---------------------------------------------------------------- what is printed and written
 
 
-def print_head(args, answerer, count):
+def count_photographs(paths):
+    """Return the number of photographs in words."""
+    return f"{len(paths)} photograph{'s' * (len(paths) != 1)}"
+
+
+def print_head(args, answerer, paths):
     """Print which networks answer, and at which operating points."""
     points = answerer.options["operating_points"]
-    say(f"evaluate: {count} photographs. {answerer.note}")
+    say(f"evaluate: {count_photographs(paths)}. {answerer.note}")
     own = f"networks of {args.models_dir}/, trained on {answerer.options['data']['name']}"
     say(f"  {published.describe() if args.weights else own}")
     if answerer.told:
@@ -296,7 +301,9 @@ def print_table(answers):
     """Print a line for each answered photograph."""
     names = [shorten(said["file"], 40) for said in answers]
     width = max(len("photograph"), *map(len, names))
-    say(f"  {'photograph':{width}}  diagnosis    malignant")
+    near = "nearest training images: row, class"
+    near = f"  {near}" if "nearest_training_lesions" in answers[0] else ""
+    say(f"  {'photograph':{width}}  most likely  malignant?     {near}".rstrip())
     for name, said in zip(names, answers, strict=True):
         code, malignant = said["diagnosis"], said["malignant"]
         verdict = "malignant" if malignant["at_90_specificity"] else "benign"
@@ -304,7 +311,7 @@ def print_table(answers):
         line += f"  {malignant['probability']:.3f} {verdict:9}"
         if "nearest_training_lesions" in said:
             near = (f"{n['row']} {n['class']}" for n in said["nearest_training_lesions"])
-            line += f"  nearest rows: {', '.join(near)}"
+            line += f"  {', '.join(near)}"
             if said["unlike_training_data"]:
                 line += "  WARNING: unlike the training images, so this answer means nothing"
             if said["copy_of_a_training_image"]:

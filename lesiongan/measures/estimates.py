@@ -322,8 +322,9 @@ def print_summary(folder):
         argmax, balanced = model["argmax"], model["balanced"]
         say(
             f"  {name}: accuracy {show(argmax, 'accuracy')}, balanced accuracy "
-            f"{show(argmax, 'balanced_accuracy')} (argmax), {show(balanced, 'balanced_accuracy')} "
-            f"(balanced), macro-F1 {show(argmax, 'macro_f1')}, AUC "
+            f"{show(argmax, 'balanced_accuracy')} (most likely class), "
+            f"{show(balanced, 'balanced_accuracy')} (balanced point), macro-F1 "
+            f"{show(argmax, 'macro_f1')}, AUC "
             f"{show(model, 'auc' if 'auc' in model else 'auc_malignant')}, ECE {show(model, 'ece')}"
         )
     told = found.get("clinical_minus_classifier", {})
@@ -331,7 +332,7 @@ def print_summary(folder):
         say(
             f"  with age, sex and site, less the image alone: accuracy "
             f"{show(told['argmax'], 'accuracy')}, balanced accuracy "
-            f"{show(told.get('balanced', {}), 'balanced_accuracy')} (balanced), AUC "
+            f"{show(told.get('balanced', {}), 'balanced_accuracy')} (balanced point), AUC "
             f"{show(told, 'auc')}"
         )
     difference = found.get("classifier_minus_control")
@@ -344,5 +345,5 @@ def print_summary(folder):
         say(
             f"  classifier minus control: accuracy {show(difference['argmax'], 'accuracy')}, "
             f"balanced accuracy {show(difference.get('balanced', {}), 'balanced_accuracy')} "
-            f"(balanced), AUC {show(difference, 'auc')}"
+            f"(balanced point), AUC {show(difference, 'auc')}"
         )

@@ -39,7 +39,7 @@ SEEN = {
     ),
     "nearest_pairs": (
         "Synthetic images in a row, each above the training image nearest to it, with their "
-        "distance; {memorised} of the synthetic images count as memorised."
+        "distance; share of the synthetic images that count as memorised: {memorised}."
     ),
     "cnn_training": (
         "Two line charts over the epochs: log-loss, and accuracy on the val part, for the "
@@ -86,6 +86,7 @@ SEEN = {
     ),
 }
 UNKNOWN = "not measured"
+VALUE = {"value": records.NUMBER}
 
 
 def farthest(quality):
@@ -112,8 +113,9 @@ def describe(name, split, found=None, quality=None, matrix=None, epoch=None):
     agreement = pick(quality or {}, ("label_agreement", "mel"))
 
     def show(block, path=(), form="{:.3f}"):
-        shown = cell(pick(block, path), form)
-        return UNKNOWN if shown == "-" else shown
+        estimate = pick(block, path)
+        # Why there is none stands beside the figure, and would make no sense in a sentence.
+        return UNKNOWN if records.find_fault(estimate, VALUE, "") else cell(estimate, form)
 
     right = sum(matrix[i][i] for i in range(len(CLASSES))) if matrix else UNKNOWN
     return SEEN[name].format(

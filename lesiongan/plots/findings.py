@@ -100,8 +100,32 @@ def answer(found):
             "Classifier and control were trained by different code, packages or accelerators; "
             "train both again to compare their data alone."
         )
+    out["cautions"] += name_untrained(found)
     told = [(name, cell(f, "{:+.3f}")) for name, f in picked.items()]
     return out | {"verdict": word_verdict(signs), "told": told}
+
+
+def name_untrained(found):
+    """Return a caution where a network is not shown to beat the naming of the commonest class."""
+    baseline = found["majority_baseline"]
+    if records.find_fault(baseline, {"class": str, "accuracy": {"value": records.NUMBER}}, ""):
+        return []
+    reached = {
+        name: pick(found["models"][name], ("argmax", "accuracy"))
+        for name in ("classifier", "control")
+    }
+    weak = [
+        name
+        for name, f in reached.items()
+        if not records.find_fault(f, INTERVAL, "") and f["low"] <= baseline["accuracy"]["value"]
+    ]
+    if not weak:
+        return []
+    return [
+        f"The {' and the '.join(weak)} {'are' if len(weak) > 1 else 'is'} not shown to be more "
+        f"accurate than always naming {baseline['class']}. Train longer, or on more images, before "
+        "you read anything into this comparison."
+    ]
 
 
 def describe_ratio(quality):
@@ -109,7 +133,7 @@ def describe_ratio(quality):
     ratio = pick(quality, ("distances", "frechet_ratio"))
     if find_sign(ratio) is None:
         reason = quality.get("reason") or "it was not measured"
-        return "not measurable", f"Why: {reason}."
+        return "not measurable", f"Why: {reason.removeprefix('not measurable: ')}."
     judge = cell(quality.get("judge_balanced_accuracy"))
     return cell(ratio, "{:.1f}"), (
         "How far the synthetic images are from the test images, over how far as many other real "

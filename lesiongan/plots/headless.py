@@ -7,6 +7,7 @@ in another environment. None is needed to draw into files, and a kernel's own st
 import contextlib
 import logging
 import os
+import sys
 
 # This keeps dates out of PDFs, so that figures repeat byte for byte.
 os.environ.setdefault("SOURCE_DATE_EPOCH", "0")
@@ -14,6 +15,9 @@ os.environ.setdefault("SOURCE_DATE_EPOCH", "0")
 # Matplotlib logs that a folder of settings cannot be written, or that a user's settings are faulty.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
+# Where a kernel has loaded Matplotlib before, its backend is in use, and is not set again: that
+# would close its figures.
+_loaded = "matplotlib" in sys.modules
 _wanted = os.environ.get("MPLBACKEND")
 os.environ["MPLBACKEND"] = "agg"
 try:
@@ -25,7 +29,7 @@ finally:
     os.environ.pop("MPLBACKEND")
     if _wanted is not None:
         os.environ["MPLBACKEND"] = _wanted
-if _wanted is not None:
+if _wanted is not None and not _loaded:
     with contextlib.suppress(ValueError):
         matplotlib.rcParams["backend"] = _wanted
 

@@ -2,6 +2,7 @@
 
 from lesiongan.files import records
 from lesiongan.files.errors import InputError
+from lesiongan.run import classifier_flags, gan_flags
 from lesiongan.run.classifier_flags import JUDGE_SEED
 
 SHAPE = {
@@ -65,19 +66,38 @@ def show_packages(environment):
 
 
 def command_of(call, options, split):
-    """Return the command that repeats a step, with the common flags that were not the defaults.
+    """Return the command that repeats a step, with the flags that were not the defaults.
 
-    split: the split's record, which alone says what share of the train lesions a step had.
+    Those that name files are left out, since they may lie elsewhere. split: the split's record,
+    which alone says what share of the train lesions a step had.
     """
     options = options | {k: v for k in SHARE if (v := split.get(k)) is not None}
     # The judge's seed is its own, whatever --seed is.
     usual = COMMON | SHARE | ({"seed": JUDGE_SEED} if "judge" in call else {})
+    usual = usual | {k: v for k, v in list_defaults(call).items() if k not in usual}
     flags = "".join(
         f" --{name.replace('_', '-')} {options[name]}"
         for name, default in usual.items()
-        if options.get(name, default) != default
+        if options.get(name, default) not in (default, None) and is_plain(options[name])
     )
     return f"python {call}{flags}"
+
+
+def list_defaults(call):
+    """Return {option: default} of a training's own flags; {} of another step."""
+    script, *flags = call.split()
+    parse = {"train_gan.py": gan_flags.parse, "train_cnn.py": classifier_flags.parse}.get(script)
+    if parse is None:
+        return {}
+    # --task, --role and --clinical are in the call.
+    left_out = {"task", "role", "clinical", "synthetic", "least_steps"}
+    values = vars(parse(None, flags))
+    return {k: values[k] for k in sorted(values) if k not in left_out and is_plain(values[k])}
+
+
+def is_plain(value):
+    """Return whether a flag's value is a word or a number, or is not given."""
+    return value is None or (isinstance(value, (int, float, str)) and not isinstance(value, bool))
 
 
 def read_steps(run, networks):

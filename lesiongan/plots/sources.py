@@ -18,7 +18,7 @@ class Missing(Exception):
 def need(path, made_by):
     """Return `path`, or raise Missing, which names the script that writes it."""
     if not path.is_file():
-        raise Missing(f"no {path.name}: run {made_by}")
+        raise Missing(f"no {path.parent.name}/{path.name}: run {made_by}")
     return path
 
 

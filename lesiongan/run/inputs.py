@@ -19,8 +19,8 @@ from lesiongan.files.errors import InputError
 
 NO_DATA = (
     "no table: put Kaggle's hmnist_28_28_RGB.csv (and HAM10000_metadata.csv) into data/, or "
-    "run `make data` to download them, or `python -m lesiongan.phantom` to draw phantom "
-    "lesions; --data PATH names a table elsewhere"
+    "run `make data` to download them; --data PATH names a table elsewhere, such as "
+    "data/phantom/hmnist_28_28_RGB.csv, which `python -m lesiongan.phantom` draws"
 )
 
 
@@ -67,8 +67,9 @@ class Origin:
     def describe(self) -> list[str]:
         """Return the lines that tell what a run works on."""
         return [
-            f"{self.data['name']} (not needed here), sha256 {self.data['sha256'][:12]}",
-            f"  split: {self.split['protocol']}; grouped by {self.split['grouping']}",
+            f"by networks of {self.data['name']} (sha256 {self.data['sha256'][:12]}), a table "
+            "that is not needed here",
+            f"  their split: {self.split['protocol']}; grouped by {self.split['grouping']}",
         ]
 
     def check_made_from(

@@ -299,12 +299,46 @@ def test_each_step_is_told_from_its_own_record(pipeline):
     assert told["commands"][-1] == "python visualize_results.py"
 
 
+@pytest.mark.parametrize(
+    ("classifier", "control", "words"),
+    [
+        (0.70, 0.70, None),
+        (0.66, 0.70, "The classifier is not shown to be more accurate than always naming nv."),
+        (0.60, 0.61, "The classifier and the control are not shown to be"),
+    ],
+)
+def test_a_network_no_better_than_the_commonest_class_is_named(classifier, control, words):
+    def model(low):
+        return {"argmax": {"accuracy": {"value": low + 0.02, "low": low, "high": low + 0.04}}}
+
+    found = {
+        "majority_baseline": {"class": "nv", "accuracy": {"value": 0.66, "low": 0.6, "high": 0.7}},
+        "models": {"classifier": model(classifier), "control": model(control)},
+        "trained_on": {"classifier": "9 real + 9 synthetic", "control": "9 real"},
+        "classifier_minus_control": {"auc": {"value": 0.1, "low": 0.0, "high": 0.2}},
+    }
+    cautions = findings.answer(found)["cautions"]
+    assert len(cautions) == (words is not None)
+    assert all(c.startswith(words) for c in cautions)
+
+
 def test_times_and_commands_are_written_out():
     times = map(provenance.show_time, (1558.8, 59.6, 3))
     assert list(times) == ["25 min 59 s", "1 min 0 s", "3 s"]
     options = {"seed": 3, "split": "image", "split_seed": 0, "subset": 90, "epochs": 4}
     assert provenance.command_of("train_gan.py", options, {}) == (
-        "python train_gan.py --seed 3 --split image --subset 90"
+        "python train_gan.py --seed 3 --split image --subset 90 --epochs 4"
+    )
+    # A judge's defaults are its own.
+    judge = {"epochs": 40, "keep": "best", "width": 8, "learning_rate": 0.002}
+    assert provenance.command_of("train_cnn.py --role judge", judge, {}) == (
+        "python train_cnn.py --role judge --width 8"
+    )
+    assert provenance.command_of("train_cnn.py", judge, {}) == (
+        "python train_cnn.py --epochs 40 --keep best --learning-rate 0.002 --width 8"
+    )
+    assert provenance.command_of("evaluate.py", judge | {"seed": 1}, {}) == (
+        "python evaluate.py --seed 1"
     )
     # Whose lesions a step had is on record with the split alone.
     share = {"train_fraction": 0.3, "train_share": "others"}
@@ -348,4 +382,7 @@ def test_what_a_figure_shows_is_told_with_its_number(pipeline, found, quality):
     assert show(model["ece"]) in words("calibration")
     assert show(quality["memorisation"], "{:.1%}") in words("nearest_pairs")
     assert "not measured" in alt_texts.describe("calibration", split)
+    reason = {"memorisation": {"value": None, "reason": "no judge"}}
+    words = alt_texts.describe("nearest_pairs", split, quality=reason)
+    assert words.endswith("memorised: not measured.")
     assert len(alt_texts.describe("new_one", split)) > 20

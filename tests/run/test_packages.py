@@ -105,15 +105,25 @@ def test_any_backend_of_matplotlib_will_do(table_path, tmp_path, backend):
     assert (tmp_path / "eda/samples.png").is_file()
 
 
-def test_the_backend_of_whoever_draws_stays_as_it_was():
+@pytest.mark.parametrize(
+    ("before", "shown"),
+    [
+        ("", "svg svg 0"),
+        # A kernel's `%matplotlib inline` asks for a backend by another name than MPLBACKEND's, and
+        # setting that one afterwards would close the kernel's figures.
+        ("import matplotlib.pyplot as p; p.switch_backend('pdf'); p.plot([1]); ", "svg pdf 1"),
+    ],
+)
+def test_the_backend_of_whoever_draws_stays_as_it_was(before, shown):
     code = (
-        "import os; from lesiongan.plots import headless; "
-        "print(os.environ['MPLBACKEND'], headless.matplotlib.rcParams['backend'])"
+        f"{before}import os; from lesiongan.plots import headless; "
+        "print(os.environ['MPLBACKEND'], headless.matplotlib.rcParams['backend'], "
+        "len(headless.matplotlib.pyplot.get_fignums()))"
     )
     environment = os.environ | {"MPLBACKEND": "svg"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout == "svg svg\n", done.stderr
+    assert done.stdout == f"{shown}\n", done.stderr
 
 
 def fake_python(folder, name, version, make="exit 3"):

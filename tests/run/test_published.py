@@ -6,6 +6,7 @@ the same layout that is built from the tests' shared run, so that its table is a
 
 import functools
 import hashlib
+import json
 import shutil
 
 import numpy as np
@@ -233,6 +234,14 @@ def test_a_set_of_published_networks_is_not_drawn_twice(weights, no_table, tmp_p
         assert words in said
         assert "published networks of weights/" in said
         assert "CC BY-NC 4.0" in said
+    # Images of one's own generator are not replaced.
+    record = tmp_path / "synthetic/provenance.json"
+    ours = record.read_text()
+    record.write_text(json.dumps(json.loads(ours) | {"generator_sha256": "0" * 64}))
+    with pytest.raises(InputError, match=r"another generator than the published one; .* --out"):
+        train_gan.main(flags)
+    assert train_gan.main([*flags, "--out", str(tmp_path / "more")]) == 0
+    assert len(list((tmp_path / "more").glob("*.csv"))) == 1
 
 
 @pytest.mark.parametrize(

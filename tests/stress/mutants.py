@@ -92,12 +92,12 @@ LIKELY = {
         "identity"
     ),
     "lesiongan/data/lesions": (
-        "lesions near_duplicates tables memorisation synthetic_quality table_figures"
+        "lesions grouping near_duplicates tables memorisation synthetic_quality table_figures"
     ),
-    "lesiongan/data/metadata": "lesions files_of_tools row_order tables fetch hostile_files",
-    "lesiongan/data/row_order": "row_order lesions tables fetch hostile_files",
+    "lesiongan/data/metadata": "lesions grouping files_of_tools row_order tables fetch hostile_files",
+    "lesiongan/data/row_order": "row_order grouping tables fetch hostile_files",
     "lesiongan/data/near_duplicates": (
-        "near_duplicates lesions memorisation synthetic_quality table_figures"
+        "near_duplicates grouping memorisation synthetic_quality table_figures"
     ),
     "lesiongan/data/photographs": "photographs",
     "lesiongan/data/photograph_labels": "photograph_labels photographs_command",
@@ -106,7 +106,7 @@ LIKELY = {
         "train_fraction lesions official_split synthetic_quality memorisation table_figures"
     ),
     "lesiongan/data/clinical": "clinical",
-    "lesiongan/data": "tables files_of_tools phantom fetch lesions identity hostile_files",
+    "lesiongan/data": "tables files_of_tools phantom fetch lesions grouping identity hostile_files",
     "lesiongan/run/checkpoints": "checkpoints hostile_files gan_loop cnn_loop",
     "lesiongan/run/code_hash": "code_hash pipeline",
     "lesiongan/run/machine": "machine gan_steps pipeline",

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from lesiongan import ROOT
+from lesiongan.files import writing
 from lesiongan.files.errors import InputError
 from study import clear, study_map
 from study.grid import Group
-from tests.study.conftest import write_cell
+from study.runs import Runs
+from tests.study.conftest import write_cell, write_list
 
 
 @pytest.fixture
@@ -114,8 +116,10 @@ def test_the_map_shows_the_level_of_real_images_and_of_the_sets_at_ones_own_lesi
 def test_the_committed_records_are_never_cleared(monkeypatch):
     # Were they to be, this test would not do it.
     monkeypatch.setattr(Path, "unlink", lambda self, **_: pytest.fail(f"removes {self}"))
-    with pytest.raises(InputError, match="committed results"):
-        clear.main([str(ROOT / "study/config.yaml")])
+    for words in (["config.yaml"], ["smoke.yaml", "--records", "records.yaml"]):
+        files = [w if w.startswith("--") else str(ROOT / "study" / w) for w in words]
+        with pytest.raises(InputError, match="committed results"):
+            clear.main(files)
 
 
 def test_clearing_removes_what_the_grid_wrote_and_nothing_else(grid, labels, capsys):
@@ -137,6 +141,25 @@ def test_clearing_removes_what_the_grid_wrote_and_nothing_else(grid, labels, cap
     assert all(path.read_text() == "mine" for path in others)
     # Where nothing was written nothing is missing.
     clear.main([str(grid.path)])
+
+
+def test_clearing_a_list_removes_what_its_runs_wrote_and_nothing_else(grid, tmp_path):
+    runs = Runs(write_list(tmp_path / "mine"))
+    arm, gan = runs.find("plain_1"), runs.find("gan_0")
+    ours = [
+        runs.mark(gan),
+        runs.record(gan),
+        *(runs.record(arm) / n for n in ("predictions_x.csv.gz", "context.json", "made.json")),
+        runs.split_file(of_images=False),
+        runs.results / "arms.json",
+        runs.work / "collected.json",
+    ]
+    others = [runs.record(arm) / "notes.txt", runs.results / "paper.json", runs.work / "notes"]
+    for path in [*ours, *others]:
+        writing.write_text(path, "{}")
+    clear.main([str(grid.path), "--records", str(runs.path)])
+    assert not [p for p in ours if p.exists()]
+    assert all(p.exists() for p in others)
 
 
 def test_no_two_arms_of_the_map_look_alike(grid):
