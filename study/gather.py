@@ -1,7 +1,6 @@
 """What keeping and gathering records of runs share."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,13 @@ def pack(source, target):
 def keep_predictions(runs, run, folder=None):
     """Keep a run's test predictions in a folder of the results, and the split that it was under.
 
-    The folder is made anew, so that no network's predictions stay in it that is no longer there.
-    made.json says where the classifier was trained, and how long that took; context.json, which is
-    written last, what evaluate.py found in the networks' records.
+    No predictions stay in it whose network is no longer there. made.json says where the classifier
+    was trained, and how long that took; context.json, which is written last, what evaluate.py found
+    in the networks' records.
     """
     folder, outputs = folder or runs.record(run), runs.outputs(run)
-    shutil.rmtree(folder, ignore_errors=True)
+    for path in folder.glob("predictions*.csv.gz"):
+        path.unlink()
     for path in sorted((outputs / "evaluation").glob("predictions*.csv")):
         pack(path, folder / f"{path.name}.gz")
     context = records.read_json(outputs / "evaluation" / "context.json", "evaluate.py")

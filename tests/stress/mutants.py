@@ -94,7 +94,9 @@ LIKELY = {
     "lesiongan/data/lesions": (
         "lesions grouping near_duplicates tables memorisation synthetic_quality table_figures"
     ),
-    "lesiongan/data/metadata": "lesions grouping files_of_tools row_order tables fetch hostile_files",
+    "lesiongan/data/metadata": (
+        "lesions grouping files_of_tools row_order tables fetch hostile_files"
+    ),
     "lesiongan/data/row_order": "row_order grouping tables fetch hostile_files",
     "lesiongan/data/near_duplicates": (
         "near_duplicates grouping memorisation synthetic_quality table_figures"
