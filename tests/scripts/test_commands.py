@@ -206,11 +206,12 @@ def test_commands_of_the_pages_run(line, table_path, npz_path, capsys, tmp_path,
         assert module.main([*words[1:], *data, "--dry-run"]) == 0
 
 
-def test_benchmarks_that_the_pages_name_exist():
-    named = set(re.findall(r"python -m benchmarks\.(\w+)", "".join(p.read_text() for p in PAGES)))
-    assert len(named) >= 5
-    for name in named:
-        assert (ROOT / f"benchmarks/{name}.py").is_file(), name
+def test_benchmarks_and_modules_of_the_study_that_the_pages_name_exist():
+    text = "".join(p.read_text() for p in [*PAGES, ROOT / "study/README.md"])
+    named = set(re.findall(r"python -m (benchmarks|study)\.(\w+)", text))
+    assert {room for room, _ in named} == {"benchmarks", "study"}
+    for room, name in named:
+        assert (ROOT / room / f"{name}.py").is_file(), name
 
 
 def test_make_targets_that_the_pages_name_exist_and_are_in_help():
