@@ -15,6 +15,8 @@ FLAGS ?=
 # The study: its grid, how many of the grid's stages (empty for all), and where it runs: local or slurm.
 GRID ?= study/config.yaml
 STAGES ?=
+# The runs of `make records`.
+RECORDS ?= study/records.yaml
 PROFILE ?= local
 SNAKEMAKE = .venv-study/bin/python -m snakemake --snakefile study/Snakefile --profile study/profiles/$(PROFILE)
 # The build of PyTorch for `make test-interop`, and where it is; empty for pip's own index.
@@ -80,8 +82,8 @@ study-smoke: .venv/ready .venv-study/ready  ## the whole study on phantom lesion
 	$(SNAKEMAKE) --config grid=study/smoke.yaml records=study/smoke_records.yaml -- all records
 
 records: .venv/ready .venv-study/ready  ## the other results in results/ whose records are not there, by study/records.yaml (a day if none is)
-	@$(PY) -m study.plan "$(GRID)" --brief > /dev/null
-	$(SNAKEMAKE) --forcerun collect_records --config "grid=$(GRID)" -- records
+	@$(PY) -m study.plan "$(GRID)" --records "$(RECORDS)"
+	$(SNAKEMAKE) --forcerun collect_records --config "grid=$(GRID)" "records=$(RECORDS)" -- records
 
 weights: all  ## repeat the published run on HAM10000; replaces weights/ and results/run (1 to 3 hours)
 	@data="$(DATA)"

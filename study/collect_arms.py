@@ -51,17 +51,19 @@ def find_arms(runs):
     Arms and seeds are those whose records are there.
     """
     found: dict[str, dict[int, tuple[Path, Path, str]]] = {arm: {} for arm in ARMS}
-    for folder in sorted((runs.results / "classifier").glob("lesion_split_[0-9]*/")):
-        seed = int(folder.name.rpartition("_")[2])
+    for folder in sorted((runs.results / "classifier").glob("lesion_split_*/")):
+        if not (number := folder.name.rpartition("_")[2]).isdigit():
+            continue
+        seed = int(number)
         for arm, model, file in (
             (DEFAULT, "classifier", "predictions.csv"),
             (BASE, "control", "predictions_control.csv"),
         ):
             if path := find_file(folder / file):
                 found[arm][seed] = (path, folder / "context.json", model)
-    for folder in sorted((runs.results / "arms").glob("*_[0-9]*/")):
+    for folder in sorted((runs.results / "arms").glob("*_*/")):
         arm, _, seed = folder.name.rpartition("_")
-        if arm in ARMS and arm not in (BASE, DEFAULT):
+        if arm in ARMS and arm not in (BASE, DEFAULT) and seed.isdigit():
             path = find_file(folder / "predictions.csv") or folder / "predictions.csv.gz"
             found[arm][int(seed)] = (path, folder / "context.json", "classifier")
     return found

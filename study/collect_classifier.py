@@ -22,7 +22,7 @@ from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates
 from lesiongan.measures.predictions import find_file, read_predictions, write_predictions
 from study.collect_clinical import compare_clinical
-from study.gather import keep_predictions, mean_and_std, read_rows
+from study.gather import MAKE, find_rows, keep_predictions, mean_and_std, read_rows
 
 WANTED = {
     "acc": ("argmax", "accuracy"),
@@ -69,6 +69,15 @@ RECIPE = (
     "middle",
     "synthetic_weight",
 )
+NUMBERS = {...: records.NUMBER}
+ROW = {
+    "seed": int,
+    "protocol": str,
+    "recipe": dict,
+    "environment": dict,
+    "classifier": NUMBERS | dict.fromkeys(("acc", "auc", "minutes", "peak_gib"), records.NUMBER),
+}
+"""What is read of a record <split>_<seed>.json, as a shape for records.find_fault."""
 SPLITS = ("image_split", "leak_split", "lesion_split")
 DIFFERENCES = [name for name in WANTED if not name.startswith("ece")]
 
@@ -191,7 +200,7 @@ def score_ensemble(runs, split, rows, name="classifier"):
 def read_seeds(runs, split):
     """Return the rows of one split's seeds; InputError if they are of several recipes."""
     folder = runs.results / "classifier"
-    rows = read_rows(folder, f"{split}_*.json")
+    rows = read_rows(folder, split, ROW)
     if any(r["recipe"] != rows[0]["recipe"] for r in rows):
         raise InputError(
             f"{folder}: the seeds of the {split} were not trained by one recipe; remove the older "
@@ -276,12 +285,14 @@ def price_leakage(runs, leak, lesion):
 def collect(runs):
     """Write classifier.json from whatever the folder of results holds.
 
-    InputError without a seed of the lesion split.
+    InputError without a seed of the lesion split, or of the image split.
     """
     folder = runs.results / "classifier"
-    splits = [s for s in SPLITS if any(folder.glob(f"{s}_*.json"))]
-    if "lesion_split" not in splits:
-        raise InputError(f"{folder}: has no lesion_split_*.json, which the run lesion_0 makes")
+    splits = [s for s in SPLITS if find_rows(folder, s)]
+    for name in ("lesion_split", "image_split"):
+        if name not in splits:
+            run = name.removesuffix("_split")
+            raise InputError(f"{folder}: has no {name}_*.json, which the run {run}_0 makes")
     out = {"views": 8, **{name: collect_split(runs, name) for name in splits}}
     lesion = out["lesion_split"]
     if told := compare_clinical(runs):
@@ -293,7 +304,9 @@ def collect(runs):
     for name in ("alone", "cost"):
         path = folder / f"{name}.json"
         if path.is_file():
-            out[name] = json.loads(path.read_text())
+            out[name] = records.read_json(
+                path, MAKE, {"minutes": records.NUMBER} if name == "alone" else {}
+            )
     # The seeds may have been trained side by side, so their own minutes say less.
     if "alone" in out:
         out |= {"minutes": out["alone"]["minutes"], "minutes_std": None}

@@ -12,6 +12,7 @@ from lesiongan.measures.networks import name_file
 from lesiongan.measures.predictions import find_file
 from lesiongan.measures.recompute import UNKNOWN
 from study.collect_arms import DRAWS, MEASURES, build_measures
+from study.gather import MAKE
 
 TOLD, ALONE = "clinical", "classifier"
 FILES = {name: name_file(name) for name in (ALONE, TOLD, UNKNOWN)}
@@ -37,8 +38,9 @@ def compare_clinical(runs):
     one, paired over lesions and seeds, and `unknown` the same if nothing is known but the image.
     auc_difference, low and high are those of the AUC. ece is the expected calibration error.
     """
-    kept = (runs.results / "classifier").glob("clinical_[0-9]*/context.json")
-    folders = {int(p.parent.name.rpartition("_")[2]): p.parent for p in sorted(kept)}
+    kept = (runs.results / "classifier").glob("clinical_*/context.json")
+    by_name = {path.parent.name.rpartition("_")[2]: path.parent for path in sorted(kept)}
+    folders = {int(name): folder for name, folder in by_name.items() if name.isdigit()}
     if not folders:
         return None
     found, seeds = find_predictions(folders), sorted(folders)
@@ -69,7 +71,9 @@ def compare_clinical(runs):
         "steps": steps,
         "seeds": seeds,
         "environments": [
-            records.read_json(folders[seed] / "made.json", "make records")["environment"]
+            records.read_json(folders[seed] / "made.json", MAKE, {"environment": dict})[
+                "environment"
+            ]
             for seed in seeds
         ],
         **average(TOLD),

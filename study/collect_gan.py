@@ -9,8 +9,6 @@ Frechet ratio over time is measured against val: test is read once a run, and no
 results/TEST_LOG.md. How long a step takes is measured apart (`python -m benchmarks.gan_speed`).
 """
 
-import json
-
 import numpy as np
 
 import train_gan
@@ -23,7 +21,7 @@ from lesiongan.measures.predictions import read_predictions
 from lesiongan.nets import saved_models
 from lesiongan.run import keras_setup
 from lesiongan.run.inputs import load_inputs
-from study.gather import mean_and_std, read_rows
+from study.gather import MAKE, mean_and_std, read_rows
 
 SWD_ENDS = ("ratio", "control")
 DISTANCES = (
@@ -39,6 +37,15 @@ DISTANCES = (
     "coverage_ratio",
     "density_ratio",
 )
+CURVE = [{"epoch": int, "minutes": records.NUMBER, "frechet_ratio": records.NUMBER}]
+ROW = {
+    **dict.fromkeys((*DISTANCES, "cas", "training_minutes"), records.NUMBER),
+    **dict.fromkeys(("label_agreement", "real_recall", "diversity_ratio", "commits"), dict),
+    **{name: {...: (*records.NUMBER, type(None))} for name in ("agreement_se", "real_recall_se")},
+    **{"seed": int, "protocol": str, "judge_sha256": str, "environment": dict, "curve": CURVE},
+}
+"""What is read of a record seed_<seed>.json, as a shape for records.find_fault."""
+SPEED = dict.fromkeys(("minutes_200_epochs", "minutes_200_epochs_dcgan"), records.NUMBER)
 NOT_AVERAGED = ("environment", "commits", "agreement_se")
 # A judge trained anew on another machine differs in its last digits and so in its hash. So the
 # baseline carries its own floor and recall, and is read against those.
@@ -198,9 +205,9 @@ def score_snapshots(runs, run):
 
 def read_seeds(folder):
     """Return the rows of all seeds; InputError if there are none, or of several judges."""
-    rows = read_rows(folder, "seed_*.json")
+    rows = read_rows(folder, "seed", ROW)
     if not rows:
-        raise InputError(f"{folder}: has no seed_*.json, which the run gan_0 makes")
+        raise InputError(f"{folder}: has no seed_*.json, which the run gan_quality_0 makes")
     if len({r["judge_sha256"] for r in rows}) > 1:
         raise InputError(f"{folder}: not all seeds were measured by the same judge")
     return rows
@@ -238,7 +245,8 @@ def collect(runs):
     )
     if speed.is_file():
         out |= {
-            k + "_speed" * (k == "environment"): v for k, v in json.loads(speed.read_text()).items()
+            k + "_speed" * (k == "environment"): v
+            for k, v in records.read_json(speed, "benchmarks.gan_speed", SPEED).items()
         }
     curve = [
         ("ours", r["seed"], *point)
@@ -246,7 +254,7 @@ def collect(runs):
         for point in curve_points(r["curve"], out.get("minutes_200_epochs"))
     ]
     if baseline.is_file():
-        dcgan = json.loads(baseline.read_text())
+        dcgan = records.read_json(baseline, MAKE, {"frechet_ratio": records.NUMBER, "curve": CURVE})
         # A baseline that was measured before a measure was there lacks that one.
         out |= {f"{k}_dcgan": dcgan[k] for k in OF_BASELINE if k in dcgan}
         curve += [
@@ -254,7 +262,7 @@ def collect(runs):
             for point in curve_points(dcgan["curve"], out.get("minutes_200_epochs_dcgan"))
         ]
     if published.is_file():
-        out["published"] = json.loads(published.read_text())
+        out["published"] = records.read_json(published, MAKE, {"swd_ratio": records.NUMBER})
     out |= {"judge_sha256": rows[0]["judge_sha256"], "environment": rows[0]["environment"]}
     writing.write_json(runs.results / "gan.json", out)
     if curve:

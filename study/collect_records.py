@@ -15,9 +15,13 @@ from study.runs import Runs
 
 # Each with the records that it cannot do without.
 COLLECTORS = (
-    ("gan/seed_*.json", collect_gan.collect),
-    ("classifier/lesion_split_*.json", collect_classifier.collect),
-    ("classifier/lesion_split_*/context.json", collect_arms.collect),
+    ("gan.json", ["gan/seed_*.json"], collect_gan.collect),
+    (
+        "classifier.json",
+        [f"classifier/{split}_split_*.json" for split in ("image", "lesion")],
+        collect_classifier.collect,
+    ),
+    ("arms.json", ["classifier/lesion_split_*/context.json"], collect_arms.collect),
 )
 
 
@@ -29,12 +33,13 @@ def main(argv=None):
     p.add_argument("--marker", type=Path, help="also write this file when all is done")
     args = p.parse_args(argv)
     runs = Runs(args.list)
-    for needed, collect in COLLECTORS:
-        if any(runs.results.glob(needed)):
+    for name, needed, collect in COLLECTORS:
+        if all(any(runs.results.glob(pattern)) for pattern in needed):
             collect(runs)
+        elif (runs.results / name).is_file():
+            print(f"{runs.results / name}: stays as it was, for its records are not there")
+    print(f"{runs.progress()} -> {runs.results}/")
     left = [run.id for run in runs.left()]
-    print(f"records: {len(runs.kept()) - len(left)} of {len(runs.kept())} runs are there", end="")
-    print(f"; not {', '.join(left)}" if left else "", f"-> {runs.results}/")
     if runs.is_committed():
         publish_run.main(["--tables-only"])
     if args.marker:

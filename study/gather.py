@@ -1,11 +1,15 @@
 """What keeping and gathering records of runs share."""
 
-import json
+import gzip
 from pathlib import Path
 
 import numpy as np
 
 from lesiongan.files import records, writing
+from lesiongan.files.errors import InputError
+
+MAKE = "make records"
+PROTOCOL = {"protocol": str, "points": dict, "arms": dict}
 
 
 def pack(source, target):
@@ -21,12 +25,12 @@ def keep_predictions(runs, run, folder=None):
     in the networks' records.
     """
     folder, outputs = folder or runs.record(run), runs.outputs(run)
-    for path in folder.glob("predictions*.csv.gz"):
-        path.unlink()
+    context = records.read_json(outputs / "evaluation" / "context.json", "evaluate.py", PROTOCOL)
+    keep_split(runs, context["protocol"], outputs / "split.csv")
+    for path in [folder / "context.json", *folder.glob("predictions*.csv.gz")]:
+        path.unlink(missing_ok=True)
     for path in sorted((outputs / "evaluation").glob("predictions*.csv")):
         pack(path, folder / f"{path.name}.gz")
-    context = records.read_json(outputs / "evaluation" / "context.json", "evaluate.py")
-    pack(outputs / "split.csv", runs.split_file(context["protocol"].startswith("image split")))
     made = records.read_json(runs.models(run) / "cnn" / "options.json", "train_cnn.py")
     minutes = made["wall_seconds"] / 60
     writing.write_json(
@@ -35,9 +39,29 @@ def keep_predictions(runs, run, folder=None):
     writing.write_json(folder / "context.json", context)
 
 
-def read_rows(folder: Path, pattern: str) -> list[dict]:
-    """Return the content of the JSON files in a folder whose names fit, in order."""
-    return [json.loads(path.read_text()) for path in sorted(folder.glob(pattern))]
+def keep_split(runs, protocol, path):
+    """Keep the split that predictions are under; InputError if it is not that of runs before."""
+    kinds = [of for of in (True, False) if protocol.startswith(("lesion", "image")[of] + " split")]
+    if not kinds:
+        raise InputError(f"{path}: results are of the lesion split or the image split alone")
+    (of_images,) = kinds
+    target = runs.split_file(of_images)
+    if not target.is_file():
+        pack(path, target)
+    elif gzip.decompress(target.read_bytes()) != path.read_bytes():
+        raise InputError(
+            f"{target}: is another split than {path}; name other results in {runs.path}"
+        )
+
+
+def find_rows(folder: Path, stem: str) -> list[Path]:
+    """Return the records <stem>_<seed>.json in a folder, in the order of their names."""
+    return [p for p in sorted(folder.glob(f"{stem}_*.json")) if p.stem[len(stem) + 1 :].isdigit()]
+
+
+def read_rows(folder: Path, stem: str, shape: dict) -> list[dict]:
+    """Return the content of the records that find_rows finds; InputError if one lacks the shape."""
+    return [records.read_json(path, MAKE, shape) for path in find_rows(folder, stem)]
 
 
 def mean_and_std(rows, name):

@@ -13,11 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lesiongan import ROOT
 from lesiongan.files import checksums, records
 from lesiongan.files.errors import InputError
+from study.yaml_files import read_yaml
 
 SOURCES = ("closed", "shared")
 FLAGS = [(str, int, float)]
@@ -109,18 +108,7 @@ class Grid:
 
     def __init__(self, path: Path | str, stages: int | None = None) -> None:
         self.path, self.stages = Path(path), stages
-        try:
-            self.values: dict[str, Any] = yaml.safe_load(self.path.read_text())
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as e:
-            words = (str(e).splitlines() or ["damaged"])[0]
-            raise InputError(f"{path}: is no readable grid ({words})") from None
-        if fault := records.find_fault(self.values, SHAPE, ""):
-            raise InputError(f"{path}: {fault}; see study/config.yaml")
-        if unknown := set(self.values) - set(SHAPE) - set(OPTIONAL):
-            raise InputError(f"{path}: has an unknown entry {sorted(map(str, unknown))[0]}")
-        given = {k: v for k, v in OPTIONAL.items() if k in self.values}
-        if fault := records.find_fault(self.values, given, ""):
-            raise InputError(f"{path}: {fault}; see study/config.yaml")
+        self.values = read_yaml(self.path, "grid", "study/config.yaml", SHAPE, OPTIONAL)
         self.results, self.work = Path(self.values["results"]), Path(self.values["work"])
         self.records = self.results / "cells"
         self.fractions, self.arms = self.values["fractions"], self.values["arms"]

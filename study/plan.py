@@ -10,6 +10,7 @@ from lesiongan.files.errors import InputError
 from lesiongan.run import script
 from lesiongan.run.inputs import find_table
 from study.grid import Grid
+from study.runs import Runs
 
 
 def check_is_there(path):
@@ -23,11 +24,17 @@ def main(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("grid", type=Path)
+    p.add_argument("--records", type=Path, help="say of this list of runs which records are there")
     p.add_argument("--stages", type=int, help="the first so many stages alone")
     p.add_argument(
         "--brief", action="store_true", help="print the last line alone, and refuse a missing table"
     )
     args = p.parse_args(argv)
+    if args.records:
+        runs = Runs(args.records)
+        check_is_there(find_table(runs.values["data"]))
+        print(runs.progress())
+        return
     grid = Grid(args.grid, args.stages)
     if args.brief:
         # Said before any job starts, and not by each of them.

@@ -65,13 +65,16 @@ def note_reading(runs, run):
 
 def perform(runs, run):
     """Run a run's scripts, after copying the models that it takes from others."""
+    if (record := runs.record(run)) and record.suffix:
+        # Said before hours of work.
+        writing.check_target(record)
     for other, folder in runs.needs(run).items():
         if folder is not None:
             shutil.copytree(
                 runs.models(other) / folder,
                 runs.models(run) / folder,
                 dirs_exist_ok=True,
-                ignore=shutil.ignore_patterns(".lock", "snapshots"),
+                ignore=shutil.ignore_patterns(".lock", ".writer"),
             )
     for command in runs.commands(run):
         call(command)

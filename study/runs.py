@@ -5,16 +5,17 @@ record in results/. This module needs PyYAML alone, since Snakemake reads it fro
 its own.
 """
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lesiongan import ROOT
 from lesiongan.files import records
 from lesiongan.files.errors import InputError
+from study.yaml_files import read_yaml
 
 FLAGS = [(str, int, float, list)]
 SHAPE = {
@@ -35,7 +36,10 @@ ENTRIES = {
     "why": str,
     "keep": str,
     "record": str,
+    "by_hand": bool,
 }
+KEEPERS = ("cost", "gan", "predictions", "quality", "scores")
+"""What `keep` may be; study/run_one.py has the function of each."""
 
 
 @dataclass(frozen=True)
@@ -55,39 +59,68 @@ def flatten(values: Any) -> list[str]:
     return [w for v in values for w in (flatten(v) if isinstance(v, list) else [str(v)])]
 
 
+def fill(text: str, values: dict[str, Any], fail: Callable[[str], Exception]) -> str:
+    """Return a text with each {name} replaced by its value; raise fail(name) for an unknown one."""
+
+    def value_of(found: re.Match[str]) -> str:
+        if found[1] not in values:
+            raise fail(found[0])
+        return str(values[found[1]])
+
+    return re.sub(r"\{([^{}]*)\}", value_of, text)
+
+
 class Runs:
     """What a file like records.yaml lists. Raises InputError if it is no such file."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        try:
-            self.values: dict[str, Any] = yaml.safe_load(self.path.read_text())
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as e:
-            words = (str(e).splitlines() or ["damaged"])[0]
-            raise InputError(f"{path}: is no readable list of runs ({words})") from None
-        if fault := records.find_fault(self.values, SHAPE, ""):
-            raise InputError(f"{path}: {fault}; see study/records.yaml")
-        if unknown := set(self.values) - set(SHAPE):
-            raise InputError(f"{path}: has an unknown entry {min(map(str, unknown))}")
+        self.values = read_yaml(self.path, "list of runs", "study/records.yaml", SHAPE, {})
         self.results, self.work = Path(self.values["results"]), Path(self.values["work"])
         self.listed: dict[str, dict[str, Any]] = self.values["runs"]
         for name, entries in self.listed.items():
-            self.check(name, entries)
+            self.check_entries(name, entries)
+        try:
+            for run in self.all.values():
+                self.check(run)
+        except RecursionError:
+            raise InputError(f"{self.path}: a list holds itself") from None
+        kept = [self.record(run) for run in self.kept()]
+        if twice := [str(path) for path in kept if kept.count(path) > 1]:
+            raise InputError(f"{self.path}: two runs leave the record {twice[0]}")
 
-    def check(self, name: str, entries: dict[str, Any]) -> None:
-        """Raise InputError for what a run names and nobody defines, or defines amiss."""
+    def refuse(self, name: str, fault: str) -> InputError:
+        """Return the error of one entry."""
+        return InputError(f"{self.path}: the run {name}: {fault}")
+
+    def check_entries(self, name: str, entries: dict[str, Any]) -> None:
+        """Raise InputError if an entry has other values than it may have."""
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z]\w*", name) or name == "here":
+            raise self.refuse(name, "needs a name of letters, digits and _, and not `here`")
         shape = {k: v for k, v in ENTRIES.items() if k in entries}
-        fault = records.find_fault(entries, shape, "")
+        if fault := records.find_fault(entries, shape, ""):
+            raise self.refuse(name, fault)
         if unknown := set(entries) - set(ENTRIES):
-            fault = f"has an unknown entry {min(map(str, unknown))}"
+            raise self.refuse(name, f"has an unknown entry {min(map(str, unknown))}")
         if ("keep" in entries) != ("record" in entries):
-            fault = "needs both keep and record, or neither"
-        if fault:
-            raise InputError(f"{self.path}: the run {name}: {fault}")
-        for run in self.of(name):
-            self.needs(run)
-            self.commands(run)
-            self.record(run)
+            raise self.refuse(name, "needs both keep and record, or neither")
+        if entries.get("keep", KEEPERS[0]) not in KEEPERS:
+            raise self.refuse(name, f"keep is none of {', '.join(KEEPERS)}")
+        seeds = entries.get("seeds", [0])
+        if any(isinstance(s, bool) or not 0 <= s < 2**31 for s in seeds) or not seeds:
+            raise self.refuse(name, "seeds needs whole numbers from 0")
+
+    def check(self, run: Run) -> None:
+        """Raise InputError for what a run names and nobody defines, or defines amiss."""
+        for other in self.needs(run):
+            # A run whose record is there is not made again, so its networks may not be there.
+            if "record" in self.listed[other.name]:
+                raise self.refuse(run.name, f"needs {other.id}, which leaves a record")
+        reads_test = any(script == "evaluate.py" for script, *_ in self.commands(run))
+        if reads_test != bool(self.why(run)):
+            raise self.refuse(run.name, "needs a `why` if evaluate.py reads test, and only then")
+        if (path := self.record(run)) and (".." in path.parts or self.results not in path.parents):
+            raise self.refuse(run.name, f"its record {path} is not in {self.results}")
 
     def of(self, name: str) -> list[Run]:
         """Return the runs of one entry, one for each of its seeds."""
@@ -95,17 +128,21 @@ class Runs:
 
     @cached_property
     def all(self) -> dict[str, Run]:
-        """The runs by their IDs, in the order of the list."""
-        return {run.id: run for name in self.listed for run in self.of(name)}
+        """The runs by their IDs, in the order of the list; InputError if two have one ID."""
+        found: dict[str, Run] = {}
+        for run in (run for name in self.listed for run in self.of(name)):
+            if run.id in found:
+                raise self.refuse(run.name, f"{run.id} is there twice")
+            found[run.id] = run
+        return found
 
     def find(self, name: str, seed: int | None = None) -> Run:
         """Return the run of this ID, or of this name with the given seed; or raise InputError."""
         for key in (f"{name}_{seed}", name):
             if key in self.all:
                 return self.all[key]
-        raise InputError(
-            f"{self.path}: has no run {name}" + f" of seed {seed}" * (seed is not None)
-        )
+        of_seed = "" if seed is None else f" of seed {seed}"
+        raise InputError(f"{self.path}: has no run {name}{of_seed}")
 
     # ------------------------------------------------------------ what a run consists of
 
@@ -141,9 +178,10 @@ class Runs:
             if isinstance(step, dict) and set(step) == {"only", "step"}:
                 only, step = step["only"], step["step"]
             if not isinstance(step, list) or not isinstance(only, list) or not flatten(step):
-                raise InputError(
-                    f"{self.path}: the run {run.name}: a step needs to be a list of a script and "
-                    "its flags, or {only: [seeds], step: such a list}"
+                raise self.refuse(
+                    run.name,
+                    "a step needs to be a list of a script and its flags, or {only: [seeds], step: "
+                    "such a list}",
                 )
             if run.seed in only:
                 out.append(flatten(step))
@@ -158,13 +196,15 @@ class Runs:
         places = {name: self.folder(self.find(name, run.seed)) for name in named}
         own = ["--outputs-dir", str(self.outputs(run))]
         out = []
+        places["here"] = self.folder(run)
+
+        def fail(name: str) -> InputError:
+            return self.refuse(run.name, f"a step names {name}, which is not `with` it")
+
         for words in self.steps(run):
-            try:
-                script, *flags = (w.format(here=self.folder(run), **places) for w in words)
-            except (KeyError, ValueError, IndexError) as e:
-                raise InputError(f"{self.path}: the run {run.name}: a step names {e}") from None
+            script, *flags = (fill(w, places, fail) for w in words)
             if not script.endswith(".py") or not (ROOT / script).is_file():
-                raise InputError(f"{self.path}: the run {run.name}: {script} is no script of ours")
+                raise self.refuse(run.name, f"{script} is no script of ours")
             seed = [] if run.seed is None else ["--seed", str(run.seed)]
             # The published networks have a folder of their own.
             models = [] if "--weights" in flags else ["--models-dir", str(self.models(run))]
@@ -184,10 +224,13 @@ class Runs:
         name = self.listed[run.name].get("record")
         if name is None:
             return None
-        try:
-            return self.results / name.format(name=run.name, seed=run.seed)
-        except (KeyError, ValueError, IndexError) as e:
-            raise InputError(f"{self.path}: the run {run.name}: its record names {e}") from None
+
+        def fail(word: str) -> InputError:
+            return self.refuse(
+                run.name, f"its record names {word}, which is not {{name}} or {{seed}}"
+            )
+
+        return self.results / fill(name, {"name": run.name, "seed": run.seed}, fail)
 
     def is_done(self, run: Run) -> bool:
         """Return whether a run's record is there. A folder's context.json is written last."""
@@ -199,13 +242,27 @@ class Runs:
         return [run for run in self.all.values() if self.record(run)]
 
     def left(self) -> list[Run]:
-        """Return those of them whose records are not there."""
-        return [run for run in self.kept() if not self.is_done(run)]
+        """Return those of them whose records are not there, but for those made by hand."""
+        by_hand = {name for name, entries in self.listed.items() if entries.get("by_hand")}
+        return [run for run in self.kept() if run.name not in by_hand and not self.is_done(run)]
+
+    def progress(self) -> str:
+        """Return in one line which records are there."""
+        missing = [run.id for run in self.kept() if not self.is_done(run)]
+        there = f"records: {len(self.kept()) - len(missing)} of {len(self.kept())} runs are there"
+        return there + (f"; not {', '.join(missing)}" if missing else "")
 
     def drop_stale_marks(self) -> None:
-        """Remove the marks of runs whose records are gone; by its mark one would count as done."""
-        for run in self.left():
+        """Remove the marks of runs that are left, and of all that those need.
+
+        By its mark one would count as done, whatever its record, its flags or its table have become
+        since. What is up to date takes seconds.
+        """
+        pending = self.left()
+        while pending:
+            run = pending.pop()
             self.mark(run).unlink(missing_ok=True)
+            pending += self.needs(run)
 
     def split_file(self, of_images: bool) -> Path:
         """Return the path of the split by images or by lesions, which all seeds share."""

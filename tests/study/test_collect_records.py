@@ -287,7 +287,7 @@ def test_a_measure_is_better_in_every_seed_only_if_it_is_so_in_all(place, monkey
     monkeypatch.setattr(bars, "score_ensemble", lambda *a: {})
     results = writing.ensure_folder(place.results / "classifier")
     for seed, (acc, auc, recall) in enumerate(((0.1, 0.1, -0.1), (-0.1, 0.2, -0.2))):
-        model = {"acc": 0.5, "peak_gib": 1.0}
+        model = {"acc": 0.5, "auc": 0.5, "minutes": 1.0, "peak_gib": 1.0}
         row = {
             "seed": seed,
             "recipe": {},
@@ -395,6 +395,9 @@ def test_each_entry_of_a_gans_row_is_the_one_of_its_name(bars, pipeline):
         "coverage_ratio",
     ):
         assert row[name] == quality["distances"][name]["value"], name
+    for c, found in quality["distances_by_class"].items():
+        for name in ("coverage_ratio", "density_ratio"):
+            assert row[f"{name}_by_class"][c] == found[name]["value"], (c, name)
     for c in CLASSES:
         agreement = quality["label_agreement"][c]
         assert row["label_agreement"][c] == agreement["value"]
@@ -443,9 +446,9 @@ def test_the_curve_over_training_time_is_measured_against_val_by_the_halves_judg
     place.values["data"] = pipeline.flags[pipeline.flags.index("--data") + 1]
     monkeypatch.setattr(place, "models", lambda run: pipeline.models)
     snapshots = writing.ensure_folder(pipeline.models / "gan/snapshots")
-    (snapshots / "epoch_0002.keras").write_bytes(
-        (pipeline.models / "gan/generator.keras").read_bytes()
-    )
+    kept = [snapshots / f"epoch_000{epoch}.keras" for epoch in (1, 2)]
+    for path in kept:
+        path.write_bytes((pipeline.models / "gan/generator.keras").read_bytes())
     given = []
 
     def measure(run, synthetic, judge, generator, fake, held_out, by_class):
@@ -453,12 +456,14 @@ def test_the_curve_over_training_time_is_measured_against_val_by_the_halves_judg
         return 1, {"frechet_ratio": {"value": 3.0}}, {}
 
     monkeypatch.setattr(synthetic_quality, "measure_distances", measure)
-    (row,) = bars.score_snapshots(place, place.find("gan_0"))
-    (snapshots / "epoch_0002.keras").unlink()
+    first, row = bars.score_snapshots(place, place.find("gan_quality_0"))
+    for path in kept:
+        path.unlink()
     parts = oracles.Parts(pipeline)
-    ((judge, held_out),) = given
+    (judge, held_out), _ = given
     np.testing.assert_allclose(held_out, judge.features(parts.of("val")[0]))
     assert judge.held_out == "val"
     np.testing.assert_array_equal(np.flatnonzero(judge.floor), parts.halves()[1])
     seconds = pd.read_csv(pipeline.models / "gan/history.csv").seconds
+    assert first["minutes"] == pytest.approx(seconds[0] / 60)
     assert row == {"epoch": 2, "minutes": pytest.approx(seconds.sum() / 60), "frechet_ratio": 3.0}

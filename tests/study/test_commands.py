@@ -145,7 +145,7 @@ def test_clearing_removes_what_the_grid_wrote_and_nothing_else(grid, labels, cap
 
 def test_clearing_a_list_removes_what_its_runs_wrote_and_nothing_else(grid, tmp_path):
     runs = Runs(write_list(tmp_path / "mine"))
-    arm, gan = runs.find("plain_1"), runs.find("gan_0")
+    arm, gan = runs.find("plain_1"), runs.find("gan_quality_0")
     ours = [
         runs.mark(gan),
         runs.record(gan),

@@ -42,3 +42,12 @@ def test_only_a_whole_run_of_the_lesion_split_is_published(pipeline, tmp_path, m
     assert only in offer(split={"split_seed": 1})
     assert only in offer(data={"phantom": True})
     assert only in offer(split={"images": {"all": [1] * 7}})
+    # The networks and files beside the record are those that it names.
+    offer()
+    for name in ("models/control/classifier.keras", "outputs/evaluation/subgroups.json"):
+        changed = tmp_path / name if (tmp_path / name).is_file() else copy.models.parent / name
+        was = changed.read_bytes()
+        changed.write_bytes(was + b" ")
+        assert f"{changed}: is not the" in offer(), name
+        changed.write_bytes(was)
+    assert offer() == "published"

@@ -1,16 +1,26 @@
 """study/records.yaml and what runs it: each run's commands, what it needs, and when it is done."""
 
+import gzip
 import json
 import shutil
 
 import pytest
+import yaml
 
 from lesiongan import ROOT
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.run import classifier_flags
-from study import collect_arms, collect_classifier, collect_records, gather, run_one
-from study.runs import Run, Runs
+from study import (
+    collect_arms,
+    collect_classifier,
+    collect_clinical,
+    collect_gan,
+    collect_records,
+    gather,
+    run_one,
+)
+from study.runs import KEEPERS, Run, Runs
 from tests.study.conftest import write_list
 
 
@@ -87,13 +97,17 @@ def test_the_arms_of_the_main_result_draw_their_images_with_their_own_seed(runs)
 
 
 def test_a_gan_is_measured_by_one_judge_and_by_networks_of_its_own_seed(runs):
-    assert runs.needs(Run("gan", 2)) == {Run("judge", None): "judge", Run("real", 2): "control"}
-    assert steps(runs, "judge") == [["train_cnn.py", "--role", "judge", "--resume"]]
-    training, few, many, network, evaluation = steps(runs, "gan_2")
+    assert runs.needs(Run("gan_quality", 2)) == {
+        Run("gan", 2): "gan",
+        Run("judge", None): "judge",
+        Run("real", 2): "control",
+    }
     seed = ["--seed", "2"]
-    assert training == ["train_gan.py", "--snapshots", *seed, "--resume"]
+    assert steps(runs, "judge") == [["train_cnn.py", "--role", "judge", "--resume"]]
+    assert steps(runs, "gan_2") == [["train_gan.py", "--snapshots", *seed, "--resume"]]
+    few, many, network, evaluation = steps(runs, "gan_quality_2")
     assert few == ["train_gan.py", "--sample-only", "--samples", "1000", *seed]
-    cas = runs.work / "gan_2/outputs/cas"
+    cas = runs.work / "gan_quality_2/outputs/cas"
     assert many == [*few[:2], "--samples", "20000", "--no-png", "--out", str(cas), *seed]
     assert evaluation == ["evaluate.py", *seed]
     # The two networks are alike but for what they learn from, and of the judge's recipe.
@@ -110,10 +124,10 @@ def test_a_gan_is_measured_by_one_judge_and_by_networks_of_its_own_seed(runs):
     # The textbook DCGAN is measured alike.
     baseline, *rest = steps(runs, "dcgan_0")
     assert baseline == ["benchmarks/gan_baseline.py", "--seed", "0", "--resume"]
-    assert rest == [
-        [w.replace("gan_2", "dcgan_0") if "/" in w else "0" if w == "2" else w for w in command]
-        for command in (few, many, network, evaluation)
-    ]
+    own = {"2": "0", str(cas): str(cas).replace("gan_quality_2", "dcgan_0")}
+    own |= {f"{k}/hmnist_28_28_RGB.csv": f"{v}/hmnist_28_28_RGB.csv" for k, v in own.items()}
+    assert rest == [[own.get(w, w) for w in c] for c in (few, many, network, evaluation)]
+    assert runs.needs(Run("dcgan", 0)) == {Run("judge", None): "judge", Run("real", 0): "control"}
 
 
 def test_the_clinical_network_differs_from_its_neighbour_by_its_inputs_alone(runs):
@@ -124,7 +138,10 @@ def test_the_clinical_network_differs_from_its_neighbour_by_its_inputs_alone(run
 
 
 def test_the_published_networks_are_read_where_they_lie(runs):
-    for command in runs.commands(runs.find("published")):
+    draw, evaluation = runs.commands(runs.find("published"))
+    # As many as are measured of every GAN.
+    assert draw[draw.index("--samples") + 1] == "1000"
+    for command in (draw, evaluation):
         assert command[command.index("--weights") + 1] == "published"
         assert "--models-dir" not in command
         assert "--resume" not in command
@@ -143,29 +160,60 @@ def test_every_command_is_one_that_its_script_takes(runs):
             assert scripts[script].parse_args(flags).if_stale, run
 
 
-def test_every_run_that_reads_test_says_why_and_every_record_is_kept(runs):
-    for run in runs.all.values():
-        evaluates = any(c[0] == "evaluate.py" for c in runs.commands(run))
-        assert evaluates == bool(runs.why(run)), run
-        assert runs.record(run) is None or runs.listed[run.name]["keep"] in run_one.KEEP
-    records_of = [runs.record(run) for run in runs.kept()]
-    assert len(set(records_of)) == len(records_of)
+def test_every_record_lies_where_it_is_looked_for(runs):
+    assert set(run_one.KEEP) == set(KEEPERS)
+    names = dict.fromkeys(r.name for r in runs.kept())
+    places = {n: str(runs.record(runs.of(n)[-1]).relative_to(runs.results)) for n in names}
+    arms = {n: f"arms/{n}_4" for n in set(collect_arms.ARMS) & set(names)}
+    assert len(arms) == 6
+    assert places == arms | {
+        "gan_quality": "gan/seed_2.json",
+        "dcgan": "gan/baseline.json",
+        "published": "gan/published.json",
+        "image": "classifier/image_split_4.json",
+        "leak": "classifier/leak_split_4.json",
+        "lesion": "classifier/lesion_split_4.json",
+        "clinical": "classifier/clinical_4",
+        "alone": "classifier/alone.json",
+    }
+    # Every committed record is of a run that is listed.
+    assert {r.id for r in runs.left()} <= {f"clinical_{seed}" for seed in range(5)}
+
+
+def test_every_arm_is_called_what_its_flags_do(runs):
+    flag = {
+        "no augmentation": "--augment none",
+        "class-balanced": "--sampler balanced",
+        "1000 repeated": "--repeat-real 1000",
+        "of weight 1,": "--synthetic-weight 1",
+        "synthetic alone": "--real none",
+    }
+    for arm in set(collect_arms.ARMS) - {collect_arms.BASE, collect_arms.DEFAULT}:
+        command, _ = steps(runs, f"{arm}_0")
+        for words, given in flag.items():
+            assert (words in collect_arms.ARMS[arm]) == (given in " ".join(command)), (arm, words)
+        assert ("synthetic" in collect_arms.ARMS[arm]) == ("hmnist" in " ".join(command)), arm
 
 
 def test_a_run_is_done_if_its_record_is_there(tmp_path):
     runs = Runs(write_list(tmp_path))
-    assert [r.id for r in runs.left()] == [r.id for r in runs.kept()]
+    assert [r.id for r in runs.left()] == [r.id for r in runs.kept() if r.id != "alone"]
     done = {"gan/seed_1.json", "arms/plain_2/context.json"}
     for name in done:
         writing.write_text(runs.results / name, "{}")
     writing.write_text(runs.results / "arms/plain_3/predictions.csv.gz", "")
     left = {r.id for r in runs.left()}
-    assert {r.id for r in runs.kept()} - left == {"gan_1", "plain_2"}
-    for name in ("gan_1", "plain_3"):
+    assert {r.id for r in runs.kept()} - left == {"gan_quality_1", "plain_2", "alone"}
+    # One that is measured with nothing beside it is no part of the whole.
+    assert not runs.is_done(runs.find("alone"))
+    assert "; not gan_quality_0, gan_quality_2, " in runs.progress()
+    # The networks that a run needs may be of other flags or another table by now.
+    marked = ("gan_quality_1", "plain_3", "gan_quality_2", "judge", "real_1", "real_2")
+    for name in marked:
         writing.write_text(runs.mark(runs.find(name)), "{}")
     runs.drop_stale_marks()
-    assert runs.mark(runs.find("gan_1")).exists()
-    assert not runs.mark(runs.find("plain_3")).exists()
+    there = {name for name in marked if runs.mark(runs.find(name)).exists()}
+    assert there == {"gan_quality_1", "real_1"}
 
 
 @pytest.mark.parametrize(
@@ -174,29 +222,62 @@ def test_a_run_is_done_if_its_record_is_there(tmp_path):
         ({"steps": "train_cnn.py"}, "steps"),
         ({"steps": [], "seed": [1]}, "unknown entry seed"),
         ({"steps": [], "keep": "gan"}, "both keep and record"),
+        ({"steps": [], "keep": "all", "record": "a"}, "keep is none of cost, gan"),
+        ({"steps": [], "keep": "gan", "record": "{seeds}"}, r"its record names \{seeds\}"),
+        ({"steps": [], "keep": "gan", "record": "{seed.x}"}, r"its record names \{seed.x\}"),
+        ({"steps": [], "keep": "gan", "record": "../a.json"}, "is not in"),
+        ({"steps": [], "keep": "gan", "record": "/a.json"}, "is not in"),
+        ({"steps": [], "seeds": [0, 1], "keep": "gan", "record": "a"}, "two runs leave the record"),
         ({"steps": [], "with": {"nobody": None}}, "has no run nobody"),
-        ({"steps": [["train_cnn.py", "{nobody}/x"]]}, "a step names 'nobody'"),
+        ({"steps": [], "with": {"kept": None}}, "needs kept, which leaves a record"),
+        ({"steps": [["train_cnn.py", "{nobody}/x"]]}, r"a step names \{nobody\}"),
+        ({"steps": [["train_cnn.py", "{here.parent}"]]}, r"a step names \{here.parent\}"),
         ({"steps": [], "seeds": [0, "x"]}, "seeds"),
+        ({"steps": [], "seeds": [0, 0]}, "mine_0 is there twice"),
+        ({"steps": [], "seeds": [True]}, "seeds needs whole numbers"),
+        ({"steps": [], "seeds": []}, "seeds needs whole numbers"),
         ({"steps": [{"only": [0]}]}, "a step needs"),
         ({"steps": [[]]}, "a step needs"),
-        ({"steps": [["rm", "-r"]]}, "is no script"),
-        ({"steps": [], "keep": "x", "record": "y/{seeds}"}, "record"),
+        ({"steps": [["rm", "-r"]]}, "rm is no script of ours"),
+        ({"steps": [["evaluate.py"]]}, "needs a `why`"),
+        ({"steps": [["train_cnn.py"]], "why": "x"}, "needs a `why`"),
     ],
 )
 def test_a_list_that_is_wrong_is_refused_in_one_line(tmp_path, entry, words):
-    path = write_list(tmp_path, runs={"mine": entry})
+    kept = {"steps": [], "keep": "gan", "record": "kept.json"}
+    path = write_list(tmp_path, runs={"kept": kept, "mine": entry})
     with pytest.raises(InputError, match=words) as e:
         Runs(path)
     assert str(path) in str(e.value)
     assert "\n" not in str(e.value)
 
 
-def test_no_list_at_all_is_refused_in_one_line(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [", "is no readable list of runs"),
+        ("- 1", "runs.yaml"),
+        ("", "runs.yaml"),
+        ("data: null", "is missing"),
+        ("data: null\ndata: x", "data is named twice"),
+        ("{runs}  1: {{steps: []}}", "needs a name of letters"),
+        ("{runs}  here: {{steps: []}}", "needs a name of letters"),
+        ("{runs}  ../a: {{steps: []}}", "needs a name of letters"),
+        ("{runs}  a: {{steps: &a [[x, *a]]}}", "a list holds itself|is no readable"),
+        ("{runs}  a: {{steps: [], seeds: [0]}}\n  a_0: {{steps: []}}", "a_0 is there twice"),
+    ],
+)
+def test_a_file_that_is_no_list_is_refused_in_one_line(tmp_path, text, words):
+    whole = yaml.safe_load(write_list(tmp_path).read_text()) | {"runs": {}}
+    head = yaml.safe_dump(whole, sort_keys=False).replace("runs: {}\n", "") + "runs:\n"
     path = tmp_path / "runs.yaml"
-    for text in ("a: [", "- 1", "", "data: null"):
-        path.write_text(text)
-        with pytest.raises(InputError, match=r"runs\.yaml"):
-            Runs(path)
+    path.write_text(text.format(runs=head) if "{runs}" in text else text)
+    with pytest.raises(InputError, match=words) as e:
+        Runs(path)
+    assert "\n" not in str(e.value)
+
+
+def test_an_unknown_entry_is_refused(tmp_path):
     with pytest.raises(InputError, match="unknown entry extra"):
         Runs(write_list(tmp_path, extra=1))
 
@@ -206,24 +287,35 @@ def test_a_run_takes_models_of_others_and_keeps_its_record_last(tmp_path, monkey
     runs = Runs(write_list(tmp_path))
     monkeypatch.setattr(run_one, "call", lambda command: made.append(command[0]))
     monkeypatch.setattr(run_one, "note_reading", lambda runs, run: made.append("noted"))
-    kept = lambda runs, run: writing.write_text(runs.record(run), "{}")  # noqa: E731
-    monkeypatch.setitem(run_one.KEEP, "gan", kept)
-    for run, folder in (("judge", "judge"), ("real_1", "control")):
-        writing.write_text(runs.models(runs.find(run)) / folder / "classifier.keras", run)
+
+    def keep(runs, run):
+        made.append("kept")
+        writing.write_text(runs.record(run), "{}")
+
+    monkeypatch.setitem(run_one.KEEP, "gan", keep)
+    for run, folder in (("gan_1", "gan"), ("judge", "judge"), ("real_1", "control")):
+        writing.write_text(runs.models(runs.find(run)) / folder / "net.keras", run)
         writing.write_text(runs.models(runs.find(run)) / folder / ".lock", "")
-    run = runs.find("gan_1")
-    run_one.main([str(runs.path), "gan_1"])
-    assert made == [*["train_gan.py"] * 3, "train_cnn.py", "evaluate.py", "noted"]
+    run = runs.find("gan_quality_1")
+    run_one.main([str(runs.path), run.id])
+    # A reading of test is noted before the record, which may never come.
+    scripts = [*["train_gan.py"] * 2, "train_cnn.py", "evaluate.py"]
+    assert made == [*scripts, "noted", "kept"]
     taken = {p.relative_to(runs.models(run)).as_posix() for p in runs.models(run).rglob("*.*")}
-    assert taken == {"judge/classifier.keras", "control/classifier.keras"}
+    assert taken == {"gan/net.keras", "judge/net.keras", "control/net.keras"}
+    assert (runs.models(run) / "control/net.keras").read_text() == "real_1"
     assert runs.is_done(run)
     assert runs.mark(run).is_file()
     # A record that is there is not made again.
     made.clear()
-    run_one.main([str(runs.path), "gan_1"])
+    run_one.main([str(runs.path), run.id])
     assert made == []
     with pytest.raises(InputError, match="has no run gan_9"):
         run_one.main([str(runs.path), "gan_9"])
+    (runs.results / "gan/seed_2.json").mkdir()
+    with pytest.raises(InputError, match="a folder, not a file"):
+        run_one.main([str(runs.path), "gan_quality_2"])
+    assert made == []
 
 
 def test_a_script_that_fails_ends_the_run(capsys):
@@ -241,8 +333,8 @@ def test_a_reading_of_test_is_noted_once(tmp_path, monkeypatch):
     run = runs.find("gan_0")
     record = runs.outputs(run) / "evaluation/options.json"
 
-    def note(commit, rows=10015):
-        data = {"name": "t.csv", "phantom": False, "rows": rows}
+    def note(commit, rows=10015, phantom=False):
+        data = {"name": "t.csv", "phantom": phantom, "rows": rows}
         environment = {"commit": commit}
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text(
@@ -256,23 +348,32 @@ def test_a_reading_of_test_is_noted_once(tmp_path, monkeypatch):
         assert log.read_text().count(f"gan_0: {runs.why(run)}") == lines
     with pytest.raises(InputError, match=r"t\.csv: is not HAM10000"):
         note("c", rows=600)
+    with pytest.raises(InputError, match=r"t\.csv: is not HAM10000"):
+        note("c", phantom=True)
     monkeypatch.setattr(Runs, "is_committed", lambda self: False)
     note("d")
     assert log.read_text().count("gan_0: ") == 2
 
 
+def work_in(runs, name, pipeline):
+    """Return the run of this name, whose work was done by `pipeline`."""
+    run = runs.find(name)
+    writing.ensure_folder(runs.work)
+    runs.folder(run).symlink_to(pipeline.models.parent)
+    return run
+
+
 def test_the_predictions_that_are_kept_are_the_runs_own(tmp_path, pipeline):
     runs = Runs(write_list(tmp_path))
-    run = runs.find("clinical_1")
-    runs.work.mkdir()
-    runs.folder(run).symlink_to(pipeline.models.parent)
+    run = work_in(runs, "clinical_1", pipeline)
     old = runs.record(run) / "predictions_of_a_network_that_is_gone.csv.gz"
     writing.write_text(old, "")
-    gather.keep_predictions(runs, run)
+    writing.write_text(runs.record(run) / "notes.txt", "mine")
+    run_one.KEEP["predictions"](runs, run)
     evaluation = pipeline.outputs / "evaluation"
     kept = {p.name for p in runs.record(run).iterdir()}
     named = {f"{p.name}.gz" for p in evaluation.glob("predictions*.csv")}
-    assert kept == named | {"context.json", "made.json"}
+    assert kept == named | {"context.json", "made.json", "notes.txt"}
     assert records.read_json(runs.record(run) / "context.json", "") == records.read_json(
         evaluation / "context.json", ""
     )
@@ -281,8 +382,86 @@ def test_the_predictions_that_are_kept_are_the_runs_own(tmp_path, pipeline):
         "minutes": made["wall_seconds"] / 60,
         "environment": made["environment"],
     }
-    assert runs.split_file(of_images=False).is_file()
-    assert not runs.split_file(of_images=True).is_file()
+
+
+def test_each_split_is_kept_as_what_it_is_and_never_replaced(tmp_path):
+    runs = Runs(write_list(tmp_path))
+    path = tmp_path / "split.csv"
+    for of_images, protocol in ((False, "lesion split"), (True, "image split, leaky")):
+        path.write_text(protocol)
+        gather.keep_split(runs, protocol, path)
+        assert gzip.decompress(runs.split_file(of_images).read_bytes()) == path.read_bytes()
+        gather.keep_split(runs, protocol, path)
+    assert runs.split_file(True) != runs.split_file(False)
+    with pytest.raises(InputError, match="is another split than"):
+        gather.keep_split(runs, "lesion split", path)
+    with pytest.raises(InputError, match="lesion split or the image split alone"):
+        gather.keep_split(runs, "official split of a.npz", path)
+
+
+def test_scores_and_costs_are_those_of_the_classifier(tmp_path, pipeline):
+    """Networks beside it took another time, and were trained on other images."""
+    copy = pipeline.copy(tmp_path)
+    runs = Runs(write_list(tmp_path / "kept"))
+    for folder in ("control", "malignancy", "judge"):
+        path = copy.models / folder / "options.json"
+        if path.is_file():
+            other = {"wall_seconds": 9e5, "peak_gib": 99.0, "synthetic_images": 0}
+            path.write_text(json.dumps(json.loads(path.read_text()) | other))
+    run = work_in(runs, "lesion_1", copy)
+    run_one.KEEP["scores"](runs, run)
+    row = records.read_json(runs.record(run), "", collect_classifier.ROW)
+    made = records.read_json(copy.models / "cnn/options.json", "")
+    assert row["seed"] == 1
+    assert row["environment"] == made["environment"]
+    assert row["recipe"]["synthetic_images"] == made["synthetic_images"] > 0
+    assert row["recipe"]["epochs"] == made["options"]["epochs"]
+    assert row["classifier"]["peak_gib"] == made["peak_gib"]
+    assert row["classifier"]["minutes"] == pytest.approx(made["wall_seconds"] / 60, rel=0.5)
+    folder = runs.record(run).with_suffix("")
+    assert (folder / "predictions_control.csv.gz").is_file()
+    assert (folder / "context.json").is_file()
+    alone = work_in(runs, "alone", copy)
+    run_one.KEEP["cost"](runs, alone)
+    cost = records.read_json(runs.record(alone), "")
+    assert cost["minutes"] == row["classifier"]["minutes"]
+    assert (cost["peak_gib"], cost["model_sha256"]) == (made["peak_gib"], made["model_sha256"])
+
+
+def test_the_minutes_of_a_training_are_its_epochs_where_it_was_interrupted(tmp_path):
+    (tmp_path / "history.csv").write_text("epoch,seconds\n1,60\n2,120\n")
+    assert collect_classifier.training_minutes(tmp_path, {"wall_seconds": 100}) == 3
+    assert collect_classifier.training_minutes(tmp_path, {"wall_seconds": 240}) == 4
+
+
+def test_a_gans_record_names_each_commit_and_where_the_gan_was_trained(tmp_path, pipeline):
+    copy = pipeline.copy(tmp_path)
+    places = {
+        "gan": "models/gan",
+        "judge": "models/judge",
+        "cas_real": "models/control",
+        "cas_synthetic": "models/cnn",
+        "evaluation": "outputs/evaluation",
+    }
+    for name, place in places.items():
+        path = copy.models.parent / place / "options.json"
+        found = json.loads(path.read_text())
+        found["environment"] |= {"commit": name}
+        path.write_text(json.dumps(found))
+    runs = Runs(write_list(tmp_path / "kept"))
+    runs.values["data"] = copy.flags[copy.flags.index("--data") + 1]
+    run = work_in(runs, "gan_quality_0", copy)
+    run_one.KEEP["gan"](runs, run)
+    row = records.read_json(runs.record(run), "")
+    assert row["commits"] == {name: name for name in places}
+    assert row["environment"]["commit"] == "gan"
+    # No generator was kept on the way, so there is no curve.
+    assert row["curve"] == []
+    quality = work_in(runs, "published", copy)
+    run_one.KEEP["quality"](runs, quality)
+    found = records.read_json(runs.record(quality), "")
+    assert found["environment"]["commit"] == "evaluation"
+    assert found["swd_ratio"] == row["swd_ratio"]
 
 
 def test_a_recipe_on_file_is_every_choice_of_the_training():
@@ -296,15 +475,101 @@ def test_a_recipe_on_file_is_every_choice_of_the_training():
     assert choices <= set(collect_classifier.RECIPE)
 
 
-def test_the_records_that_are_there_are_gathered_and_the_rest_is_named(tmp_path, capsys):
+def test_the_records_that_are_there_are_gathered_and_the_rest_is_named(
+    tmp_path, capsys, monkeypatch
+):
+    """From the committed records come the committed summaries again, but for what is drawn."""
     runs = Runs(write_list(tmp_path))
     collect_records.main([str(runs.path)])
-    assert f"0 of {len(runs.kept())} runs are there; not gan_0, " in capsys.readouterr().out
+    assert f"0 of {len(runs.kept())} runs are there; not gan_quality_0, " in capsys.readouterr().out
     assert not list(tmp_path.glob("*.json"))
-    shutil.copytree(ROOT / "results/gan", tmp_path / "gan")
+    committed = {n: ROOT / "results" / n for n in ("gan.json", "classifier.json", "arms.json")}
+    for name in ("gan", "classifier", "arms", "splits"):
+        shutil.copytree(ROOT / "results" / name, tmp_path / name)
+    known = {n: json.loads(path.read_text()) for n, path in committed.items()}
+    asked = []
+
+    def score(runs, split, rows, name="classifier"):
+        asked.append((split, name, [r["seed"] for r in rows]))
+        block = known["classifier.json"][split]
+        return (block if name == "classifier" else block[name])["ensemble"]
+
+    monkeypatch.setattr(collect_classifier, "score_ensemble", score)
+    monkeypatch.setattr(collect_clinical, "DRAWS", 20)
+    monkeypatch.setattr(collect_arms, "DRAWS", 20)
     marker = tmp_path / "collected.json"
     collect_records.main([str(runs.path), "--marker", str(marker)])
-    for name in ("gan.json", "gan_curve.csv"):
-        assert (tmp_path / name).read_bytes() == (ROOT / "results" / name).read_bytes()
-    left = json.loads(marker.read_text())["left"]
-    assert left == [r.id for r in runs.kept() if r.name not in ("gan", "dcgan", "published")]
+    found = {n: json.loads((tmp_path / n).read_text()) for n in committed}
+    assert found["gan.json"] == known["gan.json"]
+    assert (tmp_path / "gan_curve.csv").read_bytes() == (
+        ROOT / "results/gan_curve.csv"
+    ).read_bytes()
+    for name in set(known["classifier.json"]) - {"lesion_split", "lesion_split_clinical"}:
+        assert found["classifier.json"][name] == known["classifier.json"][name], name
+    lesion, was = (f["classifier.json"]["lesion_split"] for f in (found, known))
+    assert {k: v for k, v in lesion.items() if k != "price_of_leakage"} == {
+        k: v for k, v in was.items() if k != "price_of_leakage"
+    }
+    assert ("lesion_split", "control", [0, 1, 2, 3, 4]) in asked
+    told, was = (f["classifier.json"].get("lesion_split_clinical", {}) for f in (found, known))
+    assert {k: v for k, v in told.items() if k.startswith("au")} == {
+        k: v for k, v in was.items() if k.startswith("au")
+    }
+    for arm, row in known["arms.json"]["arms"].items():
+        drawn = found["arms.json"]["arms"][arm]
+        assert {k: v for k, v in drawn.items() if k != "less_classic"} == {
+            k: v for k, v in row.items() if k != "less_classic"
+        }
+        for measure, gain in row.get("less_classic", {}).items():
+            assert drawn["less_classic"][measure]["value"] == gain["value"]
+    assert json.loads(marker.read_text())["left"] == [r.id for r in runs.left()]
+    # Summaries of records that are gone are not taken for new ones.
+    shutil.rmtree(tmp_path / "gan")
+    capsys.readouterr()
+    collect_records.main([str(runs.path)])
+    assert "gan.json: stays as it was" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"seed": 1}', "\xff"])
+@pytest.mark.parametrize(
+    "name", ["gan/seed_1.json", "gan/baseline.json", "gan/speed.json", "gan/published.json"]
+)
+def test_a_damaged_record_of_a_gan_is_refused_in_one_line(tmp_path, name, text):
+    check_damaged(tmp_path, "gan", name, text, collect_gan.collect)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"seed": 1}', "\xff"])
+@pytest.mark.parametrize("name", ["classifier/lesion_split_1.json", "classifier/alone.json"])
+def test_a_damaged_record_of_a_classifier_is_refused_in_one_line(tmp_path, name, text, monkeypatch):
+    monkeypatch.setattr(collect_classifier, "score_ensemble", lambda *a: {"half_widths": {}})
+    monkeypatch.setattr(collect_classifier, "price_leakage", lambda *a: None)
+    check_damaged(tmp_path, "classifier", name, text, collect_classifier.collect)
+
+
+def check_damaged(folder, room, name, text, collect):
+    runs = Runs(write_list(folder))
+    shutil.copytree(ROOT / "results" / room, folder / room)
+    (folder / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=name.replace(".", r"\.")) as e:
+        collect(runs)
+    assert "\n" not in str(e.value)
+    assert not (folder / f"{room}.json").exists()
+
+
+def test_a_folder_of_another_name_is_no_seed(tmp_path):
+    runs = Runs(write_list(tmp_path))
+    for name in ("classifier/lesion_split_1.bak", "arms/plain_x", "arms/notes_1"):
+        (tmp_path / name).mkdir(parents=True)
+    assert not any(collect_arms.find_arms(runs).values())
+    writing.write_text(tmp_path / "classifier/lesion_split_1.bak.json", "{}")
+    assert gather.find_rows(tmp_path / "classifier", "lesion_split") == []
+
+
+def test_committed_results_are_followed_by_their_pages(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(collect_records.publish_run, "main", asked.append)
+    path = write_list(tmp_path)
+    for committed in (False, True):
+        monkeypatch.setattr(Runs, "is_committed", lambda self, c=committed: c)
+        collect_records.main([str(path)])
+    assert asked == [["--tables-only"]]
