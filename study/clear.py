@@ -27,11 +27,12 @@ def main(argv=None):
     p.add_argument("--records", type=Path, help="a list of runs, to be cleared too")
     args = p.parse_args(argv)
     grid, runs = Grid(args.grid), Runs(args.records) if args.records else None
-    for listed in filter(None, (grid, runs)):
-        if listed.is_committed():
-            raise InputError(
-                f"{listed.path}: its records are the committed results; remove them by hand"
-            )
+    for path, is_committed in (
+        (grid.path, grid.is_committed()),
+        (args.records, runs is not None and runs.is_committed()),
+    ):
+        if is_committed:
+            raise InputError(f"{path}: its records are the committed results; remove them by hand")
     clear_grid(grid)
     if runs:
         clear_runs(runs)

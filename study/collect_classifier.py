@@ -22,7 +22,7 @@ from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates
 from lesiongan.measures.predictions import find_file, read_predictions, write_predictions
 from study.collect_clinical import compare_clinical
-from study.gather import MAKE, find_rows, keep_predictions, mean_and_std, read_rows
+from study.gather import find_rows, keep_predictions, mean_and_std, read_record, read_rows
 
 WANTED = {
     "acc": ("argmax", "accuracy"),
@@ -175,8 +175,8 @@ def score_ensemble(runs, split, rows, name="classifier"):
     average = {name: np.mean([p[name] for p in points], axis=0) for name in points[0]}
     with tempfile.TemporaryDirectory() as where:
         folder = Path(where)
-        file = folder / "predictions.csv"
-        write_predictions(file, *parts[0][:2], np.mean([p for _, _, p in parts], axis=0))
+        mean = folder / "predictions.csv"
+        write_predictions(mean, *parts[0][:2], np.mean([p for _, _, p in parts], axis=0))
         writing.write_json(
             folder / "context.json",
             {
@@ -187,7 +187,7 @@ def score_ensemble(runs, split, rows, name="classifier"):
                 "arms": {"classifier": {"trained_on": "", "same": {}}},
             },
         )
-        files = ["--from-predictions", file, "--split", runs.split_file(split != "lesion_split")]
+        files = ["--from-predictions", mean, "--split", runs.split_file(split != "lesion_split")]
         evaluate.main([*map(str, files), "--outputs-dir", where, "--quiet"])
         found = records.read_json(
             folder / "evaluation" / "from_predictions" / "metrics.json", "evaluate.py"
@@ -304,9 +304,7 @@ def collect(runs):
     for name in ("alone", "cost"):
         path = folder / f"{name}.json"
         if path.is_file():
-            out[name] = records.read_json(
-                path, MAKE, {"minutes": records.NUMBER} if name == "alone" else {}
-            )
+            out[name] = read_record(path, {"minutes": records.NUMBER} if name == "alone" else {})
     # The seeds may have been trained side by side, so their own minutes say less.
     if "alone" in out:
         out |= {"minutes": out["alone"]["minutes"], "minutes_std": None}

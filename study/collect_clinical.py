@@ -6,13 +6,12 @@ inputs differs.
 
 import numpy as np
 
-from lesiongan.files import records
 from lesiongan.measures.contrasts import compare, draw_measures
 from lesiongan.measures.networks import name_file
 from lesiongan.measures.predictions import find_file
 from lesiongan.measures.recompute import UNKNOWN
 from study.collect_arms import DRAWS, MEASURES, build_measures
-from study.gather import MAKE
+from study.gather import read_record
 
 TOLD, ALONE = "clinical", "classifier"
 FILES = {name: name_file(name) for name in (ALONE, TOLD, UNKNOWN)}
@@ -71,9 +70,7 @@ def compare_clinical(runs):
         "steps": steps,
         "seeds": seeds,
         "environments": [
-            records.read_json(folders[seed] / "made.json", MAKE, {"environment": dict})[
-                "environment"
-            ]
+            read_record(folders[seed] / "made.json", {"environment": dict})["environment"]
             for seed in seeds
         ],
         **average(TOLD),

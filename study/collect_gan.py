@@ -21,7 +21,7 @@ from lesiongan.measures.predictions import read_predictions
 from lesiongan.nets import saved_models
 from lesiongan.run import keras_setup
 from lesiongan.run.inputs import load_inputs
-from study.gather import MAKE, mean_and_std, read_rows
+from study.gather import mean_and_std, read_record, read_rows
 
 SWD_ENDS = ("ratio", "control")
 DISTANCES = (
@@ -254,7 +254,7 @@ def collect(runs):
         for point in curve_points(r["curve"], out.get("minutes_200_epochs"))
     ]
     if baseline.is_file():
-        dcgan = records.read_json(baseline, MAKE, {"frechet_ratio": records.NUMBER, "curve": CURVE})
+        dcgan = read_record(baseline, {"frechet_ratio": records.NUMBER, "curve": CURVE})
         # A baseline that was measured before a measure was there lacks that one.
         out |= {f"{k}_dcgan": dcgan[k] for k in OF_BASELINE if k in dcgan}
         curve += [
@@ -262,7 +262,7 @@ def collect(runs):
             for point in curve_points(dcgan["curve"], out.get("minutes_200_epochs_dcgan"))
         ]
     if published.is_file():
-        out["published"] = records.read_json(published, MAKE, {"swd_ratio": records.NUMBER})
+        out["published"] = read_record(published, {"swd_ratio": records.NUMBER})
     out |= {"judge_sha256": rows[0]["judge_sha256"], "environment": rows[0]["environment"]}
     writing.write_json(runs.results / "gan.json", out)
     if curve:

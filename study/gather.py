@@ -8,7 +8,6 @@ import numpy as np
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
 
-MAKE = "make records"
 PROTOCOL = {"protocol": str, "points": dict, "arms": dict}
 
 
@@ -59,9 +58,21 @@ def find_rows(folder: Path, stem: str) -> list[Path]:
     return [p for p in sorted(folder.glob(f"{stem}_*.json")) if p.stem[len(stem) + 1 :].isdigit()]
 
 
+def read_record(path: Path, shape: dict) -> dict:
+    """Return the content of a record; InputError if it is damaged or lacks the shape.
+
+    A record that is there counts as done, so the error says to remove it.
+    """
+    try:
+        return records.read_json(path, "make records", shape)
+    except InputError as e:
+        fault = str(e).partition("; run ")[0]
+        raise InputError(f"{fault}; remove it, and `make records` makes it again") from None
+
+
 def read_rows(folder: Path, stem: str, shape: dict) -> list[dict]:
     """Return the content of the records that find_rows finds; InputError if one lacks the shape."""
-    return [records.read_json(path, MAKE, shape) for path in find_rows(folder, stem)]
+    return [read_record(path, shape) for path in find_rows(folder, stem)]
 
 
 def mean_and_std(rows, name):

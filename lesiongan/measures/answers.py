@@ -301,9 +301,10 @@ def print_table(answers):
     """Print a line for each answered photograph."""
     names = [shorten(said["file"], 40) for said in answers]
     width = max(len("photograph"), *map(len, names))
-    near = "nearest training images: row, class"
-    near = f"  {near}" if "nearest_training_lesions" in answers[0] else ""
-    say(f"  {'photograph':{width}}  most likely  malignant?     {near}".rstrip())
+    head = f"  {'photograph':{width}}  most likely  malignant?"
+    if "nearest_training_lesions" in answers[0]:
+        head += "       nearest training images: row, class"
+    say(head)
     for name, said in zip(names, answers, strict=True):
         code, malignant = said["diagnosis"], said["malignant"]
         verdict = "malignant" if malignant["at_90_specificity"] else "benign"
