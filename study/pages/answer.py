@@ -40,11 +40,32 @@ def describe_verdict(gain):
     )
 
 
-def render_answer(found, train_images, majority, other_set):
+def describe_told(clinical):
+    """Return what age, sex and site bring, as values of the template; None if not measured.
+
+    clinical: `lesion_split_clinical` of classifier.json, or None.
+    """
+    if clinical is None:
+        return None
+
+    def change(name):
+        gain, alone = clinical["difference"][name], clinical["image_alone"][name]
+        words = f"{clinical[name]:.3f} instead of {alone:.3f}"
+        return f"{words}, {show_estimate(gain, signed=True)}"
+
+    return {
+        "seeds": len(clinical["seeds"]),
+        "auc": change("auc"),
+        "balanced": change("balanced_accuracy"),
+    }
+
+
+def render_answer(found, train_images, majority, other_set, clinical=None):
     """Return the answer as Markdown: a picture, one sentence, one short table.
 
     train_images: how many real images the CNNs were trained on; majority: the accuracy of always
-    naming the commonest class; other_set: whether the picture shows another set than the table's.
+    naming the commonest class; other_set: whether the picture shows another set than the table's;
+    clinical: see describe_told.
     """
     arms, ours = found["arms"], found["arms"]["classic_synthetic"]
     gain = ours["less_classic"]
@@ -66,6 +87,7 @@ def render_answer(found, train_images, majority, other_set):
         majority=f"{majority:.3f}",
         compared=sum("less_classic" in arm for arm in arms.values()),
         other_set=other_set,
+        told=describe_told(clinical),
     )
 
 

@@ -127,7 +127,9 @@ def build_answer():
     trained = json.loads((RUN / "control_options.json").read_text())
     measured = json.loads((RUN / "metrics.json").read_text())
     majority = measured["majority_baseline"]["accuracy"]["value"]
-    return answer.render_answer(found, trained["real_images"], majority, is_of_another_set())
+    clinical = (read_json(RUN.parent / "classifier.json") or {}).get("lesion_split_clinical")
+    other_set = is_of_another_set()
+    return answer.render_answer(found, trained["real_images"], majority, other_set, clinical)
 
 
 def build_arms():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from study.pages import gan, markdown, run, study
+from study.pages import answer, gan, markdown, run, study
 
 
 def test_the_widest_gap_of_agreement_is_that_of_the_class_the_judge_misses_most():
@@ -15,6 +15,23 @@ def test_the_widest_gap_of_agreement_is_that_of_the_class_the_judge_misses_most(
     dcgan = {f"{k}_dcgan": v for k, v in found.items()} | {"agreement_se_dcgan": {"df": 0.1}}
     dcgan["label_agreement_dcgan"] = {"df": 0.5}
     assert gan.show_gap(found | dcgan, "_dcgan") == "-1.00 (df)"
+
+
+def test_what_age_sex_and_site_bring_is_told_as_they_were_less_the_image_alone():
+    gain = {"value": 0.01, "low": 0.005, "high": 0.02}
+    clinical = {
+        "seeds": [0, 1],
+        "auc": 0.96,
+        "balanced_accuracy": 0.7,
+        "image_alone": {"auc": 0.95, "balanced_accuracy": 0.66},
+        "difference": {"auc": gain, "balanced_accuracy": gain | {"value": 0.04, "high": 0.09}},
+    }
+    assert answer.describe_told(clinical) == {
+        "seeds": 2,
+        "auc": "0.960 instead of 0.950, +0.010 (+0.005 to +0.020)",
+        "balanced": "0.700 instead of 0.660, +0.040 (+0.005 to +0.090)",
+    }
+    assert answer.describe_told(None) is None
 
 
 def test_an_estimate_is_shown_with_its_low_end_first():
