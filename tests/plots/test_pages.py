@@ -234,7 +234,7 @@ def test_a_figure_drawn_alone_and_in_the_full_run_are_equal(pipeline, tmp_path):
 
 def test_a_figure_without_its_input_is_one_line(pipeline, tmp_path, capsys):
     other = type(pipeline)(pipeline.table, tmp_path / "other")
-    with pytest.raises(Exception, match=r"nothing to draw: confusion: no options\.json"):
+    with pytest.raises(Exception, match=r"nothing to draw: confusion: no evaluation/options\.json"):
         run(other, "--only", "confusion")
     with pytest.raises(SystemExit) as stop:
         visualize_results.parse_args(["--only", "confusoin"])

@@ -543,6 +543,7 @@ def test_a_damaged_record_of_a_gan_is_refused_in_one_line(tmp_path, name, text):
 def test_a_damaged_record_of_a_classifier_is_refused_in_one_line(tmp_path, name, text, monkeypatch):
     monkeypatch.setattr(collect_classifier, "score_ensemble", lambda *a: {"half_widths": {}})
     monkeypatch.setattr(collect_classifier, "price_leakage", lambda *a: None)
+    monkeypatch.setattr(collect_classifier, "compare_clinical", lambda *a: None)
     check_damaged(tmp_path, "classifier", name, text, collect_classifier.collect)
 
 
