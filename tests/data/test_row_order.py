@@ -9,7 +9,8 @@ from lesiongan.data import lesions, row_order
 from lesiongan.data.classes import CLASSES
 from lesiongan.data.tables import Table, read_table
 from lesiongan.files.errors import InputError
-from tests.data.test_grouping import REAL, shuffle_class
+from tests.data.test_grouping import shuffle_class
+from tests.data.test_lesions import REAL
 
 NV = CLASSES.index("nv")
 
