@@ -171,8 +171,13 @@ def draw_alone(run, sources):
 
 
 def tell_left_out(left_out):
+    """Print why figures were not drawn, each reason once."""
+    names: dict[str, list[str]] = {}
     for text in left_out:
-        say(f"  left out {text}")
+        name, _, reason = text.partition(": ")
+        names.setdefault(reason, []).append(name)
+    for reason, figures in names.items():
+        say(f"  left out {', '.join(figures)}: {reason}")
 
 
 if __name__ == "__main__":

@@ -242,6 +242,12 @@ def test_a_figure_without_its_input_is_one_line(pipeline, tmp_path, capsys):
     assert "'confusoin' is none of real_and_synthetic, " in capsys.readouterr().err
 
 
+def test_a_reason_that_figures_share_is_told_once(capsys):
+    visualize_results.tell_left_out(["a: no judge: run it", "b: no file", "c: no judge: run it"])
+    told = capsys.readouterr().out.splitlines()
+    assert told == ["  left out a, c: no judge: run it", "  left out b: no file"]
+
+
 def test_a_picture_for_print_is_made_smaller_for_the_page():
     from PIL import Image
 
