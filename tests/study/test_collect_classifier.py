@@ -1,4 +1,4 @@
-"""study/collect_classifier.py: what it gathers is what the scripts' files say, by NumPy and scikit-learn."""
+"""What study/collect_classifier.py gathers is what the scripts' files say."""
 
 import json
 

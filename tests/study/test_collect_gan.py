@@ -1,4 +1,4 @@
-"""study/collect_gan.py: what it gathers is what the scripts' files say, by NumPy and scikit-learn."""
+"""What study/collect_gan.py gathers is what the scripts' files say."""
 
 import json
 
