@@ -49,6 +49,7 @@ from lesiongan.nets import (
 )
 from lesiongan.run import classifier_flags, keras_setup, runs, script, tensorboard
 from lesiongan.run.folders import ResultFolder
+from lesiongan.run.steps import Steps
 from lesiongan.run.training import train_epochs
 
 FOLDERS = {
@@ -247,16 +248,13 @@ def train(place, pool, val, shift, resuming=False, known=(None, None), real=0):
     batch = training_pool.build_batches(images, targets, weights, args, known[0], finish)
     best = {f"best{i}": np.asarray(v) for i, v in enumerate(network.variables)}
     board = tensorboard.Board(place.path, resuming) if args.tensorboard else None
-    title = find_folder(args)
-    shown = {}
+    steps, title, shown = Steps(model), find_folder(args), {}
 
     def train_epoch(epoch):
         first = sum(plan[:epoch])
         # `fit` is not used, because it ends each epoch by waiting for tf.data's tuning thread,
         # often as long again as the epoch took.
-        loss = np.mean(
-            [model.train_on_batch(*batch(step)) for step in range(first, first + plan[epoch])]
-        )
+        loss = steps.train(map(batch, range(first, first + plan[epoch])))["loss"]
         p = calibration.softmax(inference.predict(network, val_images, known[1]) + shift)
         # Both are checked: the losses are from before each update, p is from after the last.
         if not np.isfinite([loss, p.sum()]).all():

@@ -28,6 +28,7 @@ from lesiongan.nets import onnx_export, saved_models, synthetic_set
 from lesiongan.nets.gan_augmentation import random_turns, shift_and_zoom
 from lesiongan.run import gan_flags, keras_setup, published, runs, script, streams, tensorboard
 from lesiongan.run.folders import ResultFolder, settle_split
+from lesiongan.run.steps import Steps
 from lesiongan.run.training import train_epochs
 
 LATENT = 64
@@ -307,12 +308,13 @@ def train(place, resuming):
     run, args, folder = place.run, place.run.args, place.path
     images, labels = run.inputs.part("train")
     gan, batch, each = prepare(images, labels, args)
+    steps = Steps(gan)
 
     def train_epoch(epoch):
         # `fit` is not used, because it ends each epoch by waiting for tf.data's tuning thread,
         # often as long again as the epoch took.
-        logs = [gan.train_on_batch(batch(epoch, i), return_dict=True) for i in range(each)]
-        means = {name: float(np.mean([log[name] for log in logs])) for name in gan.means}
+        found = steps.train((batch(epoch, i),) for i in range(each))
+        means = {name: found[name] for name in gan.means}
         # The losses are from before the last update, so the weights are checked too.
         weights = [np.sum(np.asarray(v)) for v in gan.ema.variables]
         if not np.isfinite([*means.values(), *weights]).all():

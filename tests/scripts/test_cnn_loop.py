@@ -33,14 +33,15 @@ class Notes:
         self.weight, self.variables = Variable(np.zeros(1)), [Variable(np.zeros(1))]
         self.optimizer = self
 
-    def train_on_batch(self, images, targets, weights=None):
+    def train_on_batch(self, images, targets, weights=None, return_dict=False):
+        assert return_dict
         if isinstance(images, dict):
             images = images["image"]
         assert weights is not None, "the weights never reach the loss"
         self.batches.append((images, targets, weights))
         self.variables[0].assign(self.variables[0].value + 1)
         self.weight.assign(self.variables[0].value // self.steps)
-        return float(len(self.batches) % 7)
+        return {"loss": float(len(self.batches) % 7)}
 
 
 class Network:
