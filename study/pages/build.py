@@ -4,6 +4,7 @@ This module reads the files and puts each section between its marks. What a sect
 in answer.py, study.py, run.py, classifier.py and gan.py, its Markdown in templates/.
 """
 
+import csv
 import json
 
 from lesiongan import ROOT
@@ -180,7 +181,9 @@ def build_classifier_section():
     found = read_json(RUN.parent / "classifier.json")
     if found is None:
         return "Not measured yet: `make records` does, by running the ordinary scripts."
-    return classifier.render_classifier(found)
+    path = RUN.parent / "framing.csv"
+    framing = csv.DictReader(path.read_text().splitlines()) if path.is_file() else ()
+    return classifier.render_classifier(found, list(framing))
 
 
 def build_study():

@@ -1,5 +1,7 @@
 """The section of the classifier over seeds, as a function of results/classifier.json."""
 
+import statistics
+
 from study.pages.markdown import (
     cores,
     name_commit,
@@ -211,6 +213,32 @@ def describe_clinical(found):
     }
 
 
+def describe_framing(rows):
+    """Return the rows of the table of framings and lamps; None if there are none.
+
+    rows: those of results/framing.csv, a dict each. Every cell is accuracy / AUC, means over seeds.
+    """
+    if not rows:
+        return None
+    kinds = {(row["network"], row["told"]): None for row in rows}
+    views = {row["view"]: None for row in rows}
+    found: dict[tuple, list] = {}
+    for row in rows:
+        found.setdefault((row["network"], row["told"], row["view"]), []).append(row)
+
+    def show(*key):
+        means = (statistics.mean(float(row[m]) for row in found[key]) for m in ("accuracy", "auc"))
+        return " / ".join(f"{value:.3f}" for value in means)
+
+    names = {"cnn": "the image-only network", "clinical": "the clinical network"}
+    table = [(view, *(show(network, told, view) for network, told in kinds)) for view in views]
+    heads = [
+        names.get(network, network) + ("" if told == "image alone" else f", {told}")
+        for network, told in kinds
+    ]
+    return {"heads": heads, "rows": table}
+
+
 def describe_makers(found):
     """Return the backends and commits by which the seeds of all splits were trained."""
     ran = [
@@ -223,8 +251,11 @@ def describe_makers(found):
     )
 
 
-def render_classifier(found):
-    """Return the classifier over seeds under both splits as Markdown."""
+def render_classifier(found, framing=()):
+    """Return the classifier over seeds under both splits as Markdown.
+
+    framing: the rows of results/framing.csv.
+    """
     image, lesion = found["image_split"], found["lesion_split"]
     return render(
         "classifier",
@@ -238,6 +269,7 @@ def render_classifier(found):
         malignant=show_mean(lesion, "auc_malignant"),
         binary=beside_binary(lesion),
         clinical=describe_clinical(found),
+        framing=describe_framing(framing),
         took=describe_time(found),
         cost=describe_cost(found),
         made=describe_makers(found),
