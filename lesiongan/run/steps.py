@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lesiongan.run import machine
+
 if TYPE_CHECKING:
     import keras
 
@@ -19,19 +21,11 @@ AT_ONCE = 10
 
 
 def choose_at_once() -> int:
-    """Return how many steps a call should have here."""
+    """Return how many steps a call should have here; keras must have been imported."""
     import keras
 
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return AT_ONCE if tf.config.list_physical_devices("GPU") else 1
-    if backend == "jax":
-        import jax
-
-        return AT_ONCE if jax.default_backend() != "cpu" else 1
-    return 1
+    here = machine.accelerators()["accelerators"]
+    return AT_ONCE if here and keras.backend.backend() in ("tensorflow", "jax") else 1
 
 
 class Steps:
@@ -73,8 +67,8 @@ class Steps:
         import keras
 
         if self.several is None:
-            backend = keras.backend.backend()
-            self.several = {"tensorflow": build_loop, "jax": build_scan}[backend](self.model)
+            build = build_scan if keras.backend.backend() == "jax" else build_loop
+            self.several = build(self.model)
         stacked = keras.tree.map_structure(lambda *arrays: np.stack(arrays), *chunk)
         self.model.reset_metrics()
         self.several(stacked)
