@@ -88,15 +88,25 @@ def draw_gains(ax, found, grid, measure, backend):
             capsize=2,
             label=mine[0]["label"].replace("$", r"\$"),
         )
+        few = [(at, c["value"]) for at, c in zip(x, mine, strict=True) if answer.is_of_few(c)]
+        hollow(ax, few, marks[arm])
     if rows and measure == next(iter(NAMES)):
         style.legend_above(ax)
     scale_lesions(ax, {c["lesions"] for c in rows}, "own lesions")
+
+
+def hollow(ax, points, mark):
+    """Draw the points of too few seeds as hollow ones: their intervals miss how seeds differ."""
+    marker, colour = mark
+    for x, y in points:
+        ax.plot([x], [y], marker, color=colour, markerfacecolor="white", zorder=3)
 
 
 def draw_level(ax, found, grid, backend):
     """Draw AUC over lesions: of real images alone, and of own images with synthetic ones."""
     base, arms = grid.values["base"], found["arms"]
     mine = [a for a in arms if a["backend"] == backend]
+    contrasts = [c for c in found["contrasts"] if c["backend"] == backend]
     owned = {a["fraction"]: a["lesions"] for a in mine if a["arm"] == base}
     curve = answer.list_real(arms, backend, "auc", base)
     marks = choose_marks(grid)
@@ -114,6 +124,8 @@ def draw_level(ax, found, grid, backend):
         if points:
             form, colour = style_of(marks[name], len(points))
             ax.plot(*zip(*points, strict=True), form, color=colour)
+            few = {c["lesions"] for c in contrasts if c["arm"] == name and answer.is_of_few(c)}
+            hollow(ax, [(x, y) for x, y in points if x in few], marks[name])
     ax.set_ylabel("AUC")
     scale_lesions(ax, dict(curve), "real lesions")
 

@@ -30,6 +30,8 @@ def found(grid):
             "low": low,
             "high": high,
             "backend": "tensorflow",
+            "cnn_seeds": [0, 1, 2],
+            "gan_seeds": [0, 1, 2],
         }
 
     rows = [
@@ -58,6 +60,23 @@ def test_the_map_shows_each_gain_with_its_interval_at_its_number_of_lesions(foun
     np.testing.assert_allclose(x, [100, 400], rtol=0.11)
     ends = [[segment[0, 1], segment[1, 1]] for segment in spans.get_segments()]
     np.testing.assert_allclose(ends, [[0.0, 0.04], [-0.02, 0.02]], atol=1e-12)
+    assert not list_hollow(ax)
+
+
+def list_hollow(ax):
+    """Return the heights of all hollow points."""
+    return [line.get_ydata()[0] for line in ax.lines if line.get_markerfacecolor() == "white"]
+
+
+def test_a_point_of_too_few_seeds_is_hollow(found, grid):
+    """The interval of one GAN does not know how GANs differ."""
+    from lesiongan.plots.headless import subplots
+
+    few = found["contrasts"][1] | {"gan_seeds": [0]}
+    found["contrasts"][1] = few
+    _, ax = subplots()
+    study_map.draw_gains(ax, found, grid, "auc", "tensorflow")
+    assert list_hollow(ax) == [few["value"]]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["100", "400"]
 
 
@@ -107,10 +126,15 @@ def test_the_map_shows_the_level_of_real_images_and_of_the_sets_at_ones_own_lesi
         row("shared_70", 30, 100, 0.85),
         row("real", 30, 100, 0.99, "jax"),
     ]
-    _, ax = subplots()
-    study_map.draw_level(ax, {"arms": arms}, grid, "tensorflow")
-    drawn = [[list(map(float, v)) for v in line.get_data()] for line in ax.lines]
-    assert drawn == [[[100, 400], [0.80, 0.90]], [[100], [0.85]]]
+    contrast = row("shared_70", 30, 100, 0.85) | {"cnn_seeds": [0, 1, 2], "gan_seeds": [0, 1, 2]}
+    for gans, few in (([0, 1, 2], []), ([0], [0.85])):
+        _, ax = subplots()
+        found = {"arms": arms, "contrasts": [contrast | {"gan_seeds": gans}]}
+        study_map.draw_level(ax, found, grid, "tensorflow")
+        drawn = [[list(map(float, v)) for v in line.get_data()] for line in ax.lines]
+        assert drawn[:2] == [[[100, 400], [0.80, 0.90]], [[100], [0.85]]]
+        assert list_hollow(ax) == few
+        assert len(drawn) == 2 + len(few)
 
 
 def test_the_committed_records_are_never_cleared(monkeypatch):
