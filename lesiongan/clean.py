@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lesiongan.files import checksums, claims, locks, records
 from lesiongan.files.errors import InputError
-from lesiongan.run import published, script
+from lesiongan.run import flags, published, script
 from lesiongan.run.folders import is_own_split
 
 RECORDS = ("options.json", "provenance.json")
@@ -25,7 +25,7 @@ def parse_args(argv=None):
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders to clean")
+    p.add_argument("folders", nargs="+", type=flags.path, metavar="DIR", help="folders to clean")
     return p.parse_args(argv)
 
 

@@ -14,7 +14,6 @@ import shutil
 import sys
 import threading
 import time
-from pathlib import Path
 
 from lesiongan import ROOT
 from lesiongan.data import classes
@@ -42,7 +41,7 @@ def parse_args(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=flags.HelpFormatter)
     p.add_argument(
         "--out",
-        type=Path,
+        type=flags.path,
         default=ROOT / "data",
         metavar="DIR",
         help="folder of the data (default: data/ of the project)",

@@ -262,7 +262,7 @@ def parse_args(argv=None):
     p.add_argument("--seed", type=flags.seed, default=0, help="of the pictures")
     p.add_argument(
         "--out",
-        type=Path,
+        type=flags.path,
         default=ROOT / "data" / "phantom",
         metavar="DIR",
         help="folder of the table (default: data/phantom/ of the project)",

@@ -39,11 +39,15 @@ def parse_args(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=flags.HelpFormatter)
     p.add_argument("folders", nargs="+", metavar="DIR", help="folders of photographs, or files")
     p.add_argument(
-        "--labels", required=True, type=Path, metavar="FILE", help="the diagnoses, a line an image"
+        "--labels",
+        required=True,
+        type=flags.path,
+        metavar="FILE",
+        help="the diagnoses, a line an image",
     )
     p.add_argument(
         "--metadata",
-        type=Path,
+        type=flags.path,
         metavar="FILE",
         help="lesions, ages and sites by image id, where they are in a file of their own "
         "(ISIC 2019's metadata, ISIC 2018's lesion groupings)",
@@ -51,7 +55,7 @@ def parse_args(argv=None):
     p.add_argument(
         "--out",
         required=True,
-        type=Path,
+        type=flags.path,
         metavar="TABLE.csv",
         help="the table to write, in a folder of its own",
     )

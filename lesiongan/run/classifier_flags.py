@@ -58,6 +58,7 @@ def add_data_flags(p: argparse.ArgumentParser) -> None:
     g = p.add_argument_group("data")
     g.add_argument(
         "--synthetic",
+        type=flags.named,
         metavar="PATH|none",
         help="synthetic images of any generator: a table, or a folder with pictures in "
         "images/<class>/ (default outputs/synthetic/...csv)",
@@ -70,6 +71,7 @@ def add_data_flags(p: argparse.ArgumentParser) -> None:
     )
     g.add_argument(
         "--real",
+        type=flags.named,
         metavar="PATH|none",
         default="table",
         help="none trains on synthetic images alone; a path adds its rows to the train part",
@@ -116,6 +118,7 @@ def add_teacher_flags(p: argparse.ArgumentParser) -> None:
     g = p.add_argument_group("soft labels")
     g.add_argument(
         "--soft-labels",
+        type=flags.named,
         nargs="+",
         metavar="NETWORK",
         help="learn what these classifiers (classifier.keras, of this data and split) say of the "
@@ -226,6 +229,10 @@ def fill_in_role(args: argparse.Namespace, refuse: Callable[[str], object]) -> N
     if args.augment != "classic":
         # A network that is trained on images as they are is shown images as they are.
         fill_in(args, {"middle": 28})
+        if (args.colour_gain, args.sharpness) != (None, None):
+            refuse("--colour-gain and --sharpness are of --augment classic, the default")
+    if args.epochs and args.steps:
+        refuse("--epochs and --steps both say how long to train; give one of them")
     args.least_steps = 0 if args.epochs or args.steps else LEAST_STEPS
     fill_in(args, JUDGE_RECIPE if args.role == "judge" else RECIPE)
     fill_in(

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from lesiongan.data import clinical, photographs
 from lesiongan.data.protocols import SPLITS
@@ -20,20 +19,28 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
         default=8,
         help="flips and turns averaged in each prediction",
     )
-    g.add_argument("--external", metavar="TABLE", help="score this table instead of the test part")
+    g.add_argument(
+        "--external",
+        type=flags.named,
+        metavar="TABLE",
+        help="score this table instead of the test part",
+    )
     g.add_argument(
         "--external-metadata",
+        type=flags.named,
         metavar="CSV",
         default="none",
         help="its lesion and image ids, in the format of HAM10000_metadata.csv",
     )
     g.add_argument(
         "--isic-submission",
+        type=flags.named,
         metavar="FILE",
         help="also write the predictions in the ISIC challenge's format",
     )
     g.add_argument(
         "--synthetic",
+        type=flags.named,
         metavar="SET",
         nargs="+",
         help="measure these synthetic sets of any generator side by side, on val, and nothing "
@@ -41,12 +48,16 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
     )
     g.add_argument(
         "--medmnist-csv",
+        type=flags.named,
         metavar="DIR",
         help="also write the predictions into this folder as the evaluator of MedMNIST reads them "
         "(with --split official)",
     )
     g.add_argument(
-        "--from-predictions", metavar="CSV", help="recompute the estimates from a predictions.csv"
+        "--from-predictions",
+        type=flags.named,
+        metavar="CSV",
+        help="recompute the estimates from a predictions.csv",
     )
     g.add_argument(
         "--predictions-only",
@@ -59,11 +70,6 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
     args = p.parse_args(argv)
     check_image_flags(args, p.error)
     published.settle_flag(args, p.error)
-    if "" in (args.external, args.isic_submission, args.medmnist_csv, args.from_predictions):
-        p.error(
-            "--external, --isic-submission, --medmnist-csv and --from-predictions take a path, not "
-            "an empty one"
-        )
     check_medmnist(args, p.error)
     if args.predictions_only and any(
         (args.external, args.image, args.synthetic, args.from_predictions)
@@ -100,6 +106,7 @@ def add_image_flags(p: argparse.ArgumentParser) -> None:
     g = p.add_argument_group("photographs")
     g.add_argument(
         "--image",
+        type=flags.named,
         nargs="+",
         metavar="PATH",
         help="classify these photographs and those in these folders (JPEG, PNG, TIFF, BMP, WebP; "
@@ -119,7 +126,9 @@ def add_image_flags(p: argparse.ArgumentParser) -> None:
         metavar="SITE",
         help=f"with --image: where the lesion is: {', '.join(clinical.SITES)}",
     )
-    g.add_argument("--json", type=Path, metavar="FILE", help="also write the answers to this file")
+    g.add_argument(
+        "--json", type=flags.path, metavar="FILE", help="also write the answers to this file"
+    )
     g.add_argument(
         "--map",
         choices=("none", "occlusion", "gradcam"),
@@ -153,8 +162,8 @@ def check_image_flags(args: argparse.Namespace, refuse: Callable[[str], object])
                 "photographs by it"
             )
         return
-    if "" in args.image or args.json == Path(""):
-        refuse("--image and --json take the paths of files, not empty ones")
+    if args.json and args.log_json and args.json.resolve() == args.log_json.resolve():
+        refuse("--json and --log-json name the same file; name two")
     if args.external or args.from_predictions or args.subset or args.synthetic:
         refuse(
             "--image classifies photographs: leave out --external, --from-predictions, --synthetic "

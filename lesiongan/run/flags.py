@@ -27,17 +27,20 @@ def parser(doc: str | None, split_file: bool = False) -> argparse.ArgumentParser
     g = p.add_argument_group("common to all scripts")
     g.add_argument(
         "--data",
+        type=named,
         metavar="PATH",
         help="table: Kaggle's CSV (plain, gz, xz, zst, zip) or dermamnist.npz (default: in data/)",
     )
     g.add_argument(
         "--metadata",
+        type=named,
         metavar="PATH",
         default="auto",
         help="HAM10000_metadata.csv; none groups near-duplicate images (default: beside the table)",
     )
     g.add_argument(
         "--label-order",
+        type=named,
         default="auto",
         metavar="ORDER",
         help="what the table's class codes stand for: kaggle, alphabetical (4 mel, 5 nv, 6 vasc), "
@@ -54,6 +57,7 @@ def parser(doc: str | None, split_file: bool = False) -> argparse.ArgumentParser
     g.add_argument("--split-seed", type=seed, default=0, help="alone moves the split")
     g.add_argument(
         "--split",
+        type=named,
         choices=None if split_file else SPLITS,
         default="lesion",
         metavar="{" + ",".join([*SPLITS, *["FILE"] * split_file]) + "}",
@@ -89,7 +93,7 @@ def parser(doc: str | None, split_file: bool = False) -> argparse.ArgumentParser
     g.add_argument("--quiet", action="store_true", help="print errors alone")
     g.add_argument(
         "--log-json",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="also add what happens to a log for programs, one JSON object a line",
     )
@@ -100,14 +104,14 @@ def parser(doc: str | None, split_file: bool = False) -> argparse.ArgumentParser
     )
     g.add_argument(
         "--models-dir",
-        type=Path,
+        type=path,
         default=Path("models"),
         metavar="DIR",
         help="folder of the networks",
     )
     g.add_argument(
         "--outputs-dir",
-        type=Path,
+        type=path,
         default=Path("outputs"),
         metavar="DIR",
         help="folder of all else",
@@ -147,6 +151,22 @@ def number(text: str) -> float:
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{value} is not finite")
     return value
+
+
+def named(text: str) -> str:
+    """Parse text that is not empty (an argparse type), such as a path.
+
+    An empty one comes from a variable that is not set. It would count as a flag left out, or as the
+    folder one stands in.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("an empty value; leave the flag out, or give it one")
+    return text
+
+
+def path(text: str) -> Path:
+    """Parse a path that is not empty (an argparse type)."""
+    return Path(named(text))
 
 
 def fraction(text: str) -> float:

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from lesiongan.data.classes import CLASSES
 from lesiongan.run import flags, published
@@ -69,6 +68,7 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
     g.add_argument("--samples", type=flags.positive, default=1000, help="synthetic images to write")
     g.add_argument(
         "--class-mix",
+        type=flags.named,
         default="balanced",
         help=f"balanced, train, or seven weights in the order {','.join(CLASSES)}",
     )
@@ -105,7 +105,7 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
         "--sample-only", action="store_true", help="only write images from the saved generator"
     )
     g.add_argument(
-        "--out", type=Path, help="folder of the synthetic set (default outputs/synthetic)"
+        "--out", type=flags.path, help="folder of the synthetic set (default outputs/synthetic)"
     )
     published.add_flag(g)
     args = p.parse_args(argv)

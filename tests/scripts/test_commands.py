@@ -3,6 +3,7 @@
 Every command of the README exists and parses.
 """
 
+import argparse
 import ast
 import importlib
 import re
@@ -97,7 +98,6 @@ def test_bad_table_is_one_line_and_exit_code_2(tmp_path):
     ("script", "flags", "word"),
     [
         ("train_gan", ["--sample-only", "--resume"], "contradict"),
-        ("evaluate", ["--external", ""], "not an empty one"),
         ("train_gan", ["--augment", "2"], "--augment"),
         ("train_gan", ["--epochs", "0"], "--epochs"),
         ("train_gan", ["--width", "12"], "--width"),
@@ -111,6 +111,9 @@ def test_bad_table_is_one_line_and_exit_code_2(tmp_path):
         ("train_cnn", ["--repeat-real", str(10**9 + 1)], "--repeat-real"),
         ("train_cnn", ["--colour-gain", "2"], "--colour-gain"),
         ("train_cnn", ["--sharpness", "6"], "--sharpness"),
+        ("train_cnn", ["--augment", "flips", "--sharpness", "0"], "--augment classic"),
+        ("train_cnn", ["--augment", "none", "--colour-gain", "0.1"], "--augment classic"),
+        ("train_cnn", ["--epochs", "2", "--steps", "9"], "--epochs and --steps"),
         ("train_cnn", ["--role", "judge", "--synthetic", "s.csv"], "--role judge"),
         ("train_cnn", ["--role", "judge", "--real", "none"], "--role judge"),
         ("train_cnn", ["--role", "control", "--synthetic", "s.csv"], "--role control"),
@@ -134,6 +137,25 @@ def test_contradictory_flags_name_the_flag(script, flags, word, capsys):
         __import__(script).parse_args(flags)
     assert e.value.code == 2
     assert word in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_no_flag_takes_an_empty_value(script, monkeypatch, capsys):
+    """Such as comes of a variable that is not set: `--data "$TABLE"`."""
+    taking, real = {}, argparse.ArgumentParser.parse_args
+
+    def note(parser, argv):
+        taking[parser] = [a for a in parser._actions if a.option_strings and a.nargs in (None, "+")]
+        return real(parser, argv)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", note)
+    __import__(script).parse_args([])
+    ((parser, actions),) = taking.items()
+    assert {"--data", "--outputs-dir", "--split"} <= {a.option_strings[0] for a in actions}
+    for action in actions:
+        with pytest.raises(SystemExit):
+            real(parser, [action.option_strings[0], ""])
+        assert f"argument {action.option_strings[0]}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

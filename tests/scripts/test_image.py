@@ -432,8 +432,7 @@ def test_a_submission_replaces_a_submission_and_no_other_file(quick, photographs
         (["--image", "x.png", "--map", "saliency"], "invalid choice: 'saliency'"),
         (["--image", "x.png", "--crop", "square"], "invalid choice: 'square'"),
         (["--image"], "expected at least one argument"),
-        (["--image", ""], "not empty ones"),
-        (["--image", "x.png", "--json", ""], "not empty ones"),
+        (["--image", "x.png", "--json", "a.json", "--log-json", "./a.json"], "the same file"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(flags, words, capsys):
