@@ -3,6 +3,7 @@
 import numpy as np
 
 from lesiongan.measures.contrasts import FEWEST_SEEDS
+from study.grid import CEILING
 
 MEASURE_NAMES = {
     "auc": "AUC",
@@ -30,9 +31,9 @@ def is_of_few(row):
 
 
 def is_shown(row):
-    """Return whether a contrast shows a difference: by its interval, and by Holm where tested."""
+    """Return whether a contrast shows a difference: it was tested, and passes Holm's test."""
     apart = row["low"] > 0 or row["high"] < 0
-    passes = row["p_holm"] is None or row["p_holm"] < 0.05
+    passes = row["p_holm"] is not None and row["p_holm"] < 0.05
     return apart and passes and not is_of_few(row)
 
 
@@ -46,10 +47,10 @@ def list_real(arms, backend, measure, base):
     """Return [(lesions, mean)] of classifiers of real images alone, by number of lesions.
 
     Each point has the training steps of its own fraction. All train lesions are those of the base
-    at 100 %; before that has run, the ceiling `all_real` of the largest fraction. This is the curve
+    at 100 %; before that has run, the ceiling of the largest fraction. This is the curve
     of the map, and what a set is worth is read off it.
     """
-    mine = [a for a in arms if a["backend"] == backend and a["arm"] in (base, "all_real")]
+    mine = [a for a in arms if a["backend"] == backend and a["arm"] in (base, CEILING)]
     preferred = sorted(mine, key=lambda a: (a["arm"] != base, -a["fraction"]))
     found: dict[int, float] = {}
     for row in preferred:
@@ -102,34 +103,64 @@ def say_gain(row):
     level = f"{MEASURE_NAMES[row['measure']]} {unsigned(base + value)} instead of {unsigned(base)}"
     interval = f"[{signed(row['low'])}, {signed(row['high'])}]"
     if is_of_few(row):
-        return f"{level}, of too few seeds to call it a difference ({signed(value)} {interval})"
+        return f"{level} ({signed(value)} {interval}), not tested, of too few seeds"
     if row["low"] <= 0 <= row["high"]:
         seen = unsigned(row["minimum_detectable"])
-        return (
-            f"{level}, no difference shown ({signed(value)} {interval}; we would have seen {seen})"
-        )
+        return f"{level}, no difference shown ({signed(value)} {interval}; detectable: {seen})"
     word = "higher" if value > 0 else "lower"
     clause = f"{level}, {word} by {unsigned(abs(value))} {interval}"
-    if not is_shown(row):
+    if row["p_holm"] is not None and not is_shown(row):
         return f"{clause} but not significantly after Holm's correction ({say_p(row)})"
-    if row["p_holm"] is not None:
-        clause += f" ({say_p(row)})"
+    if row["p_holm"] is None:
+        return f"{clause}, not tested"
+    clause += f" ({say_p(row)})"
     worth = row["worth"] if row["measure"] == "auc" and value > 0 else None
-    return f"{clause}, about as much as {say_worth(worth)}" if worth else clause
+    return f"{clause}, {say_worth(worth)}" if worth else clause
 
 
 def say_worth(worth):
     """Return what a gain is worth in words; see find_worth. Two digits of a number are shown."""
+    most = worth["most"]
 
     def about(name):
-        return f"{worth['most']} or more" if is_most[name] else f"{float(f'{worth[name]:.2g}'):.0f}"
+        return most if worth[name] == most else int(float(f"{worth[name]:.2g}"))
 
-    is_most = {name: worth[name] == worth["most"] for name in ("low", "value", "high")}
-    ends = "" if is_most["low"] else f"{about('low')} at the low end of the interval"
-    if not is_most["value"]:
-        ends += f"; at the high end {about('high')}"
-    lesions = f"{about('value')} real lesions in addition would bring"
-    return lesions + (f" ({ends})" if ends else "")
+    def end(name):
+        return "at least " * (worth[name] == most) + str(about(name))
+
+    as_much = "at least" if worth["value"] == most else "about"
+    ends = f" (from {end('low')} to {end('high')})" * (worth["low"] != most)
+    return f"{as_much} as much as {about('value')} more real lesions would bring{ends}"
+
+
+OF_SOURCE = {"shared": "a GAN of others' lesions", "closed": "a GAN of one's own lesions"}
+
+
+def write_lead(found):
+    """Return the study's answer in a sentence or two for each source of images.
+
+    found: content of study.json. It is about the AUC of the family's arms, on any backend.
+    """
+    named = found["family"]["arms"]
+    rows = [c for c in found["contrasts"] if c["arm"] in named and c["measure"] == "auc"]
+    out = []
+    for source, name in OF_SOURCE.items():
+        mine = sorted((c for c in rows if c["source"] == source), key=lambda c: c["lesions"])
+        shown = [c for c in mine if is_shown(c)]
+        tested = [c for c in mine if not is_of_few(c)]
+        if shown:
+            gains = "; ".join(
+                f"with {c['lesions']} own lesions, AUC is {unsigned(c['base_value'] + c['value'])} "
+                f"instead of {unsigned(c['base_value'])} ({signed(c['value'])} "
+                f"[{signed(c['low'])}, {signed(c['high'])}])"
+                for c in shown
+            )
+            helped = "help" if all(c["value"] > 0 for c in shown) else "make a difference"
+            out.append(f"Images of {name} {helped}: {gains}.")
+        elif tested:
+            sizes = " or ".join(str(c["lesions"]) for c in tested)
+            out.append(f"Images of {name} are not shown to help with {sizes}.")
+    return " ".join(out)
 
 
 def write_sentences(found):
@@ -137,9 +168,7 @@ def write_sentences(found):
     out = []
     several = len(found["environments"]) > 1
     keys = dict.fromkeys(
-        (c["fraction"], c["arm"], c["backend"])
-        for c in found["contrasts"]
-        if c["arm"] != "all_real"
+        (c["fraction"], c["arm"], c["backend"]) for c in found["contrasts"] if c["arm"] != CEILING
     )
     for fraction, arm, backend in sorted(keys):
         rows = {

@@ -13,9 +13,11 @@ import argparse
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from lesiongan.data.classes import CLASSES
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates
@@ -23,8 +25,8 @@ from lesiongan.measures.contrasts import adjust, compare, draw_measures
 from lesiongan.measures.predictions import read_lesions, read_predictions
 from lesiongan.run import script
 from study import answer, publish_run, study_map
+from study.grid import CEILING, Grid, Group
 from study.grid import MEASURES as COMPARED
-from study.grid import Grid, Group
 
 # Names of the measures here and in estimates.py.
 MEASURES = {
@@ -71,15 +73,28 @@ def check_cells(grid, done):
     if not done:
         raise InputError(f"{grid.records}: no cell is done; run `make study` first")
     first = next(iter(done.values()))
-    images: dict[tuple, str] = {}
+    # What an arm's flags may name differs by the arm, and the seed by the cell. All other options
+    # are the same wherever cells are compared, even if the defaults change on the way.
+    flags = [flag for arm in grid.arms.values() for flag in arm["flags"]]
+    varied = {"seed", *(str(flag).lstrip("-").replace("-", "_") for flag in flags)}
+    known: dict[tuple, Any] = {}
     for name, record in done.items():
-        drawn = record["trained"].get("synthetic_sha256")
-        key = (record["fraction"], record["arm"], record["gan_seed"])
-        if images.setdefault(key, drawn) != drawn:
-            raise InputError(
-                f"{grid.records / name}.json: of other synthetic images than the other seeds of "
-                "this group, as if two machines had drawn them; remove the records of one"
-            )
+        trained, fraction, arm = record["trained"], record["fraction"], record["arm"]
+        options = {k: v for k, v in trained.get("same", {}).items() if k not in varied}
+        split = record["split"].get("sha256")
+        taught = (trained.get("taught") or {}).get("teachers")
+        drawn = trained.get("synthetic_sha256")
+        for what, where, found in (
+            ("synthetic images", (fraction, arm, record["gan_seed"]), drawn),
+            ("own lesions", (fraction, arm == CEILING), split),
+            ("teachers", (fraction, arm), taught),
+            ("options of the training", (fraction,), options),
+        ):
+            if known.setdefault((what, *where), found) != found:
+                raise InputError(
+                    f"{grid.records / name}.json: of other {what} than the cells it stands beside, "
+                    "as if two machines had made them; remove the records of one"
+                )
         same = [record["data"]["sha256"], record["split"]["split_seed"]]
         if same != [first["data"]["sha256"], first["split"]["split_seed"]]:
             raise InputError(
@@ -258,6 +273,36 @@ def list_missing(grid, done):
     return [{"fraction": f, "label": grid.arms[arm]["label"]} for f, arm in wanted]
 
 
+def list_not_begun(grid, done):
+    """Return {fractions, arms}: fractions, and labels of arms, of which no training has run."""
+    ran = list(done.values())
+    return {
+        "fractions": sorted({g.fraction for g in grid.groups} - {r["fraction"] for r in ran}),
+        "arms": [
+            grid.arms[arm]["label"]
+            for arm in dict.fromkeys(g.arm for g in grid.groups)
+            if arm not in {r["arm"] for r in ran}
+        ],
+    }
+
+
+def list_undrawn(grid, done):
+    """Return [{fraction, lesions, classes}] of what closed GANs draw no images of.
+
+    The grid may ask for a least number of images that a GAN must have seen of a class.
+    """
+    flags = grid.values["drawing"]
+    least = int(flags[flags.index("--least-images") + 1]) if "--least-images" in flags else 1
+    found = {}
+    for record in done.values():
+        if grid.arms[record["arm"]].get("source") == "closed":
+            counts = record["split"]["images"]["train"]
+            few = [c for c, n in zip(CLASSES, counts, strict=True) if n < least]
+            row = {"fraction": record["fraction"], "lesions": record["lesions"], "classes": few}
+            found[record["fraction"]] = row | {"least_images": least}
+    return [found[fraction] for fraction in sorted(found) if found[fraction]["classes"]]
+
+
 def collect(grid):
     """Return the content of study.json."""
     done = grid.read_done()
@@ -304,10 +349,17 @@ def collect(grid):
         # Until the base has run at 100 %, the curve of real images ends at the ceiling of the
         # largest fraction, which is trained for as many steps as the arms of that fraction.
         "curve_ends_at_ceiling": at_all != {a["backend"] for a in arms},
+        "labels": {a["arm"]: grid.arms[a["arm"]]["label"] for a in arms},
         "arms": arms,
         "contrasts": contrasts,
     }
-    return out | {"answers": answer.write_sentences(out), "missing": list_missing(grid, done)}
+    return out | {
+        "lead": answer.write_lead(out),
+        "answers": answer.write_sentences(out),
+        "missing": list_missing(grid, done),
+        "not_begun": list_not_begun(grid, done),
+        "undrawn": list_undrawn(grid, done),
+    }
 
 
 def write_csv(path, contrasts):

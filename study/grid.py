@@ -70,6 +70,8 @@ MEASURES = (
 """The measures that arms are compared by; the first two are the primary ones."""
 
 TABLE = "hmnist_28_28_RGB.csv"
+# The arm of all train lesions, at any fraction: what more real lesions would bring.
+CEILING = "all_real"
 
 
 def is_count(value: Any) -> bool:
@@ -172,6 +174,8 @@ class Grid:
         for flag in ("teachers", "all"):
             if not isinstance(arm.get(flag, False), bool):
                 return f"{name} has {flag}: {arm[flag]!r}; write true, or leave it out"
+        if arm.get("all", False) != (name == CEILING):
+            return f"{name}: the arm with all: true is the one named {CEILING}, and no other"
         more = [k for k in ("source", "teachers", "all") if arm.get(k)]
         if name == self.values["base"] and more:
             return f"{name} is the base, and so of one's own real images alone, without {more[0]}"

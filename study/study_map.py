@@ -2,6 +2,7 @@
 
 from lesiongan.files import writing
 from study import answer
+from study.grid import CEILING
 
 NAMES = {"auc": "AUC", "balanced_accuracy": "balanced accuracy"}
 # A line between fewer points would say more than has been measured.
@@ -48,7 +49,7 @@ def choose_marks(grid):
 
     colours = {"closed": style.SYNTHETIC, "shared": style.SHARED, None: "0.4"}
     markers = {"closed": "oXpd", "shared": "sPhH", None: "Dv<>"}
-    found, used = {"all_real": ("^", style.REAL)}, dict.fromkeys(markers, 0)
+    found, used = {CEILING: ("^", style.REAL)}, dict.fromkeys(markers, 0)
     for arm in grid.values["family"]["arms"]:
         source = grid.arms[arm].get("source")
         found[arm] = markers[source][used[source] % len(markers[source])], colours[source]
@@ -68,7 +69,7 @@ def draw_gains(ax, found, grid, measure, backend):
 
     rows = [c for c in found["contrasts"] if (c["measure"], c["backend"]) == (measure, backend)]
     shown = [a for a in grid.values["family"]["arms"] if any(c["arm"] == a for c in rows)]
-    extra = [a for a in grid.arms if a == "all_real" and any(c["arm"] == a for c in rows)]
+    extra = [a for a in grid.arms if a == CEILING and any(c["arm"] == a for c in rows)]
     marks = choose_marks(grid)
     ax.axhline(0, color="0.4", linewidth=0.8)
     for i, arm in enumerate([*extra, *shown]):
@@ -104,17 +105,23 @@ def hollow(ax, points, mark):
 
 def draw_level(ax, found, grid, backend):
     """Draw AUC over lesions: of real images alone, and of own images with synthetic ones."""
+    from lesiongan.plots import style
+
     base, arms = grid.values["base"], found["arms"]
     mine = [a for a in arms if a["backend"] == backend]
     contrasts = [c for c in found["contrasts"] if c["backend"] == backend]
     owned = {a["fraction"]: a["lesions"] for a in mine if a["arm"] == base}
     curve = answer.list_real(arms, backend, "auc", base)
     marks = choose_marks(grid)
-    mark, colour = marks["all_real"]
+    mark, colour = marks[CEILING]
     line = "-" if len(curve) >= FEWEST_ON_A_LINE else ":"
     if curve:
-        ax.plot(*zip(*curve, strict=True), mark + line, color=colour, label="real images alone")
-        ax.legend(loc="lower right")
+        ax.plot(*zip(*curve, strict=True), "." + line, color=colour, label="real images alone")
+        # All train lesions have their mark of the other panels.
+        whole = [a["lesions"] for a in mine if a["arm"] == CEILING or a["fraction"] == 100]
+        if curve[-1][0] in whole:
+            ax.plot(*curve[-1], mark, color=colour)
+        style.legend_above(ax)
     for name in grid.values["family"]["arms"]:
         points = sorted(
             (owned[a["fraction"]], a["auc"])

@@ -8,14 +8,16 @@ FOLDER = ROOT / "results"
 SHAPE = {
     "data": {"sha256": str},
     "base": str,
+    "lead": str,
     "cells": int,
     "cells_planned": int,
     "answers": [{"sentence": str}],
 }
 CAPTION = (
     "What is gained over own images alone, by the number of lesions one owns, with 95 % intervals; "
-    "on the right the AUC itself, to read off how many real lesions alone reach the same. The "
-    "uncertainty of that curve is left out (make study)."
+    "on the right the AUC itself, to read off how many real lesions alone reach the same. Marks of "
+    "one number of lesions stand side by side; hollow ones are of fewer than three seeds. The "
+    "uncertainty of the curve on the right is left out (make study)."
 )
 
 
@@ -38,7 +40,7 @@ def find_files(data):
 
 
 def read(data):
-    """Return {sentences, base, cells, cells_planned, picture} of this table's study, or None."""
+    """Return {lead, sentences, base, cells, cells_planned, picture} of its study, or None."""
     from lesiongan.plots import pictures
 
     files = find_files(data)
@@ -47,11 +49,11 @@ def read(data):
     found = records.read_json(files[0], "make study", SHAPE)
     sentences = [answer["sentence"] for answer in found["answers"]]
     alt = (
-        "Three panels: gains of AUC and of balanced accuracy with intervals, and AUC itself. "
-        + " ".join(sentences)
+        "Three panels: gains of AUC and of balanced accuracy with intervals, and AUC itself. The "
+        "sentences above have their numbers."
     )
     return {
         "sentences": sentences,
         "picture": pictures.show("study_map", CAPTION, alt, files[1].read_bytes()),
-        **{name: found[name] for name in ("base", "cells", "cells_planned")},
+        **{name: found[name] for name in ("lead", "base", "cells", "cells_planned")},
     }

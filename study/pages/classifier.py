@@ -130,7 +130,6 @@ def describe_gain(gain):
     }
     changes |= {
         "seeds": len(gain["seeds"]),
-        "chance": f"{2 ** (1 - len(gain['seeds'])):.0%}",
         "measures": sum(n in gain for n in named),
     }
     return {"gain": changes, "always": always}
@@ -158,7 +157,7 @@ def describe_cost(found):
     cost = found["cost"]
     alone, ratio, step = cost["minutes"]["ours"], cost["ratio"], cost["seconds_a_step"]
     return (
-        f" By the time of a step, alone on {cores(cost['environment'])}: "
+        f" From the time of a single step, alone on {cores(cost['environment'])}, one would expect "
         f"{alone:.1f} minutes. A step of MedMNIST's ResNet-18 (rebuilt in Keras) takes "
         f"{step['resnet18'] / step['ours']:.0f} times as long, its 100 epochs {ratio:.0f} "
         "times."

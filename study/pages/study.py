@@ -1,7 +1,39 @@
 """The study's answer for the pages, as a function of results/study.json."""
 
-from study.answer import signed
+from study.answer import MEASURE_NAMES, signed, unsigned
+from study.grid import CEILING
 from study.pages.markdown import render
+
+# Those that are not in the sentences.
+OTHERS = [m for m in MEASURE_NAMES if m not in ("auc", "balanced_accuracy", "ece")]
+
+
+def list_rows(found):
+    """Return [{lesions, fraction, label, cells}] of all contrasts and their bases, for a table."""
+    rows = []
+    for arm in found["arms"]:
+        key = arm["fraction"], arm["arm"], arm["backend"]
+        mine = {
+            c["measure"]: c
+            for c in found["contrasts"]
+            if (c["fraction"], c["arm"], c["backend"]) == key
+        }
+        cells = []
+        for name in OTHERS:
+            value = "-" if arm[name] is None else unsigned(arm[name])
+            if name in mine:
+                c = mine[name]
+                value = unsigned(c["base_value"] + c["value"])
+                value += f" ({signed(c['value'])} [{signed(c['low'])}, {signed(c['high'])}])"
+            cells.append(value)
+        cells.append("-" if arm["ece"] is None else unsigned(arm["ece"]))
+        # The ceiling has more lesions than one owns.
+        owned = next((c["lesions"] for c in mine.values()), arm["lesions"])
+        on = f", {arm['backend']}" if len(found["environments"]) > 1 else ""
+        order = (owned, arm["backend"], arm["arm"] == CEILING, bool(mine))
+        label = found["labels"][arm["arm"]] + on
+        rows.append({"order": order, "lesions": owned, "label": label, "cells": cells})
+    return sorted(rows, key=lambda r: r["order"])
 
 
 def render_study(found, whole=True):
@@ -23,7 +55,7 @@ def render_study(found, whole=True):
             "change": f"{signed(c['value'])} [{signed(c['low'])}, {signed(c['high'])}]",
         }
         for c in found["contrasts"]
-        if c["source"] is None and c["arm"] != "all_real" and c["measure"] == "auc"
+        if c["source"] is None and c["arm"] != CEILING and c["measure"] == "auc"
     ]
     missing: dict[int, list[str]] = {}
     for row in found["missing"]:
@@ -36,5 +68,7 @@ def render_study(found, whole=True):
         missing=missing,
         whole=whole,
         root="../" if whole else "",
-        says_worth=any("real lesions in addition" in a["sentence"] for a in shown),
+        says_worth=any("more real lesions" in a["sentence"] for a in shown),
+        columns=[MEASURE_NAMES[name] for name in [*OTHERS, "ece"]],
+        rows=list_rows(found) if whole else [],
     )

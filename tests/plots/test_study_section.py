@@ -21,6 +21,7 @@ def results(tmp_path, monkeypatch):
     found = {
         "data": {"sha256": "abc"},
         "base": "own images",
+        "lead": "Images <help>.",
         "cells": 4,
         "cells_planned": 9,
         "answers": [{"sentence": s, "fraction": 10, "arm": "x"} for s in SENTENCES],
@@ -35,6 +36,9 @@ def test_the_study_of_this_table_is_shown_with_its_map(results):
     assert "4 of 9 trainings" in shown
     assert "<li>With 10 % of the lesions: &lt;add&gt; .020 of AUC.</li>" in shown
     assert "<li>With 3 %: none.</li>" in shown
+    assert "<strong>Images &lt;help&gt;.</strong>" in shown
+    # What the sentences say is not said twice to who hears the page.
+    assert shown.count("With 3 %: none.") == 1
     assert shown.count("<img ") == 1
     assert 'id="study"' in shown
 

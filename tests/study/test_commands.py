@@ -132,9 +132,9 @@ def test_the_map_shows_the_level_of_real_images_and_of_the_sets_at_ones_own_lesi
         found = {"arms": arms, "contrasts": [contrast | {"gan_seeds": gans}]}
         study_map.draw_level(ax, found, grid, "tensorflow")
         drawn = [[list(map(float, v)) for v in line.get_data()] for line in ax.lines]
-        assert drawn[:2] == [[[100, 400], [0.80, 0.90]], [[100], [0.85]]]
+        assert drawn[:3] == [[[100, 400], [0.80, 0.90]], [[400], [0.90]], [[100], [0.85]]]
         assert list_hollow(ax) == few
-        assert len(drawn) == 2 + len(few)
+        assert len(drawn) == 3 + len(few)
 
 
 def test_the_committed_records_are_never_cleared(monkeypatch):

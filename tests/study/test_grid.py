@@ -277,6 +277,19 @@ def test_a_word_is_no_yes(tmp_path, flag):
         Grid(write_grid(tmp_path, arms=values["arms"]))
 
 
+@pytest.mark.parametrize(("old", "new"), [("all_real", "ceiling"), ("real", "real")])
+def test_the_ceiling_has_one_name(tmp_path, old, new):
+    """The map and the answer know it by its name."""
+    values = yaml.safe_load((ROOT / "study/smoke.yaml").read_text())
+    arms = values["arms"]
+    arms[new] = arms.pop(old) | {"all": True}
+    family = {"arms": ["shared_70"], "measures": ["auc"]}
+    stages = [{"fractions": [30], "arms": [new, "shared_70"]}]
+    changes = {"arms": arms, "stages": stages, "family": family, "base": "shared_70"}
+    with pytest.raises(InputError, match="is the one named all_real"):
+        Grid(write_grid(tmp_path, **changes))
+
+
 def test_an_arm_is_no_path(tmp_path):
     values = yaml.safe_load((ROOT / "study/smoke.yaml").read_text())
     values["arms"]["../../evil"] = values["arms"]["real"]

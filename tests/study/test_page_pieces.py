@@ -74,7 +74,7 @@ def test_the_controls_are_the_arms_without_synthetic_images_but_the_ceiling(whol
         contrast("all_real", None),
     ]
     missing = [{"fraction": 3, "label": "a"}, {"fraction": 3, "label": "b"}]
-    found = {"answers": answers, "contrasts": contrasts, "missing": missing}
+    found = {"answers": answers, "contrasts": contrasts, "missing": missing, "arms": []}
     study.render_study(found | {"family": {"arms": ["closed"]}}, whole)
     assert shown["controls"] == [
         {"label": "repeated", "fraction": 10, "change": "-.001 [-.009, +.008]"}
