@@ -159,7 +159,7 @@ def write_lead(found):
             out.append(f"Images of {name} {helped}: {gains}.")
         elif tested:
             sizes = " or ".join(str(c["lesions"]) for c in tested)
-            out.append(f"Images of {name} are not shown to help with {sizes}.")
+            out.append(f"Images of {name} are not shown to help with {sizes} own lesions.")
     return " ".join(out)
 
 

@@ -70,14 +70,14 @@ def read_set(run, name, path):
         origin = OTHER_DATA
     elif made["split"]["sha256"] != run.inputs.split["sha256"]:
         if not getattr(run.args, "leaky_synthetic", False):
-            # evaluate.py has no such flag: it compares sets that may be used.
-            allow = ", or add --leaky-synthetic, which every output will say"
+            # evaluate.py has no such flag.
+            or_allow = ""
+            if hasattr(run.args, "leaky_synthetic"):
+                or_allow = ", or add --leaky-synthetic, which every output will say"
             raise InputError(
                 f"{provenance}: made from other split (--subset, --split, --split-seed, "
                 "--train-fraction or --metadata differ), so the generator may have seen test "
-                "images; draw from one of this split (train_gan.py)"
-                + allow
-                * hasattr(run.args, "leaky_synthetic")
+                f"images; draw from one of this split (train_gan.py){or_allow}"
             )
         origin = LEAKY
     table = read_rgb28(path)

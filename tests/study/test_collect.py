@@ -332,7 +332,10 @@ def test_what_an_arms_flags_change_may_differ(filled, labels):
 def test_the_lead_says_which_images_help_and_which_are_not_shown_to(filled):
     grid, _ = filled
     found = collect.collect(grid)
-    assert "Images of a GAN of others' lesions are not shown to help with 150." in found["lead"]
+    assert (
+        "Images of a GAN of others' lesions are not shown to help with 150 own lesions."
+        in found["lead"]
+    )
     # The smoke grid has too few draws for a test to pass.
     row = pick(found, "shared_70", "auc")
     row["p_holm"] = 0.01
@@ -342,7 +345,7 @@ def test_the_lead_says_which_images_help_and_which_are_not_shown_to(filled):
     first = f"with 150 own lesions, AUC is {level:.3f} instead of {row['base_value']:.3f} ({gain})"
     assert said == (
         f"Images of a GAN of others' lesions help: {first.replace('0.', '.')}. "
-        "Images of a GAN of one's own lesions are not shown to help with 150."
+        "Images of a GAN of one's own lesions are not shown to help with 150 own lesions."
     )
     assert f"**{said}**" in pages_study.render_study(found | {"lead": said})
     row |= {"value": -0.2, "low": -0.3, "high": -0.1}
