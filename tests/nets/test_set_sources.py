@@ -89,6 +89,7 @@ def test_a_set_of_a_generator_of_other_data_says_so(run, table):
 def test_a_leaky_set_is_taken_only_where_it_is_asked_for_and_says_so(run, table):
     describe(run, table, split={"sha256": "0"})
     # Only train_cnn.py has the flag, and so only its message names it.
+    del run.args.leaky_synthetic
     for flags in ({}, {"leaky_synthetic": False}):
         vars(run.args).update(flags)
         with pytest.raises(InputError) as refused:
