@@ -129,11 +129,11 @@ def say_worth(worth):
         return "at least " * (worth[name] == most) + str(about(name))
 
     as_much = "at least" if worth["value"] == most else "about"
-    ends = f" (from {end('low')} to {end('high')})" * (worth["low"] != most)
+    ends = f" (95 % interval: {end('low')} to {end('high')})" * (worth["low"] != most)
     return f"{as_much} as much as {about('value')} more real lesions would bring{ends}"
 
 
-OF_SOURCE = {"shared": "a GAN of others' lesions", "closed": "a GAN of one's own lesions"}
+OF_SOURCE = {"shared": "a GAN that learned from others' lesions", "closed": "one's own GAN"}
 
 
 def write_lead(found):
@@ -149,17 +149,17 @@ def write_lead(found):
         shown = [c for c in mine if is_shown(c)]
         tested = [c for c in mine if not is_of_few(c)]
         if shown:
-            gains = "; ".join(
-                f"with {c['lesions']} own lesions, AUC is {unsigned(c['base_value'] + c['value'])} "
-                f"instead of {unsigned(c['base_value'])} ({signed(c['value'])} "
-                f"[{signed(c['low'])}, {signed(c['high'])}])"
+            gains = " and ".join(
+                f"from {unsigned(c['base_value'])} to {unsigned(c['base_value'] + c['value'])} "
+                f"with {c['lesions']} own lesions ({signed(c['value'])} [{signed(c['low'])}, "
+                f"{signed(c['high'])}])"
                 for c in shown
             )
-            helped = "help" if all(c["value"] > 0 for c in shown) else "make a difference"
-            out.append(f"Images of {name} {helped}: {gains}.")
+            verb = "raise" if all(c["value"] > 0 for c in shown) else "change"
+            out.append(f"Images of {name} {verb} AUC {gains}.")
         elif tested:
             sizes = " or ".join(str(c["lesions"]) for c in tested)
-            out.append(f"Images of {name} are not shown to help with {sizes} own lesions.")
+            out.append(f"Images of {name} are not shown to raise AUC with {sizes} own lesions.")
     return " ".join(out)
 
 

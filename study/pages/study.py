@@ -1,6 +1,6 @@
 """The study's answer for the pages, as a function of results/study.json."""
 
-from study.answer import MEASURE_NAMES, signed, unsigned
+from study.answer import MEASURE_NAMES, is_of_few, signed, unsigned
 from study.grid import CEILING
 from study.pages.markdown import render
 
@@ -47,7 +47,8 @@ def render_study(found, whole=True):
             "How the answer depends on the number of lesions one owns, and on whose generator it "
             "is, is what `make study` measures. Too few of its trainings have run for an answer."
         )
-    shown = [a for a in found["answers"] if whole or a["arm"] in found["family"]["arms"]]
+    named = found["family"]["arms"]
+    shown = [a for a in found["answers"] if whole or a["arm"] in named]
     controls = [
         {
             "label": c["label"],
@@ -68,6 +69,7 @@ def render_study(found, whole=True):
         missing=missing,
         whole=whole,
         root="../" if whole else "",
+        has_few=any(is_of_few(c) for c in found["contrasts"] if c["arm"] in named),
         says_worth=any("more real lesions" in a["sentence"] for a in shown),
         columns=[MEASURE_NAMES[name] for name in [*OTHERS, "ece"]],
         rows=list_rows(found) if whole else [],

@@ -332,24 +332,22 @@ def test_what_an_arms_flags_change_may_differ(filled, labels):
 def test_the_lead_says_which_images_help_and_which_are_not_shown_to(filled):
     grid, _ = filled
     found = collect.collect(grid)
-    assert (
-        "Images of a GAN of others' lesions are not shown to help with 150 own lesions."
-        in found["lead"]
-    )
+    assert "others' lesions are not shown to raise AUC with 150 own lesions." in found["lead"]
     # The smoke grid has too few draws for a test to pass.
     row = pick(found, "shared_70", "auc")
     row["p_holm"] = 0.01
     said = answer.write_lead(found)
     level = row["base_value"] + row["value"]
     gain = f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-    first = f"with 150 own lesions, AUC is {level:.3f} instead of {row['base_value']:.3f} ({gain})"
+    first = f"from {row['base_value']:.3f} to {level:.3f} with 150 own lesions ({gain})"
     assert said == (
-        f"Images of a GAN of others' lesions help: {first.replace('0.', '.')}. "
-        "Images of a GAN of one's own lesions are not shown to help with 150 own lesions."
+        "Images of a GAN that learned from others' lesions raise AUC "
+        f"{first.replace('0.', '.')}. "
+        "Images of one's own GAN are not shown to raise AUC with 150 own lesions."
     )
-    assert f"**{said}**" in pages_study.render_study(found | {"lead": said})
+    assert f"**Preliminary: {said}**" in pages_study.render_study(found | {"lead": said})
     row |= {"value": -0.2, "low": -0.3, "high": -0.1}
-    assert "lesions make a difference: with 150" in answer.write_lead(found)
+    assert "lesions change AUC from" in answer.write_lead(found)
 
 
 def test_what_a_closed_gan_does_not_draw_is_said(filled, labels):
@@ -530,12 +528,21 @@ def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_b
     level = "AUC .820 instead of .800"
     gain = f"{level}, higher by .020 [+.010, +.030] (p = .010),"
     assert answer.say_gain(row_of()) == (
-        f"{gain} about as much as 100 more real lesions would bring (from 41 to at least 1500)"
+        f"{gain} about as much as 100 more real lesions would bring (95 % interval: 41 to at least "
+        "1500)"
     )
     for low, value, words in (
-        (41, 1500, "at least as much as 1500 more real lesions would bring (from 41 to at least"),
+        (
+            41,
+            1500,
+            "at least as much as 1500 more real lesions would bring (95 % interval: 41 to at least",
+        ),
         (1500, 1500, "at least as much as 1500 more real lesions would bring"),
-        (967, 1234, "about as much as 1200 more real lesions would bring (from 970 to at least"),
+        (
+            967,
+            1234,
+            "about as much as 1200 more real lesions would bring (95 % interval: 970 to at least",
+        ),
     ):
         worth = {"low": low, "value": value, "high": 1500, "most": 1500}
         said = answer.say_gain(row_of(worth=worth))

@@ -64,6 +64,8 @@ def test_the_controls_are_the_arms_without_synthetic_images_but_the_ceiling(whol
             "source": source,
             "measure": measure,
             "fraction": 10,
+            "cnn_seeds": [0, 1, 2],
+            "gan_seeds": [0, 1, 2],
         }
 
     answers = [{"arm": a, "sentence": a} for a in ("closed", "repeated")]
