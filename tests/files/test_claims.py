@@ -231,7 +231,14 @@ def test_clean_leaves_a_file_that_is_not_the_one_on_record(tmp_path):
     assert (tmp_path / "options.json").is_file()
 
 
-@pytest.mark.parametrize("folder", ["", ".", "weights"])
+def test_no_name_is_no_folder_to_clean(monkeypatch):
+    """`clean "$RUN"`, where RUN is not set, must not clean the folder one stands in."""
+    monkeypatch.setattr(clean, "clean", lambda top: pytest.fail("cleaned"))
+    with pytest.raises(SystemExit):
+        clean.main([""])
+
+
+@pytest.mark.parametrize("folder", [".", "weights"])
 def test_the_published_networks_are_not_cleaned_away(folder, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(clean, "clean", lambda top: pytest.fail("cleaned"))

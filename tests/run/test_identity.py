@@ -65,6 +65,7 @@ ELSEWHERE = {
     "--soft-labels": "names networks, whose hashes count",
     "--least-agreement": "goes with --soft-labels alone; test_teacher.py shows that it counts",
     "--soft-of": "likewise",
+    "--steps": "goes without --epochs; test_cnn.py shows that it counts",
     "--external-metadata": "goes with --external alone, and its hash counts there",
     "--weights": "names other networks, whose hashes count",
     "--sample-only": "trains nothing, and draws what --samples and the like say",
@@ -74,7 +75,6 @@ OTHER_RESULTS = {("evaluate", "--synthetic")}
 VALUES = {
     "--epochs": "7",
     "--subset": "150",
-    "--steps": "7",
     "--class-mix": "train",
     "--classes": "df,mel",
     "--synthetic": "none",

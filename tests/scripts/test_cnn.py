@@ -221,10 +221,19 @@ def test_same_seed_same_model_and_resume_is_exact(networks, scratch, role):
 
 def test_a_training_that_ends_in_no_numbers_stops_with_one_line(scratch):
     """The losses are of before each update; only the probabilities tell of the last."""
-    flags = [*CNN, "--role", "control", "--steps", "2", "--learning-rate", "1e30"]
+    flags = ["--width", "8", "--role", "control", "--steps", "2", "--learning-rate", "1e30"]
     with pytest.raises(InputError, match="not finite; lower --learning-rate"):
         scratch.run("train_cnn", *flags)
     assert not list((scratch.models / "control").glob("[!.]*"))
+
+
+def test_other_steps_make_a_network_stale(scratch, capsys):
+    for steps, trained in ((1, True), (1, False), (2, True)):
+        flags = ["--width", "8", "--role", "control", "--steps", str(steps), "--if-stale"]
+        assert scratch.run("train_cnn", *flags) == 0
+        assert ("up to date" not in capsys.readouterr().out) == trained
+        options = records.read_json(scratch.models / "control/options.json", "")
+        assert options["options"]["steps"] == steps
 
 
 def test_the_judge_keeps_its_recipe():

@@ -184,7 +184,7 @@ def test_flags_reach_the_network_its_optimizer_and_its_augmentation(monkeypatch)
             "--width",
             "8",
             "--augment",
-            "flips",
+            "classic",
             "--colour-gain",
             "0.3",
             "--sharpness",
@@ -198,7 +198,7 @@ def test_flags_reach_the_network_its_optimizer_and_its_augmentation(monkeypatch)
         ]
     )
     model, network = train_cnn.prepare(args, 7, 400)
-    assert asked == [("flips", 5, 0.3, 0.7)]
+    assert asked == [("classic", 5, 0.3, 0.7)]
     rates = [float(model.optimizer._learning_rate(step)) for step in (0, 10, 20, 220, 400)]
     # A twentieth of the steps is warm-up, and then a cosine goes down to nearly nothing.
     assert rates == pytest.approx([0, 0.01, 0.02, 0.01, 0], abs=2e-4)

@@ -119,7 +119,7 @@ def test_the_share_of_finishing_steps_reaches_the_training(scratch, drawn, monke
     monkeypatch.setattr(training_pool, "build_batches", note)
     words = ["--synthetic", "none", "--steps", "40", "--finish-real", "0.25", "--quiet"]
     with pytest.raises(Caught):
-        scratch.run("train_cnn", *CNN, *words)
+        scratch.run("train_cnn", "--width", "8", "--batch", "32", *words)
     rows = len(oracles.Parts(drawn).rows("train"))
     assert seen == [(30, rows)]
 
