@@ -17,14 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from lesiongan.data.classes import CLASSES
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates
 from lesiongan.measures.contrasts import adjust, compare, draw_measures
 from lesiongan.measures.predictions import read_lesions, read_predictions
 from lesiongan.run import script
-from study import answer, publish_run, study_map
+from study import answer, gaps, publish_run, study_map
 from study.grid import CEILING, Grid, Group
 from study.grid import MEASURES as COMPARED
 
@@ -255,54 +254,6 @@ def count_versions(done):
     return len({(r["trained"].get("trained_by") or [None])[0] for r in done.values()})
 
 
-def list_missing(grid, done):
-    """Return [{fraction, label}] of controls and arms of the family that have no cell yet.
-
-    They are those of fractions that have begun. A reader must know of them, since a gain over the
-    base alone may have another reason than the images.
-    """
-    ran = {(r["fraction"], r["arm"]) for r in done.values()}
-    begun = {fraction for fraction, _ in ran}
-    wanted = dict.fromkeys(
-        (g.fraction, g.arm)
-        for g in grid.groups
-        if g.fraction in begun
-        and (g.fraction, g.arm) not in ran
-        and (g.arm in grid.values["family"]["arms"] or not grid.arms[g.arm].get("source"))
-    )
-    return [{"fraction": f, "label": grid.arms[arm]["label"]} for f, arm in wanted]
-
-
-def list_not_begun(grid, done):
-    """Return {fractions, arms}: fractions, and labels of arms, of which no training has run."""
-    ran = list(done.values())
-    return {
-        "fractions": sorted({g.fraction for g in grid.groups} - {r["fraction"] for r in ran}),
-        "arms": [
-            grid.arms[arm]["label"]
-            for arm in dict.fromkeys(g.arm for g in grid.groups)
-            if arm not in {r["arm"] for r in ran}
-        ],
-    }
-
-
-def list_undrawn(grid, done):
-    """Return [{fraction, lesions, classes}] of what closed GANs draw no images of.
-
-    The grid may ask for a least number of images that a GAN must have seen of a class.
-    """
-    flags = grid.values["drawing"]
-    least = int(flags[flags.index("--least-images") + 1]) if "--least-images" in flags else 1
-    found = {}
-    for record in done.values():
-        if grid.arms[record["arm"]].get("source") == "closed":
-            counts = record["split"]["images"]["train"]
-            few = [c for c, n in zip(CLASSES, counts, strict=True) if n < least]
-            row = {"fraction": record["fraction"], "lesions": record["lesions"], "classes": few}
-            found[record["fraction"]] = row | {"least_images": least}
-    return [found[fraction] for fraction in sorted(found) if found[fraction]["classes"]]
-
-
 def collect(grid):
     """Return the content of study.json."""
     done = grid.read_done()
@@ -356,9 +307,9 @@ def collect(grid):
     return out | {
         "lead": answer.write_lead(out),
         "answers": answer.write_sentences(out),
-        "missing": list_missing(grid, done),
-        "not_begun": list_not_begun(grid, done),
-        "undrawn": list_undrawn(grid, done),
+        "missing": gaps.list_missing(grid, done),
+        "not_begun": gaps.list_not_begun(grid, done),
+        "undrawn": gaps.list_undrawn(grid, done),
     }
 
 
