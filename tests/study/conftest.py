@@ -100,3 +100,28 @@ def grid(tmp_path):
 @pytest.fixture
 def labels():
     return np.arange(IMAGES) % len(CLASSES)
+
+
+SKILLS = {"real": 0.05, "all_real": 0.25, "closed_70": 0.05, "shared_70": 0.15}
+
+
+@pytest.fixture
+def filled(grid, labels):
+    """The grid with every cell of 30 % done; returns it and {ID: probabilities}."""
+    write_test_rows(grid, len(labels))
+    found = {}
+    for group in grid.groups:
+        if group.fraction == 30 and group.arm in SKILLS:
+            for seed in (0, 1, 2):
+                p = write_cell(grid, group, seed, labels, SKILLS[group.arm])
+                found[group.cell(seed)] = p
+    return grid, found
+
+
+def pick(found, arm, measure, fraction=30):
+    (row,) = [
+        c
+        for c in found["contrasts"]
+        if (c["arm"], c["measure"], c["fraction"]) == (arm, measure, fraction)
+    ]
+    return row
