@@ -19,12 +19,15 @@ STAGES ?=
 RECORDS ?= study/records.yaml
 PROFILE ?= local
 SNAKEMAKE = .venv-study/bin/python -m snakemake --snakefile study/Snakefile --profile study/profiles/$(PROFILE)
+# The tests go to two processes by files, because what a file shares is made once for each process. Their
+# order is in tests/conftest.py.
+PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10
 # The build of PyTorch for `make test-interop`, and where it is; empty for pip's own index.
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := all
-.PHONY: all data test test-interop notebook docs smoke study study-plan study-smoke records weights release lint lock audit mutants clean help
+.PHONY: all data test coverage test-interop notebook docs smoke study study-plan study-smoke records weights release lint lock audit mutants clean help
 
 all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, draw (DATA=table METADATA=csv FLAGS=...)
 	@data="$(DATA)"
@@ -108,14 +111,17 @@ release: .venv/ready-dev  ## build networks, pages and site of a version from on
 	$(PY) -m benchmarks.release --after
 
 test: .venv/ready-dev  ## ruff, mypy and all tests
-	@echo "checking style and types, then running all tests: 8 to 16 minutes on two cores"
+	@echo "checking style and types, then running all tests: 8 to 14 minutes on two cores"
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m coverage erase
+	$(PY) $(PYTEST)
+
+coverage: .venv/ready-dev  ## which lines no test runs (half as long again as the tests)
+	@$(PY) -m coverage erase
 	# From Python 3.12 on its own monitoring costs coverage half as much time.
 	export COVERAGE_CORE=$$($(PY) -c "import sys; print('sysmon' if sys.version_info >= (3, 12) else 'ctrace')")
-	$(PY) -m coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10  # by files, because what they share is made once for each process; see tests/conftest.py for their order
+	$(PY) -m coverage run $(PYTEST)
 	$(PY) -m coverage combine --quiet
 	echo "lines that no test has run, of the package and the five scripts:"
 	$(PY) -m coverage report

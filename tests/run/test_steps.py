@@ -12,6 +12,8 @@ from lesiongan import ROOT
 from lesiongan.run import keras_setup, machine, steps
 
 COUNT = 13
+# Compiling takes longer than computing here.
+FAST = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
 
 
 class Noted:
@@ -69,7 +71,7 @@ def trained():
     def run(backend):
         done = subprocess.run(
             [sys.executable, "-m", "tests.run.test_steps"],
-            env=os.environ | {"KERAS_BACKEND": backend},
+            env=os.environ | FAST | {"KERAS_BACKEND": backend},
             cwd=ROOT,
             capture_output=True,
             text=True,
