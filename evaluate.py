@@ -14,12 +14,13 @@ two to four minutes.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lesiongan.data import classes, metadata
-from lesiongan.data.tables import read_table
+from lesiongan.data.tables import Table, read_table
 from lesiongan.files import checksums, telling, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import say
@@ -41,7 +42,7 @@ from lesiongan.measures.predictions import (
     write_isic,
     write_predictions,
 )
-from lesiongan.nets import saved_models, set_sources
+from lesiongan.nets import saved_models, set_sources, synthetic_set
 from lesiongan.run import evaluate_flags, published, runs, script
 from lesiongan.run.folders import ResultFolder
 from lesiongan.run.inputs import find_table
@@ -65,7 +66,7 @@ def parse_args(argv=None):
 # ---------------------------------------------------------------- the test part
 
 
-def evaluate_test(run, models, synthetic, generator_path, share=None):
+def evaluate_test(run, models, synthetic):
     """Write the predictions, then everything derived from them, then the synthetic quality."""
     folder = run.args.outputs_dir / "evaluation"
     predictions, context, test = predict_test(run, models)
@@ -78,7 +79,7 @@ def evaluate_test(run, models, synthetic, generator_path, share=None):
             y, p, context["points"]["classifier"], test.lesions, test.metadata, context["protocol"]
         )
         writing.write_json(folder / subgroups.FILE, found)
-    quality = evaluate_synthetic(run, models, synthetic, generator_path, share)
+    quality = evaluate_synthetic(run, models, synthetic)
     writing.write_json(folder / "synthetic_quality.json", quality)
     estimates.print_summary(folder)
     print_quality(quality)
@@ -138,10 +139,25 @@ def test_part(run):
     return run.inputs.table.take(np.flatnonzero(run.inputs.parts == "test"))
 
 
-def evaluate_synthetic(run, models, synthetic, generator_path, share=None):
+@dataclass(frozen=True)
+class Drawn:
+    """A synthetic set, and what drew it as far as that is known.
+
+    table: its Table; generator: path of the generator, None if the set was made elsewhere or the
+    generator is gone; share: own or others, the share of the train lesions that it learned from,
+    None without a --train-fraction; latent_scale: --latent-scale of the set.
+    """
+
+    table: Table
+    generator: Path | None = None
+    share: str | None = None
+    latent_scale: float = 1.0
+
+
+def evaluate_synthetic(run, models, synthetic):
     """Return the content of synthetic_quality.json, or the reason why there is none.
 
-    share: the share of the train lesions that the generator learned from, see read_synthetic.
+    synthetic: Drawn or None.
     """
     from lesiongan.measures import synthetic_quality
     from lesiongan.measures.judge import Judge
@@ -156,13 +172,15 @@ def evaluate_synthetic(run, models, synthetic, generator_path, share=None):
     if synthetic is None:
         return {"value": None, "reason": "no synthetic set: run train_gan.py"}
     generator = None
-    if generator_path is not None:
-        generator = saved_models.load_generator(generator_path)
-        run.check_not_replaced("generator", generator_path)
+    if synthetic.generator is not None:
+        network = saved_models.load_generator(synthetic.generator)
+        run.check_not_replaced("generator", synthetic.generator)
+        # Fresh images are measured beside those of the set, and must be drawn alike.
+        generator = synthetic_set.Widened(network, synthetic.latent_scale)
     nearest_path = run.args.outputs_dir / "evaluation" / "nearest.csv"
-    seen = run.inputs.of_share(share)
+    seen = run.inputs.of_share(synthetic.share)
     found = synthetic_quality.measure(
-        run.inputs, synthetic, judge, generator, nearest_path, seen=seen
+        run.inputs, synthetic.table, judge, generator, nearest_path, seen=seen
     )
     found |= {"networks": networks.identify(run)}
     elsewhere = run.origins.get("synthetic")
@@ -170,29 +188,26 @@ def evaluate_synthetic(run, models, synthetic, generator_path, share=None):
 
 
 def read_synthetic(run):
-    """Return (Table, generator path, share) of the synthetic set and of what drew it.
+    """Return the Drawn of the run's synthetic set, None if there is no set.
 
-    The first is None without a synthetic set, the second without a generator or if the set was made
-    elsewhere. share: own or others, the share of the train lesions that the generator learned from,
-    or None without a --train-fraction. Raises InputError if the set is of other data or of another
-    generator.
+    Raises InputError if the set is of other data or of another generator.
     """
     path = run.args.outputs_dir / "synthetic" / classes.TABLE_NAME
     generator = run.args.models_dir / "gan" / "generator.keras"
     if not path.is_file():
-        return None, None, None
+        return None
     made = set_sources.read_set(run, "synthetic", path)
     table = made.table
     if made.origin != set_sources.OURS:
         copies.refuse_held_out(run.inputs, "synthetic set", path, table.images)
-        return table, None, None
+        return Drawn(table)
     share = made.provenance["split"].get("train_share")
     if not generator.is_file():
-        return table, None, share
+        return Drawn(table, None, share, made.latent_scale)
     if run.hash_file("generator", generator) != made.provenance.get("generator_sha256"):
         again = "train_gan.py --sample-only" + " --weights published" * bool(run.args.weights)
         raise InputError(f"{path}: was drawn from another generator than {generator}; run {again}")
-    return table, generator, share
+    return Drawn(table, generator, share, made.latent_scale)
 
 
 def refuse_ignored(args, path):
@@ -311,9 +326,7 @@ def main(argv=None):
         run.start_keras()
         external.evaluate(run, models, order)
         return 0
-    synthetic, generator_path, share = (None,) * 3
-    if not args.predictions_only:
-        synthetic, generator_path, share = read_synthetic(run)
+    synthetic = None if args.predictions_only else read_synthetic(run)
     learned = models["classifier"]["inputs"].get("synthetic")
     if learned and synthetic is not None and learned != run.files["synthetic"]:
         say(
@@ -332,7 +345,7 @@ def main(argv=None):
     else:
         run.start_keras()
         place.begin(WRITTEN, stale=WRITTEN)
-        evaluate_test(run, models, synthetic, generator_path, share)
+        evaluate_test(run, models, synthetic)
         place.finish([folder / name for name in WRITTEN if (folder / name).is_file()])
     if args.isic_submission:
         write_isic(

@@ -75,6 +75,8 @@ def find_command(sampling, is_published):
         words += ["--classes", ",".join(sampling["classes"])]
     if "least_images" in sampling:
         words += ["--least-images", str(sampling["least_images"])]
+    if "latent_scale" in sampling:
+        words += ["--latent-scale", str(sampling["latent_scale"])]
     return shlex.join(words)
 
 

@@ -27,6 +27,14 @@ class SyntheticSet:
     origin: str
     provenance: dict
 
+    @property
+    def latent_scale(self):
+        """How wide its latents were, as --latent-scale says; 1 if the record says nothing."""
+        shape = {"options": {"sampling": {"latent_scale": records.NUMBER}}}
+        if records.find_fault(self.provenance, shape, ""):
+            return 1.0
+        return self.provenance["options"]["sampling"]["latent_scale"]
+
 
 def find_provenance(folder):
     """Return the path of a folder's provenance.json if train_gan.py wrote it, else None."""

@@ -72,6 +72,21 @@ def draw_latents(generator, n, *seed):
     )
 
 
+class Widened:
+    """A generator that multiplies its latents by `scale` before it draws from them.
+
+    The latents become wider than in training above 1, and narrower below (the truncation trick of
+    Brock et al. 2019, arXiv:1809.11096, section 3.1, without its limit).
+    """
+
+    def __init__(self, generator, scale):
+        self.generator, self.scale, self.inputs = generator, np.float32(scale), generator.inputs
+
+    def predict_on_batch(self, latents_and_labels):
+        latents, labels = latents_and_labels
+        return self.generator.predict_on_batch([self.scale * latents, labels])
+
+
 def generate(generator, latents, labels):
     """Return a generator's images, uint8 (n, 28, 28, 3), for latents (n, z) and labels (n,)."""
     z, y = latents.astype(np.float32), labels.astype(np.int32)
@@ -209,7 +224,8 @@ def write(place, generator, labels):
 
     def chunks():
         done = 0
-        for images, y in generate_in_chunks(generator, labels, args.seed):
+        widened = Widened(generator, args.latent_scale)
+        for images, y in generate_in_chunks(widened, labels, args.seed):
             if exports.NPZ in extras:
                 kept.append(images)
             for image, code in zip(images, y, strict=True):

@@ -15,11 +15,18 @@ SAMPLING = (
     "sample_only",
     "classes",
     "least_images",
+    "latent_scale",
     "export",
     "image_grid",
 )
 SAMPLING_ON_RECORD = ("samples", "class_mix", "no_png", "seed")
-SAMPLING_IF_GIVEN = {"classes": CLASSES, "least_images": 1, "export": (), "image_grid": False}
+SAMPLING_IF_GIVEN = {
+    "classes": CLASSES,
+    "least_images": 1,
+    "latent_scale": 1.0,
+    "export": (),
+    "image_grid": False,
+}
 EXPORTS = ("npz", "folders", "dataset.json", "onnx")
 
 
@@ -87,6 +94,14 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
         help="draw no class of which the generator saw fewer real images than this",
     )
     g.add_argument(
+        "--latent-scale",
+        type=flags.number,
+        default=1.0,
+        metavar="S",
+        help="draw latents S times as wide as in training: above 1 images vary more, below 1 they "
+        "are more typical of their class; grids keep theirs",
+    )
+    g.add_argument(
         "--export",
         type=flags.several_of(EXPORTS),
         default=(),
@@ -127,6 +142,8 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
 
 def check_sampling(args: argparse.Namespace, refuse: Callable[[str], object]) -> None:
     """Refuse flags of the synthetic set that contradict each other."""
+    if not 0 < args.latent_scale <= 10:
+        refuse(f"--latent-scale {args.latent_scale:g}: above 0, and at most 10")
     pictures = [e for e in args.export if e in ("folders", "dataset.json")]
     if args.no_png and pictures:
         refuse(f"--export {pictures[0]} needs the PNG files: leave out --no-png")

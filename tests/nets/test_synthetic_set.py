@@ -49,6 +49,45 @@ def test_every_generated_image_has_its_own_label_and_latent_however_many_there_a
     )
 
 
+def test_wider_latents_are_drawn_from_recorded_and_measured(drawn, tmp_path, monkeypatch):
+    """What is measured of fresh images must be of images that are drawn as those of the set."""
+    import evaluate
+    from lesiongan.measures import synthetic_quality
+    from lesiongan.run import runs
+
+    copy = drawn.copy(tmp_path)
+    copy.run("train_gan", "--sample-only", "--samples", "14", "--latent-scale", "3")
+    folder = copy.outputs / "synthetic"
+    images, labels = oracles.read_images(folder / "hmnist_28_28_RGB.csv")
+    network = oracles.load(copy.models / "gan/generator.keras")
+    z = np.random.default_rng((0, 2, 0)).standard_normal((14, 64), dtype=np.float32)
+    wide = network.predict([3 * z, labels.astype(np.int32)], verbose=0)
+    assert np.abs(wide - network.predict([z, labels.astype(np.int32)], verbose=0)).max() > 5
+    assert np.abs(images - wide).max() <= 0.51
+    assert oracles.read(folder / "provenance.json")["options"]["sampling"]["latent_scale"] == 3
+    assert "--seed 0 --latent-scale 3.0" in (folder / "DATASHEET.md").read_text()
+
+    measured = []
+
+    def measure(inputs, synthetic, judge, generator, *_, **__):
+        measured.append(synthetic_set.generate(generator, z, labels))
+        return {}
+
+    monkeypatch.setattr(synthetic_quality, "measure", measure)
+    run = runs.Run(evaluate.parse_args(copy.flags), "evaluate")
+    evaluate.evaluate_synthetic(run, {}, evaluate.read_synthetic(run))
+    np.testing.assert_array_equal(measured[0], images)
+
+
+@pytest.mark.parametrize("scale", ["0", "-1", "11", "nan"])
+def test_latents_of_no_width_are_refused(scale):
+    import train_gan
+
+    with pytest.raises(SystemExit) as caught:
+        train_gan.parse_args(["--latent-scale", scale])
+    assert caught.value.code == 2
+
+
 @pytest.fixture(scope="module")
 def large_set(drawn, tmp_path_factory):
     """301 images of the trained generator, of seed 5: more than are generated in one go."""
