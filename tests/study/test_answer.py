@@ -300,4 +300,5 @@ def test_comparisons_that_a_gain_cannot_do_without_are_named_while_they_are_miss
     assert found["missing"] == [{"fraction": 30, "label": label} for label in labels]
     for whole in (True, False):
         page = pages_study.render_study(found, whole)
-        assert f"With 30 % of the lesions these controls are still missing: *{labels[0]}*;" in page
+        words = "With 30 % of the lesions these training sets are still missing: "
+        assert f"{words}*{labels[0]}*;" in page
