@@ -140,7 +140,7 @@ def test_scores_by_age_sex_and_site_are_the_classifiers_over_its_lesions(monkeyp
     monkeypatch.setattr(evaluate.subgroups, "compute", compute)
     args = SimpleNamespace(outputs_dir=tmp_path, predictions_only=False)
     with pytest.raises(KeyboardInterrupt):
-        evaluate.evaluate_test(SimpleNamespace(args=args), {}, None, None)
+        evaluate.evaluate_test(SimpleNamespace(args=args), {}, None)
     own = ("classifier y", "classifier p", "classifier points")
     assert asked == [(*own, "lesions", "metadata", "said")]
 
