@@ -14,7 +14,7 @@ two to four minutes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -145,13 +145,13 @@ class Drawn:
 
     table: its Table; generator: path of the generator, None if the set was made elsewhere or the
     generator is gone; share: own or others, the share of the train lesions that it learned from,
-    None without a --train-fraction; latent_scale: --latent-scale of the set.
+    None without a --train-fraction; drawing: how its images were drawn.
     """
 
     table: Table
     generator: Path | None = None
     share: str | None = None
-    latent_scale: float = 1.0
+    drawing: synthetic_set.Drawing = field(default_factory=synthetic_set.Drawing)
 
 
 def evaluate_synthetic(run, models, synthetic):
@@ -171,14 +171,14 @@ def evaluate_synthetic(run, models, synthetic):
         likeness.write(run.args.outputs_dir / "evaluation" / likeness.FILE, found)
     if synthetic is None:
         return {"value": None, "reason": "no synthetic set: run train_gan.py"}
+    seen = run.inputs.of_share(synthetic.share)
     generator = None
     if synthetic.generator is not None:
         network = saved_models.load_generator(synthetic.generator)
         run.check_not_replaced("generator", synthetic.generator)
         # Fresh images are measured beside those of the set, and must be drawn alike.
-        generator = synthetic_set.Widened(network, synthetic.latent_scale)
+        generator = synthetic.drawing.apply(network, seen)
     nearest_path = run.args.outputs_dir / "evaluation" / "nearest.csv"
-    seen = run.inputs.of_share(synthetic.share)
     found = synthetic_quality.measure(
         run.inputs, synthetic.table, judge, generator, nearest_path, seen=seen
     )
@@ -203,11 +203,11 @@ def read_synthetic(run):
         return Drawn(table)
     share = made.provenance["split"].get("train_share")
     if not generator.is_file():
-        return Drawn(table, None, share, made.latent_scale)
+        return Drawn(table, None, share, made.drawing)
     if run.hash_file("generator", generator) != made.provenance.get("generator_sha256"):
         again = "train_gan.py --sample-only" + " --weights published" * bool(run.args.weights)
         raise InputError(f"{path}: was drawn from another generator than {generator}; run {again}")
-    return Drawn(table, generator, share, made.latent_scale)
+    return Drawn(table, generator, share, made.drawing)
 
 
 def refuse_ignored(args, path):

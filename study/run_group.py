@@ -99,7 +99,7 @@ def check_made(grid, group):
         shape = {"options": {"sampling": {"samples": int}}}
         drawn = records.read_json(path, "make study", shape)["options"]["sampling"]
         asked = train_gan.sampling_of(train_gan.parse_args(grid.recipe(group, 0)["drawn"]))
-        named = ("samples", "class_mix", "classes", "least_images", "latent_scale")
+        named = ("samples", "class_mix", "classes", "least_images", "latent_scale", "candidates")
         if any(drawn.get(name) != json.loads(json.dumps(asked.get(name))) for name in named):
             raise InputError(
                 f"{path}: was drawn by other flags than {grid.path} has; remove the folder"

@@ -13,7 +13,7 @@ from lesiongan.data import classes, protocols
 from lesiongan.data.classes import CLASS_NAMES, CLASSES, HAM10000_COUNTS, MALIGNANT, class_counts
 from lesiongan.files import checksums, writing
 from lesiongan.files.software import read_citation
-from lesiongan.nets import croissant, exports
+from lesiongan.nets import croissant, exports, selection
 from lesiongan.run import published
 
 CROISSANT, DATASHEET, LICENCE = FILES = ("croissant.json", "DATASHEET.md", "LICENSE")
@@ -77,6 +77,8 @@ def find_command(sampling, is_published):
         words += ["--least-images", str(sampling["least_images"])]
     if "latent_scale" in sampling:
         words += ["--latent-scale", str(sampling["latent_scale"])]
+    if "candidates" in sampling:
+        words += ["--candidates", str(sampling["candidates"])]
     return shlex.join(words)
 
 
@@ -104,6 +106,8 @@ def gather_facts(identity, labels, files, pictures):
         "rare_text": ", ".join(f"{row['name']} {row['seen']}" for row in rare),
         "train": sum(seen),
         "seed": options["sampling"]["seed"],
+        "candidates": options["sampling"].get("candidates", 1),
+        "least": selection.LEAST,
         "training_seed": options["seed"],
         "generator": network,
         "published": is_published,

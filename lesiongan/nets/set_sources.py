@@ -8,7 +8,7 @@ from lesiongan.data.tables import Table, read_table
 from lesiongan.files import records
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import say
-from lesiongan.nets.synthetic_set import WHAT
+from lesiongan.nets.synthetic_set import WHAT, Drawing
 
 OURS, ELSEWHERE = "train_gan.py", "made elsewhere"
 OTHER_DATA = "of a generator trained on other data"
@@ -28,12 +28,14 @@ class SyntheticSet:
     provenance: dict
 
     @property
-    def latent_scale(self):
-        """How wide its latents were, as --latent-scale says; 1 if the record says nothing."""
-        shape = {"options": {"sampling": {"latent_scale": records.NUMBER}}}
-        if records.find_fault(self.provenance, shape, ""):
-            return 1.0
-        return self.provenance["options"]["sampling"]["latent_scale"]
+    def drawing(self):
+        """Return the Drawing by which it was drawn, as far as its record says."""
+        given = {}
+        for name in ("latent_scale", "candidates"):
+            shape = {"options": {"sampling": {name: records.NUMBER}}}
+            if not records.find_fault(self.provenance, shape, ""):
+                given[name] = self.provenance["options"]["sampling"][name]
+        return Drawing(**given)
 
 
 def find_provenance(folder):

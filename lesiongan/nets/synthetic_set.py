@@ -1,6 +1,7 @@
 """The synthetic set: labelled images of a generator, in Kaggle's layout and with provenance."""
 
 import os
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
 from lesiongan.files import checksums, claims, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import event, say
-from lesiongan.nets import data_card, exports, onnx_export
+from lesiongan.nets import data_card, exports, onnx_export, selection
 from lesiongan.run import published, streams
 
 # The provenance.json of a synthetic set begins with one of these.
@@ -85,6 +86,22 @@ class Widened:
     def predict_on_batch(self, latents_and_labels):
         latents, labels = latents_and_labels
         return self.generator.predict_on_batch([self.scale * latents, labels])
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How images of a generator are drawn, as --latent-scale and --candidates say."""
+
+    latent_scale: float = 1.0
+    candidates: int = 1
+
+    def apply(self, generator, inputs):
+        """Return a generator whose images are drawn so; inputs: Inputs with its train images."""
+        if self.latent_scale != 1:
+            generator = Widened(generator, self.latent_scale)
+        if self.candidates > 1:
+            generator = selection.Selected(generator, self.candidates, *inputs.part("train"))
+        return generator
 
 
 def generate(generator, latents, labels):
@@ -224,8 +241,8 @@ def write(place, generator, labels):
 
     def chunks():
         done = 0
-        widened = Widened(generator, args.latent_scale)
-        for images, y in generate_in_chunks(widened, labels, args.seed):
+        drawing = Drawing(args.latent_scale, args.candidates).apply(generator, inputs)
+        for images, y in generate_in_chunks(drawing, labels, args.seed):
             if exports.NPZ in extras:
                 kept.append(images)
             for image, code in zip(images, y, strict=True):

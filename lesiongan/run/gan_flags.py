@@ -16,6 +16,7 @@ SAMPLING = (
     "classes",
     "least_images",
     "latent_scale",
+    "candidates",
     "export",
     "image_grid",
 )
@@ -24,9 +25,11 @@ SAMPLING_IF_GIVEN = {
     "classes": CLASSES,
     "least_images": 1,
     "latent_scale": 1.0,
+    "candidates": 1,
     "export": (),
     "image_grid": False,
 }
+MOST_CANDIDATES = 100
 EXPORTS = ("npz", "folders", "dataset.json", "onnx")
 
 
@@ -102,6 +105,14 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
         "are more typical of their class; grids keep theirs",
     )
     g.add_argument(
+        "--candidates",
+        type=flags.positive,
+        default=1,
+        metavar="K",
+        help="draw K images for each and keep one by chance, so that each class has on average the "
+        "detail, contrast and colours of its train images (default 1: keep all; 16 is enough)",
+    )
+    g.add_argument(
         "--export",
         type=flags.several_of(EXPORTS),
         default=(),
@@ -144,12 +155,19 @@ def check_sampling(args: argparse.Namespace, refuse: Callable[[str], object]) ->
     """Refuse flags of the synthetic set that contradict each other."""
     if not 0 < args.latent_scale <= 10:
         refuse(f"--latent-scale {args.latent_scale:g}: above 0, and at most 10")
+    if args.candidates > MOST_CANDIDATES:
+        refuse(f"--candidates {args.candidates}: at most {MOST_CANDIDATES}")
     pictures = [e for e in args.export if e in ("folders", "dataset.json")]
     if args.no_png and pictures:
         refuse(f"--export {pictures[0]} needs the PNG files: leave out --no-png")
     if args.weights:
         if not args.sample_only:
             refuse("--weights published trains nothing: add --sample-only")
+        if args.candidates > 1:
+            refuse(
+                "--weights published draws without a table, and --candidates needs the train "
+                "images: leave one out"
+            )
         moved = args.split != "lesion" or args.split_seed or args.train_fraction < 1
         moved = moved or args.train_share != "own" or args.label_order != "auto"
         moved = moved or args.trust_row_order

@@ -25,6 +25,10 @@ PATCHES = 8
 SPECTRA = 9
 # Seed and step give which ages, sexes and sites the network is not told.
 FORGOTTEN = 10
+# The class gives the latents of the candidates to which its selection is fitted.
+CANDIDATES = 11
+# The number alone gives the random convolutions by whose means candidates are weighed.
+RANDOM_FEATURES = 12
 
 # The numbers below are whole seeds: every run draws these latents alike, whatever its seed. The
 # first gives the sample grids of the training.

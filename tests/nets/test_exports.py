@@ -264,7 +264,7 @@ def test_sets_without_the_new_flags_are_recorded_as_they_were_before_these_exist
 
 def test_each_new_flag_makes_a_set_stale(run, monkeypatch, capsys):
     flags = {"--classes": ["mel,df"], "--export": ["npz"], "--image-grid": []}
-    flags |= {"--least-images": ["2"], "--latent-scale": ["1.1"]}
+    flags |= {"--least-images": ["2"], "--latent-scale": ["1.1"], "--candidates": ["2"]}
     every = [word for name, value in flags.items() for word in (name, *value)]
     sample(run, "--samples", "7", *every, out="stale")
     capsys.readouterr()

@@ -79,13 +79,63 @@ def test_wider_latents_are_drawn_from_recorded_and_measured(drawn, tmp_path, mon
     np.testing.assert_array_equal(measured[0], images)
 
 
-@pytest.mark.parametrize("scale", ["0", "-1", "11", "nan"])
-def test_latents_of_no_width_are_refused(scale):
+def test_candidates_are_weighed_by_train_images_recorded_and_measured(drawn, tmp_path, monkeypatch):
+    """One of three is kept, and what is measured of fresh images is of images drawn so."""
+    import evaluate
+    from lesiongan.measures import synthetic_quality
+    from lesiongan.nets import selection
+    from lesiongan.run import runs
+
+    monkeypatch.setattr(selection, "FITTED_TO", 90)
+    monkeypatch.setattr(selection, "LEAST", 2)
+    copy = drawn.copy(tmp_path)
+    copy.run("train_gan", "--sample-only", "--samples", "14", "--candidates", "3")
+    folder = copy.outputs / "synthetic"
+    images, labels = oracles.read_images(folder / "hmnist_28_28_RGB.csv")
+    record = oracles.read(folder / "provenance.json")
+    assert record["options"]["sampling"]["candidates"] == 3
+    datasheet = (folder / "DATASHEET.md").read_text()
+    assert "--seed 0 --candidates 3" in datasheet
+    assert "one of 3 candidates" in " ".join(datasheet.split())
+
+    run = runs.Run(evaluate.parse_args(copy.flags), "evaluate")
+    network = oracles.load(copy.models / "gan/generator.keras")
+    selected = selection.Selected(network, 3, *run.inputs.part("train"))
+    z = np.random.default_rng((0, 2, 0)).standard_normal((14, 64), dtype=np.float32)
+    np.testing.assert_array_equal(synthetic_set.generate(selected, z, labels), images)
+    assert len(selected.fitted) == 7
+    assert np.abs(images - synthetic_set.generate(network, z, labels).astype(int)).max() > 5
+
+    measured = []
+
+    def measure(inputs, synthetic, judge, generator, *_, **__):
+        measured.append(synthetic_set.generate(generator, z, labels))
+        return {}
+
+    monkeypatch.setattr(synthetic_quality, "measure", measure)
+    evaluate.evaluate_synthetic(run, {}, evaluate.read_synthetic(run))
+    np.testing.assert_array_equal(measured[0], images)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--latent-scale", "0"],
+        ["--latent-scale", "-1"],
+        ["--latent-scale", "11"],
+        ["--latent-scale", "nan"],
+        ["--candidates", "0"],
+        ["--candidates", "101"],
+        ["--candidates", "2", "--sample-only", "--weights", "published"],
+    ],
+)
+def test_ways_of_drawing_that_cannot_be_are_refused(flags, capsys):
     import train_gan
 
     with pytest.raises(SystemExit) as caught:
-        train_gan.parse_args(["--latent-scale", scale])
+        train_gan.parse_args(flags)
     assert caught.value.code == 2
+    assert flags[0] in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
