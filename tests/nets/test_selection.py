@@ -89,6 +89,25 @@ def test_images_are_kept_that_are_like_real_ones(few):
     np.testing.assert_array_equal(synthetic_set.generate(selected, latents, labels), kept)
 
 
+def test_a_candidate_is_kept_in_proportion_to_its_odds():
+    """Of two images, each bright in half of all cases, a bright one has three times the odds.
+
+    Both are bright in a quarter of all cases, one of them in half: 1/4 + 1/2 x 3/4 are kept.
+    """
+
+    class Coin(Dimmer):
+        def predict_on_batch(self, inputs):
+            z, _ = inputs
+            return np.where(z[:, :1, None, None] > 0, 200, 50) * np.ones((1, 28, 28, 3), np.float32)
+
+    selected = selection.Selected(Coin(), 2, *real_images(23))
+    selected.features = lambda images: (images[:, 0, 0, :1] > 100).astype(float)
+    selected.fitted[0] = 0.0, 1.0, np.log([3.0])
+    latents = np.random.default_rng(8).standard_normal((4000, 64), dtype=np.float32)
+    kept = synthetic_set.generate(selected, latents, np.zeros(4000, np.int32))
+    assert (kept[:, 0, 0, 0] > 100).mean() == pytest.approx(0.625, abs=0.03)
+
+
 def test_a_class_of_few_images_is_drawn_as_it_comes(few):
     generator = Dimmer()
     selected = selection.Selected(generator, 4, *real_images(23))
