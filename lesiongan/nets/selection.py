@@ -65,8 +65,9 @@ class Features:
 
     def __call__(self, images):
         """Return float64 (n, 190) for images, uint8 (n, 28, 28, 3)."""
-        parts = np.array_split(images, -(-len(images) // 500))
-        responses = [self.network.predict_on_batch(part.astype(np.float32)) for part in parts]
+        # Parts of one size are compiled once.
+        parts = [images[i : i + 500].astype(np.float32) for i in range(0, len(images), 500)]
+        responses = [np.asarray(self.network.predict_on_batch(part)) for part in parts]
         power = image_space.ring_powers(images)
         return np.concatenate([power, np.concatenate(responses)], axis=1).astype(np.float64)
 
@@ -131,7 +132,7 @@ class Selected:
         latents, labels = (np.asarray(x) for x in latents_and_labels)
         streams_of = [np.random.default_rng(z.view(np.uint32)) for z in latents]
         images = self.make(np.concatenate([self.draw(rng) for rng in streams_of]), labels)
-        images = images.reshape(len(labels), self.candidates, *IMAGE_SHAPE)
+        features = self.features(images).reshape(len(labels), self.candidates, -1)
         kept = np.zeros(len(labels), dtype=int)
         for code in np.unique(labels):
             fitted = self.weights_of(code)
@@ -139,11 +140,11 @@ class Selected:
                 continue
             centre, scale, weights = fitted
             at = np.flatnonzero(labels == code)
-            found = self.features(images[at].reshape(-1, *IMAGE_SHAPE))
-            scores = (standardise(found, centre, scale) @ weights).reshape(len(at), -1)
+            scores = standardise(features[at], centre, scale) @ weights
             # The largest of scores with Gumbel noise is a draw in proportion to their exponentials.
             noise = np.stack([streams_of[i].gumbel(size=self.candidates) for i in at])
             kept[at] = (scores + noise).argmax(axis=1)
+        images = images.reshape(len(labels), self.candidates, *IMAGE_SHAPE)
         return images[np.arange(len(labels)), kept].astype(np.float32)
 
 

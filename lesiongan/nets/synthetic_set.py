@@ -100,6 +100,7 @@ class Drawing:
         if self.latent_scale != 1:
             generator = Widened(generator, self.latent_scale)
         if self.candidates > 1:
+            say(f"  each image is one of {self.candidates} candidates; this takes some minutes")
             generator = selection.Selected(generator, self.candidates, *inputs.part("train"))
         return generator
 
