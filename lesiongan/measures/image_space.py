@@ -1,8 +1,7 @@
-"""Distances between image sets that no classifier has a part in: patches and power spectra.
+"""A distance between image sets that no classifier has a part in: that of their patches.
 
-Features of a classifier show what that classifier looks at. These two look at the pixels: the
-sliced Wasserstein distance compares small patches of the fine and of the coarse level of an image
-pyramid, and the power spectrum says how much detail of each size the images have.
+Features of a classifier show what that classifier looks at. The sliced Wasserstein distance looks
+at the pixels: it compares small patches of the fine and of the coarse level of an image pyramid.
 """
 
 import numpy as np
@@ -11,13 +10,6 @@ import numpy as np
 # they are projected on this many directions. (Karras et al. 2018, section 5, take 128 patches of an
 # image of up to 1024 pixels, and 512 directions.)
 PATCHES, PATCH, DIRECTIONS = 7, 7, 512
-
-# Power is averaged over rings of these radii, in cycles per image. 14 is the finest detail that 28
-# pixels can hold.
-RADII = np.arange(1, 15)
-
-# These are the weights of red, green and blue in grey (ITU-R BT.601), as in hmnist_28_28_L.csv.
-GREY = np.array([0.299, 0.587, 0.114])
 
 
 # ---------------------------------------------------------------- sliced Wasserstein distance
@@ -94,25 +86,3 @@ def patch_distances(a, b, rng):
         p, q = (((x - mean) / np.maximum(std, 1e-6)).reshape(len(x), -1) for x in (p, q))
         out.append(sliced_wasserstein(p, q, rng))
     return tuple(out)
-
-
-# ---------------------------------------------------------------- power spectrum
-
-
-def ring_powers(images):
-    """Return float64 (n, 14): the power of each image in rings of integer radius 1 to 14.
-
-    images: (n, 28, 28, 3). The image is turned grey, its mean is taken away, and the squared
-    absolute value of its discrete Fourier transform is averaged over the frequencies whose distance
-    from zero rounds to the radius.
-    """
-    size = images.shape[1]
-    at = np.fft.fftfreq(size, 1 / size)
-    radius = np.rint(np.hypot(at[:, None], at[None])).astype(int).ravel()
-    rings = np.stack([(radius == r) / (radius == r).sum() for r in RADII], axis=1)
-    out = []
-    for some in np.array_split(images, -(-len(images) // 2000)):
-        grey = np.asarray(some, dtype=np.float64) @ GREY
-        power = np.abs(np.fft.fft2(grey - grey.mean(axis=(1, 2), keepdims=True))) ** 2
-        out.append(power.reshape(len(some), -1) @ rings)
-    return np.concatenate(out)

@@ -6,6 +6,7 @@ please it by way of one. Every number stands beside the same number of real imag
 
 import numpy as np
 
+from lesiongan.data import spectrum
 from lesiongan.data.classes import CLASSES, class_counts
 from lesiongan.data.split import half_a
 from lesiongan.files import records
@@ -140,14 +141,14 @@ def measure_spectrum(inputs, synthetic, generator, held_out, code):
     if min(len(made), own.sum()) < LEAST:
         reason = f"{len(made)} synthetic and {own.sum()} train images, {LEAST} are needed"
         return {"deviation": {"value": None, "reason": reason}}
-    power, train = image_space.ring_powers(made), image_space.ring_powers(train_images[own])
+    power, train = spectrum.ring_powers(made), spectrum.ring_powers(train_images[own])
     ratio = divide(power.mean(axis=0), train.mean(axis=0))
     worst = int(np.abs(np.log(ratio)).argmax())
     of_made = resample(power, np.arange(len(power)), seed=0)
     of_train = resample(train, inputs.lesions("train")[own], seed=1)
     low, high = np.quantile(divide(of_made, of_train)[:, worst], [0.025, 0.975])
     found = {
-        "radius": image_space.RADII,
+        "radius": spectrum.RADII,
         "n": len(power),
         "to_train": ratio,
         "n_train": len(train),
@@ -156,7 +157,7 @@ def measure_spectrum(inputs, synthetic, generator, held_out, code):
             "low": low,
             "high": high,
             "n": len(power),
-            "radius": int(image_space.RADII[worst]),
+            "radius": int(spectrum.RADII[worst]),
             "protocol": f"{inputs.split['protocol']}; power over that of the {len(train)} train "
             "images, bootstrap over synthetic images and train lesions",
         },
@@ -166,7 +167,7 @@ def measure_spectrum(inputs, synthetic, generator, held_out, code):
     if theirs.sum() < LEAST:
         reason = f"the {held_out} part has {theirs.sum()} images, {LEAST} are needed"
         return found | {"to_held_out": None, "reason_held_out": reason}
-    held = image_space.ring_powers(images[theirs])
+    held = spectrum.ring_powers(images[theirs])
     of_held = resample(held, inputs.lesions(held_out)[theirs], seed=2)
     low, high = np.quantile(divide(of_train, of_held), [0.025, 0.975], axis=0)
     return found | {

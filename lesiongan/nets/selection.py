@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from lesiongan.data import spectrum
 from lesiongan.data.classes import IMAGE_SHAPE
-from lesiongan.measures import image_space
 from lesiongan.run import streams
 
 # Channels and stride of each layer of random convolutions.
@@ -68,7 +68,7 @@ class Features:
         # Parts of one size are compiled once.
         parts = [images[i : i + 500].astype(np.float32) for i in range(0, len(images), 500)]
         responses = [np.asarray(self.network.predict_on_batch(part)) for part in parts]
-        power = image_space.ring_powers(images)
+        power = spectrum.ring_powers(images)
         return np.concatenate([power, np.concatenate(responses)], axis=1).astype(np.float64)
 
 

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lesiongan.measures import image_space, shares, texture
+from lesiongan.data import spectrum
+from lesiongan.measures import shares, texture
 from tests.measures.conftest import LEVELS
 
 
@@ -130,4 +131,4 @@ def test_a_table_without_a_class_says_so_there(grainy):
     assert "0 synthetic" in found["spectrum"]["df"]["deviation"]["reason"]
     # These are the train part's own images.
     assert found["spectrum"]["nv"]["to_train"] == pytest.approx(np.ones(14))
-    np.testing.assert_array_equal(found["spectrum"]["nv"]["radius"], image_space.RADII)
+    np.testing.assert_array_equal(found["spectrum"]["nv"]["radius"], spectrum.RADII)

@@ -145,7 +145,7 @@ def test_the_interval_of_a_spectrums_deviation_is_over_synthetic_images_and_trai
 
     # The synthetic images are many and of one contrast: what varies are the train images.
     each = width()
-    power = texture.image_space.ring_powers(inputs.part("train")[0][inputs.part("train")[1] == 4])
+    power = texture.spectrum.ring_powers(inputs.part("train")[0][inputs.part("train")[1] == 4])
     se = power.mean(axis=1).std() / np.sqrt(len(power)) / power.mean()
     assert each > 2.5 * se
     of = inputs.lesions("train")

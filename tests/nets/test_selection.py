@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from lesiongan.measures import image_space
+from lesiongan.data import spectrum
 from lesiongan.nets import selection, synthetic_set
 
 
@@ -151,4 +151,4 @@ def test_features_hold_the_power_spectrum_before_the_random_ones():
     images, _ = real_images(23, 3)
     found = selection.Features(selection.build_random_features())(images)
     assert found.shape == (7, 190)
-    np.testing.assert_allclose(found[:, :14], image_space.ring_powers(images), rtol=1e-9)
+    np.testing.assert_allclose(found[:, :14], spectrum.ring_powers(images), rtol=1e-9)
