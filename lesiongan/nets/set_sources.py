@@ -31,8 +31,8 @@ class SyntheticSet:
     def drawing(self):
         """Return the Drawing by which it was drawn, as far as its record says."""
         given = {}
-        for name in ("latent_scale", "candidates"):
-            shape = {"options": {"sampling": {name: records.NUMBER}}}
+        for name, kind in (("latent_scale", records.NUMBER), ("candidates", int)):
+            shape = {"options": {"sampling": {name: kind}}}
             if not records.find_fault(self.provenance, shape, ""):
                 given[name] = self.provenance["options"]["sampling"][name]
         return Drawing(**given)
