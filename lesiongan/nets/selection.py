@@ -18,6 +18,7 @@ import numpy as np
 
 from lesiongan.data import spectrum
 from lesiongan.data.classes import IMAGE_SHAPE
+from lesiongan.nets import inference
 from lesiongan.run import streams
 
 # Channels and stride of each layer of random convolutions.
@@ -65,11 +66,8 @@ class Features:
 
     def __call__(self, images):
         """Return float64 (n, 190) for images, uint8 (n, 28, 28, 3)."""
-        # Parts of one size are compiled once.
-        parts = [images[i : i + 500].astype(np.float32) for i in range(0, len(images), 500)]
-        responses = [np.asarray(self.network.predict_on_batch(part)) for part in parts]
         power = spectrum.ring_powers(images)
-        return np.concatenate([power, np.concatenate(responses)], axis=1).astype(np.float64)
+        return np.concatenate([power, inference.predict(self.network, images)], axis=1)
 
 
 class Selected:
@@ -122,11 +120,10 @@ class Selected:
 
     def make(self, latents, labels):
         """Return uint8 (candidates * n, 28, 28, 3) for latents (candidates * n, z), labels (n,)."""
-        labels, made = np.repeat(labels, self.candidates).astype(np.int32), []
-        for i in range(0, len(labels), 250):
-            both = [latents[i : i + 250], labels[i : i + 250]]
-            made.append(np.asarray(self.generator.predict_on_batch(both)))
-        return np.clip(np.rint(np.concatenate(made)), 0, 255).astype(np.uint8)
+        # The module of synthetic sets imports this one.
+        from lesiongan.nets.synthetic_set import generate
+
+        return generate(self.generator, latents, np.repeat(labels, self.candidates))
 
     def predict_on_batch(self, latents_and_labels):
         latents, labels = (np.asarray(x) for x in latents_and_labels)
