@@ -110,7 +110,7 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
         default=1,
         metavar="K",
         help="draw K images for each and keep one by chance, so that each class has on average the "
-        "detail, contrast and colours of its train images (default 1: keep all; 16 is enough)",
+        "detail, contrast and colours of its train images (default 1: keep all; 8 is enough)",
     )
     g.add_argument(
         "--export",
