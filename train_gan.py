@@ -16,6 +16,7 @@ random, differentiable shift and zoom (DiffAugment, Zhao et al. 2020). Both play
 single backward pass; see `reverse_for_generator`.
 """
 
+import argparse
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +25,7 @@ from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import say
-from lesiongan.nets import onnx_export, saved_models, synthetic_set
+from lesiongan.nets import joined_generator, onnx_export, saved_models, synthetic_set
 from lesiongan.nets.gan_augmentation import random_turns, shift_and_zoom
 from lesiongan.run import gan_flags, keras_setup, published, runs, script, streams, tensorboard
 from lesiongan.run.folders import ResultFolder, settle_split
@@ -299,21 +300,55 @@ def prepare(images, labels, args):
     return gan, batches, each
 
 
-def train(place, resuming):
-    """Train for args.epochs, and return the history.
+def prepare_all(images, labels, args):
+    """Return (compiled GAN, trainings, steps in an epoch) of args.generators trainings.
 
-    generator.keras (the moving average), history.csv and samples/ are written to the folder of
-    `place`.
+    A training is (state, batches): the values of variables_of(GAN) that it begins with, and its
+    batches. The first is that of args.seed, the next that of args.seed + 1, and so on. One GAN
+    trains them all.
+    """
+    trainings: list[tuple] = []
+    # The first is prepared last, so that its GAN is the one that is left.
+    for number in reversed(range(args.generators)):
+        own = argparse.Namespace(**vars(args) | {"seed": args.seed + number})
+        gan, batches, each = prepare(images, labels, own)
+        trainings.insert(0, ([np.asarray(v).copy() for v in variables_of(gan)], batches))
+    return gan, trainings, each
+
+
+def variables_of(gan):
+    """Return the variables that a GAN changes in its training, its optimizer's too."""
+    return [*gan.variables, *gan.optimizer.variables]
+
+
+def count_epochs(args):
+    """Return how many epochs all trainings of a run have together."""
+    return args.epochs * args.generators
+
+
+def train(place, resuming):
+    """Train args.generators generators for args.epochs each, and return the history.
+
+    generator.keras (the moving average, or all joined), history.csv and samples/ are written to the
+    folder of `place`. The epochs of one generator after another are counted on.
     """
     run, args, folder = place.run, place.run.args, place.path
     images, labels = run.inputs.part("train")
-    gan, batch, each = prepare(images, labels, args)
-    steps = Steps(gan)
+    gan, trainings, each = prepare_all(images, labels, args)
+    # The finished generators are kept here.
+    members = [build_generator(args.width, images.shape[1]) for _ in trainings[1:]]
+    steps, state = Steps(gan), variables_of(gan)
 
     def train_epoch(epoch):
+        number, epoch_of_own = divmod(epoch, args.epochs)
+        begin, batch = trainings[number]
+        if number and not epoch_of_own:
+            members[number - 1].set_weights(gan.ema.get_weights())
+            for variable, value in zip(state, begin, strict=True):
+                variable.assign(value)
         # `fit` is not used, because it ends each epoch by waiting for tf.data's tuning thread,
         # often as long again as the epoch took.
-        found = steps.train((batch(epoch, i),) for i in range(each))
+        found = steps.train((batch(epoch_of_own, i),) for i in range(each))
         means = {name: found[name] for name in gan.means}
         # The losses are from before the last update, so the weights are checked too.
         weights = [np.sum(np.asarray(v)) for v in gan.ema.variables]
@@ -337,11 +372,10 @@ def train(place, resuming):
             if args.snapshots:
                 saved_models.save(folder / "snapshots" / f"{name}.keras", gan.ema)
 
-    state = [*gan.variables, *gan.optimizer.variables]
     history = train_epochs(
         place,
-        args.epochs,
-        state,
+        count_epochs(args),
+        [*state, *(v for member in members for v in member.variables)],
         HISTORY,
         train_epoch,
         draw_samples,
@@ -352,7 +386,8 @@ def train(place, resuming):
     )
     # The average was frozen only so that the training would leave it alone.
     gan.ema.trainable = True
-    saved_models.save(folder / "generator.keras", gan.ema)
+    generator = joined_generator.join([*members, gan.ema]) if members else gan.ema
+    saved_models.save(folder / "generator.keras", generator)
     writing.write_csv(
         folder / "history.csv", {name: [h[name] for h in history] for name in HISTORY}
     )
@@ -440,7 +475,9 @@ def load_generator(run, path):
 
 def list_files(args):
     """Return the names of all files that a training may write, relative to its folder."""
-    grids = [f"epoch_{epoch + 1:04d}" for epoch in range(args.epochs) if is_grid(epoch, args)]
+    grids = [
+        f"epoch_{epoch + 1:04d}" for epoch in range(count_epochs(args)) if is_grid(epoch, args)
+    ]
     return [
         "generator.keras",
         "history.csv",
@@ -454,7 +491,7 @@ def list_files(args):
 
 def is_grid(epoch, args):
     """Return whether samples are drawn after an epoch, counted from 0."""
-    return (epoch + 1) % args.grid_every == 0 or epoch in (0, args.epochs - 1)
+    return (epoch + 1) % args.grid_every == 0 or epoch in (0, count_epochs(args) - 1)
 
 
 def identify_synthetic(run, options, generator_path):

@@ -109,6 +109,8 @@ def gather_facts(identity, labels, files, pictures):
         "candidates": options["sampling"].get("candidates", 1),
         "least": selection.LEAST,
         "training_seed": options["seed"],
+        # Sets of before there could be several have no such number on record.
+        "generators": options.get("generators", 1),
         "generator": network,
         "published": is_published,
         "command": find_command(options["sampling"], is_published),

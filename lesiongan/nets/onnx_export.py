@@ -35,7 +35,7 @@ class Graph:
     """
 
     def __init__(self, model):
-        self.nodes, self.constants = [], []
+        self.model, self.nodes, self.constants = model, [], []
         self.layers = {layer["name"]: layer for layer in model.get_config()["layers"]}
         self.weights = {layer.name: layer.get_weights() for layer in model.layers}
         # Of each layer that has been added, the name of its output.
@@ -79,6 +79,9 @@ class Graph:
             if isinstance(first, dict):
                 config = config | {"input_shape": first["config"]["shape"]}
             inputs = [self.convert(a) for a in node["args"]]
+            if layer["class_name"] == "Functional":
+                self.found[name] = self.add_network(self.model.get_layer(name), *inputs[0])
+                return self.found[name]
             try:
                 add = LAYERS[layer["class_name"]]
                 self.found[name] = add(self, config, self.weights.get(name, ()), *inputs)
@@ -88,6 +91,13 @@ class Graph:
                     "lesiongan/nets/onnx_export.py; add it there"
                 ) from None
         return self.found[name]
+
+    def add_network(self, model, *inputs):
+        """Append a network that is a layer of this one; return the name of its output."""
+        inner = Graph(model)
+        inner.nodes, inner.constants = self.nodes, self.constants
+        inner.found = {i.name: x for i, x in zip(model.inputs, inputs, strict=True)}
+        return inner.add_layer(model.output_names[0])
 
     def convert(self, argument):
         """Return an argument of a layer, with names of the graph in the place of tensors."""
@@ -206,9 +216,15 @@ def reshape(graph, config, weights, x):
     return graph.add("Reshape", x, whole(*shape))
 
 
-def take_column(graph, config, weights, x, index):
-    """Append x[:, i] of a matrix x."""
-    return graph.add("Gather", x, np.array(index[1], np.int64), axis=1)
+def take_columns(graph, config, weights, x, index):
+    """Append x[:, i] or x[:, :i] of a matrix x."""
+    columns = index[1]
+    if isinstance(columns, int):
+        return graph.add("Gather", x, np.array(columns, np.int64), axis=1)
+    start, stop, step = columns["config"].values()
+    if start or step:
+        raise NotImplementedError
+    return graph.add("Slice", x, whole(0), whole(stop), whole(1))
 
 
 def average(graph, config, weights, x):
@@ -240,7 +256,7 @@ LAYERS: dict[str, Callable[..., str]] = {
     "Dropout": lambda g, c, w, x: x,
     "Embedding": lambda g, c, w, x: g.add("Gather", w[0], x, axis=0),
     "Flip": flip,
-    "GetItem": take_column,
+    "GetItem": take_columns,
     "GlobalAveragePooling2D": average,
     "Greater": lambda g, c, w, a, b: g.add("Greater", a, b),
     "LeakyReLU": lambda g, c, w, x: g.add("LeakyRelu", x, alpha=c["negative_slope"]),

@@ -19,6 +19,7 @@ from lesiongan.data.tables import read_table
 from lesiongan.files import records
 from lesiongan.files.errors import InputError
 from lesiongan.nets import gan_augmentation, synthetic_set
+from tests import oracles
 from tests.conftest import GAN, interrupted
 
 
@@ -267,6 +268,29 @@ def test_same_seed_same_bytes_and_other_seed_other_images(drawn, scratch):
     assert not np.array_equal(
         other.images, read_table(scratch.outputs / "synthetic/hmnist_28_28_RGB.csv").images
     )
+
+
+def test_two_generators_are_those_of_two_seeds(drawn, scratch):
+    alone = drawn.copy(scratch.models.parent / "alone")
+    alone.run("train_gan", *GAN, "--seed", "1")
+    scratch.run("train_gan", *GAN, "--generators", "2")
+    both = oracles.load(scratch.models / "gan/generator.keras")
+    for number, run in enumerate((drawn, alone)):
+        expected = oracles.load(run.models / "gan/generator.keras").get_weights()
+        for ours, theirs in zip(
+            both.get_layer(f"member_{number}").get_weights(), expected, strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+    history, first, second = (
+        pd.read_csv(p.models / "gan/history.csv") for p in (scratch, drawn, alone)
+    )
+    theirs = pd.concat([first, second]).drop(columns=["epoch", "seconds"])
+    assert history.drop(columns=["epoch", "seconds"]).to_numpy().tolist() == (
+        theirs.to_numpy().tolist()
+    )
+    sheet = " ".join((scratch.outputs / "synthetic/DATASHEET.md").read_text().split())
+    assert "joins 2 generators, trained with the seeds 0 to 1" in sheet
+    assert "joins" not in (drawn.outputs / "synthetic/DATASHEET.md").read_text()
 
 
 def test_interrupted_and_resumed_run_is_the_uninterrupted_one(drawn, scratch):

@@ -5,12 +5,26 @@ import pandas as pd
 import pytest
 
 import train_gan
-from lesiongan.nets import saved_models, synthetic_set
+from lesiongan.nets import joined_generator, saved_models, synthetic_set
 from lesiongan.run import gan_flags, runs
 from lesiongan.run.folders import ResultFolder
 from tests import oracles
 from tests.conftest import interrupted
 from tests.stress.damaged_files import Variable
+
+
+class Kept:
+    """A network of one weight, as train_gan keeps that of a finished generator."""
+
+    def __init__(self):
+        self.variables = [Variable(np.zeros(1))]
+
+    def get_weights(self):
+        return [v.value for v in self.variables]
+
+    def set_weights(self, values):
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.assign(value.copy())
 
 
 class Notes:
@@ -24,9 +38,7 @@ class Notes:
             [],
             dict.fromkeys(("critic_loss", "generator_loss", "penalty", "accuracy")),
         )
-        self.generator, self.critic, self.ema = (
-            type("Network", (), {"variables": [Variable(np.zeros(1))]})() for _ in range(3)
-        )
+        self.generator, self.critic, self.ema = Kept(), Kept(), Kept()
         self.optimizer = type("Optimizer", (), {"variables": [Variable(np.zeros(1))]})()
 
     @property
@@ -63,7 +75,9 @@ def loop(table_path, tmp_path, monkeypatch):
         def prepare(images, labels, args):
             if seen is not None:
                 seen.extend([images, labels])
-            return notes, lambda epoch, i: (epoch, i), 3
+            # The loop of one generator has seed 0, whose batches need no name.
+            seed = (args.seed,) if args.generators > 1 else ()
+            return notes, lambda epoch, i: (*seed, epoch, i), 3
 
         monkeypatch.setattr(train_gan, "prepare", prepare)
         monkeypatch.setattr(
@@ -126,3 +140,30 @@ def test_a_resumed_gan_has_every_epoch_once_and_every_network_and_the_optimizer_
             == table.epoch.tolist()
             == [1, 2, 3, 4]
         )
+
+
+def test_of_several_generators_each_is_trained_from_its_own_beginning_on_its_own_batches(
+    loop, monkeypatch
+):
+    monkeypatch.setattr(train_gan, "build_generator", lambda *size: Kept())
+    monkeypatch.setattr(joined_generator, "join", list)
+
+    def run(resuming=False):
+        notes, history, saved = loop("--generators", "3", "--seed", "7", resuming=resuming)
+        (kept,) = [network for name, network in saved if name == "generator.keras"]
+        averages = [float(m.get_weights()[0][0]) for m in kept]
+        return notes, [h["epoch"] for h in history], averages
+
+    notes, epochs, averages = whole = run()
+    assert epochs == list(range(1, 13))
+    # Twelve steps each, half of which the average has: it began at 0 again.
+    assert averages == [6, 6, 6]
+    assert notes.optimizer.variables[0].value == 24
+    # The stub's batches are numbered by their seed as well.
+    assert notes.batches == [(7 + g, e, i) for g in range(3) for e in range(4) for i in range(3)]
+    for stop_after in (3, 4, 5, 11):
+        with interrupted(stop_after):
+            run()
+        notes, *others = run(resuming=True)
+        assert others == list(whole[1:]), f"differs if stopped after {stop_after} epochs"
+        assert notes.batches == whole[0].batches[3 * stop_after :]
