@@ -26,7 +26,7 @@ from lesiongan.measures import calibration, synthetic_quality, texture
 from lesiongan.measures.judge import Judge
 from lesiongan.measures.synthetic_quality import IMAGES
 from lesiongan.nets import saved_models
-from lesiongan.nets.synthetic_set import draw_latents, generate
+from lesiongan.nets.drawing import draw_latents, generate
 from lesiongan.run import keras_setup, runs, script
 from lesiongan.run.folders import ResultFolder
 from lesiongan.run.inputs import Inputs

@@ -20,7 +20,7 @@ import train_gan
 from lesiongan import ROOT
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import writing
-from lesiongan.nets import synthetic_set
+from lesiongan.nets import drawing
 from lesiongan.run import keras_setup, machine, runs, script
 
 BLOCKS, BLOCK_STEPS = 5, 20
@@ -182,7 +182,7 @@ def main(argv=None):
     y = np.repeat(np.arange(len(CLASSES), dtype=np.int32), 300)
 
     def sample():
-        return sum(len(made) for _, made in synthetic_set.generate_in_chunks(gan.ema, y, 0))
+        return sum(len(made) for _, made in drawing.generate_in_chunks(gan.ema, y, 0))
 
     rates = median_rates(
         {"ours": ours, "dcgan": build_dcgan_block(images, labels), "sample": sample}

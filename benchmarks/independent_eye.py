@@ -30,7 +30,7 @@ from lesiongan.files.errors import InputError
 from lesiongan.measures import distances, texture
 from lesiongan.measures.shares import DRAWS
 from lesiongan.nets import inference, saved_models
-from lesiongan.nets.synthetic_set import draw_latents, generate
+from lesiongan.nets.drawing import draw_latents, generate
 from lesiongan.run import keras_setup, script, streams
 from lesiongan.run.inputs import load_inputs
 

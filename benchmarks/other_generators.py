@@ -27,7 +27,7 @@ from lesiongan.data.classes import CLASSES
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import synthetic_sets
-from lesiongan.nets import saved_models, synthetic_set
+from lesiongan.nets import drawing, saved_models, synthetic_set
 from lesiongan.run import flags, keras_setup, machine, script
 from lesiongan.run.inputs import load_inputs
 
@@ -70,7 +70,7 @@ def make(inputs, folder, generator, seed):
         keras_setup.quiet_tensorflow()
         wanted = synthetic_set.class_mix("balanced", IMAGES, classes.class_counts(pool_labels))
         network = saved_models.load_generator(generator)
-        chunks["dcgan"] = synthetic_set.generate_in_chunks(network, wanted, seed)
+        chunks["dcgan"] = drawing.generate_in_chunks(network, wanted, seed)
     else:
         print(f"  no {generator}: without the DCGAN")
     for name, rows in chunks.items():

@@ -15,7 +15,7 @@ import numpy as np
 from lesiongan.data.classes import CLASSES, class_counts
 from lesiongan.measures import bootstrap, distances, estimates, metrics, novelty, texture
 from lesiongan.measures.shares import DRAWS, mean_of_draws, share_of, share_over_lesions
-from lesiongan.nets.synthetic_set import draw_latents, generate
+from lesiongan.nets.drawing import draw_latents, generate
 from lesiongan.run import streams
 from lesiongan.run.inputs import Inputs
 

@@ -12,7 +12,7 @@ from lesiongan.data.split import half_a
 from lesiongan.files import records
 from lesiongan.measures import bootstrap, distances, image_space
 from lesiongan.measures.shares import DRAWS, mean_of_draws
-from lesiongan.nets.synthetic_set import draw_latents, generate
+from lesiongan.nets.drawing import draw_latents, generate
 from lesiongan.run import streams
 
 # A spectrum is of this many fresh images of a class; of fewer than LEAST it says nothing.

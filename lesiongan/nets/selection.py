@@ -18,7 +18,7 @@ import numpy as np
 
 from lesiongan.data import spectrum
 from lesiongan.data.classes import IMAGE_SHAPE
-from lesiongan.nets import inference
+from lesiongan.nets import drawing, inference
 from lesiongan.run import streams
 
 # Channels and stride of each layer of random convolutions.
@@ -80,8 +80,8 @@ class Selected:
     def __init__(self, generator, candidates, images, labels):
         """Take a generator, and the images that it learned from.
 
-        generator: keras model, or Widened; images: uint8 (n, 28, 28, 3); labels: (n,). The weights
-        of a class are fitted when it is drawn for the first time.
+        generator: keras model, or drawing.Widened; images: uint8 (n, 28, 28, 3); labels: (n,). The
+        weights of a class are fitted when it is drawn for the first time.
         """
         self.generator, self.inputs, self.candidates = generator, generator.inputs, candidates
         self.images, self.labels = images, labels
@@ -120,10 +120,7 @@ class Selected:
 
     def make(self, latents, labels):
         """Return uint8 (candidates * n, 28, 28, 3) for latents (candidates * n, z), labels (n,)."""
-        # The module of synthetic sets imports this one.
-        from lesiongan.nets.synthetic_set import generate
-
-        return generate(self.generator, latents, np.repeat(labels, self.candidates))
+        return drawing.generate(self.generator, latents, np.repeat(labels, self.candidates))
 
     def predict_on_batch(self, latents_and_labels):
         latents, labels = (np.asarray(x) for x in latents_and_labels)

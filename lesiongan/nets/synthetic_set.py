@@ -10,15 +10,12 @@ from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
 from lesiongan.files import checksums, claims, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import event, say
-from lesiongan.nets import data_card, exports, onnx_export, selection
+from lesiongan.nets import data_card, drawing, exports, onnx_export, selection
 from lesiongan.run import published, streams
 
 # The provenance.json of a synthetic set begins with one of these.
 WHAT = ("an unfinished synthetic set", "synthetic images")
 GRID_COLUMNS = 12
-# So many images are drawn at once. This bounds the memory, and fixes the latents whatever --samples
-# is.
-SAMPLE_CHUNK = 1000
 
 
 def class_mix(text, n, trained, only=CLASSES, least=1):
@@ -66,28 +63,6 @@ def class_mix(text, n, trained, only=CLASSES, least=1):
     return np.repeat(np.arange(len(CLASSES), dtype=np.int32), classes.apportion(weights, n))
 
 
-def draw_latents(generator, n, *seed):
-    """Return float32 (n, z): standard normal latents for a generator, by the seed alone."""
-    return np.random.default_rng(seed).standard_normal(
-        (n, generator.inputs[0].shape[1]), dtype=np.float32
-    )
-
-
-class Widened:
-    """A generator that multiplies its latents by `scale` before it draws from them.
-
-    The latents become wider than in training above 1, and narrower below (the truncation trick of
-    Brock et al. 2019, arXiv:1809.11096, section 3.1, without its limit).
-    """
-
-    def __init__(self, generator, scale):
-        self.generator, self.scale, self.inputs = generator, np.float32(scale), generator.inputs
-
-    def predict_on_batch(self, latents_and_labels):
-        latents, labels = latents_and_labels
-        return self.generator.predict_on_batch([self.scale * latents, labels])
-
-
 @dataclass(frozen=True)
 class Drawing:
     """How images of a generator are drawn, as --latent-scale and --candidates say."""
@@ -98,41 +73,19 @@ class Drawing:
     def apply(self, generator, inputs):
         """Return a generator whose images are drawn so; inputs: Inputs with its train images."""
         if self.latent_scale != 1:
-            generator = Widened(generator, self.latent_scale)
+            generator = drawing.Widened(generator, self.latent_scale)
         if self.candidates > 1:
             say(f"  each image is one of {self.candidates} candidates; this takes some minutes")
             generator = selection.Selected(generator, self.candidates, *inputs.part("train"))
         return generator
 
 
-def generate(generator, latents, labels):
-    """Return a generator's images, uint8 (n, 28, 28, 3), for latents (n, z) and labels (n,)."""
-    z, y = latents.astype(np.float32), labels.astype(np.int32)
-    batches = [
-        generator.predict_on_batch([z[i : i + 250], y[i : i + 250]]) for i in range(0, len(y), 250)
-    ]
-    images = np.concatenate(batches)
-    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
-
-
-def generate_in_chunks(generator, labels, seed):
-    """Yield (images uint8 (k, 28, 28, 3), labels (k,)) for labels (n,), chunk by chunk.
-
-    The latents depend on the seed and on the position alone.
-    """
-    for chunk, start in enumerate(range(0, len(labels), SAMPLE_CHUNK)):
-        y = labels[start : start + SAMPLE_CHUNK]
-        yield (
-            generate(generator, draw_latents(generator, len(y), seed, streams.SAMPLES, chunk), y),
-            y,
-        )
-
-
 def fixed_grid(generator):
     """Return images, uint8 (7, 12, 28, 28, 3), of the same latents for every class and epoch."""
-    z = np.tile(draw_latents(generator, GRID_COLUMNS, streams.FIXED_GRID), (len(CLASSES), 1))
+    latents = drawing.draw_latents(generator, GRID_COLUMNS, streams.FIXED_GRID)
+    z = np.tile(latents, (len(CLASSES), 1))
     y = np.repeat(np.arange(len(CLASSES)), GRID_COLUMNS)
-    return generate(generator, z, y).reshape(len(CLASSES), GRID_COLUMNS, *IMAGE_SHAPE)
+    return drawing.generate(generator, z, y).reshape(len(CLASSES), GRID_COLUMNS, *IMAGE_SHAPE)
 
 
 def save_grid(path, grid, note="", scale=2):
@@ -242,8 +195,8 @@ def write(place, generator, labels):
 
     def chunks():
         done = 0
-        drawing = Drawing(args.latent_scale, args.candidates).apply(generator, inputs)
-        for images, y in generate_in_chunks(drawing, labels, args.seed):
+        drawn_by = Drawing(args.latent_scale, args.candidates).apply(generator, inputs)
+        for images, y in drawing.generate_in_chunks(drawn_by, labels, args.seed):
             if exports.NPZ in extras:
                 kept.append(images)
             for image, code in zip(images, y, strict=True):

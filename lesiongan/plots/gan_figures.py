@@ -6,7 +6,7 @@ from lesiongan.data.classes import CLASSES
 from lesiongan.files import records
 from lesiongan.measures import texture
 from lesiongan.nets import inference
-from lesiongan.nets.synthetic_set import draw_latents, generate
+from lesiongan.nets.drawing import draw_latents, generate
 from lesiongan.plots import style
 from lesiongan.plots.sources import Missing, frame, need
 from lesiongan.run import streams

@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 
 from lesiongan.data import spectrum
-from lesiongan.nets import selection, synthetic_set
+from lesiongan.nets import drawing, selection
 
 
 def test_weights_give_what_is_kept_the_mean_of_the_target():
@@ -77,16 +77,16 @@ def test_images_are_kept_that_are_like_real_ones(few):
     """Real noise of 23 grey levels is stronger than the generator's 20 on average."""
     latents = np.random.default_rng(4).standard_normal((300, 64), dtype=np.float32)
     labels = np.tile(np.array([0, 1], np.int32), 150)
-    plain = synthetic_set.generate(Dimmer(), latents, labels)
+    plain = drawing.generate(Dimmer(), latents, labels)
     selected = selection.Selected(Dimmer(), 8, *real_images(23))
-    kept = synthetic_set.generate(selected, latents, labels)
+    kept = drawing.generate(selected, latents, labels)
     for code in (0, 1):
         spread = [images[labels == code].std(axis=(1, 2, 3)).mean() for images in (plain, kept)]
         assert spread[0] == pytest.approx(20, abs=0.6)
         assert spread[1] == pytest.approx(23, abs=0.6)
         assert kept[labels == code].mean() == pytest.approx(100 + 40 * code, abs=2)
     # The same latents give the same images.
-    np.testing.assert_array_equal(synthetic_set.generate(selected, latents, labels), kept)
+    np.testing.assert_array_equal(drawing.generate(selected, latents, labels), kept)
 
 
 def test_a_candidate_is_kept_in_proportion_to_its_odds():
@@ -104,7 +104,7 @@ def test_a_candidate_is_kept_in_proportion_to_its_odds():
     selected.features = lambda images: (images[:, 0, 0, :1] > 100).astype(float)
     selected.fitted[0] = 0.0, 1.0, np.log([3.0])
     latents = np.random.default_rng(8).standard_normal((4000, 64), dtype=np.float32)
-    kept = synthetic_set.generate(selected, latents, np.zeros(4000, np.int32))
+    kept = drawing.generate(selected, latents, np.zeros(4000, np.int32))
     assert (kept[:, 0, 0, 0] > 100).mean() == pytest.approx(0.625, abs=0.03)
 
 
@@ -112,7 +112,7 @@ def test_a_class_of_few_images_is_drawn_as_it_comes(few):
     generator = Dimmer()
     selected = selection.Selected(generator, 4, *real_images(23))
     latents = np.random.default_rng(5).standard_normal((30, 64), dtype=np.float32)
-    images = synthetic_set.generate(selected, latents, np.full(30, 2, np.int32))
+    images = drawing.generate(selected, latents, np.full(30, 2, np.int32))
     assert generator.asked == 4 * 30
     assert selected.fitted == {2: None}
     assert images.mean() == pytest.approx(180, abs=2)

@@ -6,7 +6,7 @@ import pytest
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import checksums, claims
 from lesiongan.files.errors import InputError
-from lesiongan.nets import synthetic_set
+from lesiongan.nets import drawing, synthetic_set
 from tests import oracles
 
 
@@ -30,7 +30,7 @@ class Painter:
 
 def test_every_generated_image_has_its_own_label_and_latent_however_many_there_are():
     labels = np.random.default_rng(0).integers(0, 7, 2300).astype(np.int32)
-    chunks = list(synthetic_set.generate_in_chunks(Painter(), labels, 3))
+    chunks = list(drawing.generate_in_chunks(Painter(), labels, 3))
     images, given = np.concatenate([c[0] for c in chunks]), np.concatenate([c[1] for c in chunks])
     np.testing.assert_array_equal(given, labels)
     np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
@@ -42,10 +42,10 @@ def test_every_generated_image_has_its_own_label_and_latent_however_many_there_a
     ]
     expected = np.rint(np.clip(128 + 40 * np.concatenate(z)[:, :28], 0, 255))
     np.testing.assert_array_equal(images[:, 1, :, 0], expected)
-    few = next(iter(synthetic_set.generate_in_chunks(Painter(), labels[:60], 3)))[0]
+    few = next(iter(drawing.generate_in_chunks(Painter(), labels[:60], 3)))[0]
     np.testing.assert_array_equal(few, images[:60])
     assert not np.array_equal(
-        few, next(iter(synthetic_set.generate_in_chunks(Painter(), labels[:60], 4)))[0]
+        few, next(iter(drawing.generate_in_chunks(Painter(), labels[:60], 4)))[0]
     )
 
 
@@ -70,7 +70,7 @@ def test_wider_latents_are_drawn_from_recorded_and_measured(drawn, tmp_path, mon
     measured = []
 
     def measure(inputs, synthetic, judge, generator, *_, **__):
-        measured.append(synthetic_set.generate(generator, z, labels))
+        measured.append(drawing.generate(generator, z, labels))
         return {}
 
     monkeypatch.setattr(synthetic_quality, "measure", measure)
@@ -102,14 +102,14 @@ def test_candidates_are_weighed_by_train_images_recorded_and_measured(drawn, tmp
     network = oracles.load(copy.models / "gan/generator.keras")
     selected = selection.Selected(network, 3, *run.inputs.part("train"))
     z = np.random.default_rng((0, 2, 0)).standard_normal((14, 64), dtype=np.float32)
-    np.testing.assert_array_equal(synthetic_set.generate(selected, z, labels), images)
+    np.testing.assert_array_equal(drawing.generate(selected, z, labels), images)
     assert len(selected.fitted) == 7
-    assert np.abs(images - synthetic_set.generate(network, z, labels).astype(int)).max() > 5
+    assert np.abs(images - drawing.generate(network, z, labels).astype(int)).max() > 5
 
     measured = []
 
     def measure(inputs, synthetic, judge, generator, *_, **__):
-        measured.append(synthetic_set.generate(generator, z, labels))
+        measured.append(drawing.generate(generator, z, labels))
         return {}
 
     monkeypatch.setattr(synthetic_quality, "measure", measure)

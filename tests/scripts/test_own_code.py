@@ -8,7 +8,7 @@ import numpy as np
 
 from lesiongan import ROOT
 from lesiongan.data.classes import CLASSES
-from lesiongan.nets import saved_models, synthetic_set
+from lesiongan.nets import drawing, saved_models
 from tests import oracles
 from tests.conftest import GAN, LEARNED
 
@@ -60,7 +60,7 @@ def test_ten_lines_of_keras_classify_images_and_draw_a_class(networks, tmp_path)
     assert np.abs(found["probabilities"] - expected).max() < 1e-5
     generator = saved_models.load_generator(ours.models / "gan/generator.keras")
     latents = np.random.default_rng(0).standard_normal((8, 64), dtype=np.float32)
-    expected = synthetic_set.generate(generator, latents, np.full(8, CLASSES.index("mel")))
+    expected = drawing.generate(generator, latents, np.full(8, CLASSES.index("mel")))
     assert np.abs(found["melanomas"] - expected).max() < 0.51
 
 
