@@ -4,14 +4,18 @@ Trainings from other seeds err in part in other ways, so a mixture of their imag
 the real ones than the images of any of them (results/LOG.md, GAN, tries 29 and 30).
 """
 
+# Latents are this many times as wide as in training, because a generator's images vary less than
+# real ones. Chosen on val (try 30).
+WIDER = 1.1
+
 
 def join(members):
     """Return a keras model that draws each image by one of its members, all as often.
 
     members: keras models of latent float32 (n, z) and label int32 (n,) -> image float32
     (n, 28, 28, 3) in [0, 255]. The latent of the joined network is (n, z + k) for k members. The
-    largest of its last k numbers says which member draws, from the first z. So each member has the
-    same chance, however wide latents are.
+    largest of its last k numbers says which member draws, from the first z numbers times WIDER. So
+    each member has the same chance, however wide latents are.
     """
     import keras
     from keras import layers, ops
@@ -22,7 +26,7 @@ def join(members):
     width = members[0].inputs[0].shape[1]
     z = keras.Input((width + len(members),), name="latent")
     y = keras.Input((), dtype="int32", name="label")
-    own = z[:, :width]
+    own = WIDER * z[:, :width]
     image, largest = members[0]([own, y]), z[:, width]
     for i, member in enumerate(members[1:], width + 1):
         # A number is 1 or 0 here, so each sum is exactly one of its terms.
