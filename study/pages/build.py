@@ -173,7 +173,8 @@ def build_gan_section():
         return "Not measured yet: `make records` does, by running the ordinary scripts."
     run = read_json(RUN / "synthetic_quality.json")
     other_run = run is not None and run["judge_sha256"] != found["judge_sha256"]
-    return gan.render_gan(found, other_run)
+    made = read_json(RUN / "gan_options.json") or {"options": {}}
+    return gan.render_gan(found, other_run, made["options"].get("generators", 1))
 
 
 def build_classifier_section():

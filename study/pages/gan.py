@@ -15,14 +15,13 @@ def name_extreme(which, values):
     return f"{known[c]:.2f} ({c})"
 
 
-def show_gap(found, end=""):
+def show_gap(found):
     """Return label agreement less recall of the class that the judge misses most.
 
     Recall is the judge's on real images of the class, and the gap is in standard errors.
-    end: '_dcgan' for the textbook GAN.
     """
     agreement, recall, se = (
-        found[f"{name}{end}"] for name in ("label_agreement", "real_recall", "agreement_se")
+        found[name] for name in ("label_agreement", "real_recall", "agreement_se")
     )
     return name_extreme(
         min,
@@ -39,129 +38,114 @@ def show_spread(found, least, most):
     return f"{name_extreme(min, found[least])}, {name_extreme(max, found[most])}"
 
 
-def build_row(found, label, name, worst="", form=".2f"):
-    """Return a row: its label, this GAN's mean (with `worst` behind it), and the textbook one's."""
-    dcgan = f"{found[name + '_dcgan']:{form}}" if f"{name}_dcgan" in found else "not run"
-    return label, f"{show_mean(found, name, form)}{worst}", dcgan
+def show_diversity(found):
+    """Return the least and greatest diversity over real of any class, and of any seed."""
+    ends = ("diversity_ratio_min", "diversity_ratio_max")
+    return show_spread(found, *(end if end in found else "diversity_ratio" for end in ends))
 
 
-def patch_rows(found):
-    """Return the rows of the measures without a network; none if they were not measured."""
-    if "swd_ratio" not in found:
-        return []
-    ends = ("spectrum_least", "spectrum_most")
-    return [
-        build_row(found, "patch distance over the floor, worse level", "swd_ratio"),
-        (
-            "power over that of train images, any radius: least, most",
-            show_spread(found, *ends),
-            show_spread(found, *(f"{end}_dcgan" for end in ends))
-            if "swd_ratio_dcgan" in found
-            else "not run",
-        ),
-    ]
+def show_patches(found):
+    """Return the patch distances over the floor at both levels, with those of half A."""
+    return " and ".join(
+        f"{found[f'swd_{n}_ratio']:.1f} ({found[f'swd_{n}_control']:.1f})" for n in (28, 14)
+    )
 
 
-def quality_rows(found):
-    """Return the rows of how near the images of both GANs are to real ones."""
-    has_dcgan = "frechet_ratio_dcgan" in found
-    return [
-        build_row(found, "Fréchet distance over the floor (1 = real images)", "frechet_ratio"),
-        *patch_rows(found),
-        build_row(found, "KID", "kid", form=".4f"),
-        build_row(
-            found,
-            "coverage over half B's",
-            "coverage_ratio",
-            f"; least {name_extreme(min, found['coverage_ratio_by_class'])}",
-        ),
-        build_row(
-            found,
-            "density over half B's",
-            "density_ratio",
-            f"; least {name_extreme(min, found['density_ratio_by_class'])}",
-        ),
-        (
-            "label agreement less the judge's recall on real, mean over seeds, in standard errors: "
-            "least",
-            show_gap(found),
-            show_gap(found, "_dcgan") if has_dcgan else "not run",
-        ),
-        (
-            "diversity over real, any seed: least, most",
-            show_spread(found, "diversity_ratio_min", "diversity_ratio_max"),
-            show_spread(found, "diversity_ratio_dcgan", "diversity_ratio_dcgan")
-            if has_dcgan
-            else "not run",
-        ),
-        build_row(
-            found, "CAS: balanced accuracy from synthetic images alone, over from real", "cas"
-        ),
-        build_row(
-            found,
-            "memorised, of 1000; most in a class",
-            "memorisation",
-            f"; {name_extreme(max, found['memorisation_by_class'])}",
-            ".3f",
-        ),
-    ]
+def show_with_least(name):
+    """Return a function that shows the mean of a measure and its least class."""
+    return lambda found: (
+        f"{show_mean(found, name, '.2f')}; least {name_extreme(min, found[f'{name}_by_class'])}"
+    )
 
 
-def describe_published(found):
-    """Return what the generator of weights/ draws like, as values of the template, or None.
+def show_memorised(found):
+    most = name_extreme(max, found["memorisation_by_class"])
+    return f"{show_mean(found, 'memorisation', '.3f')}; {most}"
 
-    Patch distance and spectrum need no network; the Fréchet ratio is by the judge of weights/.
-    """
-    row = found.get("published")
-    if row is None:
-        return None
 
-    def at_both(end):
-        return " and ".join(f"{row[f'swd_{n}_{end}']:.1f} at {n} pixels" for n in (28, 14))
+QUALITY = {
+    "Fréchet distance over the floor (1 = real images)": lambda found: show_mean(
+        found, "frechet_ratio", ".2f"
+    ),
+    "patch distance over the floor at 28 and 14 pixels (of real images of half A)": show_patches,
+    "power over that of train images, any class and radius: least, most": lambda found: show_spread(
+        found, "spectrum_least", "spectrum_most"
+    ),
+    "KID": lambda found: show_mean(found, "kid", ".4f"),
+    "coverage over half B's": show_with_least("coverage_ratio"),
+    "density over half B's": show_with_least("density_ratio"),
+    "label agreement less the judge's recall on real, mean over seeds, in standard errors: "
+    "least": show_gap,
+    "diversity over real, any seed: least, most": show_diversity,
+    "CAS: balanced accuracy from synthetic images alone, over from real": lambda found: show_mean(
+        found, "cas", ".2f"
+    ),
+    "memorised, of 1000; most in a class": show_memorised,
+}
+"""How each measure of images is shown, as a function of what is on record of a GAN."""
+COST = {
+    "minutes for 200 epochs, by alternating blocks of steps": lambda found: (
+        f"{found['minutes_200_epochs']:.0f}"
+    ),
+    "training images a second": lambda found: f"{found['train_images_per_second']:.0f}",
+    "images sampled a second": lambda found: f"{found['sample_images_per_second']:.0f}",
+    "GFLOP/s of a training step, of those that matrix products reach": lambda found: (
+        f"{found['arithmetic']['gflops']:.0f} of "
+        f"{found['arithmetic']['gflops_of_matrix_products']:.0f}"
+    ),
+}
+"""The same of what training and sampling cost."""
 
+
+def list_gans(found):
+    """Return {title: what is on record} of the GANs that gan.json has, as columns of the table."""
+    dcgan = {k.removesuffix("_dcgan"): v for k, v in found.items() if k.endswith("_dcgan")}
     return {
-        "frechet_ratio": f"{row['frechet_ratio']:.2f}",
-        "distance": at_both("ratio"),
-        "control": at_both("control"),
-        "least": name_extreme(min, row["spectrum_least"]),
-        "most": name_extreme(max, row["spectrum_most"]),
+        "this GAN": found,
+        "the GAN of `weights/`": found.get("published", {}),
+        "textbook DCGAN": dcgan if "frechet_ratio" in dcgan else {},
     }
 
 
-def speed_rows(found):
-    """Return the rows of what training and sampling cost; none if no speed has been measured."""
-    if "minutes_200_epochs" not in found:
-        return []
-    processor = found.get("environment_speed", {}).get("processor", "processor not recorded")
-    rows = [
-        build_row(
-            found,
-            f"minutes for 200 epochs, by alternating blocks of steps ({processor})",
-            "minutes_200_epochs",
-            form=".0f",
-        ),
-        build_row(found, "training images a second", "train_images_per_second", form=".0f"),
-        ("images sampled a second", f"{found['sample_images_per_second']:.0f}", ""),
-    ]
-    if reached := found.get("arithmetic"):
-        name = "GFLOP/s of a training step, of those that matrix products reach"
-        most = reached["gflops_of_matrix_products"]
-        rows.append((name, f"{reached['gflops']:.0f} of {most:.0f}", ""))
+def build_rows(gans, shown, missing):
+    """Return the rows of a table of GANs, a column each.
+
+    gans: {title: what is on record}; shown: {label of a row: function of what is on record};
+    missing: what stands for a value that is not on record. What is of no GAN has no row.
+    """
+    rows = []
+    for label, show in shown.items():
+        cells = [show_if_measured(show, found) for found in gans.values()]
+        if any(cells):
+            rows.append((label, *(cell or missing for cell in cells)))
     return rows
 
 
-def render_gan(found, other_run):
+def show_if_measured(show, found):
+    """Return what `show` makes of a record, or None if the record lacks what it shows."""
+    try:
+        return show(found)
+    except KeyError:
+        return None
+
+
+def render_gan(found, other_run, joined=1):
     """Return the GAN beside the textbook one as Markdown.
 
-    other_run: whether results/run/ was measured by another judge.
+    other_run: whether results/run/ was measured by another judge; joined: how many generators that
+    of weights/ joins.
     """
     other_judge = found.get("judge_sha256_dcgan", found["judge_sha256"]) != found["judge_sha256"]
+    gans = {title: known for title, known in list_gans(found).items() if known}
     return render(
         "gan",
         g=found,
-        has_dcgan="frechet_ratio_dcgan" in found,
+        titles=list(gans),
+        has_dcgan="textbook DCGAN" in gans,
         other_judge=other_judge,
         other_run=other_run,
-        published=describe_published(found),
-        rows=[*quality_rows(found), *speed_rows(found)],
+        published=found.get("published"),
+        joined=joined,
+        processor=found.get("environment_speed", {}).get("processor"),
+        rows=[*build_rows(gans, QUALITY, "not measured"), *build_rows(gans, COST, "")],
     )

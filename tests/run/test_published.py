@@ -175,8 +175,8 @@ def test_images_are_drawn_without_a_table_as_plain_keras_draws_them(
     drawn = tmp_path / "o" / "synthetic"
     images, labels = oracles.read_images(drawn / "hmnist_28_28_RGB.csv")
     assert np.bincount(labels, minlength=7).tolist() == [0, 0, 0, 7, 7, 0, 7]
-    z = np.random.default_rng((3, 2, 0)).standard_normal((21, 64), dtype=np.float32)
     generator = oracles.load(place / "gan/generator.keras")
+    z = np.random.default_rng((3, 2, 0)).standard_normal((21, 64), dtype=np.float32)
     expected = generator.predict([z, labels.astype(np.int32)], verbose=0)
     assert np.abs(images - expected).max() <= 0.51
     assert {p.name for p in (tmp_path / "o").iterdir()} == {"synthetic"}

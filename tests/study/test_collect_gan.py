@@ -59,14 +59,19 @@ def test_the_published_generator_is_measured_without_training_and_shown(bars, pi
     row = json.loads((place.results / "gan/published.json").read_text())
     patches = json.loads((outputs / "synthetic_quality.json").read_text())["patches"]
     assert row["swd_14_control"] == patches["swd_14_control"]["value"]
-    shown = pages_gan.describe_published({"published": row})
-    assert shown["distance"] == (
-        f"{patches['swd_28_ratio']['value']:.1f} at 28 pixels and "
-        f"{patches['swd_14_ratio']['value']:.1f} at 14 pixels"
-    )
-    assert shown["least"].startswith(f"{min(row['spectrum_least'].values()):.2f} (")
-    assert shown["most"].startswith(f"{max(row['spectrum_most'].values()):.2f} (")
-    assert pages_gan.describe_published({}) is None
+    gans = pages_gan.list_gans({"published": row, "frechet_ratio_dcgan": 9.5})
+    assert gans["the GAN of `weights/`"] == row
+    rows = {label: cells for label, *cells in pages_gan.build_rows(gans, pages_gan.QUALITY, "-")}
+    (distance,) = [cells for label, cells in rows.items() if label.startswith("patch distance")]
+    values = [patches[f"swd_{n}_{of}"]["value"] for n in (28, 14) for of in ("ratio", "control")]
+    assert distance == ["-", "{:.1f} ({:.1f}) and {:.1f} ({:.1f})".format(*values), "-"]
+    (power,) = [cells[1] for label, cells in rows.items() if label.startswith("power")]
+    assert power.startswith(f"{min(row['spectrum_least'].values()):.2f} (")
+    assert f"{max(row['spectrum_most'].values()):.2f} (" in power
+    (frechet,) = [cells for label, cells in rows.items() if label.startswith("Fréchet")]
+    assert frechet == ["-", f"{row['frechet_ratio']:.2f}", "9.50"]
+    # Nothing on record has classification scores.
+    assert not [label for label in rows if label.startswith("CAS")]
 
 
 def test_collect_takes_means_over_seeds_of_one_judge(bars, pipeline, place, tmp_path):
