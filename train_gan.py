@@ -414,7 +414,7 @@ def main(argv=None):
         args.classes,
         args.least_images,
     )
-    place = ResultFolder(run, folder / "options.json", run.identify(without=gan_flags.SAMPLING))
+    place = ResultFolder(run, folder / "options.json", run.identify(gan_flags.list_unnamed(args)))
     trained = False
     if args.sample_only:
         settle_split(run)
@@ -491,7 +491,8 @@ def list_files(args):
 
 def is_grid(epoch, args):
     """Return whether samples are drawn after an epoch, counted from 0."""
-    return (epoch + 1) % args.grid_every == 0 or epoch in (0, count_epochs(args) - 1)
+    done = epoch + 1
+    return done % args.grid_every == 0 or done == 1 or done % args.epochs == 0
 
 
 def identify_synthetic(run, options, generator_path):

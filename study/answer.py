@@ -103,7 +103,7 @@ def say_gain(row):
     level = f"{MEASURE_NAMES[row['measure']]} {unsigned(base + value)} instead of {unsigned(base)}"
     interval = f"[{signed(row['low'])}, {signed(row['high'])}]"
     if is_of_few(row):
-        return f"{level} ({signed(value)} {interval}), not tested, of too few seeds"
+        return f"{level} ({signed(value)} {interval}), no p-value: too few seeds"
     if row["low"] <= 0 <= row["high"]:
         seen = unsigned(row["minimum_detectable"])
         return f"{level}, no difference shown ({signed(value)} {interval}; detectable: {seen})"

@@ -52,6 +52,7 @@ NOT_AVERAGED = ("environment", "commits", "agreement_se")
 OF_BASELINE = (
     "frechet_ratio",
     "swd_ratio",
+    *(f"swd_{n}_{end}" for n in (28, 14) for end in SWD_ENDS),
     "spectrum_least",
     "spectrum_most",
     "frechet",
@@ -89,6 +90,7 @@ def keep_quality(runs, run):
     folder = runs.outputs(run)
     made = records.read_json(folder / "evaluation/options.json", "evaluate.py")
     row = {"environment": made["environment"], **read_quality(folder)}
+    row["generator_sha256"] = made["inputs"].get("generator")
     writing.write_json(runs.record(run), row)
 
 

@@ -73,7 +73,9 @@ def check_made(grid, group):
     if group.gan_seed is not None:
         gan = (group.fraction, grid.arms[group.arm]["source"], group.gan_seed)
         folder = grid.gan_folder(*gan) / "models/gan"
-        made.append((folder, train_gan, grid.gan_recipe(*gan), gan_flags.SAMPLING))
+        recipe = grid.gan_recipe(*gan)
+        unnamed = gan_flags.list_unnamed(train_gan.parse_args(recipe))
+        made.append((folder, train_gan, recipe, unnamed))
     for seed, folder in zip(grid.values["teacher_seeds"], grid.teachers(group), strict=False):
         recipe = grid.teacher_recipe(group.fraction, seed)
         unnamed = train_cnn.list_unnamed(train_cnn.parse_args(recipe))

@@ -13,7 +13,7 @@ from lesiongan.data import classes, protocols
 from lesiongan.data.classes import CLASS_NAMES, CLASSES, HAM10000_COUNTS, MALIGNANT, class_counts
 from lesiongan.files import checksums, writing
 from lesiongan.files.software import read_citation
-from lesiongan.nets import croissant, exports, selection
+from lesiongan.nets import croissant, exports, joined_generator, selection
 from lesiongan.run import published
 
 CROISSANT, DATASHEET, LICENCE = FILES = ("croissant.json", "DATASHEET.md", "LICENSE")
@@ -111,6 +111,7 @@ def gather_facts(identity, labels, files, pictures):
         "training_seed": options["seed"],
         # Sets of before there could be several have no such number on record.
         "generators": options.get("generators", 1),
+        "wider": joined_generator.WIDER,
         "generator": network,
         "published": is_published,
         "command": find_command(options["sampling"], is_published),

@@ -9,6 +9,15 @@ the real ones than the images of any of them (results/LOG.md, GAN, tries 29 and 
 WIDER = 1.1
 
 
+# The members' names begin so.
+MEMBER = "member_"
+
+
+def count_members(generator):
+    """Return how many generators a keras model joins; 1 for one that joins none."""
+    return sum(layer.name.startswith(MEMBER) for layer in generator.layers) or 1
+
+
 def join(members):
     """Return a keras model that draws each image by one of its members, all as often.
 
@@ -21,7 +30,7 @@ def join(members):
     from keras import layers, ops
 
     members = [
-        keras.Model(m.inputs, m.outputs[0], name=f"member_{i}") for i, m in enumerate(members)
+        keras.Model(m.inputs, m.outputs[0], name=f"{MEMBER}{i}") for i, m in enumerate(members)
     ]
     width = members[0].inputs[0].shape[1]
     z = keras.Input((width + len(members),), name="latent")

@@ -16,6 +16,7 @@ from lesiongan.data.clinical import SEXES, SITES
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import say
+from lesiongan.nets import joined_generator
 from lesiongan.run import keras_setup
 
 CODES = {"label": len(CLASSES), "sex": len(SEXES), "site": len(SITES)}
@@ -322,6 +323,8 @@ def check(proto, model):
 
     rng, given = np.random.default_rng(0), {}
     n = max(2, *(CODES[i.name] for i in model.inputs if i.name in CODES), 0)
+    # So every generator of several draws some of them.
+    n *= joined_generator.count_members(model)
     for i in model.inputs:
         shape = (n, *i.shape[1:])
         values: np.ndarray = rng.standard_normal(shape)

@@ -27,8 +27,8 @@ LAYERS = ((48, 1), (64, 2), (64, 2))
 FITTED_TO, REGROUPED = 6000, 4
 # A class with fewer train images has no mean worth matching; its images are drawn as they come.
 LEAST = 20
-# Latents of the candidates are from as wide as in training to this many times as wide, because
-# real images vary more than those of a generator.
+# Latents of the candidates are from as wide as the generator's own to this many times as wide,
+# because real images vary more than those of a generator.
 WIDEST = 1.2
 # A penalty on the squared weights, over the number of train images: their mean is as uncertain.
 RIDGE, LEAST_RIDGE = 4.0, 0.01

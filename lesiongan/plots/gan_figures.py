@@ -5,7 +5,7 @@ import numpy as np
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import records
 from lesiongan.measures import texture
-from lesiongan.nets import inference
+from lesiongan.nets import inference, joined_generator
 from lesiongan.nets.drawing import draw_latents, generate
 from lesiongan.plots import style
 from lesiongan.plots.sources import Missing, frame, need
@@ -54,11 +54,22 @@ def draw_interpolation(sources):
     # The signs of the first three numbers choose the picture's flip and turn, so both ends share
     # them.
     b[:3] = np.abs(b[:3]) * np.sign(a[:3])
+    # Of several generators, one draws the whole way: that which the last numbers choose.
+    if (members := joined_generator.count_members(generator)) > 1:
+        b[-members:] = a[-members:]
     angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     t = np.linspace(0, 1, GRID)[:, None]
     z = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
     groups = {c: generate(generator, z, np.full(GRID, i)) for i, c in enumerate(CLASSES)}
     return style.class_rows(sources.page, [groups], GRID, ("latent interpolation",), own="one")
+
+
+def list_ends(sources):
+    """Return the last epoch of each generator that a training trained one after another."""
+    made = sources.inputs.check_made_from(
+        sources.models / "gan" / "options.json", "train_gan.py", {"options": {"epochs": int}}
+    )["options"]
+    return [made["epochs"] * (i + 1) for i in range(made.get("generators", 1))]
 
 
 def draw_gan_training(sources):
@@ -69,6 +80,9 @@ def draw_gan_training(sources):
     fig, (left, right) = style.panels(sources.page, 2, height=2.4)
     left.plot(history.epoch, history.critic_loss, color=style.REAL, label="critic")
     left.plot(history.epoch, history.generator_loss, color=style.SYNTHETIC, label="generator")
+    for end in list_ends(sources)[:-1]:
+        for ax in (left, right):
+            ax.axvline(end + 0.5, color="grey", linewidth=0.5)
     left.axhline(np.log(2), color="grey", linestyle=":", label="log 2: indistinguishable")
     left.set(xlabel="epoch", ylabel="relativistic loss (nats)")
     right.plot(history.epoch, history.accuracy * 100, color="black")

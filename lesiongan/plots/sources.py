@@ -154,9 +154,11 @@ class Sources:
         shape = {"options": {"epochs": int, "grid_every": int}}
         record = self.models / "gan" / "options.json"
         options = self.inputs.check_made_from(record, "train_gan.py", shape)["options"]
-        epochs, every = options["epochs"], max(options["grid_every"], 1)
+        each, every = options["epochs"], max(options["grid_every"], 1)
+        # Several generators are trained one after another, and their epochs are counted on.
+        epochs = each * options.get("generators", 1)
         # A training draws these and no others; what else lies in the folder is not its own.
-        drawn = sorted({1, *range(every, epochs + 1, every), epochs})
+        drawn = sorted({1, *range(every, epochs + 1, every), *range(each, epochs + 1, each)})
         paths = {e: self.models / "gan" / "samples" / f"epoch_{e:04d}.png" for e in drawn}
         there = [e for e in drawn if paths[e].is_file()]
         if not there:

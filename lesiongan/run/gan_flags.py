@@ -29,6 +29,8 @@ SAMPLING_IF_GIVEN = {
     "export": (),
     "image_grid": False,
 }
+# Of these flags the record of a training says something only where they are given.
+UNUSED = {"generators": 1}
 MOST_CANDIDATES, MOST_GENERATORS = 100, 10
 EXPORTS = ("npz", "folders", "dataset.json", "onnx")
 
@@ -70,7 +72,8 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
         default=1,
         metavar="G",
         help="train G generators one after another, with seeds from --seed on, and draw each image "
-        "by one of them: nearer to real images, in G times the time (default 1)",
+        "by one of them, from latents 1.1 times as wide as in training: nearer to real images, in "
+        "G times the time (default 1)",
     )
     g.add_argument(
         "--grid-every", type=flags.positive, default=10, help="epochs between sample grids"
@@ -109,8 +112,8 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
         type=flags.number,
         default=1.0,
         metavar="S",
-        help="draw latents S times as wide as in training: above 1 images vary more, below 1 they "
-        "are more typical of their class; grids keep theirs",
+        help="draw latents S times as wide: above 1 images vary more, below 1 they are more "
+        "typical of their class; grids keep theirs",
     )
     g.add_argument(
         "--candidates",
@@ -159,6 +162,14 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
     if args.sample_only and args.resume:
         p.error("--sample-only and --resume contradict each other: sampling trains nothing")
     return args
+
+
+def list_unnamed(args: argparse.Namespace) -> list[str]:
+    """Return the flags that are not on record of a generator.
+
+    They change only what is drawn from it, or are not used.
+    """
+    return [*SAMPLING, *(name for name, value in UNUSED.items() if vars(args)[name] == value)]
 
 
 def check_sampling(args: argparse.Namespace, refuse: Callable[[str], object]) -> None:

@@ -174,7 +174,21 @@ def build_gan_section():
     run = read_json(RUN / "synthetic_quality.json")
     other_run = run is not None and run["judge_sha256"] != found["judge_sha256"]
     made = read_json(RUN / "gan_options.json") or {"options": {}}
+    if is_outdated(found.get("published", {}), run):
+        del found["published"]
     return gan.render_gan(found, other_run, made["options"].get("generators", 1))
+
+
+def is_outdated(measured, run):
+    """Return whether what was measured of the published generator is of an earlier one.
+
+    measured: the record of gan.json; run: synthetic_quality.json of results/run/, or None.
+    """
+    if not measured or run is None:
+        return False
+    generator = run.get("networks", {}).get("generator", {}).get("sha256")
+    of = (measured.get("generator_sha256", generator), measured["judge_sha256"])
+    return of != (generator, run["judge_sha256"])
 
 
 def build_classifier_section():

@@ -51,10 +51,18 @@ def show_patches(found):
     )
 
 
+def show_number(name, form):
+    """Return (name, function that shows the mean of a measure)."""
+    return name, lambda found: show_mean(found, name, form)
+
+
 def show_with_least(name):
-    """Return a function that shows the mean of a measure and its least class."""
-    return lambda found: (
-        f"{show_mean(found, name, '.2f')}; least {name_extreme(min, found[f'{name}_by_class'])}"
+    """Return (name, function that shows the mean of a measure and its least class)."""
+    return (
+        name,
+        lambda found: (
+            f"{show_mean(found, name, '.2f')}; least {name_extreme(min, found[f'{name}_by_class'])}"
+        ),
     )
 
 
@@ -63,35 +71,46 @@ def show_memorised(found):
     return f"{show_mean(found, 'memorisation', '.3f')}; {most}"
 
 
+def show_power(found):
+    return show_spread(found, "spectrum_least", "spectrum_most")
+
+
+def show_arithmetic(found):
+    reached = found["arithmetic"]
+    return f"{reached['gflops']:.0f} of {reached['gflops_of_matrix_products']:.0f}"
+
+
 QUALITY = {
-    "Fréchet distance over the floor (1 = real images)": lambda found: show_mean(
-        found, "frechet_ratio", ".2f"
+    "Fréchet distance over the floor (1 = real images)": show_number("frechet_ratio", ".2f"),
+    "patch distance over the floor, 28 and 14 pixels (in brackets: real images)": (
+        "swd_28_ratio",
+        show_patches,
     ),
-    "patch distance over the floor at 28 and 14 pixels (of real images of half A)": show_patches,
-    "power over that of train images, any class and radius: least, most": lambda found: show_spread(
-        found, "spectrum_least", "spectrum_most"
+    "power over that of train images, any class and radius: least, most": (
+        "spectrum_least",
+        show_power,
     ),
-    "KID": lambda found: show_mean(found, "kid", ".4f"),
+    "KID": show_number("kid", ".4f"),
     "coverage over half B's": show_with_least("coverage_ratio"),
     "density over half B's": show_with_least("density_ratio"),
-    "label agreement less the judge's recall on real, mean over seeds, in standard errors: "
-    "least": show_gap,
-    "diversity over real, any seed: least, most": show_diversity,
-    "CAS: balanced accuracy from synthetic images alone, over from real": lambda found: show_mean(
-        found, "cas", ".2f"
+    "label agreement less the judge's recall on real, in standard errors: lowest class": (
+        "label_agreement",
+        show_gap,
     ),
-    "memorised, of 1000; most in a class": show_memorised,
+    "diversity over real, any seed: least, most": ("diversity_ratio", show_diversity),
+    "CAS: balanced accuracy from synthetic images alone, over from real": show_number("cas", ".2f"),
+    "memorised, of 1000; most in a class": ("memorisation", show_memorised),
 }
-"""How each measure of images is shown, as a function of what is on record of a GAN."""
+"""Each measure of images: the name that its record has, and how the record of a GAN is shown."""
 COST = {
-    "minutes for 200 epochs, by alternating blocks of steps": lambda found: (
-        f"{found['minutes_200_epochs']:.0f}"
+    "minutes for 200 epochs, by alternating blocks of steps": show_number(
+        "minutes_200_epochs", ".0f"
     ),
-    "training images a second": lambda found: f"{found['train_images_per_second']:.0f}",
-    "images sampled a second": lambda found: f"{found['sample_images_per_second']:.0f}",
-    "GFLOP/s of a training step, of those that matrix products reach": lambda found: (
-        f"{found['arithmetic']['gflops']:.0f} of "
-        f"{found['arithmetic']['gflops_of_matrix_products']:.0f}"
+    "training images a second": show_number("train_images_per_second", ".0f"),
+    "images sampled a second": show_number("sample_images_per_second", ".0f"),
+    "GFLOP/s of a training step, of those that matrix products reach": (
+        "arithmetic",
+        show_arithmetic,
     ),
 }
 """The same of what training and sampling cost."""
@@ -103,30 +122,21 @@ def list_gans(found):
     return {
         "this GAN": found,
         "the GAN of `weights/`": found.get("published", {}),
-        "textbook DCGAN": dcgan if "frechet_ratio" in dcgan else {},
+        "textbook DCGAN": dcgan,
     }
 
 
 def build_rows(gans, shown, missing):
     """Return the rows of a table of GANs, a column each.
 
-    gans: {title: what is on record}; shown: {label of a row: function of what is on record};
-    missing: what stands for a value that is not on record. What is of no GAN has no row.
+    gans: {title: what is on record}; shown: QUALITY or COST; missing: what stands for a measure
+    that is not on record. A measure of no GAN has no row.
     """
-    rows = []
-    for label, show in shown.items():
-        cells = [show_if_measured(show, found) for found in gans.values()]
-        if any(cells):
-            rows.append((label, *(cell or missing for cell in cells)))
-    return rows
-
-
-def show_if_measured(show, found):
-    """Return what `show` makes of a record, or None if the record lacks what it shows."""
-    try:
-        return show(found)
-    except KeyError:
-        return None
+    return [
+        (label, *(show(found) if name in found else missing for found in gans.values()))
+        for label, (name, show) in shown.items()
+        if any(name in found for found in gans.values())
+    ]
 
 
 def render_gan(found, other_run, joined=1):
@@ -141,11 +151,12 @@ def render_gan(found, other_run, joined=1):
         "gan",
         g=found,
         titles=list(gans),
-        has_dcgan="textbook DCGAN" in gans,
+        has_dcgan="frechet_ratio_dcgan" in found,
         other_judge=other_judge,
         other_run=other_run,
         published=found.get("published"),
         joined=joined,
+        has_patches=any("swd_28_ratio" in known for known in gans.values()),
         processor=found.get("environment_speed", {}).get("processor"),
         rows=[*build_rows(gans, QUALITY, "not measured"), *build_rows(gans, COST, "")],
     )

@@ -42,6 +42,11 @@ def test_the_largest_of_the_last_numbers_says_which_generator_draws(members, joi
     assert np.abs(theirs[0] - theirs[1]).max(axis=(1, 2, 3)).min() > 0.1
 
 
+def test_members_are_counted(members, joined):
+    assert joined_generator.count_members(joined) == 3
+    assert joined_generator.count_members(members[0]) == 1
+
+
 def test_equal_numbers_choose_one_generator_too(members, joined):
     latents, labels = draw_inputs(7)
     latents[:, LATENT:] = 0.5

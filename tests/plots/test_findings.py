@@ -226,14 +226,17 @@ def sources(pipeline, tmp_path):
     return Sources(run), copy.models / "gan"
 
 
-def pretend(folder, epochs, every):
+def pretend(folder, epochs, every, generators=1):
     """Change the record of a training to so many epochs, with a grid for each that it drew."""
     record = oracles.read(folder / "options.json")
     record["options"] |= {"epochs": epochs, "grid_every": every}
+    each, epochs = epochs, epochs * generators
+    if generators > 1:
+        record["options"]["generators"] = generators
     writing.write_json(folder / "options.json", record)
     for path in (folder / "samples").glob("*.png"):
         path.unlink()
-    for epoch in {1, *range(every, epochs + 1, every), epochs}:
+    for epoch in {1, *range(every, epochs + 1, every), *range(each, epochs + 1, each)}:
         Image.new("L", (1, 1), epoch).save(folder / f"samples/epoch_{epoch:04d}.png")
 
 
@@ -254,6 +257,12 @@ def test_the_grids_are_those_of_the_epochs_spread_over_the_training(sources, epo
         assert len(shown) == wanted
         assert (shown[0], shown[-1]) == (1, epochs)
         assert max(np.diff(shown)) <= 10
+
+
+def test_the_grids_of_several_generators_are_those_of_all_their_epochs(sources):
+    found, folder = sources
+    pretend(folder, 7, 5, generators=3)
+    assert [epoch for epoch, _ in found.sample_grids()] == [1, 5, 7, 10, 14, 15, 20, 21]
 
 
 def test_grids_that_the_training_did_not_draw_are_not_its_own(sources):

@@ -6,8 +6,10 @@ The files are read by pandas and the generator is asked by plain Keras.
 import numpy as np
 import pandas as pd
 
-from lesiongan.nets import inference
+import train_gan
+from lesiongan.nets import inference, joined_generator
 from lesiongan.plots import gan_figures, style
+from lesiongan.run import keras_setup
 from tests import oracles
 from tests.oracles import CLASSES
 from tests.plots.drawn import NAMES, lines_of, picture, tiles, words
@@ -159,6 +161,25 @@ def test_interpolation_goes_from_one_latent_to_another_of_the_same_turn_at_the_s
         )
         shown = np.array(tiles(ax, 10))[[0, 4, 9]]
         assert np.abs(shown - drawn).max() <= 0.6
+
+
+def test_one_generator_of_several_draws_a_whole_interpolation(inputs, monkeypatch):
+    keras_setup.seed_everything(5)
+    members = [train_gan.build_generator(8) for _ in range(3)]
+    joined = joined_generator.join(members)
+    monkeypatch.setattr(inputs, "model", lambda *name: joined)
+    asked = []
+    monkeypatch.setattr(
+        gan_figures,
+        "generate",
+        lambda network, z, y: asked.append(z) or np.zeros((len(y), 28, 28, 3), np.uint8),
+    )
+    gan_figures.draw_interpolation(inputs)
+    for z in asked:
+        assert z.shape == (10, 67)
+        assert len(set(z[:, 64:].argmax(axis=1))) == 1
+        # The others go from one end to the other.
+        assert np.abs(z[0, 3:64] - z[-1, 3:64]).mean() > 0.5
 
 
 def test_the_map_of_features_is_the_judges(inputs, monkeypatch):

@@ -108,7 +108,7 @@ def test_every_published_file_is_listed_with_its_hash_and_none_is_large():
     others = {"nearest.npz", "card.json", "LICENSE", "MODEL_CARD.md"}
     assert {*NETWORKS.values(), *others} <= set(files)
     for name, path in files.items():
-        assert path.stat().st_size < (3_000_000 if name.endswith(".keras") else 2_000_000), name
+        assert path.stat().st_size < (8_000_000 if name.endswith(".keras") else 2_000_000), name
 
 
 def test_the_published_networks_are_those_of_the_published_results():
@@ -176,7 +176,8 @@ def test_images_are_drawn_without_a_table_as_plain_keras_draws_them(
     images, labels = oracles.read_images(drawn / "hmnist_28_28_RGB.csv")
     assert np.bincount(labels, minlength=7).tolist() == [0, 0, 0, 7, 7, 0, 7]
     generator = oracles.load(place / "gan/generator.keras")
-    z = np.random.default_rng((3, 2, 0)).standard_normal((21, 64), dtype=np.float32)
+    numbers = generator.input_shape[0][1]
+    z = np.random.default_rng((3, 2, 0)).standard_normal((21, numbers), dtype=np.float32)
     expected = generator.predict([z, labels.astype(np.int32)], verbose=0)
     assert np.abs(images - expected).max() <= 0.51
     assert {p.name for p in (tmp_path / "o").iterdir()} == {"synthetic"}

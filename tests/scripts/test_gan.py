@@ -290,7 +290,12 @@ def test_two_generators_are_those_of_two_seeds(drawn, scratch):
     )
     sheet = " ".join((scratch.outputs / "synthetic/DATASHEET.md").read_text().split())
     assert "joins 2 generators, trained with the seeds 0 to 1" in sheet
+    assert "| seed of the training | 0 to 1 |" in sheet
     assert "joins" not in (drawn.outputs / "synthetic/DATASHEET.md").read_text()
+    # A record of one generator says nothing of several, so those of before there could be stay
+    # current.
+    assert oracles.read(scratch.models / "gan/options.json")["options"]["generators"] == 2
+    assert "generators" not in oracles.read(drawn.models / "gan/options.json")["options"]
 
 
 def test_interrupted_and_resumed_run_is_the_uninterrupted_one(drawn, scratch):

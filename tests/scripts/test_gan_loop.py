@@ -69,7 +69,9 @@ def loop(table_path, tmp_path, monkeypatch):
             ["--data", str(table_path), "--epochs", "4", "--grid-every", "2", *flags]
         )
         run = runs.Run(args, "train_gan")
-        place = ResultFolder(run, tmp_path / "options.json", run.identify(gan_flags.SAMPLING))
+        place = ResultFolder(
+            run, tmp_path / "options.json", run.identify(gan_flags.list_unnamed(args))
+        )
         notes, saved = Notes(), []
 
         def prepare(images, labels, args):
@@ -151,6 +153,10 @@ def test_of_several_generators_each_is_trained_from_its_own_beginning_on_its_own
     def run(resuming=False):
         notes, history, saved = loop("--generators", "3", "--seed", "7", resuming=resuming)
         (kept,) = [network for name, network in saved if name == "generator.keras"]
+        if not resuming:
+            # --grid-every is 2.
+            drawn = [name for name, _ in saved if name.endswith(".png")]
+            assert drawn == [f"epoch_{e:04d}.png" for e in (1, 2, 4, 6, 8, 10, 12)]
         averages = [float(m.get_weights()[0][0]) for m in kept]
         return notes, [h["epoch"] for h in history], averages
 

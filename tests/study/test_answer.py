@@ -215,7 +215,7 @@ def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_b
     )
     for seeds in ({"cnn_seeds": [0, 1]}, {"gan_seeds": [0]}):
         few = answer.say_gain(row_of(**seeds))
-        assert few == f"{level} (+.020 [+.010, +.030]), not tested, of too few seeds"
+        assert few == f"{level} (+.020 [+.010, +.030]), no p-value: too few seeds"
     assert answer.say_gain(row_of(p_at_most=True)).startswith(gain.replace("p =", "p ≤"))
 
 

@@ -186,7 +186,7 @@ def test_of_one_gan_no_difference_is_called_one(filled):
     assert not answer.is_shown(row)
     sentence = next(a["sentence"] for a in found["answers"] if a["arm"] == "shared_70")
     assert "higher" not in sentence
-    assert sentence.count("not tested, of too few seeds") == 2
+    assert sentence.count("no p-value: too few seeds") == 2
     assert "others" not in found["lead"]
 
 

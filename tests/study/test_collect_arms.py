@@ -104,7 +104,7 @@ def check_answer(tmp_path, found):
     assert "+0.020 (" in answer
     ours["less_classic"]["auc"] |= {"value": -0.02, "p": 0.001, "p_holm": 0.01}
     (tmp_path / "arms.json").write_text(json.dumps(found))
-    assert "With all lesions of this table: AUC lowered." in pages.build_answer()
+    assert "With all train lesions of HAM10000: AUC lowered." in pages.build_answer()
 
 
 def check_recipes(arms, place, tmp_path):
