@@ -112,7 +112,7 @@ def say_gain(row):
     if row["p_holm"] is not None and not is_shown(row):
         return f"{clause} but not significantly after Holm's correction ({say_p(row)})"
     if row["p_holm"] is None:
-        return f"{clause}, not tested"
+        return f"{clause}, no p-value"
     clause += f" ({say_p(row)})"
     worth = row["worth"] if row["measure"] == "auc" and value > 0 else None
     return f"{clause}, {say_worth(worth)}" if worth else clause

@@ -203,8 +203,8 @@ def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_b
     loss = row_of(value=-0.02, low=-0.03, high=-0.01, p_holm=None)
     lower = "AUC .780 instead of .800, lower by .020 [-.030, -.010]"
     # An untested gain is no stronger a finding than one that the correction takes back.
-    assert answer.say_gain(loss) == f"{lower}, not tested"
-    assert answer.say_gain(row_of(p_holm=None)).endswith("[+.010, +.030], not tested")
+    assert answer.say_gain(loss) == f"{lower}, no p-value"
+    assert answer.say_gain(row_of(p_holm=None)).endswith("[+.010, +.030], no p-value")
     assert not answer.is_shown(loss)
     assert answer.say_gain(row_of(low=-0.001)) == (
         f"{level}, no difference shown (+.020 [-.001, +.030]; detectable: .016)"
