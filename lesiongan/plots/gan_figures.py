@@ -80,14 +80,17 @@ def draw_gan_training(sources):
     fig, (left, right) = style.panels(sources.page, 2, height=2.4)
     left.plot(history.epoch, history.critic_loss, color=style.REAL, label="critic")
     left.plot(history.epoch, history.generator_loss, color=style.SYNTHETIC, label="generator")
-    for end in list_ends(sources)[:-1]:
+    ends, epoch = list_ends(sources), "epoch"
+    if len(ends) > 1:
+        epoch += f" ({len(ends)} generators, one after another)"
+    for end in ends[:-1]:
         for ax in (left, right):
             ax.axvline(end + 0.5, color="grey", linewidth=0.5)
     left.axhline(np.log(2), color="grey", linestyle=":", label="log 2: indistinguishable")
-    left.set(xlabel="epoch", ylabel="relativistic loss (nats)")
+    left.set(xlabel=epoch, ylabel="relativistic loss (nats)")
     right.plot(history.epoch, history.accuracy * 100, color="black")
     right.axhline(50, color="grey", linestyle=":")
-    right.set(xlabel="epoch", ylabel="real above synthetic (%)")
+    right.set(xlabel=epoch, ylabel="real above synthetic (%)")
     style.mark_single_points([left, right])
     one_line = sources.page.columns("two") == "two" and sources.page.style == "paper"
     style.legend_above(left, 3 if one_line else 2)

@@ -10,6 +10,7 @@ import train_gan
 from lesiongan.nets import inference, joined_generator
 from lesiongan.plots import gan_figures, style
 from lesiongan.run import keras_setup
+from lesiongan.run.inputs import Inputs
 from tests import oracles
 from tests.oracles import CLASSES
 from tests.plots.drawn import NAMES, lines_of, picture, tiles, words
@@ -227,3 +228,26 @@ def test_spectra_stand_under_their_diagnoses_with_real_images_beside_them(inputs
         assert heights == {round(float(y), 6) for y in (*real["low"], *real["high"])}
     assert ours.get_title() == "synthetic / real (train)"
     assert theirs.get_title() == "real (train) / real (held out)"
+
+
+def test_trainings_one_after_another_are_set_apart(inputs, monkeypatch):
+    def marks():
+        left, right = gan_figures.draw_gan_training(inputs).axes
+        upright = [
+            [line.get_xdata()[0] for line in ax.lines if len(set(line.get_xdata())) == 1]
+            for ax in (left, right)
+        ]
+        return upright, left.get_xlabel()
+
+    # The fixture's GAN is one, of two epochs.
+    assert marks() == ([[], []], "epoch")
+    read = Inputs.check_made_from
+
+    def read_several(*args):
+        made = read(*args)
+        return made | {"options": made["options"] | {"generators": 3}}
+
+    monkeypatch.setattr(Inputs, "check_made_from", read_several)
+    # A mark lies between the last epoch of one generator and the first of the next.
+    several = "epoch (3 generators, one after another)"
+    assert marks() == ([[2.5, 4.5], [2.5, 4.5]], several)
