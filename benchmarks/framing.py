@@ -10,7 +10,6 @@ of age, sex and site, and with nothing known. Writes results/framing.csv: a row 
 measures as evaluate.py's, the balanced accuracy at the balanced point. Test is never read.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from lesiongan.files import writing
 from lesiongan.measures import estimates, metrics
 from lesiongan.measures.networks import TRAINED
 from lesiongan.nets import inference, saved_models
-from lesiongan.run import keras_setup, script
+from lesiongan.run import flags, keras_setup, script
 from lesiongan.run.inputs import load_inputs
 
 MIDDLE = 22
@@ -93,16 +92,14 @@ def score_folder(folder, inputs, views):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("folders", type=Path, nargs="+", help="folders of networks, as models/cnn")
     p.add_argument("--data", help="table (default: the one in data/)")
     p.add_argument("--metadata", default="auto", help="its metadata (default: beside the table)")
     p.add_argument("--out", type=Path, default=ROOT / "results/framing.csv")
     args = p.parse_args(argv)
-    flags = ["--metadata", args.metadata, *(["--data", args.data] if args.data else [])]
-    inputs = load_inputs(train_cnn.parse_args(flags))
+    shared = ["--metadata", args.metadata, *(["--data", args.data] if args.data else [])]
+    inputs = load_inputs(train_cnn.parse_args(shared))
     keras_setup.quiet_tensorflow()
     whole = inputs.part("val")[0]
     near = enlarge(whole)

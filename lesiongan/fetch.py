@@ -8,7 +8,6 @@ seven class counts, metadata in the same order) before it is moved into data/. T
 minute or two. Without a network it says so within 20 seconds.
 """
 
-import argparse
 import os
 import shutil
 import sys
@@ -38,7 +37,7 @@ RECIPE = """by hand:
 
 
 def parse_args(argv=None):
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=flags.HelpFormatter)
+    p = flags.Parser(__doc__)
     p.add_argument(
         "--out",
         type=flags.path,

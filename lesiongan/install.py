@@ -8,7 +8,6 @@ adds the rest. At the end the command says which backend of Keras it found, and 
 kernel that has imported an older package must be restarted.
 """
 
-import argparse
 import importlib
 import importlib.metadata
 import os
@@ -20,16 +19,14 @@ from pathlib import Path
 
 from lesiongan import ROOT
 from lesiongan.files.errors import InputError, first_line
-from lesiongan.run import keras_setup, machine, packages, script
+from lesiongan.run import flags, keras_setup, machine, packages, script
 
 # Another build of these would be one for the CPU, or would not fit the others.
 GUARDED = ("tensorflow", "jax", "jaxlib", "torch", "torchvision", "numpy")
 
 
 def parse_args(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("--dry-run", action="store_true", help="say what would be installed, and stop")
     return p.parse_args(argv)
 

@@ -11,7 +11,6 @@ mark in its lowest bits (see PHANTOM_BITS in lesiongan/data/classes.py), by whic
 says that it was made from phantom lesions.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +251,7 @@ def refuse_real(folder):
 
 
 def parse_args(argv=None):
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=flags.HelpFormatter)
+    p = flags.Parser(__doc__)
     p.add_argument(
         "--rows",
         type=flags.positive,

@@ -36,7 +36,7 @@ SHOWN = 3
 
 
 def parse_args(argv=None):
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=flags.HelpFormatter)
+    p = flags.Parser(__doc__)
     p.add_argument("folders", nargs="+", metavar="DIR", help="folders of photographs, or files")
     p.add_argument(
         "--labels",

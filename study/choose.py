@@ -9,7 +9,6 @@ results_choice.json, as results/study_choice.json; what is chosen is written int
 before a closed cell is scored on test. A training that was interrupted goes on from its last epoch.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import metrics
 from lesiongan.nets import inference, saved_models
-from lesiongan.run import inputs, machine, script
+from lesiongan.run import flags, inputs, machine, script
 from study.grid import Grid, is_count
 
 MEASURES = ("auc", "balanced_accuracy", "accuracy", "log_loss")
@@ -91,9 +90,7 @@ def try_recipe(grid, choice, name, table, folder, places):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("grid", type=Path)
     grid = Grid(p.parse_args(argv).grid)
     choice = read_choice(grid)

@@ -5,12 +5,11 @@
 It is for trials. The grid and the list of the committed results are refused.
 """
 
-import argparse
 from pathlib import Path
 
 from lesiongan import clean
 from lesiongan.files.errors import InputError
-from lesiongan.run import script
+from lesiongan.run import flags, script
 from study.grid import Grid
 from study.runs import Runs
 
@@ -20,9 +19,7 @@ COLLECTED = ("gan.json", "gan_curve.*", "classifier.json", "arms.json")
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("grid", type=Path)
     p.add_argument("--records", type=Path, help="a list of runs, to be cleared too")
     args = p.parse_args(argv)

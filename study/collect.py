@@ -9,7 +9,6 @@ method; the others have no p-value. No contrast mixes cells of two backends. Cel
 versions of the code, or of several processors, are compared, and the answer says so.
 """
 
-import argparse
 import csv
 import io
 from pathlib import Path
@@ -22,7 +21,7 @@ from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates
 from lesiongan.measures.contrasts import adjust, compare, draw_measures
 from lesiongan.measures.predictions import read_lesions, read_predictions
-from lesiongan.run import script
+from lesiongan.run import flags, script
 from study import answer, gaps, publish_run, study_map
 from study.grid import CEILING, Grid, Group
 from study.grid import MEASURES as COMPARED
@@ -326,9 +325,7 @@ def write_csv(path, contrasts):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("grid", type=Path)
     p.add_argument("--marker", type=Path, help="also write this file when all is done")
     args = p.parse_args(argv)

@@ -5,11 +5,10 @@
 What no record is there for is left out.
 """
 
-import argparse
 from pathlib import Path
 
 from lesiongan.files import writing
-from lesiongan.run import script
+from lesiongan.run import flags, script
 from study import collect_arms, collect_classifier, collect_gan, publish_run
 from study.runs import Runs
 
@@ -26,9 +25,7 @@ COLLECTORS = (
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("list", type=Path)
     p.add_argument("--marker", type=Path, help="also write this file when all is done")
     args = p.parse_args(argv)

@@ -3,11 +3,10 @@
 python -m study.plan study/config.yaml
 """
 
-import argparse
 from pathlib import Path
 
 from lesiongan.files.errors import InputError
-from lesiongan.run import script
+from lesiongan.run import flags, script
 from lesiongan.run.inputs import find_table
 from study.grid import Grid
 from study.runs import Runs
@@ -20,9 +19,7 @@ def check_is_there(path):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("grid", type=Path)
     p.add_argument("--records", type=Path, help="say of this list of runs which records are there")
     p.add_argument("--stages", type=int, help="the first so many stages alone")

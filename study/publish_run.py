@@ -6,7 +6,6 @@ The text between a page's marks is a function of results/ alone. A test checks t
 date.
 """
 
-import argparse
 import shutil
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from lesiongan.data.classes import HAM10000_COUNTS
 from lesiongan.files import checksums, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures.networks import FOLDERS
-from lesiongan.run import script
+from lesiongan.run import flags, script
 from study import publish_weights
 from study.gather import pack
 from study.pages import build as pages
@@ -139,9 +138,7 @@ def read_image_ids(path):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("--models-dir", type=Path, default=ROOT / "models")
     p.add_argument("--outputs-dir", type=Path, default=ROOT / "outputs")
     p.add_argument("--metadata", type=Path, default=ROOT / "data" / "HAM10000_metadata.csv")

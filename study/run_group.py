@@ -8,7 +8,6 @@ results/study/cells/ID.json, is written last, after the predictions, ID.csv.gz. 
 interrupted goes on from its last epoch.
 """
 
-import argparse
 import gzip
 import json
 import time
@@ -21,7 +20,7 @@ from lesiongan import ROOT
 from lesiongan.files import checksums, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import estimates
-from lesiongan.run import gan_flags, identity, inputs, machine, script
+from lesiongan.run import flags, gan_flags, identity, inputs, machine, script
 from study.grid import Grid
 
 
@@ -186,9 +185,7 @@ def log_reading(grid, group, seeds):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("grid", type=Path)
     p.add_argument("group", help="for example f10_shared_5000_g0")
     args = p.parse_args(argv)

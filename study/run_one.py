@@ -6,7 +6,6 @@ Snakemake calls it. The run's scripts go on where an interruption stopped them, 
 results/ is written last.
 """
 
-import argparse
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from lesiongan import ROOT
 from lesiongan.data.classes import HAM10000_COUNTS
 from lesiongan.files import locks, records, writing
 from lesiongan.files.errors import InputError
-from lesiongan.run import script
+from lesiongan.run import flags, script
 from study import collect_classifier, collect_gan, gather
 from study.runs import Runs
 
@@ -85,9 +84,7 @@ def perform(runs, run):
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("list", type=Path, help="for example study/records.yaml")
     p.add_argument("run", help="for example lesion_0")
     args = p.parse_args(argv)

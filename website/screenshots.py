@@ -9,7 +9,6 @@ and dark, and shrinks two of the run's pictures. Pictures of real lesions may no
 run on anything but phantoms is refused.
 """
 
-import argparse
 import io
 import os
 import re
@@ -24,7 +23,7 @@ from pathlib import Path
 from lesiongan import ROOT
 from lesiongan.files import records, writing
 from lesiongan.files.errors import InputError
-from lesiongan.run import script
+from lesiongan.run import flags, script
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 PICTURES = ROOT / "docs" / "pictures"
@@ -45,9 +44,7 @@ MOST_BYTES = 150_000
 
 
 def parse_args(argv=None):
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument(
         "--outputs-dir", type=Path, metavar="DIR", help="a finished run; default: the tutorial's"
     )

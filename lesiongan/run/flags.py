@@ -4,8 +4,10 @@ import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from lesiongan.data.protocols import SPLITS
+from lesiongan.files.errors import printable
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -18,12 +20,25 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return action.help if said else f"{action.help} (default %(default)s)"
 
 
-def parser(doc: str | None, split_file: bool = False) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line each; `doc` is the docstring that --help shows."""
+
+    def __init__(self, doc: str | None):
+        super().__init__(description=doc, formatter_class=HelpFormatter)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, without the usage, and exit with code 2."""
+        # Messages of our own begin with the flag that is wrong, and say what to do.
+        hint = "" if message.startswith("--") else "; --help lists the flags"
+        self.exit(2, f"{self.prog}: error: {printable(message)}{hint}\n")
+
+
+def parser(doc: str | None, split_file: bool = False) -> Parser:
     """Return a parser with the flags that all scripts share; `doc` is the script's docstring.
 
     split_file: --split may also name a split.csv (evaluate.py checks which).
     """
-    p = argparse.ArgumentParser(description=doc, formatter_class=HelpFormatter)
+    p = Parser(doc)
     g = p.add_argument_group("common to all scripts")
     g.add_argument(
         "--data",

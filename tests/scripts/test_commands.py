@@ -136,7 +136,36 @@ def test_contradictory_flags_name_the_flag(script, flags, word, capsys):
     with pytest.raises(SystemExit) as e:
         __import__(script).parse_args(flags)
     assert e.value.code == 2
-    assert word in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert word in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        (["train_gan.py", "--epochs"], "--epochs"),
+        (["train_cnn.py", "--epoch-s", "3"], "--epoch-s"),
+        (["evaluate.py", "a\nb"], "a b"),
+        (["-m", "lesiongan.photographs"], "--out"),
+        (["-m", "lesiongan.clean"], "DIR"),
+        (["-m", "study.plan", "a.yaml", "--stages", "x"], "--stages"),
+    ],
+)
+def test_a_command_line_that_does_not_parse_is_one_line(command, word):
+    done = run(*command)
+    assert done.returncode == 2
+    assert word in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.endswith("; --help lists the flags\n")
+
+
+def test_all_commands_parse_by_the_same_parser():
+    folders = [ROOT / f for f in ("lesiongan", "study", "benchmarks", "tests", "website")]
+    paths = [*ROOT.glob("*.py"), *(p for f in folders for p in f.rglob("*.py"))]
+    by_hand = "ArgumentParser" + "("
+    found = [p for p in paths if by_hand in p.read_text(encoding="utf-8")]
+    assert not found, "lesiongan.run.flags.Parser is the one whose errors are one line"
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -10,7 +10,6 @@ damaged, test_hostile_files.py and test_saved_models.py run a part. Adds its cou
 results/reliability.json.
 """
 
-import argparse
 import gzip
 import io
 import json
@@ -33,7 +32,7 @@ from lesiongan.files.errors import InputError
 from lesiongan.measures import networks
 from lesiongan.measures.predictions import write_predictions
 from lesiongan.phantom import write_phantom
-from lesiongan.run import checkpoints
+from lesiongan.run import checkpoints, flags
 from tests.stress.damage import bomb, damage, damage_json, hostile_model, hostile_npz
 from tests.stress.tools import leave_in_place, write_as_a_tool
 
@@ -286,9 +285,7 @@ def save_two_models(folder):
 
 
 def main():
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("--files", type=int, default=2000)
     p.add_argument("--models", type=int, default=100)
     p.add_argument("--seed", type=int, default=0)

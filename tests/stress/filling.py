@@ -7,7 +7,6 @@ the size of a file (RLIMIT_FSIZE); with it, a small tmpfs is mounted (needs root
 must be whole: every JSON, CSV, PNG, NPZ and model file is read to its end.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 from lesiongan import ROOT
+from lesiongan.run import flags
 
 WORK = {
     "train_gan.py": [
@@ -131,9 +131,7 @@ def mount(folder, size):
 
 
 def main():
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("--tmpfs", action="store_true")
     args = p.parse_args()
     from lesiongan.phantom import write_phantom

@@ -9,7 +9,6 @@ as soon as a file is being written. It counts how often training went on in the 
 that began anew would end alike. test_checkpoints.py runs a handful.
 """
 
-import argparse
 import contextlib
 import os
 import random
@@ -21,6 +20,7 @@ import time
 from pathlib import Path
 
 from lesiongan import ROOT
+from lesiongan.run import flags
 
 GAN = [
     "--epochs",
@@ -166,9 +166,7 @@ def compare(table, folder, kills, seed=0, scripts=("train_gan.py", "train_cnn.py
 
 
 def main():
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("--kills", type=int, default=20, help="of each trainer")
     p.add_argument("--seed", type=int, default=0)
     args = p.parse_args()

@@ -9,7 +9,6 @@ epoch on few rows. Adds its values to results/reliability.json; exits with 1 if 
 GiB.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from lesiongan import ROOT
+from lesiongan.run import flags
 
 
 def measure(script, *flags, record):
@@ -68,9 +68,7 @@ def measure_cnn(folder, large):
 
 
 def main():
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("parts", nargs="*", metavar="eda|cnn|samples", help="default all three")
     p.add_argument("--rows", type=int, default=1_000_000)
     p.add_argument("--samples", type=int, default=100_000)

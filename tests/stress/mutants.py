@@ -18,7 +18,6 @@ When all have a verdict, their counts go to results/reliability.json. Bugs that 
 printed last.
 """
 
-import argparse
 import ast
 import concurrent.futures
 import csv
@@ -39,7 +38,7 @@ from pathlib import Path
 
 from lesiongan import ROOT
 from lesiongan.files import writing
-from lesiongan.run import code_hash, machine
+from lesiongan.run import code_hash, flags, machine
 from tests.conftest import STAGES
 from tests.stress.reliability import note
 
@@ -424,9 +423,7 @@ def write_tried(path, tried, mutants):
 
 
 def main():
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument(
         "--only", default="", metavar="WORD", help="bugs whose list, file or description has this"
     )

@@ -10,7 +10,6 @@ in an exception. Changes that no test noticed are printed and written to results
 Some of them do not change behaviour; the others need a new test.
 """
 
-import argparse
 import concurrent.futures
 import json
 import subprocess
@@ -18,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from lesiongan.run import flags
 from tests.stress.mutants import (
     ROOT,
     copy_project,
@@ -84,9 +84,7 @@ def try_change(mutant, given, files):
 
 
 def main():
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("--count", type=int, default=100)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--jobs", type=int, default=2, help="changes tried at once")

@@ -14,7 +14,6 @@ go on from its checkpoint. Where Slurm is not installed it says so and ends with
 It works in a copy of the project, with links to .venv and .venv-study (`make .venv-study/ready`).
 """
 
-import argparse
 import json
 import os
 import random
@@ -32,6 +31,7 @@ import yaml
 from lesiongan import ROOT
 from lesiongan.files import checksums
 from lesiongan.phantom import write_phantom
+from lesiongan.run import flags
 from tests.stress.mutants import copy_project
 
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch")
@@ -179,9 +179,7 @@ def go_on_after_limit(project):
 
 
 def main():
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = flags.Parser(__doc__)
     p.add_argument("what", choices=("kills", "slurm"))
     p.add_argument("--kills", type=int, default=20)
     p.add_argument("--seed", type=int, default=0)
