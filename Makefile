@@ -12,6 +12,8 @@ PY := .venv/bin/python
 DATA ?=
 METADATA ?= auto
 FLAGS ?=
+# Flags of the GAN's training alone.
+GAN_FLAGS ?=
 # The study: its grid, how many of the grid's stages (empty for all), and where it runs: local or slurm.
 GRID ?= study/config.yaml
 STAGES ?=
@@ -36,7 +38,7 @@ all: .venv/ready  ## the main job: explore, train GAN, judge and CNN, evaluate, 
 	echo "1/7 exploring the table, about a minute"
 	$(PY) eda.py "$${common[@]}"
 	echo "2/7 training the GAN and writing the synthetic images, 25 to 85 minutes for HAM10000"
-	$(PY) train_gan.py "$${common[@]}" --resume
+	$(PY) train_gan.py "$${common[@]}" --resume $(GAN_FLAGS)
 	echo "3/7 training the judge of synthetic images, 2 to 10 minutes"
 	$(PY) train_cnn.py "$${common[@]}" --resume --role judge
 	echo "4/7 training the classifier on real and synthetic images, 5 to 12 minutes"
@@ -88,7 +90,9 @@ records: .venv/ready .venv-study/ready  ## the other results in results/ whose r
 	@$(PY) -m study.plan "$(GRID)" --records "$(RECORDS)"
 	$(SNAKEMAKE) --forcerun collect_records --config "grid=$(GRID)" "records=$(RECORDS)" -- records
 
-weights: all  ## repeat the published run on HAM10000; replaces weights/ and results/run (1 to 3 hours)
+# Images of three joined generators are nearer to real ones than those of one (docs/method.md).
+weights: GAN_FLAGS = --generators 3
+weights: all  ## repeat the published run on HAM10000; replaces weights/ and results/run (2 to 6 hours)
 	@data="$(DATA)"
 	[ -n "$$data" ] || data=$$($(PY) -m lesiongan.fetch --choose | tail -n 1)
 	metadata="$(METADATA)"
