@@ -106,7 +106,7 @@ weights: all  ## repeat the published run on HAM10000; replaces weights/ and res
 	$(PY) visualize_results.py "$${common[@]}"
 	echo "measuring the warning of images unlike the training, then writing weights/ and results/run/"
 	$(PY) -m benchmarks.likeness --data "$$data" --metadata "$$metadata"
-	$(PY) -m study.publish_run --metadata "$$metadata"
+	$(PY) -m study.publish_run --data "$$data" --metadata "$$metadata"
 
 release: .venv/ready-dev  ## build networks, pages and site of a version from one commit, and check them (hours)
 	@$(PY) -m benchmarks.release --before

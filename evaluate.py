@@ -177,7 +177,7 @@ def evaluate_synthetic(run, models, synthetic):
         network = saved_models.load_generator(synthetic.generator)
         run.check_not_replaced("generator", synthetic.generator)
         # Fresh images are measured beside those of the set, and must be drawn alike.
-        generator = synthetic.drawing.apply(network, seen)
+        generator = synthetic.drawing.apply(network, seen, run.args.weights)
     nearest_path = run.args.outputs_dir / "evaluation" / "nearest.csv"
     found = synthetic_quality.measure(
         run.inputs, synthetic.table, judge, generator, nearest_path, seen=seen

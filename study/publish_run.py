@@ -1,6 +1,7 @@
 """Copy a finished run: small files to results/run/, networks to weights/; write the pages' tables.
 
-    python -m study.publish_run [--models-dir models --outputs-dir outputs] [--tables-only]
+    python -m study.publish_run [--models-dir models --outputs-dir outputs] [--data TABLE]
+    python -m study.publish_run --tables-only
 
 The text between a page's marks is a function of results/ alone. A test checks that it is up to
 date.
@@ -14,10 +15,12 @@ import numpy as np
 from lesiongan import ROOT
 from lesiongan.data import metadata
 from lesiongan.data.classes import HAM10000_COUNTS
+from lesiongan.data.tables import read_table
 from lesiongan.files import checksums, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures.networks import FOLDERS
 from lesiongan.run import flags, script
+from lesiongan.run.inputs import find_table
 from study import publish_weights
 from study.gather import pack
 from study.pages import build as pages
@@ -141,12 +144,15 @@ def main(argv=None):
     p = flags.Parser(__doc__)
     p.add_argument("--models-dir", type=Path, default=ROOT / "models")
     p.add_argument("--outputs-dir", type=Path, default=ROOT / "outputs")
+    p.add_argument("--data", help="table of the run (default: the one in data/)")
     p.add_argument("--metadata", type=Path, default=ROOT / "data" / "HAM10000_metadata.csv")
     p.add_argument("--tables-only", action="store_true", help="leave results/run/ and the networks")
     args = p.parse_args(argv)
     if not args.tables_only:
         copy_run(args.models_dir, args.outputs_dir)
-        publish_weights.publish(args.models_dir, args.outputs_dir, read_image_ids(args.metadata))
+        table = read_table(find_table(args.data))
+        ids = read_image_ids(args.metadata)
+        publish_weights.publish(args.models_dir, args.outputs_dir, ids, table)
     else:
         publish_weights.refresh()
     for page, sections in pages.PAGES.items():

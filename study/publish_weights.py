@@ -9,10 +9,13 @@ import html
 import json
 import shutil
 
+import numpy as np
+
 from lesiongan import ROOT
 from lesiongan.files import checksums, writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import likeness, subgroups
+from lesiongan.nets import selection
 from lesiongan.plots import report, tables
 from lesiongan.run import published
 from study.pages.markdown import TEMPLATES, cores, show_estimate
@@ -63,6 +66,25 @@ def copy_networks(models, outputs, folder):
             raise InputError(f"{path}: is larger than {MOST_BYTES[path.suffix[1:]]} bytes")
 
 
+def list_train_rows(outputs):
+    """Return int64 (n,): the rows of the table that split.csv has in train."""
+    lines = (outputs / "split.csv").read_text().splitlines()[1:]
+    return np.array([int(line.split(",")[0]) for line in lines if line.endswith(",train")])
+
+
+def write_class_means(table, outputs, folder):
+    """Write the mean features of each class's train images, by which --candidates weighs images.
+
+    table: the Table of the run. Raises InputError if it is another.
+    """
+    made = json.loads((folder / "gan" / "options.json").read_text())
+    if table.sha256 != made["data"]["sha256"]:
+        raise InputError(f"{table.path}: is not the table of the run; name that by --data")
+    own = np.isin(table.rows, list_train_rows(outputs))
+    means = selection.ClassMeans.measure(table.images[own], table.labels[own])
+    means.write(folder / published.CLASS_MEANS)
+
+
 def hash_lines(values):
     """Return the hex SHA-256 of sorted values, one a line."""
     return hashlib.sha256("".join(f"{v}\n" for v in sorted(values)).encode()).hexdigest()
@@ -73,8 +95,7 @@ def build_card(outputs, records, image_ids):
 
     records: {folder of a network: its options.json}; image_ids: {row: image id} of the metadata.
     """
-    lines = (outputs / "split.csv").read_text().splitlines()[1:]
-    rows = [int(line.split(",")[0]) for line in lines if line.endswith(",train")]
+    rows = list_train_rows(outputs).tolist()
     first = records["gan"]
     return {
         "licence": published.LICENCE,
@@ -110,10 +131,12 @@ def render_card(folder, card, records):
     )
     model, cnn = found["models"]["classifier"], records["cnn"]
     counts = {part: sum(n) for part, n in card["split"]["images"].items()}
+    generators = records["gan"]["options"].get("generators", 1)
+    joined = f"; {generators} trainings joined" if generators > 1 else ""
     networks = [
         {
             "file": file,
-            "what": WHAT[name],
+            "what": WHAT[name] + joined * (name == "generator"),
             "bytes": f"{(folder / file).stat().st_size:,}",
             "sha256": checksums.file_sha256(folder / file),
         }
@@ -128,6 +151,8 @@ def render_card(folder, card, records):
         largest=f"{largest / 1e6:.1f}",
         nearest_bytes=f"{(folder / published.NEAREST).stat().st_size:,}",
         nearest_sha256=checksums.file_sha256(folder / published.NEAREST),
+        means_bytes=f"{(folder / published.CLASS_MEANS).stat().st_size:,}",
+        means_sha256=checksums.file_sha256(folder / published.CLASS_MEANS),
         commit=card["commit"],
         seed=card["seed"],
         machine=cores(cnn["environment"]),
@@ -176,12 +201,16 @@ def group_rows(groups):
             yield (f"{what}: {name}", str(block["images"]), *cells)
 
 
-def publish(models, outputs, image_ids):
-    """Replace weights/ by the networks of a finished run, whose numbers are in results/ by now."""
+def publish(models, outputs, image_ids, table):
+    """Replace weights/ by the networks of a finished run, whose numbers are in results/ by now.
+
+    image_ids: {row: image id} of the metadata; table: the Table of the run.
+    """
     new = published.FOLDER.with_name("weights.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     copy_networks(models, outputs, new)
+    write_class_means(table, outputs, new)
     records = read_records(new)
     card = build_card(outputs, records, image_ids)
     writing.write_json(new / "card.json", card)

@@ -16,6 +16,11 @@ def count_members(generator):
     return sum(layer.name.startswith(MEMBER) for layer in generator.layers) or 1
 
 
+def own_width(generator):
+    """Return how many times as wide as in training a keras model makes its latents by itself."""
+    return WIDER if count_members(generator) > 1 else 1.0
+
+
 def join(members):
     """Return a keras model that draws each image by one of its members, all as often.
 

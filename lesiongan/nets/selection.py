@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from lesiongan.data import spectrum
-from lesiongan.data.classes import IMAGE_SHAPE
+from lesiongan.data.classes import CLASSES, IMAGE_SHAPE
+from lesiongan.files import archives, writing
 from lesiongan.nets import drawing, inference
-from lesiongan.run import streams
+from lesiongan.run import published, streams
 
 # Channels and stride of each layer of random convolutions.
 LAYERS = ((48, 1), (64, 2), (64, 2))
@@ -27,13 +28,15 @@ LAYERS = ((48, 1), (64, 2), (64, 2))
 FITTED_TO, REGROUPED = 6000, 4
 # A class with fewer train images has no mean worth matching; its images are drawn as they come.
 LEAST = 20
-# Latents of the candidates are from as wide as the generator's own to this many times as wide,
-# because real images vary more than those of a generator.
+# Latents of the candidates are from as wide as in training to this many times as wide, because
+# real images vary more than those of a generator.
 WIDEST = 1.2
 # A penalty on the squared weights, over the number of train images: their mean is as uncertain.
 RIDGE, LEAST_RIDGE = 4.0, 0.01
 # Features are cut off at so many standard deviations.
 LIMIT = 8.0
+# The most bytes that the file of a ClassMeans may say it needs.
+LARGEST = 10**6
 
 
 def build_random_features():
@@ -70,6 +73,39 @@ class Features:
         return np.concatenate([power, inference.predict(self.network, images)], axis=1)
 
 
+@dataclass(frozen=True)
+class ClassMeans:
+    """What candidates are weighed by.
+
+    means: float64 (7, 190), the mean features of each class's train images, 0 for a class without;
+    images: int64 (7,), how many these are.
+    """
+
+    means: np.ndarray
+    images: np.ndarray
+
+    @classmethod
+    def measure(cls, images, labels):
+        """Return the ClassMeans of images, uint8 (n, 28, 28, 3), and their labels (n,)."""
+        found = Features(build_random_features())(images)
+        of_class = np.eye(len(CLASSES))[labels]
+        counts = of_class.sum(axis=0)
+        means = of_class.T @ found / np.maximum(counts, 1)[:, None]
+        return cls(means, counts.astype(np.int64))
+
+    def write(self, path):
+        """Write it as .npz, so that equal ones are equal files."""
+        with writing.atomic(path) as t:
+            np.savez(t, means=self.means, images=self.images)
+
+
+def read_published():
+    """Return the ClassMeans of the images that the generator of weights/ learned from."""
+    published.read_card()
+    path = published.FOLDER / published.CLASS_MEANS
+    return ClassMeans(**archives.read_arrays(path, ["means", "images"], LARGEST))
+
+
 class Selected:
     """A generator that draws `candidates` images for each latent and keeps one.
 
@@ -77,41 +113,42 @@ class Selected:
     candidates' latents, so equal latents give equal images.
     """
 
-    def __init__(self, generator, candidates, images, labels):
-        """Take a generator, and the images that it learned from.
+    def __init__(self, generator, candidates, learned, own_width=1.0):
+        """Take a generator, and the ClassMeans of the images that it learned from.
 
-        generator: keras model, or drawing.Widened; images: uint8 (n, 28, 28, 3); labels: (n,). The
-        weights of a class are fitted when it is drawn for the first time.
+        generator: keras model, or drawing.Widened; own_width: how many times as wide as in training
+        the keras model makes its latents. The weights of a class are fitted when it is drawn for
+        the first time.
         """
         self.generator, self.inputs, self.candidates = generator, generator.inputs, candidates
-        self.images, self.labels = images, labels
+        self.learned = learned
         self.features = Features(build_random_features())
-        self.scales = np.linspace(1, WIDEST, candidates, dtype=np.float32)
+        self.scales = np.linspace(1, WIDEST, candidates, dtype=np.float32) / np.float32(own_width)
         self.fitted: dict[int, tuple | None] = {}
 
     def weights_of(self, code):
         """Return (centre, scale, weights), each (190,), of a class; None if its images are few."""
         if code not in self.fitted:
-            own = self.images[self.labels == code]
-            self.fitted[code] = self.fit(code, self.features(own)) if len(own) >= LEAST else None
+            many = self.learned.images[code] >= LEAST
+            self.fitted[code] = self.fit(code) if many else None
         return self.fitted[code]
 
-    def fit(self, code, real):
-        """Return (centre, scale, weights), each (190,), of a class; real: its features (n, 190)."""
+    def fit(self, code):
+        """Return (centre, scale, weights), each (190,), of a class."""
         rng = np.random.default_rng([streams.CANDIDATES, code])
         each = -(-FITTED_TO // self.candidates)
         latents = [self.draw(rng) for _ in range(each)]
         made = self.features(self.make(np.concatenate(latents), np.full(each, code)))
-        centre, scale = real.mean(axis=0), made.std(axis=0) + 1e-9
-        target = standardise(real, centre, scale).mean(axis=0)
+        # Features are deviations from the mean of the train images, so the target is 0.
+        centre, scale = self.learned.means[code], made.std(axis=0) + 1e-9
         made = standardise(made, centre, scale).reshape(each, self.candidates, -1)
         columns = np.arange(self.candidates)
         groups = [
             made[rng.permuted(np.tile(np.arange(each)[:, None], self.candidates), axis=0), columns]
             for _ in range(REGROUPED)
         ]
-        ridge = max(LEAST_RIDGE, RIDGE / len(real))
-        return centre, scale, match_means(np.concatenate(groups), target, ridge)
+        ridge = max(LEAST_RIDGE, RIDGE / self.learned.images[code])
+        return centre, scale, match_means(np.concatenate(groups), np.zeros(len(centre)), ridge)
 
     def draw(self, rng):
         """Return float32 (candidates, z): the latents of the candidates of one image."""

@@ -10,7 +10,7 @@ from lesiongan.data.classes import CLASSES, IMAGE_SHAPE, class_counts
 from lesiongan.files import checksums, claims, locks, records, writing
 from lesiongan.files.errors import InputError
 from lesiongan.files.telling import event, say
-from lesiongan.nets import data_card, drawing, exports, onnx_export, selection
+from lesiongan.nets import data_card, drawing, exports, joined_generator, onnx_export, selection
 from lesiongan.run import published, streams
 
 # The provenance.json of a synthetic set begins with one of these.
@@ -70,13 +70,23 @@ class Drawing:
     latent_scale: float = 1.0
     candidates: int = 1
 
-    def apply(self, generator, inputs):
-        """Return a generator whose images are drawn so; inputs: Inputs with its train images."""
+    def apply(self, generator, inputs, weights=None):
+        """Return a generator whose images are drawn so.
+
+        inputs: Inputs with the images that it learned from; weights: the value of --weights, with
+        which these are not needed.
+        """
+        own_width = joined_generator.own_width(generator)
         if self.latent_scale != 1:
             generator = drawing.Widened(generator, self.latent_scale)
         if self.candidates > 1:
             say(f"  each image is one of {self.candidates} candidates; this takes some minutes")
-            generator = selection.Selected(generator, self.candidates, *inputs.part("train"))
+            learned = (
+                selection.read_published()
+                if weights
+                else selection.ClassMeans.measure(*inputs.part("train"))
+            )
+            generator = selection.Selected(generator, self.candidates, learned, own_width)
         return generator
 
 
@@ -195,7 +205,8 @@ def write(place, generator, labels):
 
     def chunks():
         done = 0
-        drawn_by = Drawing(args.latent_scale, args.candidates).apply(generator, inputs)
+        asked = Drawing(args.latent_scale, args.candidates)
+        drawn_by = asked.apply(generator, inputs, args.weights)
         for images, y in drawing.generate_in_chunks(drawn_by, labels, args.seed):
             if exports.NPZ in extras:
                 kept.append(images)

@@ -184,11 +184,6 @@ def check_sampling(args: argparse.Namespace, refuse: Callable[[str], object]) ->
     if args.weights:
         if not args.sample_only:
             refuse("--weights published trains nothing: add --sample-only")
-        if args.candidates > 1:
-            refuse(
-                "--weights published draws without a table, and --candidates needs the train "
-                "images: leave one out"
-            )
         moved = args.split != "lesion" or args.split_seed or args.train_fraction < 1
         moved = moved or args.train_share != "own" or args.label_order != "auto"
         moved = moved or args.trust_row_order

@@ -1,8 +1,9 @@
 """The published networks: trained once on HAM10000 and kept in weights/, for use without training.
 
-weights/ is laid out like models/, with nearest.npz, MODEL_CARD.md, card.json and SHA256SUMS beside
-the networks. `--weights published` reads networks from there. What they were trained on is in
-card.json, so that no table is needed to draw synthetic images or to classify photographs.
+weights/ is laid out like models/, with nearest.npz, class_means.npz, MODEL_CARD.md, card.json and
+SHA256SUMS beside the networks. `--weights published` reads networks from there. What they were
+trained on is in card.json, so that no table is needed to draw synthetic images or to classify
+photographs.
 """
 
 import argparse
@@ -23,7 +24,7 @@ NETWORKS = {
     "classifier": "cnn/classifier.keras",
     "judge": "judge/classifier.keras",
 }
-NEAREST = "nearest.npz"
+NEAREST, CLASS_MEANS = "nearest.npz", "class_means.npz"
 LICENCE = "CC BY-NC 4.0, see weights/LICENSE"
 CARD = {
     "commit": str,
@@ -68,7 +69,7 @@ def read_sums() -> dict[str, str]:
         found = {}
     records_of = [f"{file.split('/')[0]}/options.json" for file in NETWORKS.values()]
     # A list that leaves a file out would let any file pass in its place.
-    if not {*NETWORKS.values(), *records_of, NEAREST, CARD_NAME} <= set(found):
+    if not {*NETWORKS.values(), *records_of, NEAREST, CLASS_MEANS, CARD_NAME} <= set(found):
         raise InputError(
             f"{FOLDER / SUMS}: missing or damaged; restore it with `git checkout weights`, or "
             "clone the repository again"

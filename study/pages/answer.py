@@ -60,12 +60,12 @@ def describe_told(clinical):
     }
 
 
-def render_answer(found, train_images, majority, other_set, clinical=None):
+def render_answer(found, train_images, majority, clinical=None, other_set=False, joined=1):
     """Return the answer as Markdown: a picture, one sentence, one short table.
 
     train_images: how many real images the CNNs were trained on; majority: the accuracy of always
-    naming the commonest class; other_set: whether the picture shows another set than the table's;
-    clinical: see describe_told.
+    naming the commonest class; clinical: see describe_told; other_set: whether the picture shows
+    another set than the table's; joined: of how many trainings the GAN of the picture is.
     """
     arms, ours = found["arms"], found["arms"]["classic_synthetic"]
     gain = ours["less_classic"]
@@ -87,6 +87,7 @@ def render_answer(found, train_images, majority, other_set, clinical=None):
         majority=f"{majority:.3f}",
         compared=sum("less_classic" in arm for arm in arms.values()),
         other_set=other_set,
+        joined=joined,
         told=describe_told(clinical),
     )
 

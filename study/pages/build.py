@@ -129,8 +129,8 @@ def build_answer():
     measured = json.loads((RUN / "metrics.json").read_text())
     majority = measured["majority_baseline"]["accuracy"]["value"]
     clinical = (read_json(RUN.parent / "classifier.json") or {}).get("lesion_split_clinical")
-    other_set = is_of_another_set()
-    return answer.render_answer(found, trained["real_images"], majority, other_set, clinical)
+    drawn = {"other_set": is_of_another_set(), "joined": count_joined()}
+    return answer.render_answer(found, trained["real_images"], majority, clinical, **drawn)
 
 
 def build_arms():
@@ -161,6 +161,7 @@ def build_table():
         json.loads((RUN / "synthetic_quality.json").read_text()),
         records,
         training=describe_training(records),
+        joined=count_joined(),
         memory=peak_memory(),
         large_memory=large_memory(),
     )
@@ -173,10 +174,15 @@ def build_gan_section():
         return "Not measured yet: `make records` does, by running the ordinary scripts."
     run = read_json(RUN / "synthetic_quality.json")
     other_run = run is not None and run["judge_sha256"] != found["judge_sha256"]
-    made = read_json(RUN / "gan_options.json") or {"options": {}}
     if is_outdated(found.get("published", {}), run):
         del found["published"]
-    return gan.render_gan(found, other_run, made["options"].get("generators", 1))
+    return gan.render_gan(found, other_run, count_joined())
+
+
+def count_joined():
+    """Return how many trainings the generator of results/run/ and weights/ joins."""
+    made = read_json(RUN / "gan_options.json") or {"options": {}}
+    return made["options"].get("generators", 1)
 
 
 def is_outdated(measured, run):

@@ -35,7 +35,8 @@ def render_run(found, quality, records, **told):
     """Return one run in full, classifier and synthetic images, as Markdown.
 
     found, quality: metrics.json and synthetic_quality.json. records: {folder: options.json}.
-    told: the texts training, memory and large_memory of the template.
+    told: what the template tells beside them: training, memory and large_memory, which are texts,
+    and joined, the number of trainings that the GAN joins.
     """
     cnn = records["cnn"]
     backend, packages = cnn["environment"]["backend"], cnn["environment"]["packages"]

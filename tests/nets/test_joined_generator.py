@@ -5,7 +5,13 @@ import pytest
 
 import train_gan
 from lesiongan.data.classes import CLASSES
-from lesiongan.nets import joined_generator, onnx_export, saved_models
+from lesiongan.nets import (
+    joined_generator,
+    onnx_export,
+    saved_models,
+    selection,
+    synthetic_set,
+)
 from lesiongan.run import keras_setup
 
 LATENT = train_gan.LATENT
@@ -45,6 +51,16 @@ def test_the_largest_of_the_last_numbers_says_which_generator_draws(members, joi
 def test_members_are_counted(members, joined):
     assert joined_generator.count_members(joined) == 3
     assert joined_generator.count_members(members[0]) == 1
+    assert [joined_generator.own_width(g) for g in (joined, members[0])] == [1.1, 1.0]
+
+
+def test_candidates_of_a_joined_generator_begin_as_wide_as_in_training(joined):
+    learned = selection.ClassMeans(np.zeros((7, 190)), np.zeros(7, int))
+    asked = synthetic_set.Drawing(candidates=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection, "read_published", lambda: learned)
+        drawn_by = asked.apply(joined, None, "published")
+    np.testing.assert_allclose(1.1 * drawn_by.scales, np.linspace(1, 1.2, 4), rtol=1e-6)
 
 
 def test_equal_numbers_choose_one_generator_too(members, joined):

@@ -67,6 +67,10 @@ def real_images(strength, n=60):
     return np.clip(np.rint(images), 0, 255).astype(np.uint8), labels
 
 
+def learned(strength):
+    return selection.ClassMeans.measure(*real_images(strength))
+
+
 @pytest.fixture
 def few(monkeypatch):
     """Weights are fitted to fewer candidates than in use."""
@@ -78,7 +82,7 @@ def test_images_are_kept_that_are_like_real_ones(few):
     latents = np.random.default_rng(4).standard_normal((300, 64), dtype=np.float32)
     labels = np.tile(np.array([0, 1], np.int32), 150)
     plain = drawing.generate(Dimmer(), latents, labels)
-    selected = selection.Selected(Dimmer(), 8, *real_images(23))
+    selected = selection.Selected(Dimmer(), 8, learned(23))
     kept = drawing.generate(selected, latents, labels)
     for code in (0, 1):
         spread = [images[labels == code].std(axis=(1, 2, 3)).mean() for images in (plain, kept)]
@@ -100,7 +104,7 @@ def test_a_candidate_is_kept_in_proportion_to_its_odds():
             z, _ = inputs
             return np.where(z[:, :1, None, None] > 0, 200, 50) * np.ones((1, 28, 28, 3), np.float32)
 
-    selected = selection.Selected(Coin(), 2, *real_images(23))
+    selected = selection.Selected(Coin(), 2, learned(23))
     selected.features = lambda images: (images[:, 0, 0, :1] > 100).astype(float)
     selected.fitted[0] = 0.0, 1.0, np.log([3.0])
     latents = np.random.default_rng(8).standard_normal((4000, 64), dtype=np.float32)
@@ -110,7 +114,7 @@ def test_a_candidate_is_kept_in_proportion_to_its_odds():
 
 def test_a_class_of_few_images_is_drawn_as_it_comes(few):
     generator = Dimmer()
-    selected = selection.Selected(generator, 4, *real_images(23))
+    selected = selection.Selected(generator, 4, learned(23))
     latents = np.random.default_rng(5).standard_normal((30, 64), dtype=np.float32)
     images = drawing.generate(selected, latents, np.full(30, 2, np.int32))
     assert generator.asked == 4 * 30
@@ -119,7 +123,7 @@ def test_a_class_of_few_images_is_drawn_as_it_comes(few):
 
 
 def test_candidates_are_independent_of_each_other_and_of_their_neighbours():
-    selected = selection.Selected(Dimmer(), 6, *real_images(23))
+    selected = selection.Selected(Dimmer(), 6, learned(23))
     z = np.random.default_rng(6).standard_normal((400, 64), dtype=np.float32)
     latents = np.stack([selected.draw(np.random.default_rng(x.view(np.uint32))) for x in z])
     assert latents.shape == (400, 6, 64)
@@ -128,6 +132,29 @@ def test_candidates_are_independent_of_each_other_and_of_their_neighbours():
     )
     between = np.corrcoef(np.concatenate([latents[:, :, 0], z[:, :1]], axis=1).T)
     assert np.abs(between - np.eye(7)).max() < 0.2
+
+
+def test_what_is_learned_is_the_mean_of_each_class_and_survives_a_file(tmp_path):
+    images, labels = real_images(23)
+    found = learned(23)
+    features = selection.Features(selection.build_random_features())(images)
+    for code in (0, 1, 2):
+        mean = features[labels == code].mean(axis=0)
+        np.testing.assert_allclose(found.means[code], mean, rtol=1e-9)
+    assert found.images.tolist() == [60, 60, 1, 0, 0, 0, 0]
+    assert not found.means[3:].any()
+    found.write(tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as file:
+        np.testing.assert_array_equal(file["means"], found.means)
+        np.testing.assert_array_equal(file["images"], found.images)
+
+
+def test_candidates_of_a_generator_that_widens_by_itself_are_no_wider():
+    one, wide = (selection.Selected(Dimmer(), 5, learned(23), w) for w in (1.0, 1.1))
+    np.testing.assert_allclose(1.1 * wide.scales, one.scales, rtol=1e-6)
+    rngs = (np.random.default_rng(9) for _ in range(2))
+    drawn = [s.draw(rng) for s, rng in zip((one, wide), rngs, strict=True)]
+    np.testing.assert_allclose(1.1 * drawn[1], drawn[0], rtol=1e-6)
 
 
 def test_random_features_are_the_same_in_every_run_and_on_every_backend():

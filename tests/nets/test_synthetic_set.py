@@ -100,7 +100,9 @@ def test_candidates_are_weighed_by_train_images_recorded_and_measured(drawn, tmp
 
     run = runs.Run(evaluate.parse_args(copy.flags), "evaluate")
     network = oracles.load(copy.models / "gan/generator.keras")
-    selected = selection.Selected(network, 3, *run.inputs.part("train"))
+    selected = selection.Selected(
+        network, 3, selection.ClassMeans.measure(*run.inputs.part("train"))
+    )
     z = np.random.default_rng((0, 2, 0)).standard_normal((14, 64), dtype=np.float32)
     np.testing.assert_array_equal(drawing.generate(selected, z, labels), images)
     assert len(selected.fitted) == 7
@@ -126,7 +128,6 @@ def test_candidates_are_weighed_by_train_images_recorded_and_measured(drawn, tmp
         ["--latent-scale", "nan"],
         ["--candidates", "0"],
         ["--candidates", "101"],
-        ["--candidates", "2", "--sample-only", "--weights", "published"],
     ],
 )
 def test_ways_of_drawing_that_cannot_be_are_refused(flags, capsys):

@@ -20,7 +20,8 @@ from lesiongan import ROOT
 from lesiongan.data import tables
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
-from lesiongan.measures import training_pool
+from lesiongan.measures import synthetic_quality, training_pool
+from lesiongan.nets import selection
 from lesiongan.phantom import draw_table, write_phantom
 from lesiongan.run import inputs, published, runs, script
 from study import publish_weights
@@ -48,6 +49,7 @@ def contents(folder):
 def build_weights(pipeline, folder):
     """Lay out the networks of the shared run as weights/ is; return the folder."""
     publish_weights.copy_networks(pipeline.models, pipeline.outputs, folder)
+    publish_weights.write_class_means(tables.read_table(pipeline.table), pipeline.outputs, folder)
     found = {name: oracles.read(folder / name / "options.json") for name in ("gan", "cnn", "judge")}
     ids = pd.read_csv(pipeline.table.with_name("HAM10000_metadata.csv")).image_id.tolist()
     writing.write_json(
@@ -105,7 +107,7 @@ def test_every_published_file_is_listed_with_its_hash_and_none_is_large():
     files = {p.relative_to(WEIGHTS).as_posix(): p for p in WEIGHTS.rglob("*") if p.is_file()}
     del files["SHA256SUMS"]
     assert listed == {name: sha256(path) for name, path in files.items()}
-    others = {"nearest.npz", "card.json", "LICENSE", "MODEL_CARD.md"}
+    others = {"nearest.npz", "class_means.npz", "card.json", "LICENSE", "MODEL_CARD.md"}
     assert {*NETWORKS.values(), *others} <= set(files)
     for name, path in files.items():
         assert path.stat().st_size < (8_000_000 if name.endswith(".keras") else 2_000_000), name
@@ -227,6 +229,43 @@ def test_a_set_drawn_without_the_table_is_taken_for_its_split_and_for_no_other(
     assert ours["fingerprint"] == theirs["fingerprint"]
 
 
+def test_candidates_are_weighed_by_what_the_published_generator_learned_from(
+    pipeline, weights, tmp_path, monkeypatch
+):
+    """Without the table the set is the same, and so is what is measured of fresh images."""
+    monkeypatch.setattr(selection, "FITTED_TO", 90)
+    monkeypatch.setattr(selection, "LEAST", 2)
+    several = [*SAMPLES, "--candidates", "3"]
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "load_inputs", lambda _: pytest.fail("a table was read"))
+        train_gan.main(["--outputs-dir", str(tmp_path), *several])
+    drawn = tmp_path / "synthetic"
+    copy = pipeline.copy(tmp_path / "with")
+    own = ("--sample-only", "--samples", "21", "--candidates", "3")
+    copy.run("train_gan", *own, "--out", str(tmp_path / "other"))
+    name = "hmnist_28_28_RGB.csv"
+    assert (drawn / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+    train_gan.main(["--outputs-dir", str(tmp_path / "one"), *SAMPLES])
+    assert (drawn / name).read_bytes() != (tmp_path / "one/synthetic" / name).read_bytes()
+    # Of a network of weights/, the table that is scored is not what it learned from.
+    learned = []
+    monkeypatch.setattr(synthetic_quality, "measure", lambda *a, **_: learned.append(a[3]) or {})
+    given = ["--data", str(pipeline.table), "--weights", "published"]
+    run = runs.Run(evaluate.parse_args([*given, "--outputs-dir", str(tmp_path)]), "evaluate")
+    real = runs.Run(evaluate.parse_args(copy.flags), "evaluate").inputs.part("train")
+    counts = np.bincount(real[1], minlength=7)
+    monkeypatch.setattr(type(run.inputs), "part", lambda *_: pytest.fail("train was read"))
+    evaluate.evaluate_synthetic(run, {}, evaluate.read_synthetic(run))
+    np.testing.assert_array_equal(learned[0].learned.images, counts)
+
+
+def test_the_published_class_means_are_of_the_images_of_the_card():
+    found = selection.read_published()
+    assert found.images.tolist() == oracles.read(WEIGHTS / "card.json")["split"]["images"]["train"]
+    assert found.means.shape == (7, 190)
+    assert np.isfinite(found.means).all()
+
+
 def test_a_set_of_published_networks_is_not_drawn_twice(weights, no_table, tmp_path, capsys):
     flags = ["--outputs-dir", str(tmp_path), *SAMPLES, "--if-stale"]
     for words in ("21 synthetic images", "up to date"):
@@ -305,7 +344,8 @@ def empty(path):
     path.write_bytes(b"")
 
 
-FILES = (*NETWORKS.values(), "cnn/options.json", "gan/history.csv", "nearest.npz", "card.json")
+ARRAYS = ("nearest.npz", "class_means.npz")
+FILES = (*NETWORKS.values(), "cnn/options.json", "gan/history.csv", *ARRAYS, "card.json")
 
 
 @pytest.mark.parametrize("name", FILES)
