@@ -38,7 +38,7 @@ def render_run(found, quality, records, **told):
     told: what the template tells beside them: training, memory and large_memory, which are texts,
     and joined, the number of trainings that the GAN joins.
     """
-    cnn = records["cnn"]
+    cnn, control = records["cnn"], records["control"]
     backend, packages = cnn["environment"]["backend"], cnn["environment"]["packages"]
     return render(
         "run",
@@ -52,6 +52,9 @@ def render_run(found, quality, records, **told):
         judge=quality["judge_sha256"],
         agreement=quality["label_agreement"],
         agreement_rows=agreement_rows(quality["label_agreement"]),
+        other_code=cnn.get("code_sha256") != control.get("code_sha256"),
+        cnn_commit=cnn["environment"]["commit"][:7],
+        control_commit=control["environment"]["commit"][:7],
         backend=backend,
         packages=packages,
         **told,
