@@ -53,6 +53,16 @@ METRICS = {
 """What readers of metrics.json need of it (records.find_fault)."""
 
 
+class Weighted(metrics.Ranking):
+    """A ranking under weights (..., n), which are grouped once for all its measures."""
+
+    def __init__(self, ranking, w):
+        self.scores, self.grouped = ranking.scores, ranking.groups(w)
+
+    def groups(self, w):
+        return self.grouped
+
+
 def mean_of_defined(values):
     """Return (d,): the mean over the first axis without NaN, or NaN where all are NaN."""
     values = np.array(values)
@@ -73,11 +83,9 @@ def build_measure(y, p, points):
         decisions["balanced"] = metrics.balanced_decision(p, np.array(points["balanced_shift"]))
     targets = y if k == len(CLASSES) else MALIGNANT[y].astype(int)
     malignant, score = MALIGNANT[y], p[:, 1] if k == 2 else p[:, MALIGNANT].sum(axis=1)
-    rankings = {"malignant": metrics.Ranking(malignant, score)}
-    one_vs_rest = {}
-    if k == len(CLASSES):
-        one_vs_rest = {c: metrics.Ranking(y == i, p[:, i]) for i, c in enumerate(CLASSES)}
-        rankings["melanoma"] = one_vs_rest["mel"]
+    one_vs_rest = CLASSES if k == len(CLASSES) else ()
+    rankings = {c: metrics.Ranking(y == i, p[:, i]) for i, c in enumerate(one_vs_rest)}
+    rankings["malignant"] = metrics.Ranking(malignant, score)
 
     def measure(w):
         out: dict[str, np.ndarray] = {}
@@ -97,14 +105,17 @@ def build_measure(y, p, points):
                     ("f1", each["f1"]),
                 ):
                     out[f"{name}.malignancy_{m}"] = v[..., 1]
+        weighted = {name: Weighted(ranking, w) for name, ranking in rankings.items()}
+        thresholded = {"malignant": weighted["malignant"]}
         if one_vs_rest:
-            aucs = {c: r.auc(w) for c, r in one_vs_rest.items()}
+            aucs = {c: weighted[c].auc(w) for c in one_vs_rest}
             out["auc"] = mean_of_defined(list(aucs.values()))
             out |= {f"auc_{c}": a for c, a in aucs.items()}
-            out["average_precision_mel"] = one_vs_rest["mel"].average_precision(w)
-        out["auc_malignant"] = rankings["malignant"].auc(w)
+            out["average_precision_mel"] = weighted["mel"].average_precision(w)
+            thresholded["melanoma"] = weighted["mel"]
+        out["auc_malignant"] = weighted["malignant"].auc(w)
         out["ece"] = metrics.ece(targets, p, w)
-        for name, ranking in rankings.items():
+        for name, ranking in thresholded.items():
             for at in (90, 95):
                 t = ranking.threshold(at / 100, w)
                 # Without negatives any threshold would do, so the sensitivity is undefined.
