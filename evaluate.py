@@ -170,7 +170,10 @@ def evaluate_synthetic(run, models, synthetic):
         found = likeness.build(network, run.inputs, judge.sha256)
         likeness.write(run.args.outputs_dir / "evaluation" / likeness.FILE, found)
     if synthetic is None:
-        return {"value": None, "reason": "no synthetic set: run train_gan.py"}
+        return {
+            "value": None,
+            "reason": "no synthetic set: run train_gan.py, or give one by --synthetic",
+        }
     seen = run.inputs.of_share(synthetic.share)
     generator = None
     if synthetic.generator is not None:

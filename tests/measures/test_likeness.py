@@ -334,5 +334,8 @@ def test_photographs_are_told_from_the_training_without_a_synthetic_set_too(pipe
     run = runs.Run(evaluate.parse_args(copy.flags), "evaluate")
     models = networks.find_models(run, ("judge",))
     found = evaluate.evaluate_synthetic(run, models, None)
-    assert found == {"value": None, "reason": "no synthetic set: run train_gan.py"}
+    assert found == {
+        "value": None,
+        "reason": "no synthetic set: run train_gan.py, or give one by --synthetic",
+    }
     assert path.read_bytes() == before
