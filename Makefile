@@ -115,7 +115,7 @@ release: .venv/ready-dev  ## build networks, pages and site of a version from on
 	$(PY) -m benchmarks.release --after
 
 test: .venv/ready-dev  ## ruff, mypy and all tests
-	@echo "checking style and types, then running all tests: 8 to 14 minutes on two cores"
+	@echo "checking style and types, then running all tests: 10 to 20 minutes on two cores"
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
