@@ -97,13 +97,20 @@ def read_off(curve, wanted):
     return n
 
 
+def say_few(row):
+    """Return what a contrast has fewer than three of, `fewer than 3 GANs`, to say why no test is."""
+    players = {"classifiers": row["cnn_seeds"], "GANs": row["gan_seeds"]}
+    few = [name for name, seeds in players.items() if seeds and len(seeds) < FEWEST_SEEDS]
+    return f"fewer than {FEWEST_SEEDS} {' and '.join(few)}"
+
+
 def say_gain(row):
     """Return a clause: what one kind of images does to one measure."""
     base, value = row["base_value"], row["value"]
     level = f"{MEASURE_NAMES[row['measure']]} {unsigned(base + value)} instead of {unsigned(base)}"
     interval = f"[{signed(row['low'])}, {signed(row['high'])}]"
     if is_of_few(row):
-        return f"{level} ({signed(value)} {interval}), no p-value: too few seeds"
+        return f"{level} ({signed(value)} {interval}), no p-value: of {say_few(row)}"
     if row["low"] <= 0 <= row["high"]:
         seen = unsigned(row["minimum_detectable"])
         return f"{level}, no difference shown ({signed(value)} {interval}; detectable: {seen})"
@@ -129,7 +136,8 @@ def say_worth(worth):
         return "at least " * (worth[name] == most) + str(about(name))
 
     as_much = "at least" if worth["value"] == most else "about"
-    ends = f" (95 % interval: {end('low')} to {end('high')})" * (worth["low"] != most)
+    ends = f" (by the gain's 95 % interval: {end('low')} to {end('high')})"
+    ends *= worth["low"] != most
     return f"{as_much} as much as {about('value')} more real lesions would bring{ends}"
 
 
@@ -157,9 +165,10 @@ def write_lead(found):
             )
             verb = "raise" if all(c["value"] > 0 for c in shown) else "change"
             out.append(f"Images of {name} {verb} AUC {gains}.")
-        elif tested:
-            sizes = " or ".join(str(c["lesions"]) for c in tested)
-            out.append(f"Images of {name} are not shown to raise AUC with {sizes} own lesions.")
+        if others := [str(c["lesions"]) for c in tested if c not in shown]:
+            sizes = " or ".join(others)
+            who = "They" if shown else f"Images of {name}"
+            out.append(f"{who} are not shown to raise AUC with {sizes} own lesions.")
     return " ".join(out)
 
 

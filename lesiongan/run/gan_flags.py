@@ -72,7 +72,7 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
         default=1,
         metavar="G",
         help="train G generators one after another, with seeds from --seed on, and draw each image "
-        "by one of them, from latents 1.1 times as wide as in training: nearer to real images, in "
+        "by one of them, from latents 1.05 times as wide as in training: nearer to real images, in "
         "G times the time (default 1)",
     )
     g.add_argument(

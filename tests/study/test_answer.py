@@ -42,6 +42,12 @@ def test_the_lead_says_which_images_help_and_which_are_not_shown_to(filled):
         "Images of one's own GAN are not shown to raise AUC with 150 own lesions."
     )
     assert f"**Preliminary: {said}**" in pages_study.render_study(found | {"lead": said})
+    # Where the same images are not shown to help stands beside where they are.
+    more = [*found["contrasts"], row | {"lesions": 300, "p_holm": 0.5}]
+    assert (
+        "They are not shown to raise AUC with 300 own lesions. Images of one's own GAN"
+        in answer.write_lead(found | {"contrasts": more})
+    )
     row |= {"value": -0.2, "low": -0.3, "high": -0.1}
     assert "lesions change AUC from" in answer.write_lead(found)
 
@@ -180,20 +186,20 @@ def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_b
     level = "AUC .820 instead of .800"
     gain = f"{level}, higher by .020 [+.010, +.030] (p = .010),"
     assert answer.say_gain(row_of()) == (
-        f"{gain} about as much as 100 more real lesions would bring (95 % interval: 41 to at least "
+        f"{gain} about as much as 100 more real lesions would bring (by the gain's 95 % interval: 41 to at least "
         "1500)"
     )
     for low, value, words in (
         (
             41,
             1500,
-            "at least as much as 1500 more real lesions would bring (95 % interval: 41 to at least",
+            "at least as much as 1500 more real lesions would bring (by the gain's 95 % interval: 41 to at least",
         ),
         (1500, 1500, "at least as much as 1500 more real lesions would bring"),
         (
             967,
             1234,
-            "about as much as 1200 more real lesions would bring (95 % interval: 970 to at least",
+            "about as much as 1200 more real lesions would bring (by the gain's 95 % interval: 970 to at least",
         ),
     ):
         worth = {"low": low, "value": value, "high": 1500, "most": 1500}
@@ -213,9 +219,13 @@ def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_b
         f"{level}, higher by .020 [+.010, +.030] but not significantly after Holm's correction "
         "(p = .060)"
     )
-    for seeds in ({"cnn_seeds": [0, 1]}, {"gan_seeds": [0]}):
+    for seeds, what in (
+        ({"cnn_seeds": [0, 1]}, "classifiers"),
+        ({"gan_seeds": [0]}, "GANs"),
+        ({"cnn_seeds": [0], "gan_seeds": [0, 1]}, "classifiers and GANs"),
+    ):
         few = answer.say_gain(row_of(**seeds))
-        assert few == f"{level} (+.020 [+.010, +.030]), no p-value: too few seeds"
+        assert few == f"{level} (+.020 [+.010, +.030]), no p-value: of fewer than 3 {what}"
     assert answer.say_gain(row_of(p_at_most=True)).startswith(gain.replace("p =", "p ≤"))
 
 

@@ -171,7 +171,7 @@ def test_seeds_that_one_arm_lacks_are_left_out_of_both(filled):
     assert row["p_holm"] is None
     assert pick(found, "closed_70", "auc")["cnn_seeds"] == [0, 2]
     sentence = next(a["sentence"] for a in found["answers"] if a["arm"] == "shared_70")
-    assert "too few seeds" in sentence
+    assert "fewer than 3 classifiers and GANs" in sentence
 
 
 def test_of_one_gan_no_difference_is_called_one(filled):
@@ -186,7 +186,7 @@ def test_of_one_gan_no_difference_is_called_one(filled):
     assert not answer.is_shown(row)
     sentence = next(a["sentence"] for a in found["answers"] if a["arm"] == "shared_70")
     assert "higher" not in sentence
-    assert sentence.count("no p-value: too few seeds") == 2
+    assert sentence.count("no p-value: of fewer than 3 GANs") == 2
     assert "others" not in found["lead"]
 
 
