@@ -98,7 +98,7 @@ def read_off(curve, wanted):
 
 
 def say_few(row):
-    """Return what a contrast has fewer than three of, `fewer than 3 GANs`, to say why no test is."""
+    """Return what there is too little of for a test: `fewer than 3 GANs`."""
     players = {"classifiers": row["cnn_seeds"], "GANs": row["gan_seeds"]}
     few = [name for name, seeds in players.items() if seeds and len(seeds) < FEWEST_SEEDS]
     return f"fewer than {FEWEST_SEEDS} {' and '.join(few)}"

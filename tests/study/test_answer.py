@@ -186,20 +186,22 @@ def test_a_gain_is_said_with_its_interval_and_worth_and_a_null_with_what_would_b
     level = "AUC .820 instead of .800"
     gain = f"{level}, higher by .020 [+.010, +.030] (p = .010),"
     assert answer.say_gain(row_of()) == (
-        f"{gain} about as much as 100 more real lesions would bring (by the gain's 95 % interval: 41 to at least "
-        "1500)"
+        f"{gain} about as much as 100 more real lesions would bring "
+        "(by the gain's 95 % interval: 41 to at least 1500)"
     )
     for low, value, words in (
         (
             41,
             1500,
-            "at least as much as 1500 more real lesions would bring (by the gain's 95 % interval: 41 to at least",
+            "at least as much as 1500 more real lesions would bring "
+            "(by the gain's 95 % interval: 41 to at least",
         ),
         (1500, 1500, "at least as much as 1500 more real lesions would bring"),
         (
             967,
             1234,
-            "about as much as 1200 more real lesions would bring (by the gain's 95 % interval: 970 to at least",
+            "about as much as 1200 more real lesions would bring "
+            "(by the gain's 95 % interval: 970 to at least",
         ),
     ):
         worth = {"low": low, "value": value, "high": 1500, "most": 1500}
