@@ -11,7 +11,15 @@ from lesiongan import ROOT
 from lesiongan.files.interrupts import interrupts_held
 
 
-def test_an_interrupt_of_an_import_is_raised_after_it():
+@pytest.fixture
+def heeded():
+    """Python's own handler of interrupts, which a job in the background starts without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_of_an_import_is_raised_after_it(heeded):
     done = []
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), interrupts_held():
