@@ -438,7 +438,7 @@ def main(argv=None):
         say("  up to date")
     else:
         if args.weights:
-            refuse_others_set(run, synthetic.record_path)
+            refuse_own_set(synthetic.record_path)
         run.start_keras()
         synthetic_set.write(synthetic, load_generator(run, generator_path), labels)
     # It comes last, so that an export that fails costs no set.
@@ -451,15 +451,19 @@ def main(argv=None):
     return 0
 
 
-def refuse_others_set(run, path):
-    """Raise InputError if `path` is the record of images of another than the published generator.
+DRAWN = {"networks": {"generator": {"published": bool}}}
 
-    The images that one's own GAN drew would be lost.
+
+def refuse_own_set(path):
+    """Raise InputError if `path` is the record of images that no published generator drew.
+
+    The images of one's own GAN would be lost. Those of a generator that was published when it drew
+    them, finished or not, can be drawn again.
     """
     if not path.is_file():
         return
-    drawn_by = records.read_json(path, "train_gan.py").get("generator_sha256")
-    if drawn_by != run.files["generator"]:
+    record = records.read_json(path, "train_gan.py")
+    if records.find_fault(record, DRAWN, "") or not record["networks"]["generator"]["published"]:
         raise InputError(
             f"{path.parent}: holds images of another generator than the published one; name "
             "another folder by --out, or remove it"

@@ -155,7 +155,7 @@ def write_lead(found):
     for source, name in OF_SOURCE.items():
         mine = sorted((c for c in rows if c["source"] == source), key=lambda c: c["lesions"])
         shown = [c for c in mine if is_shown(c)]
-        tested = [c for c in mine if not is_of_few(c)]
+        tested = [c for c in mine if c["p_holm"] is not None and not is_of_few(c)]
         if shown:
             gains = " and ".join(
                 f"from {unsigned(c['base_value'])} to {unsigned(c['base_value'] + c['value'])} "

@@ -1,5 +1,6 @@
 """What the study's answer lacks: trainings that have not run, and classes that no GAN draws."""
 
+import train_gan
 from lesiongan.data.classes import CLASSES
 
 
@@ -39,13 +40,16 @@ def list_undrawn(grid, done):
 
     The grid may ask for a least number of images that a GAN must have seen of a class.
     """
-    flags = grid.values["drawing"]
-    least = int(flags[flags.index("--least-images") + 1]) if "--least-images" in flags else 1
+    asked = train_gan.parse_args([str(f) for f in grid.values["drawing"]])
     found = {}
     for record in done.values():
         if grid.arms[record["arm"]].get("source") == "closed":
             counts = record["split"]["images"]["train"]
-            few = [c for c, n in zip(CLASSES, counts, strict=True) if n < least]
+            few = [
+                c
+                for c, n in zip(CLASSES, counts, strict=True)
+                if n < asked.least_images and c in asked.classes
+            ]
             row = {"fraction": record["fraction"], "lesions": record["lesions"], "classes": few}
-            found[record["fraction"]] = row | {"least_images": least}
+            found[record["fraction"]] = row | {"least_images": asked.least_images}
     return [found[fraction] for fraction in sorted(found) if found[fraction]["classes"]]

@@ -155,6 +155,9 @@ class Grid:
             raise InputError(f"{self.path}: guess and memory_gb need numbers from 1")
         if not self.fractions or not is_count(self.values["draws"]) or self.values["draws"] < 100:
             raise InputError(f"{self.path}: needs a fraction, and 100 draws or more")
+        names = [group.name for group in self.groups]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise InputError(f"{self.path}: two arms have the cells {twice[0]}; rename one of them")
         if unknown := set(family["measures"]) - set(MEASURES):
             raise InputError(
                 f"{self.path}: the family's measure {min(unknown)} is none of {', '.join(MEASURES)}"
@@ -163,14 +166,15 @@ class Grid:
     def find_fault_of_arm(self, name: str) -> str | None:
         """Return what is wrong with an arm, or None."""
         arm = self.arms[name]
+        # YAML reads 5 as a number, and no as False.
+        if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
+            return f"{name!r} needs a name of letters, digits and _; put it in quotes"
         if unknown := set(arm) - ARM:
             return f"{name} has an unknown entry {min(map(str, unknown))}"
         if arm.get("source", "closed") not in SOURCES or ("source" in arm) != ("amount" in arm):
             return f"{name} needs both a source ({' or '.join(SOURCES)}) and an amount, or neither"
         if not is_count(arm.get("amount", 1)):
             return f"{name} needs a whole number from 1 as its amount"
-        if not re.fullmatch(r"\w+", name):
-            return f"{name!r} needs a name of letters, digits and _"
         for flag in ("teachers", "all"):
             if not isinstance(arm.get(flag, False), bool):
                 return f"{name} has {flag}: {arm[flag]!r}; write true, or leave it out"
@@ -298,7 +302,7 @@ class Grid:
             same = record["recipe"] == self.recipe(group, seed)
         except (OSError, ValueError, KeyError, TypeError, InputError):
             return None
-        if not same or record["predictions_sha256"] != digest:
+        if not same or record.get("predictions_sha256") != digest:
             return None
         if fault := records.find_fault(record, RECORD, ""):
             raise InputError(f"{path}: {fault}; remove it, and `make study` makes it again")

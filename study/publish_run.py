@@ -149,9 +149,10 @@ def main(argv=None):
     p.add_argument("--tables-only", action="store_true", help="leave results/run/ and the networks")
     args = p.parse_args(argv)
     if not args.tables_only:
-        copy_run(args.models_dir, args.outputs_dir)
+        # They are read first, so that nothing is published without them.
         table = read_table(find_table(args.data))
         ids = read_image_ids(args.metadata)
+        copy_run(args.models_dir, args.outputs_dir)
         publish_weights.publish(args.models_dir, args.outputs_dir, ids, table)
     else:
         publish_weights.refresh()

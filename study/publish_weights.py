@@ -229,16 +229,25 @@ def read_records(folder):
 
 
 def refresh():
-    """Write MODEL_CARD.md of weights/ anew from results/, and the hashes."""
-    folder = published.FOLDER
-    card = json.loads((folder / "card.json").read_text())
+    """Write MODEL_CARD.md of weights/ anew from results/, and its hash.
+
+    Raises InputError if another file there is not the published one: its hash must not be replaced.
+    """
+    folder, card = published.FOLDER, published.read_card()
     text = render_card(folder, card, read_records(folder))
     writing.write_text(folder / "MODEL_CARD.md", text)
-    write_sums(folder)
+    of_card = {"MODEL_CARD.md": checksums.file_sha256(folder / "MODEL_CARD.md")}
+    write_lines(folder, published.read_sums() | of_card)
 
 
 def write_sums(folder):
-    """Write SHA256SUMS of all other files, in the form that `sha256sum -c` reads."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != published.SUMS)
-    lines = [f"{checksums.file_sha256(p)}  {p.relative_to(folder).as_posix()}\n" for p in files]
+    """Write SHA256SUMS of all other files."""
+    files = (p for p in folder.rglob("*") if p.is_file() and p.name != published.SUMS)
+    hashes = {p.relative_to(folder).as_posix(): checksums.file_sha256(p) for p in files}
+    write_lines(folder, hashes)
+
+
+def write_lines(folder, hashes):
+    """Write SHA256SUMS, in the form that `sha256sum -c` reads. hashes: {name: SHA-256}."""
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(hashes.items())]
     writing.write_text(folder / published.SUMS, "".join(lines))

@@ -50,8 +50,9 @@ def load_own(grid, group):
 
 
 def check_table(grid, group):
-    """Raise InputError if records of cells are of another table than this one."""
-    ours = load_own(grid, group).data["sha256"]
+    """Raise InputError if records of cells are of another table, or of other test rows."""
+    own = load_own(grid, group)
+    ours = own.data["sha256"]
     for path in sorted(grid.records.glob("*.json")):
         theirs = records.read_json(path, "make study", {"data": {"sha256": str}})["data"]["sha256"]
         if theirs != ours:
@@ -59,6 +60,24 @@ def check_table(grid, group):
                 f"{path}: is of another table than {grid.values['data'] or 'the one in data/'}; "
                 "give a grid of your own other results and work"
             )
+    # Said before test is read, and before predictions replace others.
+    check_test_rows(grid, pick_test_rows(own.split_text), "the split as it is now")
+
+
+def pick_test_rows(text):
+    """Return the header and the test rows of a split.csv, as bytes."""
+    header, *rows = text.splitlines(keepends=True)
+    return "".join([header, *(row for row in rows if row.endswith(",test\n"))]).encode()
+
+
+def check_test_rows(grid, content, what):
+    """Return whether test rows are beside the records; InputError if they are not these."""
+    target = grid.results / "test.csv.gz"
+    if target.is_file() and gzip.decompress(target.read_bytes()) != content:
+        raise InputError(
+            f"{target}: has other test rows than {what}; give the grid other results and work"
+        )
+    return target.is_file()
 
 
 def check_made(grid, group):
@@ -162,15 +181,9 @@ def keep_test_rows(grid, path):
 
     Intervals are over the lesions of these rows. InputError if cells before had others.
     """
-    header, *rows = path.read_text().splitlines(keepends=True)
-    content = "".join([header, *(row for row in rows if row.endswith(",test\n"))]).encode()
-    target = grid.results / "test.csv.gz"
-    if not target.is_file():
-        writing.write_gzip(target, content)
-    elif gzip.decompress(target.read_bytes()) != content:
-        raise InputError(
-            f"{target}: has other test rows than {path}; give the grid other results and work"
-        )
+    content = pick_test_rows(path.read_text())
+    if not check_test_rows(grid, content, path):
+        writing.write_gzip(grid.results / "test.csv.gz", content)
 
 
 def log_reading(grid, group, seeds):

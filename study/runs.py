@@ -116,6 +116,13 @@ class Runs:
             # A run whose record is there is not made again, so its networks may not be there.
             if "record" in self.listed[other.name]:
                 raise self.refuse(run.name, f"needs {other.id}, which leaves a record")
+        pending, seen = [*self.needs(run)], set()
+        while pending:
+            other = pending.pop()
+            if other == run:
+                raise self.refuse(run.name, "needs itself")
+            pending += [] if other in seen else self.needs(other)
+            seen.add(other)
         reads_test = any(script == "evaluate.py" for script, *_ in self.commands(run))
         if reads_test != bool(self.why(run)):
             raise self.refuse(run.name, "needs a `why` if evaluate.py reads test, and only then")
@@ -209,8 +216,11 @@ class Runs:
             # The published networks have a folder of their own.
             models = [] if "--weights" in flags else ["--models-dir", str(self.models(run))]
             trains = script != "evaluate.py" and "--sample-only" not in flags
+            # They are drawn from without a table.
+            tableless = "--sample-only" in flags and "--weights" in flags
+            places_of = [] if tableless else self.places()
             ends = [*self.values["flags"], "--if-stale", *["--resume"] * trains]
-            out.append([script, *flags, *seed, *self.places(), *models, *own, *map(str, ends)])
+            out.append([script, *flags, *seed, *places_of, *models, *own, *map(str, ends)])
         return out
 
     def why(self, run: Run) -> str | None:

@@ -196,7 +196,9 @@ def write(place, generator, labels):
     others = [classes.TABLE_NAME, "contact_sheet.png", *extras, *data_card.FILES]
     others.append(place.record_path.name)
     mine = claims.claim(folder, [*others, *pictures], place.read_outputs())
-    writing.write_json(place.record_path, {"what": WHAT[0]})
+    network = place.identity.inputs["generator"]
+    drawn_by = {"networks": published.identify_networks({"generator": network})}
+    writing.write_json(place.record_path, {"what": WHAT[0], **drawn_by})
     # What describes an earlier set must not stand beside a new one that is half written.
     old = (exports.NPZ, GRID, ONNX, *data_card.FILES)
     claims.remove(folder, [n for n in mine if n.startswith("images/") or n in old])
@@ -227,7 +229,6 @@ def write(place, generator, labels):
     write_extras(folder, extras, generator, drawn, labels, inputs.data_note)
     written = [table, sheet, *(folder / name for name in extras)]
     written += data_card.write(folder, place.identity, labels, written, not args.no_png)
-    network = place.identity.inputs["generator"]
     writing.write_json(
         place.record_path,
         {
@@ -236,7 +237,7 @@ def write(place, generator, labels):
             "note": inputs.data_note,
             "images": dict(zip(CLASSES, class_counts(labels), strict=True)),
             "generator_sha256": network,
-            "networks": published.identify_networks({"generator": network}),
+            **drawn_by,
             "table_sha256": checksums.file_sha256(table),
             **place.record(outputs=hash_files(folder, written)),
         },

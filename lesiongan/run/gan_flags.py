@@ -157,6 +157,8 @@ def parse(doc: str | None, argv: Sequence[str] | None = None) -> argparse.Namesp
         p.error("--learning-rate must be above 0 and --penalty at least 0")
     if args.generators > MOST_GENERATORS:
         p.error(f"--generators {args.generators}: at most {MOST_GENERATORS}")
+    if args.seed + args.generators > 2**32:
+        p.error(f"--seed {args.seed}: the last of {args.generators} generators has no seed left")
     if args.width % 8:
         p.error(f"--width {args.width}: must be a multiple of 8")
     if args.sample_only and args.resume:

@@ -21,7 +21,7 @@ from lesiongan.data import tables
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
 from lesiongan.measures import synthetic_quality, training_pool
-from lesiongan.nets import selection
+from lesiongan.nets import selection, synthetic_set
 from lesiongan.phantom import draw_table, write_phantom
 from lesiongan.run import inputs, published, runs, script
 from study import publish_weights
@@ -277,11 +277,55 @@ def test_a_set_of_published_networks_is_not_drawn_twice(weights, no_table, tmp_p
     # Images of one's own generator are not replaced.
     record = tmp_path / "synthetic/provenance.json"
     ours = record.read_text()
-    record.write_text(json.dumps(json.loads(ours) | {"generator_sha256": "0" * 64}))
+    own = {"networks": {"generator": {"sha256": "0" * 64, "published": False}}}
+    record.write_text(json.dumps(json.loads(ours) | own))
     with pytest.raises(InputError, match=r"another generator than the published one; .* --out"):
         train_gan.main(flags[:-1])
+    record.write_text("{}")
+    with pytest.raises(InputError, match="another generator than the published one"):
+        train_gan.main(flags)
     assert train_gan.main([*flags, "--out", str(tmp_path / "more")]) == 0
     assert len(list((tmp_path / "more").glob("*.csv"))) == 1
+
+
+def test_a_set_that_was_not_finished_or_of_weights_before_is_drawn_anew(
+    weights, no_table, tmp_path, monkeypatch, capsys
+):
+    flags = ["--outputs-dir", str(tmp_path), *SAMPLES, "--no-png"]
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(synthetic_set.tables, "write_table", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_gan.main(flags)
+    record = tmp_path / "synthetic/provenance.json"
+    assert oracles.read(record)["what"] == "an unfinished synthetic set"
+    train_gan.main(flags)
+    found = oracles.read(record)
+    assert found["networks"]["generator"]["published"]
+    before = {"generator": {"sha256": "0" * 64, "published": True}}
+    record.write_text(json.dumps(found | {"generator_sha256": "0" * 64, "networks": before}))
+    train_gan.main([*flags, "--samples", "14"])
+    assert oracles.read(record)["networks"] == found["networks"]
+
+
+def test_the_card_is_written_anew_only_beside_the_published_files(folder, tmp_path, monkeypatch):
+    place = tmp_path / "weights"
+    shutil.copytree(folder, place)
+    use_weights(place, monkeypatch)
+    monkeypatch.setattr(publish_weights, "render_card", lambda *_: "a card\n")
+    (place / "stray.tmp").write_text("left over")
+    publish_weights.refresh()
+    assert (place / "MODEL_CARD.md").read_text() == "a card\n"
+    sums = published.read_sums()
+    assert sums["MODEL_CARD.md"] == sha256(place / "MODEL_CARD.md")
+    assert "stray.tmp" not in sums
+    flip(place / NETWORKS["generator"])
+    with pytest.raises(InputError, match="is not the published file"):
+        publish_weights.refresh()
+    assert published.read_sums() == sums
 
 
 @pytest.mark.parametrize(

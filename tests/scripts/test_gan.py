@@ -350,6 +350,14 @@ def test_a_class_that_was_never_seen_is_never_generated():
         synthetic_set.class_mix("0,0,0,1,0,0,0", 60, train)
 
 
+def test_the_last_of_several_generators_needs_a_seed_too(capsys):
+    assert train_gan.parse_args(["--seed", str(2**32 - 2), "--generators", "2"]).generators == 2
+    with pytest.raises(SystemExit) as e:
+        train_gan.parse_args(["--seed", str(2**32 - 1), "--generators", "2"])
+    assert e.value.code == 2
+    assert "has no seed left" in capsys.readouterr().err
+
+
 def test_flags_left_out_mean_the_recipe_of_the_published_run():
     """But for those that `make weights` gives."""
     published = json.loads((ROOT / "results/run/gan_options.json").read_text())

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from study import answer, collect
+from study import answer, collect, gaps
 from study.grid import Grid, Group
 from study.pages import study as pages_study
 from tests.study.conftest import SKILLS, pick, write_cell, write_grid, write_test_rows
@@ -55,7 +55,7 @@ def test_the_lead_says_which_images_help_and_which_are_not_shown_to(filled):
 def test_what_a_closed_gan_does_not_draw_is_said(filled, labels):
     grid, _ = filled
     assert collect.collect(grid)["undrawn"] == []
-    grid.values["drawing"] = ["--least-images", 20]
+    grid.values["drawing"] = ["--least-images=20"]
     counts = [20, 19, 40, 3, 400, 20, 40]
     for gan in (0, 1, 2):
         for seed in (0, 1, 2):
@@ -71,6 +71,10 @@ def test_what_a_closed_gan_does_not_draw_is_said(filled, labels):
     found = collect.collect(grid)
     few = {"fraction": 30, "lesions": 150, "classes": ["bcc", "df"], "least_images": 20}
     assert found["undrawn"] == [few]
+    # Classes that nobody asked for are not missing.
+    done = grid.read_done()
+    grid.values["drawing"] = ["--least-images", 20, "--classes", "df,nv"]
+    assert gaps.list_undrawn(grid, done) == [few | {"classes": ["df"]}]
     page = pages_study.render_study(found, whole=False)
     assert "of which it saw 20 images: the closed one draws no bcc, df with 150 lesions." in page
 

@@ -297,6 +297,22 @@ def test_an_arm_is_no_path(tmp_path):
         Grid(write_grid(tmp_path, arms=values["arms"]))
 
 
+@pytest.mark.parametrize("name", [5, False])
+def test_a_name_that_yaml_reads_as_a_number_or_no_is_refused(tmp_path, name):
+    values = yaml.safe_load((ROOT / "study/smoke.yaml").read_text())
+    values["arms"][name] = values["arms"]["real"]
+    with pytest.raises(InputError, match=f"{name} needs a name of .*; put it in quotes"):
+        Grid(write_grid(tmp_path, arms=values["arms"]))
+
+
+def test_two_arms_of_the_same_cells_are_refused(tmp_path):
+    values = yaml.safe_load((ROOT / "study/smoke.yaml").read_text())
+    values["arms"]["closed_70_g0"] = values["arms"]["real"]
+    stages = [*values["stages"], {"fractions": [30], "arms": ["closed_70_g0"]}]
+    with pytest.raises(InputError, match="two arms have the cells f30_closed_70_g0"):
+        Grid(write_grid(tmp_path, arms=values["arms"], stages=stages))
+
+
 @pytest.mark.parametrize("text", ["a: 2020-13-45", "a: " + 5000 * "9", 20_000 * "["])
 def test_what_yaml_cannot_read_is_no_grid(tmp_path, text):
     (tmp_path / "g.yaml").write_text(text)

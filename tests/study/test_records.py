@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+import train_gan
 from lesiongan import ROOT
 from lesiongan.files import writing
 from lesiongan.files.errors import InputError
@@ -220,6 +221,7 @@ def test_a_run_is_done_if_its_record_is_there(tmp_path):
         ({"steps": [], "keep": "gan", "record": "/a.json"}, "is not in"),
         ({"steps": [], "seeds": [0, 1], "keep": "gan", "record": "a"}, "two runs leave the record"),
         ({"steps": [], "with": {"nobody": None}}, "has no run nobody"),
+        ({"steps": [], "with": {"mine": None}}, "the run mine: needs itself"),
         ({"steps": [], "with": {"kept": None}}, "needs kept, which leaves a record"),
         ({"steps": [["train_cnn.py", "{nobody}/x"]]}, r"a step names \{nobody\}"),
         ({"steps": [["train_cnn.py", "{here.parent}"]]}, r"a step names \{here.parent\}"),
@@ -241,6 +243,21 @@ def test_a_list_that_is_wrong_is_refused_in_one_line(tmp_path, entry, words):
         Runs(path)
     assert str(path) in str(e.value)
     assert "\n" not in str(e.value)
+
+
+def test_published_networks_draw_without_a_table_and_are_scored_with_one(tmp_path):
+    runs = Runs(write_list(tmp_path, data="mine.csv", metadata="mine_metadata.csv"))
+    drawn, scored = runs.commands(runs.find("published"))
+    assert not {"--data", "--metadata"} & set(drawn)
+    train_gan.parse_args(drawn[1:])
+    assert scored[scored.index("--data") + 1] == "mine.csv"
+
+
+def test_runs_that_need_each_other_are_refused(tmp_path):
+    made = {"steps": [], "with": {"second": None}}
+    again = {"steps": [], "with": {"first": None}}
+    with pytest.raises(InputError, match="needs itself"):
+        Runs(write_list(tmp_path, runs={"first": made, "second": again}))
 
 
 @pytest.mark.parametrize(

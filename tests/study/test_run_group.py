@@ -5,6 +5,7 @@ import shutil
 
 import pandas as pd
 import pytest
+import yaml
 
 import evaluate
 import train_gan
@@ -228,6 +229,19 @@ def test_test_rows_that_differ_from_those_of_cells_before_are_refused(study, tmp
     path.write_text("row,lesion,part\n0,a,own\n1,b,test\n")
     with pytest.raises(InputError, match="other test rows"):
         run_group.keep_test_rows(study, path)
+
+
+def test_another_split_is_refused_before_test_is_read(study, monkeypatch):
+    read = []
+    monkeypatch.setattr(run_group, "log_reading", lambda *a: read.append(a))
+    monkeypatch.setattr(run_group, "train_cell", lambda *a: read.append(a))
+    path = study.path.with_name("other_split.yaml")
+    values = yaml.safe_load(study.path.read_text())
+    path.write_text(yaml.safe_dump(values | {"split_seed": 1}))
+    inputs.kept = None
+    with pytest.raises(InputError, match="other test rows than the split as it is now"):
+        run_group.main([str(path), "f30_real"])
+    assert not read
 
 
 def test_the_plan_counts_what_is_done_and_the_answer_is_of_it(study, capsys):
